@@ -1,0 +1,28 @@
+import { type DynamicModule, Module } from '@nestjs/common';
+import type { Log } from '@yuxi/observability';
+import { type Env, PlatformModule } from '@yuxi/platform';
+import { LimiterModule } from '@yuxi/throttler';
+import { AuthModule } from './auth/index.js';
+import { HttpModule } from './http/index.js';
+import { DatabasesController } from './knowledge/databases.controller.js';
+import { DocumentsController } from './knowledge/documents.controller.js';
+import { FilesController } from './knowledge/files.controller.js';
+import { SystemController } from './system/system.controller.js';
+import { TasksController } from './tasks/tasks.controller.js';
+
+/** The HTTP application; it also runs tasks unless YUXI_WORKER=off. */
+@Module({})
+export class ApiModule {
+  static forRoot(env: Env, log: Log): DynamicModule {
+    return {
+      module: ApiModule,
+      imports: [
+        PlatformModule.forRoot(env, log, { worker: env.YUXI_WORKER === 'on' }),
+        LimiterModule.forRoot({ trustedProxies: env.TRUSTED_PROXIES }),
+        HttpModule,
+        AuthModule.forRoot({ jwtSecret: env.JWT_SECRET, setupToken: env.YUXI_SETUP_TOKEN }),
+      ],
+      controllers: [DatabasesController, DocumentsController, FilesController, TasksController, SystemController],
+    };
+  }
+}

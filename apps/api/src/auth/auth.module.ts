@@ -1,0 +1,35 @@
+import { Module } from '@nestjs/common';
+import { APP_GUARD } from '@nestjs/core';
+import { DATABASE, type Database } from '@yuxi/storage';
+import { AuthController } from './auth.controller.js';
+import { AuthGuard } from './auth.guard.js';
+import { AUTH_OPTIONS, checkAuthOptions, ConfigurableModuleClass, type AuthOptions } from './auth.options.js';
+import { FirstRun } from './first-run.js';
+import { LoginService } from './login.service.js';
+import { Passwords } from './passwords.js';
+import { ownSigningKey } from './signing-key.js';
+import { Tokens } from './tokens.js';
+import { UserStore } from './user.store.js';
+import { UsersController } from './users.controller.js';
+import { UsersService } from './users.service.js';
+
+async function makeTokens(options: AuthOptions, database: Database): Promise<Tokens> {
+  const { jwtSecret, jwtTtlMs } = checkAuthOptions(options);
+  return new Tokens(jwtSecret ?? (await ownSigningKey(database)), jwtTtlMs);
+}
+
+/** Closes every route of the application but the public ones. Needs StorageModule and LimiterModule. */
+@Module({
+  controllers: [AuthController, UsersController],
+  providers: [
+    { provide: Tokens, inject: [AUTH_OPTIONS, DATABASE], useFactory: makeTokens },
+    { provide: APP_GUARD, useClass: AuthGuard },
+    UserStore,
+    Passwords,
+    FirstRun,
+    LoginService,
+    UsersService,
+  ],
+  exports: [FirstRun],
+})
+export class AuthModule extends ConfigurableModuleClass {}

@@ -1,0 +1,7 @@
+export { CurrentUser, Public, Roles } from './auth.decorators.js';
+export { AuthModule } from './auth.module.js';
+export { AUTH_OPTIONS } from './auth.options.js';
+export type { AuthOptions } from './auth.options.js';
+export { atLeast } from './caller.js';
+export type { Caller } from './caller.js';
+export { FirstRun } from './first-run.js';

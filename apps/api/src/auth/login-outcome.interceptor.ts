@@ -1,0 +1,24 @@
+import { Injectable, type CallHandler, type ExecutionContext, type NestInterceptor } from '@nestjs/common';
+import { YuxiError } from '@yuxi/core';
+import type { LoginRequest } from '@yuxi/throttler';
+import { catchError, from, map, mergeMap, throwError, type Observable } from 'rxjs';
+
+/**
+ * Gives the counted attempt back unless a password was checked and found wrong: a success, a malformed request or a
+ * failure of ours is no guess.
+ */
+@Injectable()
+export class LoginOutcomeInterceptor implements NestInterceptor {
+  intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
+    const { loginReservation } = context.switchToHttp().getRequest<LoginRequest>();
+    const refund = () => from(loginReservation?.refund() ?? Promise.resolve());
+    return next.handle().pipe(
+      catchError((error: unknown) => {
+        const guessed = error instanceof YuxiError && error.code === 'UNAUTHORIZED';
+        const failure = throwError(() => error);
+        return guessed ? failure : refund().pipe(mergeMap(() => failure));
+      }),
+      mergeMap((answer: unknown) => refund().pipe(map(() => answer))),
+    );
+  }
+}

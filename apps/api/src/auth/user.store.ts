@@ -1,0 +1,120 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { DATABASE, departments, users, type Database } from '@yuxi/storage';
+import { and, asc, eq, getTableColumns, isNull, or, sql } from 'drizzle-orm';
+import type { Caller } from './caller.js';
+import { namingField } from './sql-errors.js';
+
+export type NewUser = typeof users.$inferInsert;
+export type UserChange = Partial<Pick<NewUser, 'username' | 'phoneNumber' | 'passwordHash' | 'role' | 'departmentId'>>;
+/** A user that is not deleted, with the name of the department. */
+export type StoredUser = typeof users.$inferSelect & { departmentName: string | null };
+
+const present = isNull(users.deletedAt);
+const columns = { ...getTableColumns(users), departmentName: departments.name };
+
+/** The users that exist. Deleted ones stay in the table, but are never found. */
+@Injectable()
+export class UserStore {
+  constructor(@Inject(DATABASE) private readonly database: Database) {}
+
+  /** @param version of the token; another one in the row means that the token was ended */
+  async caller(id: number, version: number): Promise<Caller | undefined> {
+    const [row] = await this.database
+      .select({
+        id: users.id,
+        userId: users.userId,
+        username: users.username,
+        role: users.role,
+        departmentId: users.departmentId,
+      })
+      .from(users)
+      .where(and(eq(users.id, id), eq(users.tokenVersion, version), present));
+    return row;
+  }
+
+  async byId(id: number): Promise<StoredUser | undefined> {
+    const [row] = await this.select().where(and(eq(users.id, id), present));
+    return row;
+  }
+
+  /** @param login login name or phone number; a login name goes first */
+  async byLogin(login: string): Promise<StoredUser | undefined> {
+    const [row] = await this.select()
+      .where(and(or(eq(users.userId, login), eq(users.phoneNumber, login)), present))
+      .orderBy(sql`${users.userId} = ${login} DESC`)
+      .limit(1);
+    return row;
+  }
+
+  /** @param departmentId undefined for all departments */
+  async list(departmentId: number | undefined, page: number, limit: number): Promise<StoredUser[]> {
+    return this.select()
+      .where(and(departmentId === undefined ? undefined : eq(users.departmentId, departmentId), present))
+      .orderBy(asc(users.id))
+      .limit(limit)
+      .offset((page - 1) * limit);
+  }
+
+  /** @throws {ApiError} 409 naming what is taken */
+  async create(user: NewUser, database: Database = this.database): Promise<number> {
+    const rows = await database
+      .insert(users)
+      .values(user)
+      .returning({ id: users.id })
+      .catch((error: unknown) => {
+        throw namingField(error);
+      });
+    return rows[0]!.id;
+  }
+
+  /**
+   * Changes a user whose role is still `role`, so that a promotion in between is not overrun. A new role or password
+   * ends all tokens.
+   * @returns false when there is no such user any more
+   */
+  async change(id: number, role: StoredUser['role'], change: UserChange): Promise<boolean> {
+    const ends = change.role !== undefined || change.passwordHash !== undefined;
+    const rows = await this.database
+      .update(users)
+      .set({ ...change, ...(ends && { tokenVersion: sql`${users.tokenVersion} + 1` }) })
+      .where(and(eq(users.id, id), eq(users.role, role), present))
+      .returning({ id: users.id })
+      .catch((error: unknown) => {
+        throw namingField(error);
+      });
+    return rows.length > 0;
+  }
+
+  /** The login name is kept for good, the phone number becomes free. */
+  async remove(id: number, role: StoredUser['role']): Promise<boolean> {
+    const rows = await this.database
+      .update(users)
+      .set({ deletedAt: new Date(), phoneNumber: null, tokenVersion: sql`${users.tokenVersion} + 1` })
+      .where(and(eq(users.id, id), eq(users.role, role), present))
+      .returning({ id: users.id });
+    return rows.length > 0;
+  }
+
+  /** @returns false when the user was deleted or got another password since it was read */
+  async loggedIn({ id, tokenVersion }: StoredUser): Promise<boolean> {
+    const rows = await this.database
+      .update(users)
+      .set({ lastLogin: new Date() })
+      .where(and(eq(users.id, id), eq(users.tokenVersion, tokenVersion), present))
+      .returning({ id: users.id });
+    return rows.length > 0;
+  }
+
+  async hasSuperadmin(): Promise<boolean> {
+    const rows = await this.database
+      .select({ id: users.id })
+      .from(users)
+      .where(and(eq(users.role, 'superadmin'), present))
+      .limit(1);
+    return rows.length > 0;
+  }
+
+  private select() {
+    return this.database.select(columns).from(users).leftJoin(departments, eq(users.departmentId, departments.id));
+  }
+}

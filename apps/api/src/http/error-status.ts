@@ -1,0 +1,56 @@
+/** HTTP status of every error code that the libraries and the application throw. A code not listed here is a 500. */
+export const STATUS_OF_CODE: Readonly<Record<string, number>> = {
+  INVALID_INPUT: 400,
+  INVALID_JSON: 400,
+  INVALID_FILENAME: 400,
+  CONFIG_KEY_REFUSED: 400,
+  TASK_PAYLOAD: 400,
+  UNAUTHORIZED: 401,
+  FORBIDDEN: 403,
+  NOT_FOUND: 404,
+  TASK_NOT_FOUND: 404,
+  CONFLICT: 409,
+  CLAIM_BUSY: 409,
+  CLAIM_LOST: 409,
+  TASK_ACTIVE: 409,
+  TASK_FINISHED: 409,
+  LOCK_BUSY: 409,
+  CONFIG_CONFLICT: 412,
+  PAYLOAD_TOO_LARGE: 413,
+  UNSUPPORTED_TYPE: 415,
+  EMPTY_FILE: 422,
+  PARSE_FAILED: 422,
+  CONFIG_INVALID: 422,
+  QUOTA_EXCEEDED: 429,
+  TOO_MANY_ATTEMPTS: 429,
+  OVERLOADED: 503,
+  CONFIG_UNAVAILABLE: 503,
+  DATABASE_UNAVAILABLE: 503,
+  LOCK_UNAVAILABLE: 503,
+  LOCK_LOST: 503,
+  REDIS_UNAVAILABLE: 503,
+};
+
+/** Code answered for an error that carries nothing but a status. */
+const CODE_OF_STATUS: Readonly<Record<number, string>> = {
+  400: 'INVALID_INPUT',
+  401: 'UNAUTHORIZED',
+  403: 'FORBIDDEN',
+  404: 'NOT_FOUND',
+  405: 'METHOD_NOT_ALLOWED',
+  408: 'REQUEST_TIMEOUT',
+  409: 'CONFLICT',
+  412: 'PRECONDITION_FAILED',
+  413: 'PAYLOAD_TOO_LARGE',
+  414: 'URI_TOO_LONG',
+  415: 'UNSUPPORTED_TYPE',
+  422: 'UNPROCESSABLE',
+  428: 'PRECONDITION_REQUIRED',
+  429: 'TOO_MANY_REQUESTS',
+  431: 'HEADERS_TOO_LARGE',
+  503: 'UNAVAILABLE',
+};
+
+export function codeOfStatus(status: number): string {
+  return CODE_OF_STATUS[status] ?? (status < 500 ? 'REQUEST_REFUSED' : 'INTERNAL_ERROR');
+}

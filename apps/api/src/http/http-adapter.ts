@@ -1,0 +1,78 @@
+import type { IncomingMessage } from 'node:http';
+import { FastifyAdapter } from '@nestjs/platform-fastify';
+import { toMs, type Duration } from '@yuxi/core';
+import { requestContext } from '@yuxi/observability';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { ApiError } from './api-error.js';
+import { answerClientError } from './client-error.js';
+import { registerBodyParsers } from './content-parsers.js';
+import { drainConnections } from './drain.js';
+import { toProblem } from './problem.js';
+import { requestIdOf } from './request-id.js';
+import { securityHeaders } from './security-headers.js';
+import { limitSlowBodies } from './slow-body.js';
+
+export interface HttpAdapterOptions {
+  /** Largest JSON or form body, bytes. Uploads have their own limit (`readUpload`). Default 1 MiB. */
+  bodyLimit?: number;
+  /** Time for the request line and the headers. Default 10 s. */
+  headersTimeout?: Duration;
+  /** Time for the whole of a request that is no upload. Default 30 s. */
+  requestTimeout?: Duration;
+  /** Time for the whole of a multipart request. Default 5 min. */
+  uploadTimeout?: Duration;
+  /** How long an idle connection is kept; longer than a proxy in front keeps its own. Default 65 s. */
+  keepAliveTimeout?: Duration;
+  /** Silence on a connection, in both directions, after which it is closed. Default 2 min. */
+  connectionTimeout?: Duration;
+  /** Routes (exact paths) that take `application/x-www-form-urlencoded`. Default the token route of OAuth2. */
+  formRoutes?: readonly string[];
+}
+
+/**
+ * The HTTP server of the API: strict bodies, strict paths, short timeouts, one shape of errors and a request id
+ * from the first byte on. The client's address is never taken from a header here (see `CLIENT_ADDRESS`).
+ */
+export function createHttpAdapter(options: HttpAdapterOptions = {}): FastifyAdapter {
+  const { bodyLimit = 1024 * 1024, formRoutes = ['/api/auth/token'] } = options;
+  const ms = (name: keyof HttpAdapterOptions, fallback: Duration) =>
+    toMs(name, (options[name] as Duration | undefined) ?? fallback, { where: 'createHttpAdapter' });
+  const adapter = new FastifyAdapter({
+    bodyLimit,
+    trustProxy: false,
+    // Everything a request needs is there until the server has closed: who came on an open connection is served.
+    return503OnClosing: false,
+    requestIdHeader: false,
+    genReqId: (request: IncomingMessage) => requestIdOf(request.headers),
+    requestTimeout: ms('uploadTimeout', '5m'),
+    keepAliveTimeout: ms('keepAliveTimeout', '65s'),
+    connectionTimeout: ms('connectionTimeout', '2m'),
+    http: { headersTimeout: ms('headersTimeout', '10s'), connectionsCheckingInterval: 5000 },
+    routerOptions: {
+      caseSensitive: true,
+      ignoreTrailingSlash: false,
+      ignoreDuplicateSlashes: false,
+      maxParamLength: 200,
+    },
+    frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) => {
+      const problem = toProblem(error, request.id);
+      void reply
+        .code(problem.status)
+        .headers({ ...securityHeaders(''), ...problem.headers, 'x-request-id': request.id })
+        .send({ ...problem.body, detail: 'The URL is malformed' });
+    },
+    clientErrorHandler: answerClientError,
+    multipart: { limits: { parts: 20, fields: 16, fieldNameSize: 100, fieldSize: 4096 }, throwFileSizeLimit: false },
+  });
+  const instance = adapter.getInstance<FastifyInstance>();
+  instance.addHook('onRequest', (request, reply, done) => {
+    reply.headers({ ...securityHeaders(request.url), 'x-request-id': request.id });
+    // No database takes a NUL, and no honest address has one.
+    const nul = request.url.includes('%00') ? new ApiError('INVALID_INPUT', 'The URL has a NUL character') : undefined;
+    requestContext.run({ requestId: request.id }, () => done(nul));
+  });
+  drainConnections(instance);
+  limitSlowBodies(instance, ms('requestTimeout', '30s'));
+  registerBodyParsers(adapter, formRoutes);
+  return adapter;
+}

@@ -1,0 +1,11 @@
+export { ApiAnswer, ApiBodySchema } from './api-schema.decorator.js';
+export { ApiError } from './api-error.js';
+export type { ApiErrorOptions, FieldError } from './api-error.js';
+export { createHttpAdapter } from './http-adapter.js';
+export type { HttpAdapterOptions } from './http-adapter.js';
+export { HttpModule } from './http.module.js';
+export { buildOpenApi, OPENAPI_PATH, PUBLIC_EXTENSION, setupOpenApi } from './openapi.js';
+export type { OpenApiOptions } from './openapi.js';
+export { idParam, line, pageQuery, queryDate, queryInt, text } from './schemas.js';
+export { readUpload } from './upload.js';
+export type { IncomingFile, Upload, UploadOptions } from './upload.js';

@@ -1,0 +1,44 @@
+import { z } from 'zod';
+
+/** Text that PostgreSQL and a log line can hold: no NUL, no other control characters but tab and line ends. */
+// oxlint-disable-next-line no-control-regex -- control characters are what it looks for
+const CONTROL = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/;
+
+export function text(min: number, max: number) {
+  return z
+    .string()
+    .min(min)
+    .max(max)
+    .refine((value) => !CONTROL.test(value), 'has a control character');
+}
+
+/** A line of text: a name, a title. Surrounding space is removed before the length is judged. */
+export function line(max: number) {
+  return z
+    .string()
+    .trim()
+    .min(1)
+    .max(max)
+    .refine((value) => !CONTROL.test(value) && !/[\t\r\n\u2028\u2029]/.test(value), 'must be one line of plain text');
+}
+
+/** A whole number in a query string. Given twice, it is an array and refused. */
+export function queryInt(min: number, max: number) {
+  return z
+    .string({ error: 'must be given once, as a whole number' })
+    .regex(/^-?\d{1,15}$/, 'must be a whole number')
+    .transform(Number)
+    .pipe(z.int().min(min).max(max));
+}
+
+/** Calendar date in a query string, `YYYY-MM-DD`; a day that does not exist is refused. */
+export const queryDate = z.iso.date('must be a date like 2026-01-31');
+
+/** `?page=1&limit=20`, counted from 1, at most 100 a page. */
+export const pageQuery = z.strictObject({
+  page: queryInt(1, 1_000_000).default(1),
+  limit: queryInt(1, 100).default(20),
+});
+
+/** Database id in a path. */
+export const idParam = queryInt(1, 2 ** 31 - 1);

@@ -1,0 +1,77 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { HttpApp } from '../../test/http-app.js';
+
+let http: HttpApp;
+beforeAll(async () => {
+  http = await HttpApp.start();
+});
+afterAll(() => http.close());
+
+function part(disposition: string, content: string): string {
+  return `--B\r\nContent-Disposition: form-data; ${disposition}\r\nContent-Type: text/plain\r\n\r\n${content}\r\n`;
+}
+
+const problem = { detail: expect.any(String), code: expect.any(String), request_id: expect.any(String) };
+
+describe('on the wire', () => {
+  const head = 'Host: x\r\nContent-Type: application/json\r\n';
+  it.each([
+    ['garbage', 'GARBAGE\r\n\r\n', 400],
+    ['headers too large', `GET /api/t HTTP/1.1\r\nHost: x\r\nX-Big: ${'a'.repeat(64 * 1024)}\r\n\r\n`, 431],
+    [
+      'length and chunks',
+      `POST /api/t HTTP/1.1\r\n${head}Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
+      400,
+    ],
+    ['unknown transfer coding', `POST /api/t HTTP/1.1\r\n${head}Transfer-Encoding: chunked x\r\n\r\n0\r\n\r\n`, 400],
+    ['announced too large', `POST /api/t HTTP/1.1\r\n${head}Content-Length: 100000000\r\n\r\n`, 413],
+    ['body that never comes', `POST /api/t HTTP/1.1\r\n${head}Content-Length: 10\r\n\r\n{`, 408],
+  ])('%s', async (_name, request, status) => {
+    const answer = await http.raw(request);
+    expect(answer).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
+    expect(answer.toLowerCase()).toContain('x-content-type-options: nosniff');
+    expect(answer).toMatch(/\{"detail":"[^"]+","code":"[^"]+","request_id":"[^"]+"/);
+  });
+});
+
+describe('uploads', () => {
+  const TYPE = 'multipart/form-data; boundary=B';
+  const file = (content: string) => part('name="file"; filename="a.txt"', content);
+  const upload = (body: string, type = TYPE) => http.post(body, type, '/api/t/upload');
+
+  it('reads one file and ignores text fields', async () => {
+    const answer = await upload(
+      `${part('name="note"', 'hello').replace('Content-Type: text/plain\r\n', '')}${file('x'.repeat(1000))}--B--\r\n`,
+    );
+    expect(answer).toMatchObject({ status: 201, body: { filename: 'a.txt', size: 1000 } });
+  });
+
+  it('leaves no folder in the name', async () => {
+    const answer = await upload(`${part('name="file"; filename="../../etc/passwd"', 'x')}--B--\r\n`);
+    expect(answer.body['filename']).toBe('passwd');
+  });
+
+  it.each<[string, string, number, string]>([
+    ['26 empty form', '--B--\r\n', 400, TYPE],
+    ['26 nothing at all', '', 400, TYPE],
+    ['27 two files', `${file('1')}${file('2')}--B--\r\n`, 400, TYPE],
+    ['29 no boundary', `${file('1')}--B--\r\n`, 400, 'multipart/form-data'],
+    ['29 another boundary', `${file('1')}--B--\r\n`, 400, 'multipart/form-data; boundary=C'],
+    ['30 no file name', `${part('name="file"', 'x')}--B--\r\n`, 400, TYPE],
+    ['30 empty file name', `${part('name="file"; filename=""', 'x')}--B--\r\n`, 400, TYPE],
+    ['cut off', file('1').slice(0, -5), 400, TYPE],
+    ['one byte too many', `${file('x'.repeat(1001))}--B--\r\n`, 413, TYPE],
+    ['far too many', `${file('x'.repeat(500_000))}--B--\r\n`, 413, TYPE],
+    ['not a form', '{}', 415, 'application/json'],
+    ['many parts', `${part('name="a"', 'x').repeat(40)}--B--\r\n`, 400, TYPE],
+  ])('%s', async (_name, body, status, type) => {
+    expect(await upload(body, type)).toMatchObject({ status, body: problem });
+  });
+
+  it('refuses by the announced length, before the body', async () => {
+    const answer = await http.raw(
+      `POST /api/t/upload HTTP/1.1\r\nHost: x\r\nContent-Type: ${TYPE}\r\nContent-Length: 2000000000\r\n\r\n--B`,
+    );
+    expect(answer).toMatch(/^HTTP\/1.1 413 /);
+  });
+});

@@ -1,0 +1,40 @@
+import { Controller, Get, Inject, Post, Query, Req } from '@nestjs/common';
+import { ApiConsumes, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { type Actor, FilesService, knowledgeBaseTypes, MAX_UPLOAD_BYTES, SUPPORTED_TYPES } from '@yuxi/knowledge';
+import type { FastifyRequest } from 'fastify';
+import type { z } from 'zod';
+import { CurrentUser } from '../auth/index.js';
+import { readUpload } from '../http/index.js';
+import { uploadTarget } from './knowledge.schemas.js';
+
+@ApiTags('knowledge')
+@Controller('api/knowledge')
+export class FilesController {
+  constructor(@Inject(FilesService) private readonly files: FilesService) {}
+
+  @Post('files/upload')
+  @ApiConsumes('multipart/form-data')
+  @ApiOperation({ summary: 'Upload one file of at most 50 MB to a knowledge base' })
+  async upload(
+    @CurrentUser() actor: Actor,
+    @Query({ schema: uploadTarget }) { db_id }: z.output<typeof uploadTarget>,
+    @Req() request: FastifyRequest,
+  ) {
+    // Before the body is read: nobody sends 50 MB only to hear that the knowledge base is not theirs.
+    await this.files.assertMayUpload(actor, db_id);
+    const { filename, content } = await readUpload(request, { maxBytes: MAX_UPLOAD_BYTES });
+    return this.files.upload(actor, db_id, filename, content);
+  }
+
+  @Get('files/supported-types')
+  @ApiOperation({ summary: 'Endings of the files that can be parsed' })
+  supportedTypes() {
+    return { message: 'success', file_types: SUPPORTED_TYPES };
+  }
+
+  @Get('types')
+  @ApiOperation({ summary: 'Kinds of knowledge base' })
+  types() {
+    return { kb_types: knowledgeBaseTypes() };
+  }
+}

@@ -1,0 +1,105 @@
+import { Body, Controller, Module, Post } from '@nestjs/common';
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import { Test } from '@nestjs/testing';
+import { RedisModule } from '@yuxi/redis';
+import { DATABASE, StorageModule, type Database } from '@yuxi/storage';
+import { LimiterModule, type LimiterModuleOptions } from '@yuxi/throttler';
+import { AuthModule, CurrentUser, Roles, type AuthOptions, type Caller } from '../src/auth/index.js';
+import { createHttpAdapter, HttpModule } from '../src/http/index.js';
+
+export const PASSWORD = 'correct horse';
+
+@Controller('api/probe')
+class Probe {
+  @Post('superadmin') @Roles('superadmin') highest(@CurrentUser() { userId }: Caller) {
+    return { userId };
+  }
+  @Post('echo') echo(@Body() body: unknown) {
+    return body;
+  }
+}
+
+export interface Answer {
+  status: number;
+  body: Record<string, unknown>;
+  headers: Record<string, unknown>;
+}
+
+export interface AuthAppOptions {
+  databaseUrl?: string;
+  auth?: AuthOptions;
+  limiter?: LimiterModuleOptions;
+}
+
+/** How many answers there are of each status. */
+export function counted(answers: readonly Answer[]): Record<number, number> {
+  const counts: Record<number, number> = {};
+  for (const { status } of answers) counts[status] = (counts[status] ?? 0) + 1;
+  return counts;
+}
+
+/** The API with nothing but auth, without Redis. */
+export class AuthApp {
+  private constructor(readonly app: NestFastifyApplication) {}
+
+  static async start({ databaseUrl, auth = {}, limiter = { login: { limit: 1000 } } }: AuthAppOptions = {}) {
+    @Module({
+      imports: [
+        RedisModule.forRoot(),
+        LimiterModule.forRoot(limiter),
+        StorageModule.forRoot({ databaseUrl }),
+        HttpModule,
+        AuthModule.forRoot(auth),
+      ],
+      controllers: [Probe],
+    })
+    class App {}
+    const module = await Test.createTestingModule({ imports: [App] }).compile();
+    const app = module.createNestApplication<NestFastifyApplication>(createHttpAdapter(), { logger: false });
+    await app.init();
+    await app.getHttpAdapter().getInstance().ready();
+    return new AuthApp(app);
+  }
+
+  get database(): Database {
+    return this.app.get<Database>(DATABASE);
+  }
+
+  /** @param body an object is sent as JSON, a text as a form */
+  async call(
+    method: 'GET' | 'POST' | 'PUT' | 'DELETE',
+    url: string,
+    body?: object | string,
+    token?: string,
+  ): Promise<Answer> {
+    const answer = await this.app.inject({
+      method,
+      url,
+      payload: body,
+      headers: {
+        ...(typeof body === 'string' && { 'content-type': 'application/x-www-form-urlencoded' }),
+        ...(token && { authorization: `Bearer ${token}` }),
+      },
+    });
+    return { status: answer.statusCode, body: answer.json<Record<string, unknown>>(), headers: answer.headers };
+  }
+
+  login(username: string, password = PASSWORD): Promise<Answer> {
+    return this.call('POST', '/api/auth/token', { username, password });
+  }
+
+  /** Token of a user; fails when the login does. */
+  async tokenOf(username: string, password = PASSWORD): Promise<string> {
+    const { status, body } = await this.login(username, password);
+    if (status !== 200) throw new Error(`login of ${username} answered ${status}`);
+    return body['access_token'] as string;
+  }
+
+  initialize(body: object = { user_id: 'root', password: PASSWORD }): Promise<Answer> {
+    return this.call('POST', '/api/auth/initialize', body);
+  }
+
+  close(): Promise<void> {
+    return this.app.close();
+  }
+}

@@ -1,0 +1,43 @@
+import { YuxiError } from '@yuxi/core';
+
+export interface ConfigIssue {
+  /** Section and key, e.g. `general.chunk_size`. */
+  path: string;
+  /** What the value must be. */
+  rule: string;
+  /** Short form of the value given. */
+  got: string;
+}
+
+/**
+ * A patch that breaks the schema; nothing was changed.
+ * `code` is `CONFIG_KEY_REFUSED` when a key could reach an object's prototype, else `CONFIG_INVALID`.
+ */
+export class ConfigValidationError extends YuxiError {
+  constructor(
+    readonly errors: readonly ConfigIssue[],
+    code: 'CONFIG_INVALID' | 'CONFIG_KEY_REFUSED' = 'CONFIG_INVALID',
+  ) {
+    super(errors.map(({ path, rule, got }) => `${path || 'patch'} ${rule}, got ${got}`).join('; '), { code });
+  }
+}
+
+/** Somebody else changed the configuration since `expected` was read; nothing was changed. Read again, then decide. */
+export class ConfigConflictError extends YuxiError {
+  constructor(
+    readonly expected: number,
+    /** The revision that holds now. */
+    readonly revision: number,
+  ) {
+    super(`configuration is at revision ${revision}, not ${expected}: read it again before changing it`, {
+      code: 'CONFIG_CONFLICT',
+    });
+  }
+}
+
+/** The configuration could not be read from the database. Never answered with an empty one instead. */
+export class ConfigUnavailableError extends YuxiError {
+  constructor(reason: string, cause?: unknown) {
+    super(`configuration is not available: ${reason}`, { code: 'CONFIG_UNAVAILABLE', retryable: true, cause });
+  }
+}

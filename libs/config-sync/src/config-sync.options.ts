@@ -1,0 +1,56 @@
+import { ConfigurableModuleBuilder } from '@nestjs/common';
+import { OptionsError, toMs } from '@yuxi/core';
+import type { Duration } from '@yuxi/core';
+import type { z } from 'zod';
+
+export type ConfigSections = Record<string, z.ZodObject>;
+
+/** The values of a set of sections: `ConfigOf<typeof sections>`. */
+export type ConfigOf<S extends ConfigSections> = { [Name in keyof S]: z.output<S[Name]> };
+
+export interface ConfigSyncOptions {
+  /** Schema of each section; every key needs a default. */
+  sections?: ConfigSections;
+  /** Configurations of different scopes share a database and know nothing of each other. Default `default`. */
+  scope?: string;
+  /** How often a replica looks at the head on its own, moved by up to 20 %. Default 2 s, at least 100 ms. */
+  reconcileEvery?: Duration;
+  /** Longest time for one read of the head; then it counts as failed. Default 5 s. */
+  readTimeout?: Duration;
+  /** Longest time for one `@OnConfigChange` method; then it counts as failed. Default 10 s. */
+  handlerTimeout?: Duration;
+  /** How long start-up waits for the first read; then it goes on without and keeps trying. Default 2 s. */
+  startupWait?: Duration;
+}
+
+export interface ResolvedConfigSyncOptions {
+  scope: string;
+  reconcileEvery: number;
+  readTimeout: number;
+  handlerTimeout: number;
+  startupWait: number;
+}
+
+export const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN, OPTIONS_TYPE, ASYNC_OPTIONS_TYPE } =
+  new ConfigurableModuleBuilder<ConfigSyncOptions>({ moduleName: 'YuxiConfigSync' })
+    .setClassMethodName('forRoot')
+    .setExtras({ isGlobal: true }, (definition, extras) => ({ ...definition, global: extras.isGlobal }))
+    .build();
+
+export const CONFIG_SYNC_OPTIONS = Symbol.for('@yuxi/config-sync:Options');
+
+/** @throws {OptionsError} naming the option that breaks a rule. */
+export function resolveOptions(options: ConfigSyncOptions): ResolvedConfigSyncOptions {
+  const { scope = 'default', reconcileEvery = '2s', readTimeout = '5s' } = options;
+  const { handlerTimeout = '10s', startupWait = '2s' } = options;
+  const where = 'ConfigSyncModule';
+  if (!/^[\w.-]{1,64}$/.test(scope))
+    throw new OptionsError('scope', '1 to 64 letters, digits, dots or dashes', scope, where);
+  return {
+    scope,
+    reconcileEvery: toMs('reconcileEvery', reconcileEvery, { min: 100, where }),
+    readTimeout: toMs('readTimeout', readTimeout, { where }),
+    handlerTimeout: toMs('handlerTimeout', handlerTimeout, { where }),
+    startupWait: toMs('startupWait', startupWait, { min: 0, where }),
+  };
+}

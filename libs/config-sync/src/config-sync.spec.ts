@@ -1,0 +1,183 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { randomUUID } from 'node:crypto';
+import { openStorage } from '@yuxi/storage';
+import type { StorageDriver } from '@yuxi/storage';
+import { eventually, startPostgres, startRedis } from '@yuxi/testing';
+import type { PostgresServer, RedisServer } from '@yuxi/testing';
+import { Redis } from 'ioredis';
+import { startReplica } from '../test/start-replica.js';
+import type { Replica, ReplicaOptions } from '../test/start-replica.js';
+import { CONFIG_CHANNEL, configMigrations, ConfigPubSubService } from './index.js';
+
+const NEVER = '1h';
+
+const title = (replica: Replica) => replica.live.section('general').title;
+
+/** Neither listens nor subscribes: what is left is polling. */
+class Deaf extends ConfigPubSubService {
+  override onModuleInit(): void {}
+}
+
+describe('replicas that share a Redis and a PostgreSQL', () => {
+  let postgres: PostgresServer;
+  let redis: RedisServer;
+  let storage: StorageDriver;
+  let outsider: Redis;
+  let scope: string;
+  const replicas: Replica[] = [];
+
+  const start = async (options: Partial<ReplicaOptions> = {}) => {
+    const replica = await startReplica({
+      sql: storage.sql,
+      redisUrl: redis.url,
+      scope,
+      reconcileEvery: NEVER,
+      ...options,
+    });
+    replicas.push(replica);
+    return replica;
+  };
+  const listeners = async () => ((await outsider.pubsub('NUMSUB', CONFIG_CHANNEL)) as [string, number])[1];
+  const startTwo = async (options: Partial<ReplicaOptions> = {}) => {
+    const pair = [await start(options), await start(options)] as const;
+    if (!options.pubSub) await eventually(async () => expect(await listeners()).toBe(2));
+    return pair;
+  };
+
+  /** The tests that follow find a Redis again, however this one ends. */
+  const withRedisKilled = async <T>(body: () => Promise<T>): Promise<T> => {
+    await redis.kill();
+    try {
+      return await body();
+    } finally {
+      await redis.restart();
+    }
+  };
+
+  beforeAll(async () => {
+    [postgres, redis] = await Promise.all([startPostgres(), startRedis({ password: 'pw' })]);
+    storage = await openStorage({ databaseUrl: (await postgres.createDatabase()).url, migrations: configMigrations });
+    outsider = new Redis(redis.url);
+    outsider.on('error', () => undefined);
+  });
+  beforeEach(() => {
+    scope = randomUUID();
+  });
+  afterEach(async () => {
+    await Promise.all(replicas.splice(0).map((replica) => replica.close()));
+    await eventually(async () => expect(await listeners()).toBe(0));
+  });
+  afterAll(async () => {
+    outsider.disconnect();
+    await storage.close();
+    await Promise.all([postgres.stop(), redis.stop()]);
+  });
+
+  it('a change on one is served by the other at once, and again after Redis restarted in between', async () => {
+    const [a, b] = await startTwo();
+    await a.live.update({ general: { title: 'one' } });
+    await eventually(() => expect(title(b)).toBe('one'), { timeout: 1000 });
+    await redis.restart();
+    await eventually(async () => expect(await listeners()).toBe(2));
+    await b.live.update({ general: { title: 'two' } });
+    await eventually(() => expect(title(a)).toBe('two'), { timeout: 1000 });
+  });
+
+  it('control: with notices and reconcile both out of work the other stays behind', async () => {
+    const [a, b] = await startTwo({ pubSub: Deaf });
+    await a.live.update({ general: { title: 'one' } });
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(title(b)).toBe('Yuxi');
+    await b.live.refresh();
+    expect(title(b)).toBe('one');
+  });
+
+  it('a change made while Redis was away is read on the new subscription', async () => {
+    const [a, b] = await startTwo();
+    const update = await withRedisKilled(() => a.live.update({ general: { title: 'unheard' } }));
+    expect(update).toMatchObject({ revision: 1, applied: true });
+    await eventually(() => expect(title(b)).toBe('unheard'), { timeout: 2000 });
+  });
+
+  it('with Redis gone a change is saved, and found by the next reconcile', async () => {
+    const [a, b] = await startTwo({ reconcileEvery: 200 });
+    await withRedisKilled(async () => {
+      await a.live.update({ general: { title: 'polled' } });
+      await eventually(() => expect(title(b)).toBe('polled'), { timeout: 2500 });
+    });
+  });
+
+  it('tells each changed section in one message, without values', async () => {
+    const [a] = await startTwo();
+    const heard: unknown[] = [];
+    const listener = outsider.duplicate();
+    await listener.subscribe(CONFIG_CHANNEL);
+    listener.on('message', (_channel, text) => heard.push(JSON.parse(text)));
+    const { revision, hash } = await a.live.update({ general: { title: 'quiet' }, model: { name: 'large' } });
+    await eventually(() => expect(heard).toHaveLength(2));
+    const timestamp = expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+    expect(heard).toEqual(
+      ['general', 'model'].map((type) => ({ event: 'config_changed', type, timestamp, revision, hash })),
+    );
+    listener.disconnect();
+  });
+
+  it('garbage is counted and changes nothing; a forged revision causes one look at the truth', async () => {
+    const a = await start();
+    await eventually(async () => expect(await listeners()).toBe(1));
+    const garbage = ['', 'x', '{"event":"config_changed"}', '\0\u0001', '['.repeat(50_000)];
+    for (const text of garbage) await outsider.publish(CONFIG_CHANNEL, text);
+    await eventually(async () => expect(await a.metric('yuxi_config_hints_total', { result: 'ignored' })).toBe(5));
+    const forged = { event: 'config_changed', type: 'general', timestamp: '', revision: 2 ** 60, hash: 'f' };
+    await outsider.publish(CONFIG_CHANNEL, JSON.stringify(forged));
+    await eventually(async () => expect(await a.metric('yuxi_config_hints_total', { result: 'read' })).toBe(1));
+    expect(await a.live.update({ general: { title: 'still here' } })).toMatchObject({ revision: 1, applied: true });
+    expect(await a.metric('yuxi_config_applied_revision')).toBe(1);
+  });
+
+  it('a notice without a revision, as other systems on the channel send it, makes replicas read', async () => {
+    const a = await start();
+    const mute = await start({
+      pubSub: class extends Deaf {
+        override publish = () => Promise.resolve(false);
+      },
+    });
+    await eventually(async () => expect(await listeners()).toBe(1));
+    await mute.live.update({ general: { title: 'from afar' } });
+    expect(title(a)).toBe('Yuxi');
+    await outsider.publish(
+      CONFIG_CHANNEL,
+      '{"event":"config_changed","type":"agent","timestamp":"2026-01-02T03:04:05"}',
+    );
+    await eventually(() => expect(title(a)).toBe('from afar'), { timeout: 1000 });
+  });
+
+  it('50 writers on two replicas lose nothing, and both end at revision 50', async () => {
+    const [a, b] = await startTwo();
+    const seen: number[] = [];
+    b.live.changes.subscribe(({ revision }) => seen.push(revision));
+    await Promise.all(
+      Array.from({ length: 50 }, (_, writer) =>
+        (writer % 2 ? a : b).live.update({ model: { extra: { [`w${writer}`]: writer } } }),
+      ),
+    );
+    await eventually(() => {
+      for (const { live } of [a, b]) {
+        expect(live.revision).toBe(50);
+        expect(Object.keys(live.section('model').extra)).toHaveLength(50);
+      }
+    });
+    expect(seen).toEqual([...new Set(seen)].sort((x, y) => x - y));
+  });
+
+  it('of 50 writers on two replicas that name one revision exactly one wins', async () => {
+    const [a, b] = await startTwo();
+    const results = await Promise.allSettled(
+      Array.from({ length: 50 }, (_, writer) =>
+        (writer % 2 ? a : b).live.update({ model: { extra: { w: writer } } }, { ifRevision: 0 }),
+      ),
+    );
+    expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+    await eventually(() => expect([a.live.revision, b.live.revision]).toEqual([1, 1]));
+  });
+});

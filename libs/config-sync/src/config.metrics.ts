@@ -1,0 +1,49 @@
+import { Inject, Injectable, Optional } from '@nestjs/common';
+import { counter, gauge, METRICS } from '@yuxi/observability';
+import type { MetricsRegistry } from '@yuxi/observability';
+
+export type ApplyFailure = 'read' | 'invalid' | 'handler';
+/** `read`: the head was read because of it; `known`: about the revision applied already; `ignored`: not a notice. */
+export type HintResult = 'read' | 'known' | 'ignored';
+
+/** What the library counts; into nothing when the application has no registry. */
+@Injectable()
+export class ConfigMetrics {
+  readonly revision;
+  readonly applied;
+  readonly failures;
+  readonly hints;
+  /** Set by the owner of the state: seconds since this replica last knew that it runs the head. */
+  staleSeconds: () => number = () => 0;
+
+  constructor(@Optional() @Inject(METRICS) registry?: MetricsRegistry) {
+    this.revision = gauge(registry, { name: 'yuxi_config_revision', help: 'Newest configuration revision seen' });
+    this.applied = gauge(registry, { name: 'yuxi_config_applied_revision', help: 'Configuration revision in force' });
+    this.failures = counter(registry, {
+      name: 'yuxi_config_apply_failures_total',
+      help: 'Times the newest configuration could not be read or applied',
+      labelNames: ['reason'],
+    });
+    this.hints = counter(registry, {
+      name: 'yuxi_config_hints_total',
+      help: 'Change notices received',
+      labelNames: ['result'],
+    });
+    const stale = () => this.staleSeconds();
+    gauge(registry, {
+      name: 'yuxi_config_stale_seconds',
+      help: 'Time since this replica last knew that it runs the newest revision',
+      collect() {
+        this.set(stale());
+      },
+    });
+  }
+
+  failed(reason: ApplyFailure): void {
+    this.failures.inc({ reason });
+  }
+
+  hinted(result: HintResult): void {
+    this.hints.inc({ result });
+  }
+}

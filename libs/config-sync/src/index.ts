@@ -1,0 +1,12 @@
+export { ConfigConflictError, ConfigUnavailableError, ConfigValidationError } from './config-sync.errors.js';
+export type { ConfigIssue } from './config-sync.errors.js';
+export { ConfigSyncModule } from './config-sync.module.js';
+export type { ConfigOf, ConfigSections, ConfigSyncOptions } from './config-sync.options.js';
+export { OnConfigChange } from './handlers/on-config-change.decorator.js';
+export type { ConfigChangeInfo } from './handlers/on-config-change.decorator.js';
+export { CONFIG_CHANNEL } from './hints/config-hint.js';
+export type { ConfigHint } from './hints/config-hint.js';
+export { ConfigPubSubService } from './hints/config-pub-sub.service.js';
+export { LiveConfig } from './live-config.js';
+export type { ConfigPatch, ConfigSnapshot, ConfigUpdate, UpdateOptions } from './live-config.js';
+export { configMigrations } from './migrations/index.js';

@@ -1,0 +1,78 @@
+import { Global, Module } from '@nestjs/common';
+import type { DynamicModule, Provider, Type } from '@nestjs/common';
+import { Test } from '@nestjs/testing';
+import { SQL_CLIENT } from '@yuxi/core';
+import type { SqlClient } from '@yuxi/core';
+import { HealthModule, HealthRegistry, METRICS, MetricsModule } from '@yuxi/observability';
+import { RedisModule } from '@yuxi/redis';
+import type { Registry } from 'prom-client';
+import { z } from 'zod';
+import { ConfigPubSubService, ConfigSyncModule, LiveConfig } from '../src/index.js';
+import type { ConfigOf, ConfigSyncOptions } from '../src/index.js';
+
+export const sections = {
+  general: z.strictObject({
+    chunk_size: z.int().min(64).max(8192).default(1024),
+    title: z.string().max(20).default('Yuxi'),
+    languages: z.array(z.string()).default(['en']),
+  }),
+  model: z.strictObject({
+    name: z.enum(['small', 'large']).default('small'),
+    extra: z.record(z.string(), z.number()).default({}),
+  }),
+};
+export type Settings = ConfigOf<typeof sections>;
+
+@Global()
+@Module({})
+class SqlModule {
+  static with(sql: SqlClient): DynamicModule {
+    return { module: SqlModule, providers: [{ provide: SQL_CLIENT, useValue: sql }], exports: [SQL_CLIENT] };
+  }
+}
+
+export interface ReplicaOptions extends ConfigSyncOptions {
+  sql: SqlClient;
+  redisUrl?: string;
+  providers?: Provider[];
+  pubSub?: Type<ConfigPubSubService>;
+}
+
+export interface Replica {
+  live: LiveConfig<Settings>;
+  pubSub: ConfigPubSubService;
+  health: HealthRegistry;
+  /** Value of one time series, 0 when there is none. */
+  metric: (name: string, labels?: Record<string, string>) => Promise<number>;
+  close(): Promise<void>;
+}
+
+/** A Nest application with nothing but the configuration in it. */
+export async function startReplica({ sql, redisUrl, providers, pubSub, ...options }: ReplicaOptions): Promise<Replica> {
+  const builder = Test.createTestingModule({
+    imports: [
+      SqlModule.with(sql),
+      HealthModule,
+      MetricsModule.forRoot({ processMetrics: false }),
+      redisUrl === undefined ? RedisModule.forRoot() : RedisModule.forRoot({ url: redisUrl }),
+      ConfigSyncModule.forRoot({ sections, ...options }),
+    ],
+    providers,
+  });
+  if (pubSub) builder.overrideProvider(ConfigPubSubService).useClass(pubSub);
+  const app = await builder.compile();
+  app.useLogger(false);
+  await app.init();
+  const registry = app.get<Registry>(METRICS);
+  return {
+    live: app.get<LiveConfig<Settings>>(LiveConfig),
+    pubSub: app.get(ConfigPubSubService),
+    health: app.get(HealthRegistry),
+    close: () => app.close(),
+    metric: async (name, labels = {}) => {
+      const { values } = (await registry.getSingleMetric(name)?.get()) ?? { values: [] };
+      const match = values.find((value) => Object.entries(labels).every(([key, text]) => value.labels[key] === text));
+      return match?.value ?? 0;
+    },
+  };
+}

@@ -1,0 +1,6 @@
+export * from './around.js';
+export * from './clock.js';
+export * from './duration.js';
+export * from './errors.js';
+export * from './sql-client.js';
+export * from './env.js';

@@ -1,0 +1,29 @@
+export interface SqlResult<Row> {
+  rows: Row[];
+  /** Rows returned or changed. */
+  rowCount: number;
+}
+
+/**
+ * What a library needs of a SQL database (PostgreSQL dialect, `$1` parameters).
+ * The application binds {@link SQL_CLIENT} to its own pool, so that libraries carry no driver.
+ */
+export interface SqlClient {
+  /** `json`/`jsonb` columns come back parsed; pass JSON parameters as text with a `::jsonb` cast. */
+  query<Row extends object = Record<string, unknown>>(
+    text: string,
+    params?: readonly unknown[],
+  ): Promise<SqlResult<Row>>;
+  /** Runs `body` in one transaction; a throw rolls back. The client handed in must be used inside. */
+  transaction<T>(body: (tx: SqlClient) => Promise<T>): Promise<T>;
+}
+
+/** Injection token of the {@link SqlClient}. */
+export const SQL_CLIENT = Symbol.for('@yuxi/core:SqlClient');
+
+/** One step of a schema, owned by the library whose tables it makes. Applied once, in the order given. */
+export interface Migration {
+  /** `<lib>/<number>-<what>`, unique for ever. */
+  id: string;
+  sql: string;
+}

@@ -1,0 +1,54 @@
+import { type ShareConfig, type ShareConfigView, viewShareConfig } from './share-config.js';
+
+/** A database as answers carry it. */
+export interface DatabaseView {
+  db_id: string;
+  name: string;
+  description: string;
+  kb_type: string;
+  embed_info: Record<string, unknown> | null;
+  llm_info: Record<string, unknown> | null;
+  query_params: Record<string, unknown>;
+  /** The additional parameters. */
+  metadata: Record<string, unknown>;
+  /** ISO 8601, UTC. */
+  created_at: string;
+  /** Documents in it. */
+  row_count: number;
+  status: '已连接';
+  share_config: ShareConfigView;
+  owner: { id: number; username: string };
+}
+
+export interface DatabaseRow {
+  db_id: string;
+  name: string;
+  description: string;
+  kb_type: string;
+  embed_info: Record<string, unknown> | null;
+  llm_info: Record<string, unknown> | null;
+  query_params: Record<string, unknown>;
+  additional_params: Record<string, unknown>;
+  created_at: Date | string;
+  row_count: number;
+  share_config: ShareConfig;
+  owner_id: number;
+  owner_name: string;
+}
+
+/** Selects a {@link DatabaseRow} from `databases d JOIN users o`. */
+export const DATABASE_COLUMNS = `d.db_id, d.name, d.description, d.kb_type, d.embed_info, d.llm_info, d.query_params,
+  d.additional_params, d.created_at, d.share_config, d.owner_id, o.username AS owner_name,
+  (SELECT count(*)::int FROM files f WHERE f.kb_id = d.id AND f.added) AS row_count`;
+
+export function viewDatabase(row: DatabaseRow): DatabaseView {
+  const { additional_params, owner_id, owner_name, share_config, created_at, ...rest } = row;
+  return {
+    ...rest,
+    metadata: additional_params,
+    created_at: new Date(created_at).toISOString(),
+    status: '已连接',
+    share_config: viewShareConfig(share_config),
+    owner: { id: owner_id, username: owner_name },
+  };
+}

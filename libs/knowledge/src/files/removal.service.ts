@@ -1,0 +1,28 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { SQL_CLIENT, type SqlClient } from '@yuxi/core';
+
+import { collectBlobs } from './blob-collection.js';
+
+/** Deletes files with everything made from them: chunks, postings, and contents that nothing else uses. */
+@Injectable()
+export class RemovalService {
+  constructor(@Inject(SQL_CLIENT) private readonly sql: SqlClient) {}
+
+  /**
+   * All in one transaction. Indexing under way finds its row gone when it wants to commit, and leaves nothing.
+   * @returns the ids that were there.
+   */
+  async remove(kbId: number, fileIds: readonly string[]): Promise<Set<string>> {
+    return this.sql.transaction(async (tx) => {
+      // Ordered, so that two deletions of the same files do not wait for each other.
+      const { rows } = await tx.query<{ id: number; file_id: string; content_hash: string }>(
+        `SELECT id, file_id, content_hash FROM files WHERE kb_id = $1 AND file_id = ANY($2::text[])
+         ORDER BY id FOR UPDATE`,
+        [kbId, fileIds],
+      );
+      await tx.query('DELETE FROM files WHERE id = ANY($1::int[])', [rows.map((row) => row.id)]);
+      await collectBlobs(tx, [...new Set(rows.map((row) => row.content_hash))]);
+      return new Set(rows.map((row) => row.file_id));
+    });
+  }
+}

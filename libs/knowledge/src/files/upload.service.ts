@@ -1,0 +1,160 @@
+import { createHash } from 'node:crypto';
+
+import { Inject, Injectable } from '@nestjs/common';
+import { SQL_CLIENT, type SqlClient } from '@yuxi/core';
+import { BLOB_STORE, type BlobStore } from '@yuxi/storage';
+
+import type { Actor } from '../actor.js';
+import { newHandle } from '../common/handle.js';
+import { isForeignKeyViolation, isUniqueViolation } from '../common/sql-errors.js';
+import { DatabaseAccess } from '../databases/database-access.js';
+import { ConflictError, NotFoundError, PayloadTooLargeError } from '../knowledge.errors.js';
+import { detectType, safeFilename } from '../text/index.js';
+import { collectBlobs } from './blob-collection.js';
+import { assertWithinQuota } from './quota.js';
+
+/** Largest file, bytes. */
+export const MAX_UPLOAD_BYTES = 50 * 1024 * 1024;
+/** How often a content that was collected under our hands is stored again. */
+const PUT_ATTEMPTS = 5;
+
+export interface SameNameFile {
+  file_id: string;
+  filename: string;
+  size: number;
+  created_at: string;
+}
+
+export interface UploadResult {
+  message: string;
+  file_id: string;
+  /** Random handle, to be given to `add`. */
+  file_path: string;
+  minio_path: string;
+  object_name: string;
+  bucket_name: string;
+  db_id: string;
+  content_hash: string;
+  /** Cleaned name, as kept. */
+  filename: string;
+  /** Name as sent. */
+  original_filename: string;
+  same_name_files: SameNameFile[];
+  has_same_name: boolean;
+}
+
+interface NewFile {
+  kbId: number;
+  ownerId: number;
+  fileId: string;
+  handle: string;
+  filename: string;
+  type: string;
+  content: Buffer;
+  hash: string;
+}
+
+@Injectable()
+export class UploadService {
+  constructor(
+    @Inject(SQL_CLIENT) private readonly sql: SqlClient,
+    @Inject(BLOB_STORE) private readonly blobs: BlobStore,
+    private readonly access: DatabaseAccess,
+  ) {}
+
+  async upload(
+    actor: Actor,
+    dbId: string,
+    given: string,
+    source: Uint8Array | AsyncIterable<Uint8Array>,
+  ): Promise<UploadResult> {
+    const filename = safeFilename(given);
+    const kbId = await this.access.manage(actor, dbId);
+    const content = await collect(source);
+    const type = await detectType(filename, content);
+    await assertWithinQuota(this.sql, actor.id, content.length);
+    const hash = createHash('sha256').update(content).digest('hex');
+    const file = { kbId, ownerId: actor.id, filename, type, content, hash };
+    const { fileId, handle } = await this.store(dbId, {
+      ...file,
+      fileId: newHandle('file'),
+      handle: newHandle('upload'),
+    });
+    const sameName = await this.sameName(kbId, filename, fileId);
+    return {
+      message: 'File uploaded',
+      file_id: fileId,
+      file_path: handle,
+      minio_path: handle,
+      object_name: handle,
+      bucket_name: 'knowledge',
+      db_id: dbId,
+      content_hash: hash,
+      filename,
+      original_filename: given,
+      same_name_files: sameName,
+      has_same_name: sameName.length > 0,
+    };
+  }
+
+  private async store(dbId: string, file: NewFile): Promise<NewFile> {
+    for (let attempt = 1; ; attempt++) {
+      await this.blobs.put(file.content);
+      try {
+        await this.insert(file);
+        return file;
+      } catch (error) {
+        const taken = isUniqueViolation(error) && (await this.sameContent(file));
+        if (taken) throw new ConflictError('This database holds a file with the same content already', taken);
+        if (isForeignKeyViolation(error, 'kb_id')) {
+          await this.sql.transaction((tx) => collectBlobs(tx, [file.hash]));
+          throw new NotFoundError('Database', dbId);
+        }
+        // What is left is worth another round: the file with the same content was deleted between our put and our
+        // insert, or just after it refused ours.
+        const passing = isUniqueViolation(error) || isForeignKeyViolation(error, 'content_hash');
+        if (!passing || attempt === PUT_ATTEMPTS) throw error;
+      }
+    }
+  }
+
+  private async insert(file: NewFile): Promise<void> {
+    await this.sql.query(
+      `INSERT INTO files (file_id, kb_id, upload_handle, owner_id, filename, type, size, content_hash)
+       VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+      [file.fileId, file.kbId, file.handle, file.ownerId, file.filename, file.type, file.content.length, file.hash],
+    );
+  }
+
+  private async sameContent({ kbId, hash }: NewFile): Promise<Record<string, string> | undefined> {
+    const { rows } = await this.sql.query<Record<string, string>>(
+      `SELECT file_id, upload_handle AS file_path, filename FROM files WHERE kb_id = $1 AND content_hash = $2`,
+      [kbId, hash],
+    );
+    return rows[0];
+  }
+
+  private async sameName(kbId: number, filename: string, fileId: string): Promise<SameNameFile[]> {
+    const { rows } = await this.sql.query<Omit<SameNameFile, 'created_at'> & { created_at: Date | string }>(
+      `SELECT file_id, filename, size::float8 AS size, created_at FROM files
+       WHERE kb_id = $1 AND filename = $2 AND file_id <> $3 ORDER BY id LIMIT 100`,
+      [kbId, filename, fileId],
+    );
+    return rows.map((row) => ({ ...row, created_at: new Date(row.created_at).toISOString() }));
+  }
+}
+
+async function collect(source: Uint8Array | AsyncIterable<Uint8Array>): Promise<Buffer> {
+  if (source instanceof Uint8Array) {
+    if (source.length > MAX_UPLOAD_BYTES) throw new PayloadTooLargeError(MAX_UPLOAD_BYTES);
+    return Buffer.from(source.buffer, source.byteOffset, source.byteLength);
+  }
+  const pieces: Uint8Array[] = [];
+  let size = 0;
+  for await (const piece of source) {
+    size += piece.length;
+    if (size > MAX_UPLOAD_BYTES) throw new PayloadTooLargeError(MAX_UPLOAD_BYTES);
+    pieces.push(piece);
+  }
+  return Buffer.concat(pieces, size);
+}

@@ -1,0 +1,18 @@
+export * from './actor.js';
+export * from './databases/index.js';
+export * from './files/index.js';
+export * from './indexing/index.js';
+export * from './knowledge.errors.js';
+export { KnowledgeModule } from './knowledge.module.js';
+export * from './search/index.js';
+export {
+  analyze,
+  ANALYZER_VERSION,
+  chunk,
+  chunkId,
+  EmptyFileError,
+  InvalidFilenameError,
+  ParseError,
+  SUPPORTED_TYPES,
+  UnsupportedTypeError,
+} from './text/index.js';

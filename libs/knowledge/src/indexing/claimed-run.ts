@@ -1,0 +1,72 @@
+import { Inject, Injectable, Logger } from '@nestjs/common';
+import { YuxiError } from '@yuxi/core';
+import { LockService } from '@yuxi/lock';
+
+import { type Claim, type ClaimRequest, FileClaims } from './claim.js';
+import { ClaimKeeper } from './claim-keeper.js';
+import { INDEXING_HOOKS, type IndexingHooks, type PausePoint } from './hooks.js';
+import { ClaimLostError } from './indexing.errors.js';
+
+/** Runs one stage of work on a file under a claim, and leaves the file in an honest state however it ends. */
+@Injectable()
+export class ClaimedRun {
+  private readonly logger = new Logger(ClaimedRun.name);
+
+  constructor(
+    private readonly claims: FileClaims,
+    private readonly locks: LockService,
+    @Inject(INDEXING_HOOKS) private readonly hooks: IndexingHooks,
+  ) {}
+
+  /**
+   * @param body gets a signal that aborts with the task, with the lock, and with the loss of the claim.
+   * @returns what `body` made, or `null` when the claim was refused.
+   */
+  async under<T>(
+    request: Omit<ClaimRequest, 'fence'>,
+    taskSignal: AbortSignal,
+    body: (claim: Claim, signal: AbortSignal) => Promise<T>,
+  ): Promise<T | null> {
+    const lock = this.locks.current();
+    taskSignal.throwIfAborted();
+    await this.pause('before-claim', request);
+    const claim = await this.claims.take({ ...request, fence: lock?.fence ?? null });
+    if (!claim) return null;
+    const keeper = new ClaimKeeper(this.claims, claim);
+    const outside = lock ? [taskSignal, lock.signal] : [taskSignal];
+    const signal = AbortSignal.any([...outside, keeper.signal]);
+    try {
+      await this.pause('after-claim', request);
+      signal.throwIfAborted();
+      return await body(claim, signal);
+    } catch (error) {
+      await keeper.stop();
+      await this.close(claim, error, signal.aborted);
+      throw error;
+    } finally {
+      await keeper.stop();
+    }
+  }
+
+  /** The points of fault tests are those of indexing; parsing has no result that two runs could mix. */
+  private async pause(point: PausePoint, { stage, fileId }: Pick<ClaimRequest, 'stage' | 'fileId'>): Promise<void> {
+    if (stage === 'indexing') await this.hooks.at(point, fileId);
+  }
+
+  /** A run that was stopped leaves the file as it was; one that failed leaves the reason. */
+  private async close(claim: Claim, error: unknown, stopped: boolean): Promise<void> {
+    if (error instanceof ClaimLostError) return;
+    try {
+      if (stopped) await this.claims.abandon(claim);
+      else await this.claims.fail(claim, this.reason(claim, error));
+    } catch (second) {
+      this.logger.warn(`File ${claim.fileId} stays claimed until its time is over: ${String(second)}`);
+    }
+  }
+
+  private reason(claim: Claim, error: unknown): string {
+    if (error instanceof YuxiError) return error.message;
+    this.logger.error(`${claim.stage} of file ${claim.fileId} failed`, error instanceof Error ? error.stack : error);
+    return `${claim.stage} failed for an internal reason; it is in the log of the worker`;
+  }
+}

@@ -1,0 +1,40 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { SQL_CLIENT, type SqlClient } from '@yuxi/core';
+
+import type { FileStatus } from '../files/file.view.js';
+
+/** What a run needs to know of its file. */
+export interface FileState {
+  /** `files.id`. */
+  id: number;
+  kbId: number;
+  fileId: string;
+  filename: string;
+  type: string;
+  status: FileStatus;
+  contentHash: string;
+  markdown: string | null;
+  fingerprint: string | null;
+  /** Parameters kept with the file. */
+  params: Record<string, unknown>;
+  /** Parameters of the database. */
+  databaseParams: Record<string, unknown>;
+  indexGeneration: number;
+}
+
+@Injectable()
+export class FileStates {
+  constructor(@Inject(SQL_CLIENT) private readonly sql: SqlClient) {}
+
+  /** The file as it is now, or `undefined` when it is gone. */
+  async read(dbId: string, fileId: string): Promise<FileState | undefined> {
+    const { rows } = await this.sql.query<FileState>(
+      `SELECT f.id, f.kb_id AS "kbId", f.file_id AS "fileId", f.filename, f.type, f.status, f.content_hash AS "contentHash",
+         f.markdown, f.fingerprint, f.params, d.additional_params AS "databaseParams",
+         d.index_generation AS "indexGeneration"
+       FROM files f JOIN databases d ON d.id = f.kb_id WHERE d.db_id = $1 AND f.file_id = $2`,
+      [dbId, fileId],
+    );
+    return rows[0];
+  }
+}

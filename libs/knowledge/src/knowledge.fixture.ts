@@ -1,0 +1,128 @@
+import { Logger } from '@nestjs/common';
+import { Test } from '@nestjs/testing';
+import { sleep, SQL_CLIENT, type SqlClient } from '@yuxi/core';
+import { LockModule } from '@yuxi/lock';
+import { RedisModule } from '@yuxi/redis';
+import { BLOB_STORE, type BlobStore, StorageModule } from '@yuxi/storage';
+import { TaskRetryLater, TasksModule, tasksMigrations } from '@yuxi/tasks';
+
+import type { Actor, Role } from './actor.js';
+import { DatabasesService } from './databases/index.js';
+import { FilesService } from './files/index.js';
+import { FileProcessor, INDEXING_HOOKS, type IndexingHooks, NO_HOOKS, type ProcessFile } from './indexing/index.js';
+import { KnowledgeModule } from './knowledge.module.js';
+import { SearchService } from './search/index.js';
+
+/** The knowledge services as one replica has them. */
+export interface Replica {
+  sql: SqlClient;
+  blobs: BlobStore;
+  databases: DatabasesService;
+  files: FilesService;
+  search: SearchService;
+  processor: FileProcessor;
+  /** Runs the task of one file as a worker would: again for as long as it asks to come later. */
+  work(task: Pick<ProcessFile, 'dbId' | 'fileId'> & Partial<ProcessFile>, signal?: AbortSignal): Promise<unknown>;
+  close(): Promise<void>;
+}
+
+export interface ReplicaOptions {
+  /** PGlite in memory without it. */
+  databaseUrl?: string;
+  /** Without it locks hold in this replica only, as when Redis is away. */
+  redisUrl?: string;
+  hooks?: Partial<IndexingHooks>;
+}
+
+export async function startReplica({ databaseUrl, redisUrl, hooks }: ReplicaOptions = {}): Promise<Replica> {
+  const module = await Test.createTestingModule({
+    imports: [
+      RedisModule.forRoot(redisUrl ? { url: redisUrl } : {}),
+      StorageModule.forRoot({ databaseUrl, migrations: tasksMigrations }),
+      LockModule.forRoot(),
+      TasksModule.forRoot({ worker: false }),
+      KnowledgeModule,
+    ],
+  })
+    .overrideProvider(INDEXING_HOOKS)
+    .useValue({ ...NO_HOOKS, ...hooks })
+    .compile();
+  Logger.overrideLogger(false);
+  await module.init();
+  const processor = module.get(FileProcessor);
+  return {
+    sql: module.get(SQL_CLIENT),
+    blobs: module.get(BLOB_STORE),
+    databases: module.get(DatabasesService),
+    files: module.get(FilesService),
+    search: module.get(SearchService),
+    processor,
+    work: (task, signal = new AbortController().signal) =>
+      untilDone(() =>
+        processor.handle(
+          { goal: 'indexed', params: {}, force: false, ...task },
+          {
+            id: 'task',
+            name: 'task',
+            attempt: 1,
+            groupId: null,
+            owner: null,
+            signal,
+            progress: () => undefined,
+          },
+        ),
+      ),
+    close: () => module.close(),
+  };
+}
+
+async function untilDone<T>(run: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await run();
+    } catch (error) {
+      if (!(error instanceof TaskRetryLater)) throw error;
+      await sleep(20);
+    }
+  }
+}
+
+let people = 0;
+
+/** A user in the database, as the actor that stands for it. */
+export async function newActor(
+  sql: SqlClient,
+  role: Role = 'user',
+  departmentId: number | null = null,
+): Promise<Actor> {
+  const name = `user${++people}`;
+  const { rows } = await sql.query<{ id: number }>(
+    `INSERT INTO users (user_id, username, password_hash, role, department_id) VALUES ($1, $1, '-', $2, $3) RETURNING id`,
+    [name, role, departmentId],
+  );
+  return { id: rows[0]!.id, role, departmentId };
+}
+
+export async function newDepartment(sql: SqlClient, name: string): Promise<number> {
+  const { rows } = await sql.query<{ id: number }>('INSERT INTO departments (name) VALUES ($1) RETURNING id', [name]);
+  return rows[0]!.id;
+}
+
+/** Uploads a text and makes it a document. */
+export async function addText(
+  replica: Replica,
+  actor: Actor,
+  dbId: string,
+  name: string,
+  text: string,
+): Promise<string> {
+  const { file_id } = await replica.files.upload(actor, dbId, name, Buffer.from(text));
+  await replica.files.add(actor, dbId, [file_id]);
+  return file_id;
+}
+
+/** `count` rows of one table. */
+export async function countOf(sql: SqlClient, table: string, where = 'true'): Promise<number> {
+  const { rows } = await sql.query<{ n: number }>(`SELECT count(*)::int AS n FROM ${table} WHERE ${where}`);
+  return rows[0]!.n;
+}

@@ -1,0 +1,51 @@
+import { Module } from '@nestjs/common';
+
+import { LiveDefaults } from './common/live-defaults.js';
+import { DatabaseAccess } from './databases/database-access.js';
+import { DatabasesService } from './databases/databases.service.js';
+import { KindRegistry, KNOWLEDGE_BASE_KINDS } from './databases/kinds.js';
+import { KINDS } from './databases/postgres.kind.js';
+import { DocumentQueue } from './files/document-queue.service.js';
+import { FilesService } from './files/files.service.js';
+import { RemovalService } from './files/removal.service.js';
+import { UploadService } from './files/upload.service.js';
+import { FileClaims } from './indexing/claim.js';
+import { ClaimedRun } from './indexing/claimed-run.js';
+import { indexingHooksFromEnv } from './indexing/env-hooks.js';
+import { FileProcessor } from './indexing/file-processor.js';
+import { FileStates } from './indexing/file-state.js';
+import { INDEXING_HOOKS } from './indexing/hooks.js';
+import { IndexCommit } from './indexing/index-commit.js';
+import { IndexStep } from './indexing/index-step.js';
+import { ParseStep } from './indexing/parse-step.js';
+import { SearchService } from './search/search.service.js';
+
+/**
+ * Knowledge bases: access, files, indexing, search. Needs StorageModule, LockModule and TasksModule; takes defaults
+ * from ConfigSyncModule where there is one.
+ */
+@Module({
+  providers: [
+    { provide: KNOWLEDGE_BASE_KINDS, useValue: KINDS },
+    // Read when the application boots: test variables outside a test stop it.
+    { provide: INDEXING_HOOKS, useFactory: () => indexingHooksFromEnv(process.env) },
+    KindRegistry,
+    LiveDefaults,
+    DatabaseAccess,
+    DatabasesService,
+    UploadService,
+    DocumentQueue,
+    RemovalService,
+    FilesService,
+    FileStates,
+    FileClaims,
+    ClaimedRun,
+    ParseStep,
+    IndexCommit,
+    IndexStep,
+    FileProcessor,
+    SearchService,
+  ],
+  exports: [DatabasesService, FilesService, SearchService, FileProcessor, KindRegistry],
+})
+export class KnowledgeModule {}

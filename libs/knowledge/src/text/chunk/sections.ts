@@ -1,0 +1,72 @@
+import type { Range } from './range.js';
+
+/** A heading with what stands below it, up to the next heading of any level. */
+export interface Section extends Range {
+  /** Texts of the headings above and including its own, outermost first. */
+  headingPath: string[];
+}
+
+export interface Outline {
+  sections: Section[];
+  /** Parts that must not be cut at a blank line: fenced code. Ascending. */
+  fences: Range[];
+}
+
+const HEADING = /^ {0,3}(#{1,6})(?:[ \t]|$)/;
+const FENCE = /^ {0,3}(`{3,}|~{3,})/;
+const MAX_HEADING = 200;
+
+interface OpenFence {
+  marker: string;
+  start: number;
+}
+
+/**
+ * Sections and fenced code of a markdown text. Headings are the ATX kind (`#` to `######`) outside of fenced code.
+ */
+export function outline(text: string): Outline {
+  const sections: Section[] = [{ start: 0, end: text.length, headingPath: [] }];
+  const fences: Range[] = [];
+  const path: { level: number; title: string }[] = [];
+  let open: OpenFence | undefined;
+  for (let start = 0; start < text.length;) {
+    const newline = text.indexOf('\n', start);
+    const end = newline === -1 ? text.length : newline + 1;
+    const line = text.slice(start, Math.min(end, start + 4 * MAX_HEADING));
+    if (open) {
+      if (closes(line, open.marker)) {
+        fences.push({ start: open.start, end });
+        open = undefined;
+      }
+    } else {
+      const marker = FENCE.exec(line)?.[1];
+      const hashes = HEADING.exec(line)?.[1];
+      if (marker !== undefined) open = { marker, start };
+      else if (hashes !== undefined) {
+        while ((path.at(-1)?.level ?? 0) >= hashes.length) path.pop();
+        path.push({ level: hashes.length, title: headingText(line) });
+        sections.at(-1)!.end = start;
+        sections.push({ start, end: text.length, headingPath: path.map(({ title }) => title) });
+      }
+    }
+    start = end;
+  }
+  if (open) fences.push({ start: open.start, end: text.length });
+  return { sections: sections.filter((section) => section.end > section.start), fences };
+}
+
+function closes(line: string, marker: string): boolean {
+  const found = FENCE.exec(line)?.[1];
+  return found !== undefined && found.startsWith(marker) && line.trim() === found;
+}
+
+function headingText(line: string): string {
+  let title = line.trim();
+  let from = 0;
+  while (title.charAt(from) === '#') from++;
+  title = title.slice(from).trim();
+  let to = title.length;
+  while (to > 0 && title.charAt(to - 1) === '#') to--;
+  if (to < title.length && (to === 0 || /\s/.test(title.charAt(to - 1)))) title = title.slice(0, to).trim();
+  return Array.from(title).slice(0, MAX_HEADING).join('');
+}

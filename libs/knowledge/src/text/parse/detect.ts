@@ -1,0 +1,67 @@
+import { fileTypeFromBuffer } from 'file-type';
+import { decodeText, hasUtf16Mark } from './decode.js';
+import { EmptyFileError, UnsupportedTypeError } from './errors.js';
+
+/** Formats that `parse` reads. */
+export type FileType = 'txt' | 'md' | 'html';
+
+const BY_EXTENSION: ReadonlyMap<string, FileType> = new Map([
+  ['.txt', 'txt'],
+  ['.md', 'md'],
+  ['.markdown', 'md'],
+  ['.html', 'html'],
+  ['.htm', 'html'],
+]);
+
+/** Extensions of the formats, lower case, with the dot. */
+export const SUPPORTED_TYPES: readonly string[] = [...BY_EXTENSION.keys()];
+
+/** Formats that are written in plain characters and yet are not text to be read. */
+const DISGUISED = ['%PDF-', '%!PS', '{\\rtf'];
+const MARKUP = new Set(['application/xml', 'text/html', 'image/svg+xml']);
+
+/**
+ * Type of an uploaded file. The extension decides which text format it is; the content has to be text: the bytes of any
+ * other format are refused whatever the name is. An HTML page named `.txt` is plain text, which does no harm.
+ * Throws `UnsupportedTypeError` or, if there is nothing but white space, `EmptyFileError`.
+ */
+export async function detectType(filename: string, content: Uint8Array): Promise<FileType> {
+  const type = typeByName(filename);
+  if (content.length === 0) throw new EmptyFileError(filename);
+  await refuseOtherFormats(filename, content);
+  if (decodeText(content).trim() === '') throw new EmptyFileError(filename);
+  return type;
+}
+
+function typeByName(filename: string): FileType {
+  const dot = filename.lastIndexOf('.');
+  const extension = dot === -1 ? '' : filename.slice(dot).toLowerCase();
+  const type = BY_EXTENSION.get(extension);
+  if (type) return type;
+  throw new UnsupportedTypeError(
+    `${quoted(filename)} has ${extension ? 'an unsupported extension' : 'no extension'}: use ${SUPPORTED_TYPES.join(', ')}`,
+  );
+}
+
+async function refuseOtherFormats(filename: string, content: Uint8Array): Promise<void> {
+  const head = Buffer.from(content.subarray(0, 64)).toString('latin1').replace(/^ï»¿/, '').trimStart();
+  const disguised = DISGUISED.find((magic) => head.startsWith(magic));
+  if (disguised) throw notText(filename, `starts with ${disguised}`);
+  if (hasUtf16Mark(content)) return;
+  const found = await fileTypeFromBuffer(content);
+  if (!found || MARKUP.has(found.mime) || isPlainText(content)) return;
+  throw notText(filename, `is ${found.mime}`);
+}
+
+/** Letters such as "BM" or "MZ" at the start of a text are no magic number as long as all the rest is text, too. */
+function isPlainText(content: Uint8Array): boolean {
+  return content.subarray(0, 4).every(isPrintable) && !content.some(isControl);
+}
+
+const isPrintable = (byte: number): boolean => (byte >= 0x20 && byte < 0x7f) || (byte >= 0x09 && byte <= 0x0d);
+const isControl = (byte: number): boolean => byte < 0x20 && !(byte >= 0x09 && byte <= 0x0d) && byte !== 0x1b;
+
+const notText = (filename: string, what: string): UnsupportedTypeError =>
+  new UnsupportedTypeError(`The content of ${quoted(filename)} ${what}, not text: upload it in its own format`);
+
+const quoted = (filename: string): string => JSON.stringify(filename.slice(0, 255));

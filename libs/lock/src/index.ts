@@ -1,0 +1,9 @@
+export { LockBusyError, LockLostError, LockOptionsError, LockUnavailableError } from './lock.errors.js';
+export type { LostReason } from './lock.errors.js';
+export { LockModule } from './lock.module.js';
+export { LOCK_PREFIX, lockKey } from './lock.names.js';
+export type { LockModuleOptions, LockOptions, OnUnavailable } from './lock.options.js';
+export { LockService } from './lock.service.js';
+export type { Lock, LockState, ReleaseResult } from './lock.types.js';
+export { WithLock } from './with-lock.decorator.js';
+export type { WithLockOptions } from './with-lock.decorator.js';

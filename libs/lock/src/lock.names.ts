@@ -1,0 +1,45 @@
+import { companionKey, redisKey } from '@yuxi/redis';
+import { LockOptionsError } from './lock.errors.js';
+
+/** Prefix of every lock key; shared with other systems that lock on the same Redis. */
+export const LOCK_PREFIX = 'yuxi:lock:';
+
+const MAX_NAME_BYTES = 512;
+
+const RULE = `a text of 1..${MAX_NAME_BYTES} bytes, not blank, without control characters`;
+/** Control characters and lone surrogates: Redis would take them, logs and other clients would not give them back. */
+const UNSAFE = /[\p{Cc}\p{Cs}]/u;
+
+/**
+ * Checks lock names and puts them in the one order in which they are taken.
+ * @throws {LockOptionsError} for a name that is empty, blank, too long or holds control characters.
+ */
+export function lockNames(name: string | readonly string[], where?: string): string[] {
+  const names: readonly unknown[] = Array.isArray(name) ? name : [name];
+  if (names.length === 0) throw new LockOptionsError('name', 'one or more lock names', name, where);
+  for (const one of names) if (!isLockName(one)) throw new LockOptionsError('name', RULE, one, where);
+  return [...new Set(names as string[])].sort();
+}
+
+function isLockName(name: unknown): name is string {
+  return (
+    typeof name === 'string' && name.trim() !== '' && !UNSAFE.test(name) && Buffer.byteLength(name) <= MAX_NAME_BYTES
+  );
+}
+
+/** Redis key of a lock. Ordinary names stay as they are; see `encodeName` of @yuxi/redis for the others. */
+export function lockKey(name: string): string {
+  return redisKey('lock', name);
+}
+
+/** The name a key was made from; for a name over 128 bytes the cut form that the key holds. */
+export function lockNameOf(key: string): string {
+  return key
+    .slice(LOCK_PREFIX.length)
+    .replace(/%(7B|7D|25)/g, (_, code: string) => String.fromCharCode(parseInt(code, 16)));
+}
+
+/** Key of the last fence, in the same Cluster slot as the lock. */
+export function fenceKey(key: string): string {
+  return companionKey('lockf', key);
+}

@@ -1,0 +1,16 @@
+export type { Registry as MetricsRegistry } from 'prom-client';
+export { counter, gauge, histogram, METRICS } from './metrics/metrics.js';
+export type { MetricConfig } from './metrics/metrics.js';
+export { MetricsModule } from './metrics/metrics.module.js';
+export type { MetricsOptions } from './metrics/metrics.options.js';
+export { MetricsServer } from './metrics/metrics.server.js';
+export { Log } from './logging/log.js';
+export { LOG_LEVELS, toLogLevel } from './logging/log.options.js';
+export type { LogLevel, LogOptions } from './logging/log.options.js';
+export { redact, redactUrl } from './logging/redact.js';
+export { requestContext } from './logging/request-context.js';
+export type { RequestContext } from './logging/request-context.js';
+export { HealthModule } from './health/health.module.js';
+export { HealthRegistry } from './health/health.registry.js';
+export type { HealthProbe, HealthReport, HealthResult, HealthStatus } from './health/health.registry.js';
+export { LivenessProbe } from './health/liveness.probe.js';

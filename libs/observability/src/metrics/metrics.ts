@@ -1,0 +1,54 @@
+import { Counter, Gauge, Histogram } from 'prom-client';
+import type { CounterConfiguration, GaugeConfiguration, HistogramConfiguration, Metric, Registry } from 'prom-client';
+import { YuxiError } from '@yuxi/core';
+
+/** Injection token of the application's Prometheus `Registry`. Libraries inject it with `@Optional()`. */
+export const METRICS = Symbol.for('@yuxi/observability:Metrics');
+
+export type MetricConfig<C> = Omit<C, 'registers'>;
+
+/**
+ * The counter of that name, made on first use. Names end in `_total`.
+ * Without a registry it counts into nothing, so that a library works without {@link METRICS}.
+ * @throws {YuxiError} `METRIC_TYPE` when the name is taken by another kind of metric.
+ */
+export function counter<L extends string = string>(
+  registry: Registry | undefined,
+  config: MetricConfig<CounterConfiguration<L>>,
+): Counter<L> {
+  return getOrCreate(registry, config.name, Counter<L>, (registers) => new Counter<L>({ ...config, registers }));
+}
+
+/**
+ * The gauge of that name, made on first use; of several callers the first one's `collect` stays.
+ * @throws {YuxiError} as {@link counter}.
+ */
+export function gauge<L extends string = string>(
+  registry: Registry | undefined,
+  config: MetricConfig<GaugeConfiguration<L>>,
+): Gauge<L> {
+  return getOrCreate(registry, config.name, Gauge<L>, (registers) => new Gauge<L>({ ...config, registers }));
+}
+
+/**
+ * The histogram of that name, made on first use. Base units: names end in `_seconds` or `_bytes`.
+ * @throws {YuxiError} as {@link counter}.
+ */
+export function histogram<L extends string = string>(
+  registry: Registry | undefined,
+  config: MetricConfig<HistogramConfiguration<L>>,
+): Histogram<L> {
+  return getOrCreate(registry, config.name, Histogram<L>, (registers) => new Histogram<L>({ ...config, registers }));
+}
+
+function getOrCreate<M extends Metric>(
+  registry: Registry | undefined,
+  name: string,
+  kind: abstract new (...args: never[]) => M,
+  create: (registers: Registry[]) => M,
+): M {
+  const known = registry?.getSingleMetric(name);
+  if (!known) return create(registry ? [registry] : []);
+  if (known instanceof kind) return known;
+  throw new YuxiError(`metric ${name} exists already as another kind: choose another name`, { code: 'METRIC_TYPE' });
+}

@@ -1,0 +1,148 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { EnvError, readEnv } from './env.js';
+
+const SECRET = 'k3YmV0dGVyLXRoYW4tYS13ZWFrLXNlY3JldC1v';
+
+function problemsOf(source: Record<string, string>): readonly string[] {
+  try {
+    readEnv(source);
+  } catch (error) {
+    if (error instanceof EnvError) return error.problems;
+    throw error;
+  }
+  return [];
+}
+
+describe('readEnv', () => {
+  it('needs nothing: a single process on the loopback with its data in a folder', () => {
+    const { env, warnings } = readEnv({});
+    expect(env).toMatchObject({
+      NODE_ENV: 'development',
+      PORT: 5050,
+      METRICS_PORT: 9464,
+      YUXI_HOST: '127.0.0.1',
+      YUXI_DATA_DIR: './.yuxi',
+      TRUSTED_PROXIES: [],
+      LOG_LEVEL: 'info',
+      YUXI_WORKER: 'on',
+      YUXI_WORKER_CONCURRENCY: 4,
+      redis: undefined,
+    });
+    expect(warnings).toEqual([]);
+  });
+
+  it('listens on every address in production, unless told otherwise', () => {
+    const production = { NODE_ENV: 'production', JWT_SECRET: SECRET };
+    expect(readEnv(production).env.YUXI_HOST).toBe('0.0.0.0');
+    expect(readEnv({ ...production, YUXI_HOST: '10.1.2.3' }).env.YUXI_HOST).toBe('10.1.2.3');
+  });
+
+  it('takes an empty variable as unset', () => {
+    const { env } = readEnv({
+      PORT: '',
+      REDIS_PORT: '',
+      REDIS_URL: '',
+      LOCK_TTL_MS: '',
+      JWT_SECRET: '',
+      YUXI_HOST: '',
+    });
+    expect(env).toMatchObject({ PORT: 5050, redis: undefined, YUXI_HOST: '127.0.0.1' });
+  });
+
+  it('reads durations, lists and the address of Redis', () => {
+    const { env } = readEnv({
+      LOCK_TTL_MS: '30s',
+      TRUSTED_PROXIES: '10.0.0.0/8, 192.168.1.1',
+      REDIS_HOST: 'redis',
+      REDIS_PORT: '6380',
+      LOG_LEVEL: 'DEBUG',
+    });
+    expect(env).toMatchObject({ LOCK_TTL_MS: 30_000, LOG_LEVEL: 'debug', redis: { host: 'redis', port: 6380 } });
+    expect(env.TRUSTED_PROXIES).toHaveLength(2);
+  });
+
+  it.each<[string, Record<string, string>, string]>([
+    ['55 letters for a port', { REDIS_HOST: 'x', REDIS_PORT: 'abc' }, 'REDIS_PORT'],
+    ['55 letters after a port', { REDIS_HOST: 'x', REDIS_PORT: '6379abc' }, 'REDIS_PORT'],
+    ['55 port 0', { REDIS_HOST: 'x', REDIS_PORT: '0' }, 'REDIS_PORT'],
+    ['55 port 65536', { REDIS_HOST: 'x', REDIS_PORT: '65536' }, 'REDIS_PORT'],
+    ['55 no port of ours', { PORT: '5050x' }, 'PORT'],
+    ['56 another scheme', { REDIS_URL: 'http://localhost:6379' }, 'REDIS_URL'],
+    ['57 sentinels without a master', { REDIS_SENTINELS: 'a:26379,b:26379' }, 'REDIS_SENTINEL_NAME'],
+    ['58 URL and cluster', { REDIS_URL: 'redis://a', REDIS_CLUSTER_NODES: 'a:1,b:2' }, 'REDIS_CLUSTER_NODES'],
+    ['60 trust everybody', { TRUSTED_PROXIES: 'true' }, 'TRUSTED_PROXIES'],
+    ['60 trust a number of hops', { TRUSTED_PROXIES: '1' }, 'TRUSTED_PROXIES'],
+    ['60 no address', { TRUSTED_PROXIES: '999.1.1.1/8' }, 'TRUSTED_PROXIES'],
+    ['61 no URL', { DATABASE_URL: 'localhost:5432' }, 'DATABASE_URL'],
+    ['61 another database', { DATABASE_URL: 'mysql://u:p@h/d' }, 'DATABASE_URL'],
+    ['62 no duration', { LOCK_TTL_MS: 'soon' }, 'LOCK_TTL_MS'],
+    ['62 a duration of nothing', { LOCK_TTL_MS: '0' }, 'LOCK_TTL_MS'],
+    ['an environment that is none', { NODE_ENV: 'prod' }, 'NODE_ENV'],
+    ['a level that is none', { LOG_LEVEL: 'loud' }, 'LOG_LEVEL'],
+    ['a switch that is neither', { YUXI_WORKER: 'yes' }, 'YUXI_WORKER'],
+    ['too many at once', { YUXI_WORKER_CONCURRENCY: '65' }, 'YUXI_WORKER_CONCURRENCY'],
+    ['a short setup token', { YUXI_SETUP_TOKEN: 'short' }, 'YUXI_SETUP_TOKEN'],
+    ['a pause outside tests', { YUXI_TEST_PAUSE_AT: 'before-claim' }, 'YUXI_TEST_PAUSE_AT'],
+    ['a breakage in production', { NODE_ENV: 'production', JWT_SECRET: SECRET, YUXI_TEST_BREAK: 'claim' }, 'YUXI_TEST_BREAK'],
+  ])('refuses %s', (_row, source, name) => {
+    const problems = problemsOf(source);
+    expect(problems).toHaveLength(1);
+    expect(problems[0]).toContain(name);
+  }); // prettier-ignore
+
+  it('lists every problem at once, each with its variable, and shows no secret', () => {
+    const secrets = {
+      DATABASE_URL: 'mysql://root:hunter2-db@host/d',
+      REDIS_URL: 'http://:hunter2-redis@host',
+      JWT_SECRET: 'hunter2-jwt',
+      YUXI_SETUP_TOKEN: 'hunter2',
+    };
+    const problems = problemsOf({ ...secrets, PORT: 'abc', TRUSTED_PROXIES: 'true', LOCK_TTL_MS: 'soon' });
+    const names = [...Object.keys(secrets), 'PORT', 'TRUSTED_PROXIES', 'LOCK_TTL_MS'];
+    for (const name of names) expect(problems.filter((problem) => problem.startsWith(name))).toHaveLength(1);
+    expect(problems).toHaveLength(names.length);
+    const { message } = new EnvError(problems);
+    expect(message).not.toContain('hunter2');
+    expect(message.split('\n')).toHaveLength(names.length + 1);
+    expect(EnvError.exitCode).toBe(78);
+  });
+
+  it('63 warns of a variable that nobody reads and names the nearest one', () => {
+    const { warnings } = readEnv({ YUXI_DATA_DIRR: 'x', YUXI_REDIS_PASWORD: 'hunter2', YUXI_WHATEVER_THIS_IS: '1' });
+    expect(warnings).toEqual([
+      expect.stringMatching(/^YUXI_DATA_DIRR .*did you mean YUXI_DATA_DIR\?$/),
+      expect.stringMatching(/^YUXI_REDIS_PASWORD .*did you mean REDIS_PASSWORD\?$/),
+      expect.stringMatching(/^YUXI_WHATEVER_THIS_IS [^?]*$/),
+    ]);
+    expect(warnings.join()).not.toContain('hunter2');
+  });
+
+  it('lets a test stop and break what it tests', () => {
+    const { env } = readEnv({ NODE_ENV: 'test', YUXI_TEST_PAUSE_AT: 'before-claim', YUXI_TEST_BREAK: 'claim' });
+    expect(env).toMatchObject({ YUXI_TEST_PAUSE_AT: 'before-claim', YUXI_TEST_BREAK: 'claim' });
+  });
+
+  describe('secrets in files', () => {
+    let folder: string;
+    beforeAll(() => {
+      folder = mkdtempSync(join(tmpdir(), 'env-'));
+      writeFileSync(join(folder, 'jwt'), `${SECRET}\n`);
+    });
+    afterAll(() => rmSync(folder, { recursive: true }));
+
+    it('are read, without the end of the line', () => {
+      expect(readEnv({ JWT_SECRET_FILE: join(folder, 'jwt') }).env.JWT_SECRET).toBe(SECRET);
+    });
+
+    it('are judged like the others', () => {
+      writeFileSync(join(folder, 'weak'), 'changeme');
+      expect(problemsOf({ JWT_SECRET_FILE: join(folder, 'weak') })).toEqual([expect.stringMatching(/^JWT_SECRET /)]);
+      expect(problemsOf({ JWT_SECRET_FILE: join(folder, 'none') })).toEqual([
+        expect.stringMatching(/^JWT_SECRET_FILE /),
+      ]);
+    });
+  });
+});

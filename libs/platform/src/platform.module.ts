@@ -1,0 +1,41 @@
+import { type DynamicModule, Module } from '@nestjs/common';
+import { configMigrations, ConfigSyncModule } from '@yuxi/config-sync';
+import { KnowledgeModule } from '@yuxi/knowledge';
+import { LockModule } from '@yuxi/lock';
+import { HealthModule, Log, MetricsModule } from '@yuxi/observability';
+import { RedisModule } from '@yuxi/redis';
+import { StorageModule } from '@yuxi/storage';
+import { TasksModule, tasksMigrations } from '@yuxi/tasks';
+import { type Env, ENV } from './env.js';
+import { HealthProbes } from './health.probes.js';
+import { HealthController } from './health.controller.js';
+import { LogLevel } from './log-level.js';
+import { SETTINGS } from './settings.js';
+
+/** Every service the API and the worker share, wired from one environment. */
+@Module({})
+export class PlatformModule {
+  static forRoot(env: Env, log: Log, { worker }: { worker: boolean }): DynamicModule {
+    return {
+      module: PlatformModule,
+      global: true,
+      imports: [
+        HealthModule,
+        MetricsModule.forRoot({ port: env.METRICS_PORT, host: env.YUXI_HOST }),
+        RedisModule.forRoot(env.redis ?? {}),
+        StorageModule.forRoot({
+          databaseUrl: env.DATABASE_URL,
+          dataDir: env.YUXI_DATA_DIR,
+          migrations: [...configMigrations, ...tasksMigrations],
+        }),
+        LockModule.forRoot({ ttl: env.LOCK_TTL_MS }),
+        ConfigSyncModule.forRoot({ sections: SETTINGS }),
+        TasksModule.forRoot({ worker, concurrency: env.YUXI_WORKER_CONCURRENCY }),
+        KnowledgeModule,
+      ],
+      controllers: [HealthController],
+      providers: [{ provide: ENV, useValue: env }, { provide: Log, useValue: log }, HealthProbes, LogLevel],
+      exports: [ENV, KnowledgeModule, TasksModule],
+    };
+  }
+}

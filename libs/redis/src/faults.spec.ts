@@ -1,0 +1,152 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { eventually, type RedisServer, startProxy, startRedis } from '@yuxi/testing';
+import { Redis } from 'ioredis';
+import { captureLog, open, timed } from './redis.fixture.js';
+import { RedisUnavailableError } from './redis.errors.js';
+
+describe('a fault of the server or the network', () => {
+  let server: RedisServer;
+  const log = captureLog();
+
+  beforeAll(async () => {
+    server = await startRedis();
+  });
+  afterAll(() => server.stop());
+
+  it('answers at once when the server is dead, and is back when the server is', async () => {
+    await using redis = open({ host: server.host, port: server.port });
+    await eventually(() => redis.availability.state === 'up');
+    const states: string[] = [];
+    redis.availability.changes.subscribe(({ state }) => states.push(state));
+    log.length = 0;
+    await server.kill();
+    await eventually(() => redis.availability.reason === 'refused');
+    const { ms, error } = await timed(() => redis.client.get('yuxi:a'));
+    expect(error).toBeInstanceOf(RedisUnavailableError);
+    expect(error).toMatchObject({ code: 'REDIS_UNAVAILABLE', reason: 'refused', retryable: true });
+    expect(ms).toBeLessThan(100);
+    await expect(redis.client.multi().set('yuxi:a', 1).exec()).rejects.toBeInstanceOf(RedisUnavailableError);
+    const [[pipelined] = []] = (await redis.client.pipeline().get('yuxi:a').exec()) ?? [];
+    expect(pipelined).toBeInstanceOf(RedisUnavailableError);
+
+    await server.restart();
+    await eventually(() => redis.availability.state === 'up', { timeout: 2000 });
+    expect(await redis.client.set('yuxi:a', 1)).toBe('OK');
+    expect(states).toEqual(['down', 'up']);
+    expect(log.filter((line) => line.includes('unavailable'))).toHaveLength(1);
+    expect(log.filter((line) => line.includes('back'))).toHaveLength(1);
+  });
+
+  it('gives a hung server commandTimeout and no longer', async () => {
+    await using redis = open({ url: server.url });
+    await eventually(() => redis.availability.state === 'up');
+    server.pause();
+    try {
+      const { ms, error } = await timed(() => redis.client.get('yuxi:a'));
+      expect(error).toMatchObject({ reason: 'timeout' });
+      expect(ms).toBeGreaterThan(150);
+      expect(ms).toBeLessThan(1000);
+      await eventually(() => redis.availability.state === 'down' && redis.availability.reason === 'timeout');
+    } finally {
+      server.resume();
+    }
+    await eventually(() => redis.availability.state === 'up', { timeout: 2000 });
+  });
+
+  it('does not take its own busy process for a slow server', async () => {
+    await using redis = open({ url: server.url, commandTimeout: 50 });
+    await eventually(() => redis.availability.state === 'up');
+    const control = new Redis(server.url, { commandTimeout: 50 });
+    await eventually(() => control.status === 'ready');
+    // From here the event loop looks at its timers before it reads from sockets.
+    await new Promise(setImmediate);
+    const answer = redis.client.get('yuxi:none');
+    const controlled = timed(() => control.get('yuxi:none'));
+    const end = performance.now() + 300;
+    while (performance.now() < end);
+    await expect(answer).resolves.toBeNull();
+    expect((await controlled).error).toBeDefined();
+    control.disconnect();
+    expect(redis.availability.state).toBe('up');
+  });
+
+  it('notices a link that is silent, on idle connections too', async () => {
+    const proxy = await startProxy(server);
+    try {
+      await using redis = open({ host: proxy.host, port: proxy.port });
+      const subscriber = redis.connections.duplicate('subscriber', 'test');
+      const control = new Redis(proxy.port, proxy.host);
+      const all = [subscriber, control];
+      await eventually(() => redis.availability.state === 'up' && all.every(({ status }) => status === 'ready'));
+      proxy.blackhole();
+      await eventually(() => redis.availability.state === 'down' && subscriber.status !== 'ready', { timeout: 8000 });
+      expect(control.status).toBe('ready');
+      control.disconnect();
+      await proxy.heal();
+      await eventually(() => redis.availability.state === 'up' && subscriber.status === 'ready', { timeout: 3000 });
+    } finally {
+      await proxy.stop();
+    }
+  });
+
+  it('gives up a blocking command on a silent link, but not on a quiet server', async () => {
+    const proxy = await startProxy(server);
+    try {
+      await using redis = open({ host: proxy.host, port: proxy.port });
+      const blocking = redis.connections.duplicate('blocking', 'test');
+      await eventually(() => blocking.status === 'ready');
+      await expect(blocking.blpop('yuxi:none', 0.5)).resolves.toBeNull();
+      proxy.blackhole();
+      const { error } = await timed(() => blocking.blpop('yuxi:none', 0.1));
+      expect(error).toMatchObject({ reason: 'timeout' });
+      await proxy.heal();
+      await eventually(() => blocking.blpop('yuxi:none', 0.01).then(() => true), { timeout: 3000 });
+    } finally {
+      await proxy.stop();
+    }
+  });
+
+  it('revives a client that ended, subscriptions included', async () => {
+    await using redis = open({ url: server.url });
+    const subscriber = redis.connections.duplicate('subscriber', 'test');
+    subscriber.on('ready', () => void subscriber.subscribe('yuxi:test'));
+    const heard: string[] = [];
+    subscriber.on('message', (_, message) => heard.push(message));
+    await eventually(() => redis.availability.state === 'up' && subscriber.status === 'ready');
+    const ended: string[] = [];
+    const control = new Redis(server.url);
+    for (const client of [redis.client, subscriber, control]) {
+      client.once('end', () => ended.push('end'));
+      client.disconnect();
+    }
+    await eventually(() => ended.length === 3);
+    await eventually(async () => {
+      await redis.client.publish('yuxi:test', 'again');
+      expect(heard).toContain('again');
+    });
+    expect(control.status).toBe('end');
+  });
+
+  it('revives a client that waits for a reconnection which will never come', async () => {
+    await using redis = open({ url: server.url });
+    await eventually(() => redis.availability.state === 'up');
+    await server.kill();
+    await eventually(() => redis.client.status === 'reconnecting');
+    redis.client.disconnect();
+    await server.restart();
+    await eventually(() => redis.availability.state === 'up', { timeout: 10_000 });
+  });
+
+  it('leaves a client alone that the application closed', async () => {
+    await using redis = open({ url: server.url });
+    const own = redis.connections.duplicate('command', 'own') as Redis;
+    await eventually(() => own.status === 'ready');
+    let connects = 0;
+    own.on('connecting', () => connects++);
+    await redis.connections.close(own);
+    await eventually(() => own.status === 'end');
+    const later = Date.now() + 400;
+    await eventually(() => Date.now() > later);
+    expect(connects).toBe(0);
+  });
+});

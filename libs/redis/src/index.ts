@@ -1,0 +1,11 @@
+export { type AvailabilityChange, RedisAvailability, type RedisState } from './availability.js';
+export type { ConnectionRole } from './client.options.js';
+export { redisHealth } from './health.js';
+export { companionKey, encodeName, KEY_PREFIX, redisKey } from './keys.js';
+export { RedisConnections } from './redis.connections.js';
+export { RedisUnavailableError, unavailableReason } from './redis.errors.js';
+export { RedisModule } from './redis.module.js';
+export { type RedisEndpoint, type RedisOptions } from './redis.options.js';
+export { InjectRedis, REDIS_CONNECTION, REDIS_OPTIONS, type RedisClient } from './redis.tokens.js';
+export { defineScript, type Script, type ScriptArgument } from './script.js';
+export { type RedisEnvironment, redisOptionsFromEnv } from './redis.env.js';

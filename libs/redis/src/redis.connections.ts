@@ -1,0 +1,89 @@
+import { Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import type { Cluster, Redis } from 'ioredis';
+import { filter, firstValueFrom, timer, map, merge } from 'rxjs';
+import { absentClient } from './absent.client.js';
+import type { RedisAvailability } from './availability.js';
+import { AvailabilityMonitor } from './availability.monitor.js';
+import { createClient } from './client.factory.js';
+import type { ConnectionRole } from './client.options.js';
+import { ConnectionSupervisor } from './connection.supervisor.js';
+import { warnOfEviction } from './eviction.js';
+import { SentinelWatch } from './sentinel.watch.js';
+import type { RedisEndpoint, ResolvedRedisOptions } from './redis.options.js';
+import type { RedisClient } from './redis.tokens.js';
+
+/** Makes, watches and closes every connection of the process. */
+export class RedisConnections implements OnModuleInit, OnApplicationShutdown {
+  readonly #logger = new Logger('Redis');
+  readonly #supervisors = new Map<RedisClient, ConnectionSupervisor>();
+  readonly #monitor: AvailabilityMonitor | undefined;
+  readonly #watch: SentinelWatch | undefined;
+  /** The command connection behind `REDIS_CONNECTION`. */
+  readonly shared: RedisClient;
+
+  constructor(
+    private readonly options: ResolvedRedisOptions,
+    private readonly availability: RedisAvailability,
+  ) {
+    this.shared = this.duplicate('command', 'shared');
+    if (options.target.mode === 'absent') return;
+    this.#monitor = new AvailabilityMonitor(this.shared, availability);
+    warnOfEviction(this.shared, this.#logger);
+    this.#watch = SentinelWatch.start(options, () => [...this.#supervisors.keys()] as Redis[]);
+  }
+
+  /**
+   * A connection of its own, kept alive until the module closes it. A `subscriber` is never a `Cluster`, also on one.
+   * Commands are refused until the first `ready` event; subscribe in a `ready` listener. Blocking commands must name a time
+   * to wait: one that blocks for ever cannot be told from a dead link.
+   * @param name shown in CLIENT LIST.
+   */
+  duplicate(role: ConnectionRole, name: string): RedisClient {
+    if (this.options.target.mode === 'absent') return absentClient();
+    const client = createClient(this.options, role, `yuxi:${role}:${name}`, {
+      onUnavailable: (reason) => this.#monitor?.report(reason),
+      onError: (error) => {
+        if (client === this.shared) this.#monitor?.lost(error);
+      },
+      knownReason: () => this.availability.reason,
+      nodes: () => this.#nodes(),
+    });
+    this.#supervisors.set(client, new ConnectionSupervisor(client, role));
+    return client;
+  }
+
+  /** Closes a connection from {@link duplicate} before the module does. Plain `quit()` or `disconnect()` would be undone. */
+  async close(client: RedisClient): Promise<void> {
+    const supervisor = this.#supervisors.get(client);
+    this.#supervisors.delete(client);
+    await supervisor?.close();
+  }
+
+  async onModuleInit(): Promise<void> {
+    if (this.availability.state !== 'down') return;
+    const { startupWait } = this.options;
+    const up = this.availability.changes.pipe(
+      filter(({ state }) => state === 'up'),
+      map(() => true),
+    );
+    if (!(await firstValueFrom(merge(up, timer(startupWait).pipe(map(() => false))))))
+      this.#logger.warn(
+        `Redis did not answer within ${startupWait} ms (${this.availability.reason}): starting degraded`,
+      );
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    this.#monitor?.stop();
+    this.#watch?.stop();
+    const others = [...this.#supervisors.keys()].filter((client) => client !== this.shared);
+    await Promise.all(others.map((client) => this.close(client)));
+    await this.close(this.shared);
+  }
+
+  #nodes(): RedisEndpoint[] {
+    const { target } = this.options;
+    if (target.mode !== 'cluster') return [];
+    const found = (this.shared as Cluster).nodes().map(({ options: { host = '', port = 0 } }) => ({ host, port }));
+    return [...found, ...target.nodes];
+  }
+}

@@ -1,0 +1,38 @@
+import { Logger } from '@nestjs/common';
+import { RedisAvailability } from './availability.js';
+import { RedisConnections } from './redis.connections.js';
+import { describeTarget, type RedisOptions, resolveRedisOptions } from './redis.options.js';
+
+export interface Opened extends AsyncDisposable {
+  connections: RedisConnections;
+  availability: RedisAvailability;
+  client: RedisConnections['shared'];
+}
+
+/** What the module makes, without Nest; closed at the end of the test by `await using`. */
+export function open(options: RedisOptions): Opened {
+  const resolved = resolveRedisOptions(options);
+  const availability = new RedisAvailability(describeTarget(resolved.target));
+  const connections = new RedisConnections(resolved, availability);
+  const close = () => connections.onApplicationShutdown();
+  return { connections, availability, client: connections.shared, [Symbol.asyncDispose]: close };
+}
+
+/** Collects log lines of this process instead of printing them. */
+export function captureLog(): string[] {
+  const lines: string[] = [];
+  const take = (message: unknown) => void lines.push(String(message));
+  Logger.overrideLogger({ log: take, warn: take, error: take, debug: take, verbose: take, fatal: take });
+  return lines;
+}
+
+/** Milliseconds that a call took, whether it worked or not, and its error. */
+export async function timed(call: () => Promise<unknown>): Promise<{ ms: number; error?: unknown }> {
+  const start = performance.now();
+  try {
+    await call();
+    return { ms: performance.now() - start };
+  } catch (error) {
+    return { ms: performance.now() - start, error };
+  }
+}

@@ -1,0 +1,14 @@
+import { Inject } from '@nestjs/common';
+import type { Cluster, Redis } from 'ioredis';
+
+/** What {@link REDIS_CONNECTION} holds. Without a configured Redis it has the same shape and rejects every command. */
+export type RedisClient = Redis | Cluster;
+
+/** Injection token of the shared command connection. Never block on it and never subscribe on it: use `RedisConnections`. */
+export const REDIS_CONNECTION = Symbol.for('@yuxi/redis:Connection');
+
+/** Injection token of the options given to `RedisModule`. */
+export const REDIS_OPTIONS = Symbol.for('@yuxi/redis:Options');
+
+/** Injects the shared command connection. */
+export const InjectRedis = (): ReturnType<typeof Inject> => Inject(REDIS_CONNECTION);

@@ -1,0 +1,60 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { eventually, type RedisServer, startRedis } from '@yuxi/testing';
+import { captureLog, open } from './redis.fixture.js';
+import { defineScript } from './script.js';
+
+const SOURCE = `-- Joins.
+-- KEYS: 1 any key
+-- ARGV: 1 a text
+-- Returns: the key and the text
+return {KEYS[1], ARGV[1]}
+`;
+
+describe('defineScript', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'yuxi-script-'));
+  let server: RedisServer;
+  captureLog();
+
+  beforeAll(async () => {
+    server = await startRedis();
+  });
+  afterAll(async () => {
+    rmSync(folder, { recursive: true });
+    await server.stop();
+  });
+
+  const file = (name: string, text: string) => {
+    writeFileSync(join(folder, name), text);
+    return pathToFileURL(join(folder, name));
+  };
+
+  it('runs by hash, and by text after the server forgot it', async () => {
+    const script = defineScript('join', file('join.lua', SOURCE), 1);
+    await using redis = open({ url: server.url });
+    await eventually(() => redis.availability.state === 'up');
+    for (let round = 0; round < 2; round++) {
+      expect(await script.run(redis.client, ['yuxi:k'], ["') redis.call('FLUSHALL')"])).toEqual([
+        'yuxi:k',
+        "') redis.call('FLUSHALL')",
+      ]);
+      await redis.client.script('FLUSH');
+    }
+    const bytes = Buffer.from([0, 255, 13, 10]);
+    expect(await script.runBuffer(redis.client, ['yuxi:k'], [bytes])).toEqual([Buffer.from('yuxi:k'), bytes]);
+    expect(await redis.client.info('commandstats')).toMatch(/cmdstat_evalsha:calls=3/);
+  });
+
+  it('checks the number of keys and the header', async () => {
+    const script = defineScript('join', file('join.lua', SOURCE), 1);
+    await using redis = open({ url: server.url });
+    await expect(script.run(redis.client, ['a', 'b'])).rejects.toThrow(
+      /keys must be 1 key\(s\), got 2 \(script join\)/,
+    );
+    expect(() => defineScript('bare', file('bare.lua', 'return ARGV[1]'), 0)).toThrow(/KEYS, ARGV, Returns/);
+    expect(() => defineScript('gone', pathToFileURL(join(folder, 'gone.lua')), 0)).toThrow(/cannot be read/);
+  });
+});

@@ -1,0 +1,85 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { OptionsError, YuxiError } from '@yuxi/core';
+import type { RedisClient } from './redis.tokens.js';
+
+export type ScriptArgument = string | number | Buffer;
+
+/** A Lua script that runs by its hash; a server that does not know it (restart, SCRIPT FLUSH) is sent the text. */
+export interface Script {
+  readonly name: string;
+  readonly sha: string;
+  readonly source: string;
+  /**
+   * On a Cluster all keys must share a slot. Integers come back as numbers, strings decoded as UTF-8.
+   * @throws {RedisUnavailableError} when Redis cannot serve it. After a timeout it may still have run.
+   */
+  run(client: RedisClient, keys: readonly string[], args?: readonly ScriptArgument[]): Promise<unknown>;
+  /** As `run`, strings come back as Buffers. */
+  runBuffer(client: RedisClient, keys: readonly string[], args?: readonly ScriptArgument[]): Promise<unknown>;
+}
+
+/**
+ * Reads a `.lua` file once. It must begin with comment lines that say KEYS, ARGV and Returns.
+ * @param numberOfKeys checked at each run; leave out for a script that takes any number.
+ * @throws {YuxiError} `SCRIPT_UNREADABLE`, `SCRIPT_HEADER`
+ */
+export function defineScript(name: string, url: URL, numberOfKeys?: number): Script {
+  const source = read(name, url);
+  requireHeader(name, source);
+  const sha = createHash('sha1').update(source).digest('hex');
+
+  const checked = (keys: readonly string[], args: readonly ScriptArgument[]) => {
+    if (numberOfKeys !== undefined && keys.length !== numberOfKeys)
+      throw new OptionsError('keys', `${numberOfKeys} key(s)`, keys.length, `script ${name}`);
+    return [...keys, ...args];
+  };
+  return {
+    name,
+    sha,
+    source,
+    run: async (client, keys, args = []) => {
+      const all = checked(keys, args);
+      return orEval(
+        () => client.evalsha(sha, keys.length, ...all),
+        () => client.eval(source, keys.length, ...all),
+      );
+    },
+    runBuffer: async (client, keys, args = []) => {
+      const all = checked(keys, args);
+      return orEval(
+        () => client.callBuffer('evalsha', sha, keys.length, ...all),
+        () => client.callBuffer('eval', source, keys.length, ...all),
+      );
+    },
+  };
+}
+
+async function orEval(bySha: () => Promise<unknown>, byText: () => Promise<unknown>): Promise<unknown> {
+  try {
+    return await bySha();
+  } catch (error) {
+    if (String((error as { message?: unknown }).message).startsWith('NOSCRIPT')) return byText();
+    throw error;
+  }
+}
+
+function read(name: string, url: URL): string {
+  try {
+    return readFileSync(url, 'utf8');
+  } catch (cause) {
+    throw new YuxiError(`Script ${name} cannot be read; is the .lua file beside the compiled code? (npm run build)`, {
+      code: 'SCRIPT_UNREADABLE',
+      cause,
+    });
+  }
+}
+
+function requireHeader(name: string, source: string): void {
+  const header = /^(?:[ \t]*--.*\r?\n|[ \t]*\r?\n)*/.exec(source)?.[0] ?? '';
+  const missing = ['KEYS', 'ARGV', 'Returns'].filter((word) => !new RegExp(`\\b${word}\\b`, 'i').test(header));
+  if (missing.length > 0)
+    throw new YuxiError(`Script ${name}: its first comment lines must state ${missing.join(', ')} ("none" if so)`, {
+      code: 'SCRIPT_HEADER',
+    });
+}

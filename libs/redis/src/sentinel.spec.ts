@@ -1,0 +1,67 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { eventually, freePort, type SentinelTrio, startSentinel } from '@yuxi/testing';
+import type { Redis } from 'ioredis';
+import { captureLog, open } from './redis.fixture.js';
+
+captureLog();
+
+describe('Sentinel', () => {
+  let trio: SentinelTrio;
+
+  beforeAll(async () => {
+    trio = await startSentinel();
+  });
+  afterAll(() => trio?.stop());
+
+  const options = () => ({ sentinels: trio.sentinels, sentinelName: trio.masterName, password: trio.password });
+
+  it('follows the master through two failovers with every client', async () => {
+    const opened = Array.from({ length: 5 }, () => open(options()));
+    try {
+      for (let round = 0; round < 2; round++) {
+        await eventually(() => opened.every(({ availability }) => availability.state === 'up'));
+        const { port } = await trio.failover();
+        for (const { client, availability } of opened)
+          await eventually(
+            async () => {
+              await client.set('yuxi:round', round);
+              expect((client as Redis).stream.remotePort).toBe(port);
+              expect(availability.state).toBe('up');
+            },
+            { timeout: 10_000 },
+          );
+      }
+    } finally {
+      await Promise.all(opened.map(({ connections }) => connections.onApplicationShutdown()));
+    }
+  });
+
+  it('leaves a master that hangs for the new one', async () => {
+    await using redis = open(options());
+    await eventually(() => redis.availability.state === 'up', { timeout: 10_000 });
+    const master = await trio.master();
+    master.pause();
+    try {
+      await eventually(
+        async () => {
+          await redis.client.set('yuxi:a', 1);
+          expect((redis.client as Redis).stream.remotePort).not.toBe(master.port);
+          expect(redis.availability.state).toBe('up');
+        },
+        { timeout: 15_000 },
+      );
+    } finally {
+      master.resume();
+    }
+  });
+
+  it('says that no Sentinel answers', async () => {
+    await using redis = open({ sentinels: [{ host: '127.0.0.1', port: await freePort() }], sentinelName: 'm' });
+    await eventually(() => redis.availability.reason === 'no-sentinel' || redis.availability.reason === 'refused');
+  });
+
+  it('names a master that the Sentinels do not know', async () => {
+    await using redis = open({ ...options(), sentinelName: 'nobody' });
+    await eventually(() => redis.availability.reason === 'unknown-master');
+  });
+});

@@ -1,0 +1,73 @@
+import { createHash } from 'node:crypto';
+import { expect, it } from '@jest/globals';
+import { onBothDrivers } from '../../test/both-drivers.js';
+import { BlobInUseError, BlobNotFoundError } from '../storage.errors.js';
+import { DatabaseBlobStore } from './database-blob-store.js';
+import { PART } from './spool.js';
+
+const bytes = (size: number, seed: number) => Buffer.alloc(size, createHash('sha512').update(`${seed}`).digest());
+const sha = (content: Uint8Array) => createHash('sha256').update(content).digest('hex');
+
+async function* inPieces(content: Buffer, piece: number): AsyncIterable<Uint8Array> {
+  // One buffer used again and again, as network code does.
+  const shared = Buffer.alloc(piece);
+  for (let start = 0; start < content.length; start += piece) {
+    const length = content.copy(shared, 0, start, start + piece);
+    yield shared.subarray(0, length);
+  }
+}
+
+onBothDrivers('a blob store', (driver) => {
+  const store = () => new DatabaseBlobStore(driver().sql);
+  const parts = async (hash: string) =>
+    (await driver().sql.query('SELECT length(content) AS size FROM blob_parts WHERE hash = $1 ORDER BY seq', [hash]))
+      .rows;
+
+  it.each([0, 1, PART - 1, PART, PART + 1, 3 * PART, 9 * PART + 7])('gives %d bytes back', async (size) => {
+    const content = bytes(size, size);
+    const stored = await store().put(inPieces(content, 300_000));
+    expect(stored).toEqual({ hash: sha(content), size });
+    expect((await store().get(stored.hash)).equals(content)).toBe(true);
+    expect(await parts(stored.hash)).toHaveLength(Math.ceil(size / PART));
+    for await (const part of store().read(stored.hash)) expect(part.length).toBeLessThanOrEqual(PART);
+  });
+
+  it('keeps equal content once, also when it arrives many times at once', async () => {
+    const content = bytes(2 * PART + 5, 42);
+    const all = await Promise.all(Array.from({ length: 6 }, () => store().put(content)));
+    expect(new Set(all.map(({ hash }) => hash))).toEqual(new Set([sha(content)]));
+    expect(await parts(sha(content))).toHaveLength(3);
+  });
+
+  it('stores nothing of a stream that breaks', async () => {
+    const content = bytes(10 * PART, 7);
+    const breaking = async function* () {
+      yield* inPieces(content, PART);
+      throw new Error('sender went away');
+    };
+    await expect(store().put(breaking())).rejects.toThrow('sender went away');
+    expect(await store().has(sha(content))).toBe(false);
+  });
+
+  it('deletes', async () => {
+    const { hash } = await store().put(bytes(PART + 1, 1));
+    expect(await store().has(hash)).toBe(true);
+    expect(await store().delete(hash)).toBe(true);
+    expect(await store().delete(hash)).toBe(false);
+    expect(await parts(hash)).toEqual([]);
+    await expect(store().get(hash)).rejects.toThrow(BlobNotFoundError);
+  });
+
+  it('does not delete what a file refers to', async () => {
+    const { hash } = await store().put(bytes(3, 3));
+    await driver().sql.query(
+      `WITH u AS (INSERT INTO users (user_id, username, password_hash, role) VALUES ('u', 'u', '', 'user') RETURNING id),
+            d AS (INSERT INTO databases (db_id, name, kb_type, owner_id) SELECT 'd', 'd', 'postgres', id FROM u RETURNING id, owner_id)
+       INSERT INTO files (file_id, kb_id, upload_handle, owner_id, filename, type, size, content_hash)
+       SELECT 'f', id, 'h', owner_id, 'a.txt', 'txt', 3, $1 FROM d`,
+      [hash],
+    );
+    await expect(store().delete(hash)).rejects.toThrow(BlobInUseError);
+    expect(await store().has(hash)).toBe(true);
+  });
+});

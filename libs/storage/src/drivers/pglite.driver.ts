@@ -1,0 +1,41 @@
+import { mkdirSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { drizzle } from 'drizzle-orm/pglite';
+import type { Database } from '../database.js';
+import * as schema from '../schema/index.js';
+import type { StorageDriver } from './driver.js';
+import { lockFolder } from './folder-lock.js';
+import { pgliteClient } from './pglite-client.js';
+
+const BYTEA = 17;
+const INT8 = 20;
+
+/**
+ * Opens the embedded database in `<dataDir>/pg`, or in memory.
+ * @throws {DataFolderInUseError} while another process has the folder open.
+ */
+export async function openPglite(dataDir?: string): Promise<StorageDriver> {
+  const folder = dataDir === undefined ? undefined : resolve(dataDir, 'pg');
+  if (dataDir !== undefined) mkdirSync(dataDir, { recursive: true });
+  const lock = folder === undefined ? undefined : lockFolder(folder, join(resolve(dataDir!), 'pg.lock'));
+  try {
+    // Loaded here, because a replica on PostgreSQL should not carry 20 MB of it.
+    const { PGlite } = await import('@electric-sql/pglite');
+    const pglite = await PGlite.create({
+      dataDir: folder ?? 'memory://',
+      parsers: { [INT8]: Number, [BYTEA]: (text: string) => Buffer.from(text.slice(2), 'hex') },
+    });
+    return {
+      kind: 'pglite',
+      sql: pgliteClient(pglite),
+      db: drizzle(pglite, { schema }) as unknown as Database,
+      async close() {
+        await pglite.close();
+        lock?.release();
+      },
+    };
+  } catch (error) {
+    lock?.release();
+    throw error;
+  }
+}

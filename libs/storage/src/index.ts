@@ -1,0 +1,15 @@
+export * from './blobs/blob-store.js';
+export * from './blobs/database-blob-store.js';
+export * from './database.js';
+export * from './drivers/driver.js';
+export * from './drivers/sql-of.js';
+export * from './migrations/index.js';
+export { migrate } from './migrator.js';
+export * from './open-storage.js';
+export * as schema from './schema/index.js';
+export * from './schema/index.js';
+export * from './storage-health.js';
+export * from './storage-info.js';
+export * from './storage.errors.js';
+export * from './storage.module.js';
+export * from './storage.options.js';

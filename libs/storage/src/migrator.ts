@@ -1,0 +1,66 @@
+import { Logger } from '@nestjs/common';
+import { OptionsError, type Migration } from '@yuxi/core';
+import type { ScriptClient } from './drivers/driver.js';
+import { MigrationError } from './storage.errors.js';
+
+const logger = new Logger('Migrator');
+
+/** Key of the advisory lock that lets one process at a time change the schema. */
+export const MIGRATION_LOCK = 7_982_731;
+
+const JOURNAL = `CREATE TABLE IF NOT EXISTS yuxi_migrations (
+  id text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())`;
+
+/** Takes the schema lock until the end of the transaction, however long others hold it. */
+export async function lockSchema(tx: ScriptClient): Promise<void> {
+  await tx.script(`SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0`);
+  await tx.query('SELECT pg_advisory_xact_lock($1)', [MIGRATION_LOCK]);
+}
+
+/**
+ * Applies what the database does not have yet, each migration in a transaction of its own under one lock:
+ * any number of processes may call this at once, and each statement runs once.
+ * A database that knows migrations of a newer build is used as it is, with a warning.
+ * @returns ids applied by this call
+ * @throws {OptionsError} for an id given twice, {@link MigrationError} for SQL that fails
+ */
+export async function migrate(sql: ScriptClient, migrations: readonly Migration[]): Promise<string[]> {
+  const known = new Set<string>();
+  for (const { id } of migrations) {
+    if (known.has(id)) throw new OptionsError('migrations', 'a list of unique ids', id);
+    known.add(id);
+  }
+  const done = await appliedIds(sql);
+  const unknown = [...done].filter((id) => !known.has(id));
+  if (unknown.length > 0) logger.warn(`the database has migrations of another build: ${unknown.join(', ')}`);
+  const applied: string[] = [];
+  for (const migration of migrations)
+    if (!done.has(migration.id) && (await apply(sql, migration))) applied.push(migration.id);
+  if (applied.length > 0) logger.log(`applied ${applied.join(', ')}`);
+  return applied;
+}
+
+async function appliedIds(sql: ScriptClient): Promise<Set<string>> {
+  const { rows } = await sql.query<{ found: boolean }>(`SELECT to_regclass('yuxi_migrations') IS NOT NULL AS found`);
+  if (!rows[0]?.found) return new Set();
+  const ids = await sql.query<{ id: string }>('SELECT id FROM yuxi_migrations');
+  return new Set(ids.rows.map(({ id }) => id));
+}
+
+async function apply(sql: ScriptClient, { id, sql: script }: Migration): Promise<boolean> {
+  return sql.transaction(async (tx) => {
+    await lockSchema(tx);
+    // Not to_regclass again: that answers from a cache which a wait for the lock does not refresh.
+    await tx.script(JOURNAL);
+    // Decided again under the lock: another process may have been faster.
+    const known = await tx.query('SELECT 1 FROM yuxi_migrations WHERE id = $1', [id]);
+    if (known.rows.length > 0) return false;
+    try {
+      await tx.script(script);
+    } catch (error) {
+      throw new MigrationError(id, error);
+    }
+    await tx.query('INSERT INTO yuxi_migrations (id) VALUES ($1)', [id]);
+    return true;
+  });
+}

@@ -1,0 +1,23 @@
+import type { StorageDriver } from './drivers/driver.js';
+import { openPglite } from './drivers/pglite.driver.js';
+import { openPostgres } from './drivers/postgres.driver.js';
+import { storageMigrations } from './migrations/index.js';
+import { migrate } from './migrator.js';
+import { resolveStorageOptions, type StorageOptions } from './storage.options.js';
+
+/**
+ * Opens the database and brings its schema up to date; for scripts and tests without a Nest application.
+ * The caller closes it.
+ */
+export async function openStorage(options: StorageOptions = {}): Promise<StorageDriver> {
+  const { databaseUrl, ...rest } = resolveStorageOptions(options);
+  const driver =
+    databaseUrl === undefined ? await openPglite(rest.dataDir) : await openPostgres({ databaseUrl, ...rest });
+  try {
+    await migrate(driver.sql, [...storageMigrations, ...rest.migrations]);
+    return driver;
+  } catch (error) {
+    await driver.close();
+    throw error;
+  }
+}

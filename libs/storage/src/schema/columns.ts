@@ -1,0 +1,18 @@
+import { customType, timestamp } from 'drizzle-orm/pg-core';
+
+/** `bytea` as a Buffer on both drivers. */
+export const bytea = customType<{ data: Buffer; driverData: Buffer }>({
+  dataType: () => 'bytea',
+});
+
+/** `timestamptz` as a Date. */
+export const instant = (name: string) => timestamp(name, { withTimezone: true });
+
+export const createdAt = () => instant('created_at').notNull().defaultNow();
+
+/** Set to now by every `update()` that goes through the query builder. */
+export const updatedAt = () =>
+  instant('updated_at')
+    .notNull()
+    .defaultNow()
+    .$onUpdate(() => new Date());

@@ -1,0 +1,32 @@
+import { integer, jsonb, pgTable, text } from 'drizzle-orm/pg-core';
+import { createdAt, updatedAt } from './columns.js';
+import { users } from './people.js';
+
+export interface ShareConfig {
+  visibility: 'private' | 'departments' | 'public';
+  /** Ids of departments; read when `visibility` is `departments`. */
+  departments: number[];
+}
+
+export type JsonObject = Record<string, unknown>;
+
+/** Knowledge bases. */
+export const databases = pgTable('databases', {
+  id: integer('id').primaryKey().generatedByDefaultAsIdentity(),
+  /** Public handle, random. */
+  dbId: text('db_id').notNull().unique(),
+  name: text('name').notNull().unique(),
+  description: text('description').notNull().default(''),
+  kbType: text('kb_type').notNull(),
+  ownerId: integer('owner_id')
+    .notNull()
+    .references(() => users.id),
+  shareConfig: jsonb('share_config').$type<ShareConfig>().notNull().default({ visibility: 'private', departments: [] }),
+  additionalParams: jsonb('additional_params').$type<JsonObject>().notNull().default({}),
+  queryParams: jsonb('query_params').$type<JsonObject>().notNull().default({}),
+  embedInfo: jsonb('embed_info').$type<JsonObject>(),
+  llmInfo: jsonb('llm_info').$type<JsonObject>(),
+  indexGeneration: integer('index_generation').notNull().default(1),
+  createdAt: createdAt(),
+  updatedAt: updatedAt(),
+});

@@ -1,0 +1,42 @@
+import { YuxiError } from '@yuxi/core';
+
+/** The database did not answer within `startupWait`, or refused the connection for good. */
+export class DatabaseUnavailableError extends YuxiError {
+  constructor(where: string, reason: string, cause?: unknown) {
+    super(`database at ${where} cannot be used: ${reason}`, { code: 'DATABASE_UNAVAILABLE', retryable: true, cause });
+  }
+}
+
+/** Another process has the PGlite folder open. */
+export class DataFolderInUseError extends YuxiError {
+  constructor(folder: string, holder: string) {
+    super(
+      `data folder ${folder} is open in ${holder}: stop that process, choose another data folder, ` +
+        'or set a database URL (several processes need PostgreSQL)',
+      { code: 'DATA_FOLDER_IN_USE' },
+    );
+  }
+}
+
+/** A migration's SQL failed; nothing of it was kept. */
+export class MigrationError extends YuxiError {
+  constructor(id: string, cause: unknown) {
+    super(`migration ${id} failed: ${cause instanceof Error ? cause.message : String(cause)}`, {
+      code: 'MIGRATION_FAILED',
+      cause,
+    });
+  }
+}
+
+export class BlobNotFoundError extends YuxiError {
+  constructor(readonly hash: string) {
+    super(`no blob with hash ${hash}`, { code: 'BLOB_NOT_FOUND' });
+  }
+}
+
+/** A row still refers to the blob. */
+export class BlobInUseError extends YuxiError {
+  constructor(readonly hash: string) {
+    super(`blob ${hash} is still referred to; delete the files first`, { code: 'BLOB_IN_USE' });
+  }
+}

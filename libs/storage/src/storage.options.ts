@@ -1,0 +1,48 @@
+import { OptionsError, toMs, type Duration, type Migration } from '@yuxi/core';
+
+export interface StorageOptions {
+  /** `postgres://…`. Without it the embedded PGlite is used. */
+  databaseUrl?: string;
+  /** PGlite keeps its files in `<dataDir>/pg`. Without it everything is in memory and lost at exit. */
+  dataDir?: string;
+  /** Connections to PostgreSQL, 1..1000. Default 10. PGlite has one. */
+  poolSize?: number;
+  /** Longest run of one statement on PostgreSQL. Default: no limit. */
+  statementTimeout?: Duration;
+  /** How long the boot waits for a PostgreSQL that is not up yet. Default 30 s; 0 tries once. */
+  startupWait?: Duration;
+  /** Longest wait for a connection, whether to the server or for a free one of the pool. Default 10 s. */
+  connectTimeout?: Duration;
+  /** Schemas of other libraries, applied after the product's own, in the order given. */
+  migrations?: readonly Migration[];
+}
+
+export interface ResolvedStorageOptions {
+  databaseUrl?: string;
+  dataDir?: string;
+  poolSize: number;
+  /** Milliseconds; 0 = no limit. */
+  statementTimeout: number;
+  startupWait: number;
+  connectTimeout: number;
+  migrations: readonly Migration[];
+}
+
+/** @throws {OptionsError} naming the option that breaks its rule. */
+export function resolveStorageOptions(options: StorageOptions): ResolvedStorageOptions {
+  const { databaseUrl, dataDir, poolSize = 10, statementTimeout = 0, migrations = [] } = options;
+  // The URL may hold a password, so the error must not repeat it.
+  if (databaseUrl !== undefined && !/^postgres(ql)?:\/\//.test(databaseUrl))
+    throw new OptionsError('databaseUrl', 'a postgres:// URL', undefined);
+  if (!Number.isInteger(poolSize) || poolSize < 1 || poolSize > 1000)
+    throw new OptionsError('poolSize', 'an integer 1..1000', poolSize);
+  return {
+    databaseUrl,
+    dataDir,
+    poolSize,
+    statementTimeout: toMs('statementTimeout', statementTimeout, { min: 0 }),
+    startupWait: toMs('startupWait', options.startupWait ?? '30s', { min: 0 }),
+    connectTimeout: toMs('connectTimeout', options.connectTimeout ?? '10s'),
+    migrations,
+  };
+}

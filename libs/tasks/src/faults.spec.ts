@@ -1,0 +1,254 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { Logger } from '@nestjs/common';
+import type { SqlClient } from '@yuxi/core';
+import { openStorage, type StorageDriver } from '@yuxi/storage';
+import { eventually, startPostgres, type PostgresServer } from '@yuxi/testing';
+import { gate, MortalStore, Replica, type Handlers } from '../test/replica.js';
+import { tasksMigrations } from './migrations/index.js';
+import { TaskHandedBackError, TaskLostError } from './tasks.errors.js';
+import type { TaskStatus } from './task.types.js';
+import type { TasksOptions } from './tasks.options.js';
+import { WorkerStore, type ClaimedTask, type Outcome } from './worker/worker.store.js';
+
+const compiled = new URL('../dist/index.js', import.meta.url);
+const LEASE = 2000;
+
+/** The control: looks first and takes afterwards, as a queue without row locks would. */
+class CarelessStore extends WorkerStore {
+  override async claim(): Promise<ClaimedTask[]> {
+    const { rows } = await this.sql.query<ClaimedTask>(
+      `SELECT * FROM tasks WHERE status = 'pending' AND NOT is_group ORDER BY run_at, id LIMIT 4`,
+    );
+    await this.sql.query(
+      `UPDATE tasks SET status = 'running', run = run + 1, attempt = attempt + 1, worker = $2 WHERE id = ANY($1)`,
+      [rows.map(({ id }) => id), this.worker],
+    );
+    return rows.map((row) => ({ ...row, run: row.run + 1, attempt: row.attempt + 1 }));
+  }
+}
+
+/** Refuses to store one outcome, as a database does with data it cannot hold. */
+class PickyStore extends WorkerStore {
+  override finish(outcomes: readonly Outcome[]): Promise<string[]> {
+    if (outcomes.some(({ result }) => result === 'bad')) throw Object.assign(new Error('bad data'), { code: '22P02' });
+    return super.finish(outcomes);
+  }
+}
+
+const becomes = (of: Replica, id: string, status: TaskStatus) =>
+  eventually(
+    async () => {
+      const task = await of.service.get(id);
+      expect(task.status).toBe(status);
+      return task;
+    },
+    { timeout: 15_000 },
+  );
+const attempt = (_: unknown, context: { attempt: number }) => context.attempt;
+
+describe('tasks under faults', () => {
+  let server: PostgresServer;
+  let url: string;
+  let driver: StorageDriver;
+  let sql: SqlClient;
+  const warn = jest.spyOn(Logger.prototype, 'warn').mockImplementation(() => undefined);
+  jest.spyOn(Logger.prototype, 'error').mockImplementation(() => undefined);
+  const replica = (handlers: Handlers, options?: TasksOptions, store?: WorkerStore) =>
+    new Replica(sql, handlers, options, store);
+
+  beforeAll(async () => {
+    // Committed is committed, because one test kills the server.
+    server = await startPostgres({ settings: { synchronous_commit: 'on' } });
+    ({ url } = await server.createDatabase());
+    driver = await openStorage({ databaseUrl: url, migrations: tasksMigrations, poolSize: 20 });
+    sql = driver.sql;
+  });
+  beforeEach(() => sql.query('DELETE FROM tasks'));
+  afterEach(() => Replica.stopAll());
+  afterAll(async () => {
+    await driver?.close();
+    await server?.stop();
+  });
+
+  const race = async (store?: () => WorkerStore) => {
+    const runs = new Map<number, number>();
+    const workers = new Set<number>();
+    const three = [0, 1, 2].map((worker) =>
+      replica(
+        {
+          count: {
+            run: async (n: number) => {
+              runs.set(n, (runs.get(n) ?? 0) + 1);
+              workers.add(worker);
+              await new Promise((resolve) => setTimeout(resolve, 2));
+            },
+          },
+        },
+        {},
+        store?.(),
+      ),
+    );
+    const id = await three.at(0)!.queue.enqueueGroup(
+      'count',
+      Array.from({ length: 300 }, (_, n) => n),
+    );
+    for (const each of three) each.start();
+    await eventually(() => expect(runs.size).toBe(300), { timeout: 15_000 });
+    return { id, first: three.at(0)!, workers, twice: [...runs.values()].filter((count) => count > 1).length };
+  };
+
+  it('runs 300 tasks once each over three workers', async () => {
+    const { id, first, workers, twice } = await race();
+    expect(await becomes(first, id, 'success')).toMatchObject({ message: '300 of 300' });
+    expect(twice).toBe(0);
+    expect(workers.size).toBe(3);
+  });
+
+  it('would run some twice if claims did not lock their rows', async () => {
+    expect((await race(() => new CarelessStore(sql, LEASE))).twice).toBeGreaterThan(0);
+  });
+
+  it('runs the task of a worker that fell silent again, and ignores what that one still does', async () => {
+    const { opened, open } = gate();
+    const store = new MortalStore(sql, LEASE);
+    let signal: AbortSignal | undefined;
+    const handlers = (who: string, wait?: Promise<void>): Handlers => ({
+      t: {
+        run: async (_: unknown, context) => {
+          signal ??= context.signal;
+          await wait;
+          return `${who} ${context.attempt}`;
+        },
+      },
+    });
+    const dying = replica(handlers('dead', opened), {}, store).start();
+    const id = await dying.queue.enqueue('t', 1);
+    await becomes(dying, id, 'running');
+    store.die();
+    const living = replica(handlers('living')).start();
+    expect((await becomes(living, id, 'success')).result).toBe('living 2');
+    await eventually(() => expect(signal?.reason).toBeInstanceOf(TaskLostError));
+    open();
+    // The dead worker's own finishing statement, sent late.
+    const late = new WorkerStore(sql, LEASE);
+    Object.defineProperty(late, 'worker', { value: store.worker });
+    await late.finish([{ id, run: 1, status: 'failed', error: 'late' }]);
+    expect((await living.service.get(id)).result).toBe('living 2');
+  });
+
+  it('fails a task whose workers keep disappearing, with the reason', async () => {
+    const store = new MortalStore(sql, LEASE);
+    const dying = replica(
+      { t: { retry: { attempts: 1 }, run: () => new Promise(() => undefined) } },
+      {},
+      store,
+    ).start();
+    const id = await dying.queue.enqueue('t', 1);
+    await becomes(dying, id, 'running');
+    store.die();
+    expect((await becomes(replica({}).start(), id, 'failed')).error).toMatch(/stopped without a word.*after 1/);
+  });
+
+  it('takes back the task of a killed process', async () => {
+    if (!existsSync(compiled)) {
+      new Logger('skip').log('libs/tasks is not compiled: run npm run build');
+      return;
+    }
+    const script = `import 'reflect-metadata'; import { NestFactory } from '@nestjs/core'; import { Module } from '@nestjs/common';
+      import { StorageModule } from '@yuxi/storage'; import { Task, TasksModule } from '@yuxi/tasks'; import { z } from 'zod';
+      class Work { hang() { console.log('running'); return new Promise(() => {}); } }
+      const task = Object.getOwnPropertyDescriptor(Work.prototype, 'hang');
+      Task({ name: 't', schema: z.any() })(Work.prototype, 'hang', task);
+      class App {}
+      Module({ imports: [StorageModule.forRoot({ databaseUrl: process.argv[1] }), TasksModule.forRoot({ lease: ${LEASE} })], providers: [Work] })(App);
+      const app = await NestFactory.createApplicationContext(App, { logger: ['error'] });
+      setInterval(() => {}, 1000);`;
+    const child = spawn(process.execPath, ['--input-type=module', '-e', script, url], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const one = replica({ t: { run: () => 'recovered' } });
+    const id = await one.queue.enqueue('t', 1);
+    await once(child.stdout, 'data');
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    expect((await one.service.get(id)).status).toBe('running');
+    one.start();
+    expect((await becomes(one, id, 'success')).result).toBe('recovered');
+  });
+
+  it('does not touch the running tasks of others when a replica starts', async () => {
+    const { opened, open } = gate();
+    const busy = replica({ t: { run: () => opened } }).start();
+    const id = await busy.queue.enqueue('t', 1);
+    await becomes(busy, id, 'running');
+    const fresh = replica({ t: { run: () => 'stolen' } }).start();
+    await becomes(fresh, await fresh.queue.enqueue('t', 2), 'success');
+    // Longer than a lease: it is renewed.
+    await new Promise((resolve) => setTimeout(resolve, LEASE * 1.5));
+    expect((await fresh.service.get(id)).status).toBe('running');
+    open();
+    expect((await becomes(fresh, id, 'success')).result).toBeNull();
+  });
+
+  it('hands its tasks back when it is shut down, without counting the attempt', async () => {
+    const reasons: unknown[] = [];
+    const obedient = (_: unknown, { signal }: { signal: AbortSignal }) =>
+      new Promise((_resolve, reject) =>
+        signal.addEventListener('abort', () => {
+          reasons.push(signal.reason);
+          reject(new Error('stopped'));
+        }),
+      );
+    const first = replica({ t: { run: obedient }, deaf: { run: () => new Promise(() => undefined) } }).start();
+    const ids = [await first.queue.enqueue('t', 1), await first.queue.enqueue('deaf', 1)];
+    for (const id of ids) await becomes(first, id, 'running');
+    await first.stop();
+    expect(reasons).toEqual([expect.any(TaskHandedBackError)]);
+    for (const id of ids) expect((await first.service.get(id)).status).toBe('pending');
+    const second = replica({ t: { run: attempt }, deaf: { run: attempt } }).start();
+    for (const id of ids) expect((await becomes(second, id, 'success')).result).toBe(1);
+  });
+
+  it('lets a handler finish within the grace of a shutdown', async () => {
+    const { opened, open } = gate();
+    const one = replica({ t: { run: () => opened.then(() => 'done') } }, { shutdownGrace: '10s' }).start();
+    const id = await one.queue.enqueue('t', 1);
+    await becomes(one, id, 'running');
+    const stopped = one.stop();
+    open();
+    await stopped;
+    expect(await one.service.get(id)).toMatchObject({ status: 'success', result: 'done' });
+  });
+
+  it('stores the other outcomes when the database refuses one', async () => {
+    const one = replica({ t: { run: (result: string) => result } }, {}, new PickyStore(sql, LEASE));
+    const ids = [
+      await one.queue.enqueue('t', 'good'),
+      await one.queue.enqueue('t', 'bad'),
+      await one.queue.enqueue('t', 'fine'),
+    ];
+    one.start();
+    expect((await becomes(one, ids.at(0)!, 'success')).result).toBe('good');
+    expect((await becomes(one, ids.at(1)!, 'failed')).error).toContain('could not be stored');
+    expect((await becomes(one, ids.at(2)!, 'success')).result).toBe('fine');
+  });
+
+  it('goes on after the database was away, and says so once', async () => {
+    const { opened, open } = gate();
+    const one = replica({ slow: { run: () => opened.then(() => 'kept') }, t: { run: () => 1 } }).start();
+    const id = await one.queue.enqueue('slow', 1);
+    await becomes(one, id, 'running');
+    warn.mockClear();
+    await server.kill();
+    open();
+    await eventually(() => expect(warn).toHaveBeenCalledWith(expect.stringContaining('the database does not answer')));
+    await server.restart();
+    expect((await becomes(one, id, 'success')).result).toBe('kept');
+    await becomes(one, await one.queue.enqueue('t', 1), 'success');
+    const said = warn.mock.calls.filter(([text]) => String(text).includes('does not answer'));
+    expect(said).toHaveLength(1);
+  });
+});

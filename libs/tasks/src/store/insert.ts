@@ -1,0 +1,97 @@
+import type { SqlClient } from '@yuxi/core';
+
+export interface NewTask {
+  id: string;
+  name: string;
+  version: number;
+  queue: string;
+  title: string;
+  /** JSON text. */
+  payload: string;
+  priority: number;
+  maxAttempts: number;
+  /** Milliseconds from now. */
+  delay: number;
+  owner?: string;
+  dedupe?: string;
+}
+
+/** @returns id of the new row, or of the one that holds the same id or dedupe key already */
+export async function insertTask(sql: SqlClient, task: NewTask): Promise<string> {
+  for (let round = 0; round < 10; round++) {
+    const added = await sql.query<{ id: string }>(
+      `INSERT INTO tasks (id, name, version, queue, title, payload, priority, max_attempts, run_at, owner_id, dedupe_key)
+       VALUES ($1, $2, $3, $4, $5, $6::jsonb, $7, $8, now() + $9 * interval '1 ms', $10, $11)
+       ON CONFLICT DO NOTHING RETURNING id`,
+      [
+        task.id,
+        task.name,
+        task.version,
+        task.queue,
+        task.title,
+        task.payload,
+        task.priority,
+        task.maxAttempts,
+        task.delay,
+        task.owner ?? null,
+        task.dedupe ?? null,
+      ],
+    );
+    if (added.rows[0]) return added.rows[0].id;
+    const existing = await sql.query<{ id: string }>(
+      `SELECT id FROM tasks WHERE id = $1
+       UNION ALL
+       SELECT id FROM tasks WHERE name = $2 AND dedupe_key = $3 AND status IN ('pending', 'running')
+       LIMIT 1`,
+      [task.id, task.name, task.dedupe ?? null],
+    );
+    if (existing.rows[0]) return existing.rows[0].id;
+    // The holder of the key finished between the two statements: the way is free now.
+  }
+  throw new Error(`task ${task.name} with dedupe key ${task.dedupe} kept finishing while it was enqueued; try again`);
+}
+
+export interface NewGroup {
+  id: string;
+  name: string;
+  title: string;
+  /** JSON text. */
+  payload: string;
+  owner?: string;
+}
+
+/** Members written per statement. */
+const PORTION = 1000;
+
+/** Writes the group's row and its members; ids of members are `<group>-<number>`, in the order given. */
+export async function insertGroup(
+  sql: SqlClient,
+  group: NewGroup,
+  member: Omit<NewTask, 'id' | 'payload' | 'dedupe'>,
+  payloads: readonly string[],
+): Promise<void> {
+  await sql.query(
+    `INSERT INTO tasks (id, is_group, name, title, payload, owner_id) VALUES ($1, true, $2, $3, $4::jsonb, $5)`,
+    [group.id, group.name, group.title, group.payload, group.owner ?? null],
+  );
+  for (let start = 0; start < payloads.length; start += PORTION)
+    await sql.query(
+      `INSERT INTO tasks (id, group_id, name, version, queue, title, payload, priority, max_attempts, run_at, owner_id)
+       SELECT $1 || '-' || lpad(($2::int + place)::text, 6, '0'), $1, $3, $4, $5, $6, payload, $7, $8,
+              now() + $9 * interval '1 ms', $10
+       FROM jsonb_array_elements($11::jsonb) WITH ORDINALITY AS members(payload, place)`,
+      [
+        group.id,
+        start,
+        member.name,
+        member.version,
+        member.queue,
+        member.title,
+        member.priority,
+        member.maxAttempts,
+        member.delay,
+        member.owner ?? null,
+        `[${payloads.slice(start, start + PORTION).join(',')}]`,
+      ],
+    );
+}

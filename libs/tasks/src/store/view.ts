@@ -1,0 +1,105 @@
+import type { SqlClient } from '@yuxi/core';
+import { TASK_STATUSES, type TaskList, type TaskStatus, type TaskView } from '../task.types.js';
+import { countMembers, FIRST_FAILURES } from './groups.js';
+
+/** Status of row `g`: an open group's follows from its members, counted by {@link OPEN_GROUP}. */
+const STATUS = `CASE WHEN counts.total IS NULL THEN g.status
+       WHEN counts.success + counts.failed + counts.cancelled = counts.total THEN
+            CASE WHEN counts.cancelled > 0 THEN 'cancelled' WHEN counts.failed > 0 THEN 'failed' ELSE 'success' END
+       WHEN counts.running + counts.success + counts.failed + counts.cancelled > 0 THEN 'running'
+       ELSE 'pending' END`;
+
+/** Nothing is counted for plain tasks and finished groups. */
+const OPEN_GROUP = `LEFT JOIN LATERAL (${countMembers('g.id')}) AS counts ON g.is_group AND g.status = 'pending'`;
+
+interface Row extends Omit<TaskView, 'name' | 'type'> {
+  name: string;
+  title: string;
+  total: number | null;
+  success: number;
+  failed: number;
+  cancelled: number;
+  first_start: Date | null;
+  last_end: Date | null;
+  changed_at: Date | null;
+  failures: unknown;
+}
+
+const COLUMNS = `g.id, g.name, g.title, g.progress, g.message, g.created_at, g.updated_at, g.started_at, g.completed_at,
+       g.payload, g.result, g.error, g.cancel_requested, ${STATUS} AS status,
+       counts.total, counts.success, counts.failed, counts.cancelled, counts.first_start, counts.last_end, counts.changed_at,
+       CASE WHEN counts.failed > 0 THEN ${FIRST_FAILURES} ELSE '[]' END AS failures`;
+
+export async function readTask(sql: SqlClient, id: string, owner?: string): Promise<TaskView | undefined> {
+  const { rows } = await sql.query<Row>(
+    `SELECT ${COLUMNS} FROM tasks AS g ${OPEN_GROUP} WHERE g.id = $1 AND ($2::text IS NULL OR g.owner_id = $2)`,
+    [id, owner ?? null],
+  );
+  return rows[0] && toView(rows[0]);
+}
+
+export async function listTasks(
+  sql: SqlClient,
+  { status, limit, owner }: { status?: TaskStatus; limit: number; owner?: string },
+): Promise<TaskList> {
+  const { rows } = await sql.query<Row>(
+    `SELECT ${COLUMNS} FROM tasks AS g ${OPEN_GROUP}
+     WHERE g.group_id IS NULL AND ($1::text IS NULL OR g.owner_id = $1) AND ($2::text IS NULL OR ${STATUS} = $2)
+     ORDER BY g.created_at DESC, g.id DESC LIMIT $3`,
+    [owner ?? null, status ?? null, limit],
+  );
+  return { tasks: rows.map(toView), summary: await summarise(sql, status, owner) };
+}
+
+async function summarise(sql: SqlClient, status?: TaskStatus, owner?: string): Promise<TaskList['summary']> {
+  const { rows } = await sql.query<{ status: TaskStatus; name: string; count: number }>(
+    `SELECT ${STATUS} AS status, g.name, count(*)::int AS count FROM tasks AS g ${OPEN_GROUP}
+     WHERE g.group_id IS NULL AND ($1::text IS NULL OR g.owner_id = $1) GROUP BY 1, 2`,
+    [owner ?? null],
+  );
+  const summary: TaskList['summary'] = {
+    total: 0,
+    filtered_total: 0,
+    status_counts: Object.fromEntries(TASK_STATUSES.map((name) => [name, 0])) as Record<TaskStatus, number>,
+    type_counts: {},
+  };
+  for (const row of rows) {
+    summary.total += row.count;
+    if (status === undefined || row.status === status) summary.filtered_total += row.count;
+    summary.status_counts[row.status] += row.count;
+    summary.type_counts[row.name] = (summary.type_counts[row.name] ?? 0) + row.count;
+  }
+  return summary;
+}
+
+function toView(row: Row): TaskView {
+  const { id, name, title, status, payload, created_at, cancel_requested } = row;
+  const shown = { id, name: title || name, type: name, status, payload, created_at, cancel_requested };
+  if (row.total === null) {
+    const { progress, message, updated_at, started_at, completed_at, result, error } = row;
+    return { ...shown, progress, message, updated_at, started_at, completed_at, result, error };
+  }
+  const { failures, first_start, last_end, changed_at } = row;
+  const [total, success, failed, cancelled] = [row.total, row.success, row.failed, row.cancelled].map(Number) as [
+    number,
+    number,
+    number,
+    number,
+  ];
+  const finished = success + failed + cancelled;
+  const over = finished === total;
+  return {
+    ...shown,
+    progress: total === 0 ? 100 : (finished / total) * 100,
+    message: groupMessage(over ? finished - cancelled : finished, total, failed, cancelled),
+    updated_at: changed_at ?? row.updated_at,
+    started_at: first_start,
+    completed_at: over ? last_end : null,
+    result: { total, success, failed, cancelled, failures },
+    error: over && failed > 0 ? `${failed} of ${total} failed` : null,
+  };
+}
+
+function groupMessage(done: number, total: number, failed: number, cancelled: number): string {
+  return `${done} of ${total}${failed ? `, ${failed} failed` : ''}${cancelled ? `, ${cancelled} cancelled` : ''}`;
+}

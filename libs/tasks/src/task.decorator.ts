@@ -1,0 +1,24 @@
+import type { z } from 'zod';
+import type { TaskContext, TaskOptions } from './task.types.js';
+
+const TASK = Symbol.for('@yuxi/tasks:Task');
+
+/**
+ * Makes a provider's method the handler of a task: `(payload, context)`. The method keeps working as an ordinary one.
+ * A throw is retried as `retry` says; an error with `retryable: false` fails the task at once.
+ * Names given twice, a missing schema and request-scoped providers fail the boot.
+ */
+export function Task<Schema extends z.ZodType>(options: TaskOptions<Schema>) {
+  return <Method extends (payload: z.output<Schema>, context: TaskContext) => unknown>(
+    _target: object,
+    _key: string | symbol,
+    descriptor: TypedPropertyDescriptor<Method>,
+  ): void => {
+    Reflect.defineMetadata(TASK, options, descriptor.value!);
+  };
+}
+
+/** Options of a method that carries {@link Task}. */
+export function taskOptionsOf(method: unknown): TaskOptions | undefined {
+  return typeof method === 'function' ? (Reflect.getMetadata(TASK, method) as TaskOptions | undefined) : undefined;
+}

@@ -1,0 +1,98 @@
+import { randomBytes } from 'node:crypto';
+import { Inject, Injectable } from '@nestjs/common';
+import { OptionsError, SQL_CLIENT, toMs, type SqlClient } from '@yuxi/core';
+import { toJson } from './json.js';
+import { closeGroups } from './store/groups.js';
+import { insertGroup, insertTask, type NewTask } from './store/insert.js';
+import { TaskRegistry } from './task.registry.js';
+import type { EnqueueOptions, GroupOptions } from './task.types.js';
+import { WakeUp } from './worker/wake-up.js';
+
+/** Most members of one group; their ids are numbered with six digits. */
+const MAX_GROUP = 100_000;
+const DAY = 86_400_000;
+
+@Injectable()
+export class TaskQueue {
+  constructor(
+    @Inject(SQL_CLIENT) private readonly sql: SqlClient,
+    private readonly registry: TaskRegistry,
+    private readonly wakeUp: WakeUp,
+  ) {}
+
+  /**
+   * Stores a task; any worker may run it from now on.
+   * @param tx a transaction of the caller: the task exists exactly if that one commits
+   * @returns the id
+   * @throws {PayloadError} for a payload that is no JSON, larger than 256 KiB, or not what the handler's schema allows
+   * (checked when the handler is known in this process); {@link OptionsError}
+   */
+  async enqueue(name: string, payload: unknown, options: EnqueueOptions = {}, tx?: SqlClient): Promise<string> {
+    const { id = newId(), dedupe } = options;
+    if (id.length === 0 || id.length > 128) throw new OptionsError('id', '1..128 characters', id, `enqueue ${name}`);
+    const json = await this.check(name, payload);
+    const stored = await insertTask(tx ?? this.sql, { ...this.common(name, options), id, payload: json, dedupe });
+    this.wakeUp.poke();
+    return stored;
+  }
+
+  /**
+   * Stores one task for each payload, all of them or none, under a group whose status, progress and result are counted over them.
+   * @returns id of the group
+   * @throws as {@link enqueue}, before anything is stored
+   */
+  async enqueueGroup(
+    name: string,
+    payloads: readonly unknown[],
+    options: GroupOptions = {},
+    tx?: SqlClient,
+  ): Promise<string> {
+    if (payloads.length > MAX_GROUP)
+      throw new OptionsError('payloads', `at most ${MAX_GROUP} tasks`, payloads.length, `enqueueGroup ${name}`);
+    const id = newId();
+    const group = {
+      id,
+      name: options.name ?? name,
+      title: options.title ?? '',
+      payload: toJson(options.name ?? name, options.payload ?? {}),
+      owner: options.owner,
+    };
+    const members: string[] = [];
+    for (const payload of payloads) members.push(await this.check(name, payload));
+    const write = async (client: SqlClient) => {
+      await insertGroup(client, group, { ...this.common(name, options), title: '' }, members);
+      if (members.length === 0) await closeGroups(client, [id]);
+    };
+    await (tx ? write(tx) : this.sql.transaction(write));
+    this.wakeUp.poke();
+    return id;
+  }
+
+  private async check(name: string, payload: unknown): Promise<string> {
+    const json = toJson(name, payload);
+    await this.registry.get(name)?.parse(payload);
+    return json;
+  }
+
+  private common(name: string, options: EnqueueOptions | GroupOptions): Omit<NewTask, 'id' | 'payload'> {
+    const known = this.registry.get(name);
+    const { priority = 0, delay = 0, title = '', owner, queue = known?.queue ?? 'default' } = options;
+    if (!Number.isInteger(priority) || Math.abs(priority) > 32_767)
+      throw new OptionsError('priority', 'an integer -32767..32767', priority, `enqueue ${name}`);
+    return {
+      name,
+      version: known?.version ?? 1,
+      queue,
+      title,
+      priority,
+      maxAttempts: known?.attempts ?? 3,
+      delay: toMs('delay', delay, { min: 0, max: 3650 * DAY, where: `enqueue ${name}` }),
+      owner,
+    };
+  }
+}
+
+/** Sorts by time of creation, cannot be guessed. */
+function newId(): string {
+  return `${Date.now().toString(36).padStart(9, '0')}${randomBytes(8).toString('hex')}`;
+}

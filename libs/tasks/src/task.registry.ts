@@ -1,0 +1,78 @@
+import { Injectable } from '@nestjs/common';
+import { jitter, OptionsError, toMs, YuxiError } from '@yuxi/core';
+import { PayloadError } from './tasks.errors.js';
+import type { TaskHandler, TaskOptions } from './task.types.js';
+
+/** A handler with its options read. */
+export interface RegisteredTask {
+  name: string;
+  version: number;
+  queue: string;
+  attempts: number;
+  /** Milliseconds. */
+  timeout?: number;
+  concurrency?: number;
+  run: TaskHandler;
+  /** Milliseconds to wait after the run that was attempt number `attempt`. */
+  backoff(attempt: number): number;
+  /** @throws {PayloadError} */
+  parse(payload: unknown): Promise<unknown>;
+}
+
+/** The handlers this process knows. */
+@Injectable()
+export class TaskRegistry {
+  private readonly tasks = new Map<string, RegisteredTask>();
+
+  /**
+   * @param where class and method, for errors
+   * @throws {OptionsError} naming the option, {@link YuxiError} `TASK_DUPLICATE` for a name given twice
+   */
+  add(options: TaskOptions, where: string, run: TaskHandler): RegisteredTask {
+    const task = resolve(options, where, run);
+    if (this.tasks.has(task.name))
+      throw new YuxiError(`two handlers for task ${task.name}; the second is ${where}`, { code: 'TASK_DUPLICATE' });
+    this.tasks.set(task.name, task);
+    return task;
+  }
+
+  get(name: string): RegisteredTask | undefined {
+    return this.tasks.get(name);
+  }
+
+  all(): RegisteredTask[] {
+    return [...this.tasks.values()];
+  }
+}
+
+function resolve(options: TaskOptions, where: string, run: TaskHandler): RegisteredTask {
+  const { name, version = 1, schema, retry = {}, queue = 'default' } = options;
+  const whole = (option: string, value: number, min: number, max: number) => {
+    if (!Number.isInteger(value) || value < min || value > max)
+      throw new OptionsError(option, `an integer ${min}..${max}`, value, where);
+    return value;
+  };
+  if (typeof name !== 'string' || !/^[\w.:-]{1,100}$/.test(name))
+    throw new OptionsError('name', '1..100 letters, digits or _ . : -', name, where);
+  if (typeof (schema as unknown as { safeParseAsync?: unknown } | undefined)?.safeParseAsync !== 'function')
+    throw new OptionsError('schema', 'a zod schema', schema, where);
+  const first = toMs('retry.backoff', retry.backoff ?? '1s', { min: 0, where });
+  const longest = toMs('retry.maxBackoff', retry.maxBackoff ?? '1m', { min: 0, where });
+  return {
+    name,
+    version: whole('version', version, 1, 1_000_000),
+    queue,
+    attempts: whole('retry.attempts', retry.attempts ?? 3, 1, 100),
+    timeout: options.timeout === undefined ? undefined : toMs('timeout', options.timeout, { where }),
+    concurrency: options.concurrency === undefined ? undefined : whole('concurrency', options.concurrency, 1, 1000),
+    run,
+    backoff: (attempt) => jitter(Math.min(first * 2 ** (attempt - 1), longest)),
+    async parse(payload) {
+      const read = await schema.safeParseAsync(payload);
+      if (read.success) return read.data;
+      const [issue] = read.error.issues;
+      const path = (issue?.path ?? []).map((key) => (typeof key === 'number' ? `[${key}]` : `.${String(key)}`));
+      throw new PayloadError(name, `$${path.join('')}`, `does not match the schema: ${issue?.message ?? 'invalid'}`);
+    },
+  };
+}

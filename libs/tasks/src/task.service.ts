@@ -1,0 +1,56 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { OptionsError, SQL_CLIENT, type SqlClient } from '@yuxi/core';
+import { removeFinished, requestCancel } from './store/control.js';
+import { listTasks, readTask } from './store/view.js';
+import type { TaskList, TaskStatus, TaskView } from './task.types.js';
+import { TaskActiveError, TaskFinishedError, TaskNotFoundError } from './tasks.errors.js';
+import { WakeUp } from './worker/wake-up.js';
+
+/** Whose tasks count; left out = everybody's. What belongs to others does not exist for the caller. */
+export interface OwnerFilter {
+  owner?: string;
+}
+
+/** Tasks as users see them: the same from every replica, because it is read from the database each time. */
+@Injectable()
+export class TaskService {
+  constructor(
+    @Inject(SQL_CLIENT) private readonly sql: SqlClient,
+    private readonly wakeUp: WakeUp,
+  ) {}
+
+  /** Newest first; a group is one entry and its members are not listed. @param query `limit` 1..100, default 100 */
+  async list(query: OwnerFilter & { status?: TaskStatus; limit?: number } = {}): Promise<TaskList> {
+    const { limit = 100 } = query;
+    if (!Number.isInteger(limit) || limit < 1 || limit > 100)
+      throw new OptionsError('limit', 'an integer 1..100', limit, 'TaskService.list');
+    return listTasks(this.sql, { ...query, limit });
+  }
+
+  /** @throws {TaskNotFoundError} */
+  async get(id: string, { owner }: OwnerFilter = {}): Promise<TaskView> {
+    const task = await readTask(this.sql, id, owner);
+    if (!task) throw new TaskNotFoundError(id);
+    return task;
+  }
+
+  /**
+   * A pending task ends at once; a running one has its signal aborted within about a second, wherever it runs,
+   * and ends as cancelled unless its handler completes all the same. For a group: all its members.
+   * @throws {TaskNotFoundError} {@link TaskFinishedError}
+   */
+  async cancel(id: string, filter: OwnerFilter = {}): Promise<TaskView> {
+    await this.get(id, filter);
+    const changed = await requestCancel(this.sql, id);
+    const task = await this.get(id, filter);
+    if (changed === 0) throw new TaskFinishedError(id, task.status);
+    this.wakeUp.pokeBeat();
+    return task;
+  }
+
+  /** Removes a finished task, or a finished group with its members. @throws {TaskNotFoundError} {@link TaskActiveError} */
+  async remove(id: string, filter: OwnerFilter = {}): Promise<void> {
+    await this.get(id, filter);
+    if (!(await removeFinished(this.sql, id))) throw new TaskActiveError(id);
+  }
+}

@@ -1,0 +1,111 @@
+import type { Duration } from '@yuxi/core';
+import type { z } from 'zod';
+
+export const TASK_STATUSES = ['pending', 'running', 'success', 'failed', 'cancelled'] as const;
+export type TaskStatus = (typeof TASK_STATUSES)[number];
+
+export interface TaskRetry {
+  /** Runs in all, 1..100. Default 3. */
+  attempts?: number;
+  /** Wait after the first failed run, doubled after each further one, ±20 %. Default 1 s. */
+  backoff?: Duration;
+  /** Longest wait. Default 1 min. */
+  maxBackoff?: Duration;
+}
+
+export interface TaskOptions<Schema extends z.ZodType = z.ZodType> {
+  /** Unique in the application; part of stored rows, so renaming strands what is waiting. */
+  name: string;
+  /** Raise it when the payload changes: a process with an older version leaves newer tasks alone. Default 1. */
+  version?: number;
+  /** Checked when the task is enqueued and again before it runs. */
+  schema: Schema;
+  retry?: TaskRetry;
+  /** Longest run. Default: none. */
+  timeout?: Duration;
+  /** Runs at once in one process, below the worker's own limit. Default: no limit of its own. */
+  concurrency?: number;
+  /** Default `default`. */
+  queue?: string;
+}
+
+/** What a handler is told about its run. */
+export interface TaskContext {
+  readonly id: string;
+  readonly name: string;
+  /** 1 for the first run. Runs ended by a shutdown or by `TaskRetryLater` are not counted. */
+  readonly attempt: number;
+  readonly groupId: string | null;
+  readonly owner: string | null;
+  /** Aborts on cancel, timeout, shutdown and loss of the lease; `signal.reason` says which. */
+  readonly signal: AbortSignal;
+  /** Shown to users within about a second. @param percent 0..100 */
+  progress(percent: number, message?: string): void;
+}
+
+export type TaskHandler<Payload = unknown> = (payload: Payload, context: TaskContext) => unknown;
+
+export interface EnqueueOptions {
+  /** At most 128 characters. A second enqueue with the same id does nothing and answers the id. Default: generated. */
+  id?: string;
+  /** Earliest start, from now. */
+  delay?: Duration;
+  /** While a task of this name and key is pending or running, enqueue answers that one's id. */
+  dedupe?: string;
+  /** Higher runs first, -32768..32767. Default 0. */
+  priority?: number;
+  /** What a user sees as the name. Default: the task's name. */
+  title?: string;
+  owner?: string;
+  /** Default: that of the handler if it is known here, else `default`. */
+  queue?: string;
+}
+
+export interface GroupOptions extends Pick<EnqueueOptions, 'delay' | 'priority' | 'title' | 'owner' | 'queue'> {
+  /** Name (type) of the group itself. Default: the members' name. */
+  name?: string;
+  /** Shown as the group's payload. Default `{}`. */
+  payload?: unknown;
+}
+
+/** A task as users see it. Dates become ISO 8601 UTC in JSON. */
+export interface TaskView {
+  id: string;
+  /** Title. */
+  name: string;
+  /** Name of the handler or of the group. */
+  type: string;
+  status: TaskStatus;
+  /** 0..100 */
+  progress: number;
+  message: string;
+  created_at: Date;
+  updated_at: Date;
+  started_at: Date | null;
+  completed_at: Date | null;
+  payload: unknown;
+  result: unknown;
+  error: string | null;
+  cancel_requested: boolean;
+}
+
+export interface GroupResult {
+  total: number;
+  success: number;
+  failed: number;
+  cancelled: number;
+  /** The first 20. */
+  failures: { id: string; payload: unknown; error: string | null }[];
+}
+
+export interface TaskList {
+  tasks: TaskView[];
+  summary: {
+    /** Tasks and groups the caller may see; members of groups are not counted. */
+    total: number;
+    /** Those that match the status asked for. */
+    filtered_total: number;
+    status_counts: Record<TaskStatus, number>;
+    type_counts: Record<string, number>;
+  };
+}

@@ -1,0 +1,34 @@
+import { ConfigurableModuleBuilder, Global, Module, type DynamicModule } from '@nestjs/common';
+import { DiscoveryModule } from '@nestjs/core';
+import { TaskExplorer } from './task.explorer.js';
+import { TaskMetrics } from './task.metrics.js';
+import { TaskQueue } from './task.queue.js';
+import { TaskRegistry } from './task.registry.js';
+import { TaskService } from './task.service.js';
+import type { TasksOptions } from './tasks.options.js';
+import { TASKS_OPTIONS } from './tasks.tokens.js';
+import { WakeUp } from './worker/wake-up.js';
+import { WorkerHost } from './worker/worker.host.js';
+
+const { ConfigurableModuleClass, OPTIONS_TYPE, ASYNC_OPTIONS_TYPE } = new ConfigurableModuleBuilder<TasksOptions>({
+  optionsInjectionToken: TASKS_OPTIONS,
+})
+  .setClassMethodName('forRoot')
+  .build();
+
+/** Needs `SQL_CLIENT` and the tables of `tasksMigrations`. Global. */
+@Global()
+@Module({
+  imports: [DiscoveryModule],
+  providers: [TaskRegistry, TaskExplorer, TaskMetrics, TaskQueue, TaskService, WakeUp, WorkerHost],
+  exports: [TaskQueue, TaskService],
+})
+export class TasksModule extends ConfigurableModuleClass {
+  static override forRoot(options: typeof OPTIONS_TYPE = {}): DynamicModule {
+    return super.forRoot(options);
+  }
+
+  static override forRootAsync(options: typeof ASYNC_OPTIONS_TYPE): DynamicModule {
+    return super.forRootAsync(options);
+  }
+}

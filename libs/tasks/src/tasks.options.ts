@@ -1,0 +1,56 @@
+import { OptionsError, toMs, type Duration } from '@yuxi/core';
+
+export interface TasksOptions {
+  /** Whether this process runs tasks; every process can enqueue and look. Default `true`. */
+  worker?: boolean;
+  /** Tasks at once in this process, 1..1000. Default 4. */
+  concurrency?: number;
+  /** Queues this process serves. Default: all. */
+  queues?: readonly string[];
+  /** How often an idle worker looks for tasks of other processes, ±20 %. Default 200 ms. */
+  pollInterval?: Duration;
+  /** A task whose worker is silent for so long is given to another, at least 2 s. Default 15 s. */
+  lease?: Duration;
+  /** How long a shutdown waits for running handlers before it aborts their signals. Default 10 s. */
+  shutdownGrace?: Duration;
+  sweep?: {
+    /** How often finished tasks are looked through. Default 1 min. */
+    every?: Duration;
+    /** How long a finished task stays visible. Default 7 d. */
+    keep?: Duration;
+  };
+}
+
+/** Durations in milliseconds. */
+export interface ResolvedTasksOptions {
+  worker: boolean;
+  concurrency: number;
+  queues?: readonly string[];
+  pollInterval: number;
+  lease: number;
+  shutdownGrace: number;
+  sweepEvery: number;
+  keep: number;
+}
+
+const YEAR = 365 * 86_400_000;
+
+/** @throws {OptionsError} naming the option that breaks its rule */
+export function resolveTasksOptions(options: TasksOptions): ResolvedTasksOptions {
+  const { worker = true, concurrency = 4, queues, sweep = {} } = options;
+  const where = 'TasksModule';
+  if (!Number.isInteger(concurrency) || concurrency < 1 || concurrency > 1000)
+    throw new OptionsError('concurrency', 'an integer 1..1000', concurrency, where);
+  if (queues && queues.length === 0)
+    throw new OptionsError('queues', 'at least one name, or left out for all', queues, where);
+  return {
+    worker,
+    concurrency,
+    queues,
+    pollInterval: toMs('pollInterval', options.pollInterval ?? 200, { min: 10, where }),
+    lease: toMs('lease', options.lease ?? '15s', { min: 2000, where }),
+    shutdownGrace: toMs('shutdownGrace', options.shutdownGrace ?? '10s', { min: 0, where }),
+    sweepEvery: toMs('sweep.every', sweep.every ?? '1m', { min: 100, where }),
+    keep: toMs('sweep.keep', sweep.keep ?? '7d', { max: 10 * YEAR, where }),
+  };
+}

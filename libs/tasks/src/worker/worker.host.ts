@@ -1,0 +1,41 @@
+import { Inject, Injectable, type BeforeApplicationShutdown, type OnApplicationBootstrap } from '@nestjs/common';
+import { SQL_CLIENT, type SqlClient } from '@yuxi/core';
+import { TaskMetrics } from '../task.metrics.js';
+import { TaskRegistry } from '../task.registry.js';
+import { resolveTasksOptions, type TasksOptions } from '../tasks.options.js';
+import { TASKS_OPTIONS } from '../tasks.tokens.js';
+import { TaskWorker } from './task.worker.js';
+import { WakeUp } from './wake-up.js';
+import { WorkerStore } from './worker.store.js';
+
+/** Starts the worker when the application is up, and stops it before anything it needs goes away. */
+@Injectable()
+export class WorkerHost implements OnApplicationBootstrap, BeforeApplicationShutdown {
+  private readonly worker?: TaskWorker;
+
+  constructor(
+    @Inject(TASKS_OPTIONS) options: TasksOptions,
+    @Inject(SQL_CLIENT) sql: SqlClient,
+    registry: TaskRegistry,
+    metrics: TaskMetrics,
+    private readonly wakeUp: WakeUp,
+  ) {
+    const resolved = resolveTasksOptions(options);
+    if (resolved.worker)
+      this.worker = new TaskWorker(sql, new WorkerStore(sql, resolved.lease), registry, resolved, metrics);
+  }
+
+  onApplicationBootstrap(): void {
+    const { worker } = this;
+    if (!worker) return;
+    this.wakeUp.listen(
+      () => worker.poke(),
+      () => worker.pokeBeat(),
+    );
+    worker.start();
+  }
+
+  async beforeApplicationShutdown(): Promise<void> {
+    await this.worker?.stop();
+  }
+}

@@ -1,0 +1,141 @@
+import { connect, createServer } from 'node:net';
+import type { AddressInfo, Server, Socket } from 'node:net';
+import { freePort } from './ports.js';
+
+/** Where a proxy passes connections on to. */
+export interface ProxyTarget {
+  host: string;
+  port: number;
+}
+
+/** A TCP relay that can be told to misbehave. Modes apply to open connections as well as to new ones. */
+export interface ChaosProxy {
+  readonly host: string;
+  readonly port: number;
+  /** Connections are accepted and kept, but nothing is delivered in either direction. */
+  blackhole(): void;
+  /** Open connections are reset, new ones refused: nothing listens any more. */
+  refuse(): Promise<void>;
+  /** Delays every chunk by `ms` milliseconds in each direction; 0 takes the delay away. */
+  latency(ms: number): void;
+  /** Resets every open connection; new ones work. */
+  cut(): void;
+  /** Takes every fault away. What a black hole swallowed is lost: connections it touched are reset. */
+  heal(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+interface Pair {
+  sockets: [Socket, Socket];
+  /** Something was swallowed: the byte stream has a hole and can never be used again. */
+  torn: boolean;
+}
+
+class TcpChaosProxy implements ChaosProxy {
+  readonly host = '127.0.0.1';
+  port = 0;
+  #server: Server | undefined;
+  readonly #pairs = new Set<Pair>();
+  #swallow = false;
+  #delay = 0;
+
+  constructor(private readonly target: ProxyTarget) {}
+
+  async listen(): Promise<void> {
+    const server = createServer({ pauseOnConnect: false }, (socket) => this.#accept(socket));
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen({ host: this.host, port: this.port, exclusive: true }, resolve);
+    });
+    server.unref();
+    this.#server = server;
+    this.port = (server.address() as AddressInfo).port;
+  }
+
+  blackhole(): void {
+    this.#swallow = true;
+  }
+
+  async refuse(): Promise<void> {
+    const closed = this.#close();
+    this.cut();
+    await closed;
+  }
+
+  latency(ms: number): void {
+    this.#delay = ms;
+  }
+
+  cut(): void {
+    for (const pair of this.#pairs) this.#reset(pair);
+  }
+
+  async heal(): Promise<void> {
+    this.#swallow = false;
+    this.#delay = 0;
+    for (const pair of this.#pairs) if (pair.torn) this.#reset(pair);
+    if (!this.#server) await this.listen();
+  }
+
+  async stop(): Promise<void> {
+    await this.refuse();
+  }
+
+  #close(): Promise<void> {
+    const server = this.#server;
+    this.#server = undefined;
+    return new Promise((resolve) => (server ? server.close(() => resolve()) : resolve()));
+  }
+
+  #accept(inner: Socket): void {
+    const outer = connect(this.target);
+    const pair: Pair = { sockets: [inner, outer], torn: false };
+    this.#pairs.add(pair);
+    this.#relay(pair, inner, outer);
+    this.#relay(pair, outer, inner);
+  }
+
+  #relay(pair: Pair, from: Socket, to: Socket): void {
+    from.setNoDelay(true);
+    from.on('data', (chunk: Buffer) => {
+      if (this.#swallow) pair.torn = true;
+      else this.#later(pair, () => to.write(chunk));
+    });
+    from.on('end', () => {
+      if (this.#swallow) pair.torn = true;
+      else this.#later(pair, () => to.end());
+    });
+    from.on('error', () => this.#reset(pair));
+    from.on('close', () => {
+      if (to.destroyed) this.#pairs.delete(pair);
+      // Half-closed streams end in order; only a broken one takes its partner along.
+      else if (!from.readableEnded) this.#reset(pair);
+    });
+  }
+
+  #later(pair: Pair, deliver: () => void): void {
+    const delay = this.#delay;
+    if (delay === 0) return deliver();
+    setTimeout(() => {
+      if (this.#swallow) pair.torn = true;
+      else deliver();
+    }, delay);
+  }
+
+  #reset(pair: Pair): void {
+    this.#pairs.delete(pair);
+    // A socket that is ending cannot be reset: Node would keep its handle, and the process, alive.
+    for (const socket of pair.sockets) {
+      if (socket.writableEnded) socket.destroy();
+      else if (!socket.destroyed) socket.resetAndDestroy();
+    }
+  }
+}
+
+/** Starts a proxy on a free port in front of `target`; it begins healthy. */
+export async function startProxy(target: ProxyTarget): Promise<ChaosProxy> {
+  const proxy = new TcpChaosProxy({ host: target.host, port: target.port });
+  proxy.port = await freePort();
+  await proxy.listen();
+  return proxy;
+}

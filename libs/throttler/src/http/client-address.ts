@@ -1,0 +1,102 @@
+import { BlockList, isIP } from 'node:net';
+import { OptionsError } from '@yuxi/core';
+
+/** Address of the client behind trusted proxies: IPv4 as text, IPv6 as its /64, `unknown` without a connection. */
+export type ClientAddress = (
+  remoteAddress: string | undefined,
+  xForwardedFor: string | readonly string[] | undefined,
+) => string;
+
+/** Injection token of the application's {@link ClientAddress}. */
+export const CLIENT_ADDRESS = Symbol.for('@yuxi/throttler:ClientAddress');
+
+/**
+ * @param trusted CIDRs or single addresses of the proxies whose `X-Forwarded-For` is believed; empty: nobody's.
+ * The header is walked from the right, from the connection outwards, up to the first address that is not trusted. An element
+ * that is no address ends the walk at the hop before it.
+ * @throws {OptionsError} an element of `trusted` that is no CIDR
+ */
+export function createClientAddress(trusted: readonly string[]): ClientAddress {
+  const proxies = new BlockList();
+  for (const cidr of trusted) {
+    const problem = addTo(proxies, cidr);
+    if (problem) throw new OptionsError('trustedProxies', problem, cidr);
+  }
+  const isTrusted = (ip: string) => proxies.check(ip, isIP(ip) === 6 ? 'ipv6' : 'ipv4');
+
+  return (remoteAddress, xForwardedFor) => {
+    let client = fold(remoteAddress ?? '');
+    if (client === undefined) return 'unknown';
+    const hops = typeof xForwardedFor === 'string' ? xForwardedFor : (xForwardedFor ?? []).join(',');
+    const rest = hops.split(',');
+    while (isTrusted(client) && rest.length > 0) {
+      const next = fold(rest.pop()!.trim());
+      if (next === undefined) break;
+      client = next;
+    }
+    return isIP(client) === 6 ? prefix64(client) : client;
+  };
+}
+
+/**
+ * Reads TRUSTED_PROXIES: CIDRs or addresses separated by commas or blanks; empty text trusts nobody.
+ * @returns the elements, and one message for each that cannot be used
+ */
+export function parseTrustedProxies(text: string): { trusted: string[]; problems: string[] } {
+  const elements = text.split(/[\s,]+/).filter(Boolean);
+  const problems: string[] = [];
+  const trusted = elements.filter((element) => {
+    const problem = addTo(new BlockList(), element);
+    if (problem) problems.push(`${JSON.stringify(element.slice(0, 80))} must be ${problem}`);
+    return !problem;
+  });
+  return { trusted, problems };
+}
+
+const FORM = 'the CIDR or address of a proxy, e.g. 10.0.0.0/8 or fd00::/8';
+
+/** @returns the rule that is broken, or `undefined` */
+function addTo(list: BlockList, cidr: string): string | undefined {
+  const [address = '', bits, ...more] = cidr.split('/');
+  const family = isIP(address);
+  if (/^\d+$/.test(cidr)) return `${FORM}; a number of hops is not supported, because clients can add hops`;
+  if (/^(true|all|\*)$/i.test(cidr)) return `${FORM}; trusting everybody would let clients choose their address`;
+  if (family === 0 || more.length > 0 || address.includes('%')) return FORM;
+  if (family === 6 && fold(address) !== canonical6(address)) return `${FORM}; write an IPv4-mapped one as IPv4`;
+  const type = family === 6 ? 'ipv6' : 'ipv4';
+  if (bits === undefined) {
+    list.addAddress(address, type);
+    return undefined;
+  }
+  const most = family === 6 ? 128 : 32;
+  if (!/^\d{1,3}$/.test(bits) || Number(bits) > most) return `${FORM}, with a prefix of 1..${most} bits`;
+  if (Number(bits) === 0) return `${FORM}; /0 would let clients choose their address`;
+  list.addSubnet(address, Number(bits), type);
+  return undefined;
+}
+
+/** One spelling per address: IPv4-mapped IPv6 as IPv4, IPv6 canonical without zone. */
+function fold(text: string): string | undefined {
+  const family = isIP(text);
+  if (family === 4) return text;
+  if (family === 0) return undefined;
+  const ip = canonical6(text);
+  const mapped = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(ip);
+  if (!mapped) return ip;
+  const [high, low] = [parseInt(mapped[1]!, 16), parseInt(mapped[2]!, 16)];
+  return [high >> 8, high & 255, low >> 8, low & 255].join('.');
+}
+
+function canonical6(ip: string): string {
+  return new URL(`http://[${ip.replace(/%.*$/, '')}]`).hostname.slice(1, -1);
+}
+
+/** A subscriber owns a whole /64: counting single addresses would give him 2^64 counters. */
+function prefix64(ip: string): string {
+  const [head = '', tail] = ip.split('::');
+  const left = head.split(':').filter(Boolean);
+  const right = (tail ?? '').split(':').filter(Boolean);
+  const groups =
+    tail === undefined ? left : [...left, ...Array<string>(8 - left.length - right.length).fill('0'), ...right];
+  return `${canonical6(`${groups.slice(0, 4).join(':')}::`)}/64`;
+}

@@ -1,0 +1,10 @@
+export { CLIENT_ADDRESS, createClientAddress, parseTrustedProxies } from './http/client-address.js';
+export type { ClientAddress } from './http/client-address.js';
+export { LoginGuard } from './http/login.guard.js';
+export type { LoginRequest } from './http/login.guard.js';
+export { TooManyAttemptsError } from './limiter.errors.js';
+export { LimiterModule } from './limiter.module.js';
+export type { LimiterModuleOptions, LoginLimitOptions } from './limiter.options.js';
+export { LoginLimiter } from './login-limiter.js';
+export type { Reservation } from './login-limiter.js';
+export { ThrottlerStorageRedis } from './throttler-storage-redis.js';

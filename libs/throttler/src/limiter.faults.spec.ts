@@ -1,0 +1,68 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { eventually, type RedisServer, startRedis } from '@yuxi/testing';
+import { captureLog, replica, type Replica } from './limiter.fixture.js';
+
+const AWAY = 'warn Redis unavailable, rate limiting will use in-memory fallback';
+const BACK = 'log Redis connected for rate limiting';
+
+async function allowed({ login }: Replica, times: number): Promise<number> {
+  const results = await Promise.allSettled(Array.from({ length: times }, () => login.reserve('198.51.100.1')));
+  return results.filter(({ status }) => status === 'fulfilled').length;
+}
+
+describe('limits while Redis is away', () => {
+  let server: RedisServer;
+  let lines: string[];
+  const said = () => lines.filter((line) => line === AWAY || line === BACK);
+
+  beforeEach(async () => {
+    lines = captureLog();
+    server = await startRedis();
+  });
+  afterEach(() => server.stop());
+
+  it('counts per process, says so once per change, and counts together again by itself', async () => {
+    await using a = await replica({ url: server.url });
+    expect(said()).toEqual([BACK]);
+    await using b = await replica({ url: server.url });
+    lines.length = 0;
+    await server.kill();
+    await eventually(() => a.availability.state === 'down' && b.availability.state === 'down');
+    expect([await allowed(a, 15), await allowed(b, 15)]).toEqual([10, 10]);
+    expect(said()).toEqual([AWAY, AWAY]);
+
+    lines.length = 0;
+    await server.restart();
+    await eventually(() => a.availability.state === 'up' && b.availability.state === 'up');
+    expect(said()).toEqual([BACK, BACK]);
+    const [byA, byB] = await Promise.all([allowed(a, 15), allowed(b, 15)]);
+    expect(byA + byB).toBe(10);
+  });
+
+  it('takes an attempt back also in memory', async () => {
+    await using a = await replica({});
+    expect(said()).toEqual([AWAY]);
+    const one = await a.login.reserve('198.51.100.1');
+    expect(await allowed(a, 15)).toBe(9);
+    await one.refund();
+    expect(await allowed(a, 15)).toBe(1);
+    await expect(a.login.reserve('198.51.100.1')).rejects.toMatchObject({ retryAfterSeconds: 60 });
+  });
+
+  it('opens the window in memory as it does in Redis', async () => {
+    await using a = await replica({}, { login: { limit: 2, window: 200 } });
+    expect(await allowed(a, 5)).toBe(2);
+    await eventually(async () => expect(await allowed(a, 5)).toBe(2));
+  });
+
+  it('answers within the command timeout when Redis hangs, then at once', async () => {
+    await using a = await replica({ url: server.url, commandTimeout: 200 });
+    server.pause();
+    const asked = performance.now();
+    expect(await allowed(a, 15)).toBe(10);
+    expect(performance.now() - asked).toBeLessThan(1500);
+    expect(await a.storage.increment('k', 1000, 1, 0, 'default')).toMatchObject({ totalHits: 1, isBlocked: false });
+    expect(await a.storage.increment('k', 1000, 1, 0, 'default')).toMatchObject({ totalHits: 2, isBlocked: true });
+    server.resume();
+  });
+});

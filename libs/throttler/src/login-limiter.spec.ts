@@ -1,0 +1,173 @@
+import { readFileSync } from 'node:fs';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { type RedisServer, startRedis } from '@yuxi/testing';
+import * as fc from 'fast-check';
+import { type LoginLimiter, TooManyAttemptsError } from './index.js';
+import { captureLog, type Replica, replica, scriptAt } from './limiter.fixture.js';
+
+const ADDRESS = '203.0.113.7';
+const COUNTER = `yuxi:login_attempts:${ADDRESS}`;
+const LOG = `yuxi:limit:{${COUNTER}}:log`;
+const refundSource = readFileSync(new URL('./lua/login-refund.lua', import.meta.url), 'utf8');
+
+async function tryMany(limiters: LoginLimiter[], times: number): Promise<{ allowed: number; errors: unknown[] }> {
+  const tries = Array.from({ length: times }, (_, i) => limiters.at(i % limiters.length)!.reserve(ADDRESS));
+  const results = await Promise.allSettled(tries);
+  const errors = results.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : []));
+  return { allowed: times - errors.length, errors };
+}
+
+async function carelessReserve({ redis }: Replica): Promise<boolean> {
+  if (Number(await redis.get(COUNTER)) >= 10) return false;
+  await redis.incr(COUNTER);
+  return true;
+}
+
+describe('LoginLimiter on Redis', () => {
+  let server: RedisServer;
+  let pods: Replica[];
+  let pod: Replica;
+
+  beforeAll(async () => {
+    captureLog();
+    server = await startRedis();
+    pods = await Promise.all([1, 2, 3].map(() => replica({ url: server.url })));
+    pod = pods[0]!;
+  });
+  beforeEach(() => pod.redis.flushall());
+  afterAll(async () => {
+    await Promise.all(pods.map(({ app }) => app.close()));
+    await server.stop();
+  });
+
+  /** A Python replica: INCR, EXPIRE, TTL in one transaction; it refuses above 10. */
+  async function python(): Promise<{ attempts: number; ttl: number; refused: boolean }> {
+    const answers = await pod.redis.multi().incr(COUNTER).expire(COUNTER, 60).ttl(COUNTER).exec();
+    const [attempts, , ttl] = answers!.map(([, value]) => Number(value)) as [number, number, number];
+    return { attempts, ttl, refused: attempts > 10 };
+  }
+
+  it('lets exactly 10 of 1000 parallel attempts through, over three replicas', async () => {
+    const { allowed, errors } = await tryMany(
+      pods.map(({ login }) => login),
+      1000,
+    );
+    expect(allowed).toBe(10);
+    expect(errors.every((error) => error instanceof TooManyAttemptsError)).toBe(true);
+    const first = errors.at(0) as TooManyAttemptsError;
+    expect(first).toMatchObject({ code: 'TOO_MANY_ATTEMPTS', message: '登录尝试过于频繁，请稍后再试' });
+    expect(first.retryAfterSeconds).toBeGreaterThanOrEqual(59);
+    expect(first.retryAfterSeconds).toBeLessThanOrEqual(60);
+  });
+
+  it('lets more through when reading and counting are two steps (control)', async () => {
+    const allowed = await Promise.all(Array.from({ length: 300 }, (_, i) => carelessReserve(pods.at(i % 3)!)));
+    expect(allowed.filter(Boolean).length).toBeGreaterThan(10);
+  });
+
+  it('writes nothing for refused attempts', async () => {
+    await tryMany([pod.login], 10);
+    const before = await pod.redis.hgetall(LOG);
+    const ttl = await pod.redis.pttl(COUNTER);
+    await tryMany([pod.login], 20);
+    expect(await pod.redis.hgetall(LOG)).toEqual(before);
+    expect(await pod.redis.get(COUNTER)).toBe('10');
+    expect(await pod.redis.pttl(COUNTER)).toBeLessThanOrEqual(ttl);
+    expect((await pod.redis.keys('*')).sort()).toEqual([LOG, COUNTER].sort());
+  });
+
+  it('takes back only its own attempt', async () => {
+    const attempts = await Promise.all(Array.from({ length: 10 }, () => pod.login.reserve(ADDRESS)));
+    await attempts.at(3)!.refund();
+    await attempts.at(3)!.refund();
+    expect(await pod.redis.get(COUNTER)).toBe('9');
+    expect(await pod.redis.pttl(COUNTER)).toBeGreaterThan(0);
+    expect((await tryMany([pod.login], 5)).allowed).toBe(1);
+  });
+
+  it('does not let 9 guesses and an own login, repeated, pass for ever', async () => {
+    let guesses = 0;
+    for (let round = 0; round < 5; round++) {
+      guesses += (await tryMany([pod.login], 9)).allowed;
+      await pod.login.reserve(ADDRESS).then(
+        (own) => own.refund(),
+        () => undefined,
+      );
+    }
+    expect(guesses).toBe(10);
+  });
+
+  it('counts the attempts of Python replicas, and they count ours', async () => {
+    await tryMany([pod.login], 4);
+    expect(await python()).toEqual({ attempts: 5, ttl: 60, refused: false });
+    await python();
+    expect((await tryMany([pod.login], 10)).allowed).toBe(4);
+    expect(await python()).toMatchObject({ attempts: 11, refused: true });
+    expect((await tryMany([pod.login], 1)).allowed).toBe(0);
+  });
+
+  it('is refused at once when Python replicas have used up the limit, and does not count less after their DEL', async () => {
+    for (let i = 0; i < 12; i++) await python();
+    expect((await tryMany([pod.login], 3)).allowed).toBe(0);
+    await pod.redis.del(COUNTER); // A Python replica after a successful login.
+    expect((await tryMany([pod.login], 3)).allowed).toBe(0);
+  });
+
+  it('leaves a counter with a TTL whatever was found there', async () => {
+    await pod.redis.set(COUNTER, '3');
+    await pod.login.reserve(ADDRESS);
+    expect(await pod.redis.get(COUNTER)).toBe('4');
+    expect(await pod.redis.pttl(COUNTER)).toBeGreaterThan(0);
+    await pod.redis.set(COUNTER, 'rubbish');
+    expect((await tryMany([pod.login], 20)).allowed).toBe(6);
+    expect(await pod.redis.get(COUNTER)).toBe('10');
+  });
+
+  it('refuses what is no address', async () => {
+    for (const address of ['', 'a{b}', 'x'.repeat(8000), '1.2.3.4\n'])
+      await expect(pod.login.reserve(address)).rejects.toMatchObject({ code: 'INVALID_OPTION' });
+  });
+
+  it('never lets more than the limit pass in any window, whatever others do, and says exactly when to come again', async () => {
+    const [limit, window] = [4, 60_000];
+    const reserve = scriptAt('login-reserve', pod.redis);
+    const refund = (id: string) => pod.redis.eval(refundSource, 2, COUNTER, LOG, id);
+    const step = fc.record({
+      after: fc.constantFrom(0, 0, 1, 6_000, 20_000, 59_999, 60_000),
+      what: fc.constantFrom('reserve', 'reserve', 'reserve', 'refund', 'foreign'),
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
+        await pod.redis.flushall();
+        let now = 1_750_000_000_000;
+        let foreignSeen = false;
+        const own: { id: string; at: number }[] = [];
+        const foreign: number[] = [];
+        for (const [i, { after, what }] of steps.entries()) {
+          now += after;
+          const live = (at: number) => at > now - window;
+          if (what === 'refund') await refund(own.pop()?.id ?? 'none');
+          else if (what === 'foreign') {
+            foreign.push(now);
+            foreignSeen = true;
+            await pod.redis.incr(COUNTER);
+          } else {
+            const [allowed, detail] = (await reserve(now, [COUNTER, LOG], [`id${i}`, limit, window])) as [
+              number,
+              number,
+            ];
+            const before = own.filter(({ at }) => live(at));
+            if (allowed) expect(before.length + foreign.filter(live).length).toBeLessThan(limit);
+            else expect(detail).toBeGreaterThan(0);
+            if (!foreignSeen) {
+              expect(allowed === 1).toBe(before.length < limit);
+              if (!allowed) expect(detail).toBe(before.at(-limit)!.at + window - now);
+            }
+            if (allowed) own.push({ id: `id${i}`, at: now });
+          }
+        }
+      }),
+      { numRuns: 60 },
+    );
+  });
+});

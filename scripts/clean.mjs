@@ -1,0 +1,6 @@
+// Removes every compiled folder, so that the next build starts from the sources alone.
+import { readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+
+for (const room of ['libs', 'apps'])
+  for (const name of readdirSync(room)) rmSync(join(room, name, 'dist'), { recursive: true, force: true });

@@ -1,0 +1,18 @@
+// tsc only emits TypeScript: Lua scripts and SQL migrations must stand beside the compiled code that reads them.
+import { copyFileSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+
+const ASSET = /\.(lua|sql)$/;
+
+for (const room of ['libs', 'apps']) {
+  for (const name of readdirSync(room)) {
+    const src = join(room, name, 'src');
+    if (!existsSync(src)) continue;
+    for (const file of readdirSync(src, { recursive: true })) {
+      if (!ASSET.test(file)) continue;
+      const target = join(room, name, 'dist', file);
+      mkdirSync(dirname(target), { recursive: true });
+      copyFileSync(join(src, file), target);
+    }
+  }
+}

@@ -1,0 +1,61 @@
+// Makes sure that the servers which tests and `npm run cluster` start are installed. Plain Node: it runs before anything is compiled.
+import { existsSync, readdirSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { installWithApt, installWithBrew, whichInstaller } from './servers/install.mjs';
+import { ensureVector } from './servers/vector.mjs';
+
+const USAGE = `Usage: node scripts/ensure-servers.mjs [--help]
+
+Looks for Redis (redis-server, redis-cli) and PostgreSQL (initdb, postgres); installs what is missing with apt-get (as root or
+through passwordless sudo) or Homebrew, else says what to type. Then looks for the PostgreSQL extension pgvector and builds it where
+apt can supply its source; without pgvector the product runs keyword-only. Prints nothing when everything is there.
+`;
+
+const DEBIAN_POSTGRES = '/usr/lib/postgresql';
+
+function onPath(name) {
+  return (process.env.PATH ?? '').split(delimiter).some((folder) => folder && existsSync(join(folder, name)));
+}
+
+function inDebianFolder(name) {
+  if (!existsSync(DEBIAN_POSTGRES)) return false;
+  return readdirSync(DEBIAN_POSTGRES).some((version) => existsSync(join(DEBIAN_POSTGRES, version, 'bin', name)));
+}
+
+/** The missing servers: `redis`, `postgresql` or both. */
+function missing() {
+  const redis =
+    (process.env.REDIS_SERVER_BIN || onPath('redis-server') || onPath('valkey-server')) &&
+    (onPath('redis-cli') || onPath('valkey-cli'));
+  const postgres = ['initdb', 'postgres'].every((name) => onPath(name) || inDebianFolder(name));
+  return [...(redis ? [] : ['redis']), ...(postgres ? [] : ['postgresql'])];
+}
+
+function ensureServers() {
+  const absent = missing();
+  if (absent.length === 0) return;
+  const installer = whichInstaller();
+  process.stderr.write(`Missing: ${absent.join(', ')}. Installing with ${installer ?? 'nothing found'}...\n`);
+  if (installer === 'apt-get') installWithApt(absent);
+  if (installer === 'brew') installWithBrew(absent);
+  const still = missing();
+  if (still.length === 0) return;
+  throw new Error(
+    `Still missing: ${still.join(', ')}. Install by hand:\n` +
+      '  Debian, Ubuntu:  sudo apt-get update && sudo apt-get install -y redis-server redis-sentinel postgresql\n' +
+      '  macOS:           brew install redis postgresql@17\n' +
+      '  elsewhere:       put redis-server, redis-cli, initdb and postgres on PATH',
+  );
+}
+
+if (process.argv.includes('--help')) {
+  process.stdout.write(USAGE);
+} else {
+  try {
+    ensureServers();
+    ensureVector();
+  } catch (error) {
+    process.stderr.write(`${error.message}\n`);
+    process.exitCode = 1;
+  }
+}

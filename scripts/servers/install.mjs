@@ -1,0 +1,67 @@
+import { spawnSync } from 'node:child_process';
+import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const DEBIAN_PACKAGES = { redis: ['redis-server', 'redis-sentinel'], postgresql: ['postgresql'] };
+const BREW_PACKAGES = { redis: ['redis'], postgresql: ['postgresql@17'] };
+// Debian asks this program before a package starts its service; 101 means: do not.
+const POLICY = '/usr/sbin/policy-rc.d';
+
+/** Runs a command to its end; its output goes to standard error. Returns whether it succeeded. */
+export function run(command, args, options = {}) {
+  const { status } = spawnSync(command, args, { stdio: ['ignore', 2, 2], ...options });
+  return status === 0;
+}
+
+function works(command, args) {
+  return spawnSync(command, args, { stdio: 'ignore' }).status === 0;
+}
+
+/** The words to put before a command that needs root; undefined when root is out of reach. */
+export function asRoot() {
+  if (process.getuid?.() === 0) return [];
+  return works('sudo', ['-n', 'true']) ? ['sudo', '-n'] : undefined;
+}
+
+/** `apt-get`, `brew`, or undefined when neither can be used from here. */
+export function whichInstaller() {
+  if (works('apt-get', ['--version']) && asRoot()) return 'apt-get';
+  return works('brew', ['--version']) ? 'brew' : undefined;
+}
+
+/** Runs a command as root, with apt told to ask nothing. */
+export function runAsRoot(...command) {
+  const [first, ...rest] = [...(asRoot() ?? []), 'env', 'DEBIAN_FRONTEND=noninteractive', ...command];
+  return run(first, rest);
+}
+
+/** Does `body` while no newly installed package may start its service. */
+function withoutServiceStarts(body) {
+  if (existsSync(POLICY)) return body();
+  const folder = mkdtempSync(join(tmpdir(), 'yuxi-install-'));
+  const script = join(folder, 'policy-rc.d');
+  writeFileSync(script, '#!/bin/sh\nexit 101\n');
+  chmodSync(script, 0o755);
+  runAsRoot('cp', script, POLICY);
+  try {
+    return body();
+  } finally {
+    runAsRoot('rm', '-f', POLICY);
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Installs the Debian packages of the named servers, without letting them start their services. */
+export function installWithApt(servers) {
+  const packages = servers.flatMap((server) => DEBIAN_PACKAGES[server]);
+  runAsRoot('apt-get', 'update', '-q');
+  withoutServiceStarts(() => {
+    runAsRoot('apt-get', 'install', '-y', '-q', '--no-install-recommends', ...packages);
+  });
+}
+
+/** Installs the Homebrew formulas of the named servers; Homebrew starts no services by itself. */
+export function installWithBrew(servers) {
+  run('brew', ['install', ...servers.flatMap((server) => BREW_PACKAGES[server])]);
+}

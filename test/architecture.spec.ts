@@ -1,0 +1,72 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { describe, expect, it } from '@jest/globals';
+
+/** What each room may import. Everything else is a door that was not meant to be there. */
+const MAY_IMPORT: Record<string, readonly string[]> = {
+  core: [],
+  redis: ['core'],
+  observability: ['core'],
+  lock: ['core', 'redis', 'observability'],
+  throttler: ['core', 'redis', 'observability'],
+  'config-sync': ['core', 'redis', 'observability'],
+  tasks: ['core', 'redis', 'observability', 'lock'],
+  storage: ['core'],
+  knowledge: ['core', 'redis', 'observability', 'lock', 'config-sync', 'tasks', 'storage'],
+  platform: ['core', 'redis', 'observability', 'lock', 'throttler', 'config-sync', 'tasks', 'storage', 'knowledge'],
+  testing: ['core'],
+};
+const NO_DRIZZLE = ['core', 'redis', 'observability', 'lock', 'throttler', 'config-sync', 'tasks', 'testing'];
+
+const sources = (lib: string) =>
+  readdirSync(`libs/${lib}/src`, { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.ts') && !/\.(?:spec|fixture)\.ts$/.test(file))
+    .map((file) => ({ file: `libs/${lib}/src/${file}`, text: readFileSync(`libs/${lib}/src/${file}`, 'utf8') }));
+
+const imports = (text: string) => [...text.matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map((match) => match[1]!);
+
+describe('rooms of the house', () => {
+  it('knows every library', () => {
+    expect(readdirSync('libs').sort()).toEqual(Object.keys(MAY_IMPORT).sort());
+  });
+
+  it.each(Object.entries(MAY_IMPORT))('%s imports only the rooms below it', (lib, allowed) => {
+    const strays = sources(lib).flatMap(({ file, text }) =>
+      imports(text)
+        .filter((name) => name.startsWith('@yuxi/') && !allowed.includes(name.slice('@yuxi/'.length)))
+        .map((name) => `${file} imports ${name}`),
+    );
+    expect(strays).toEqual([]);
+  });
+
+  it.each(NO_DRIZZLE)('%s knows nothing of drizzle', (lib) => {
+    const strays = sources(lib).filter(({ text }) => imports(text).some((name) => name.startsWith('drizzle-orm')));
+    expect(strays.map(({ file }) => file)).toEqual([]);
+  });
+
+  it('throws HTTP exceptions and names status codes only in throttler/http and the apps', () => {
+    const strays = Object.keys(MAY_IMPORT)
+      .flatMap(sources)
+      .filter(({ file }) => !file.startsWith('libs/throttler/src/http/'))
+      .filter(({ text }) =>
+        /\b\w*HttpException\b|\bHttpStatus\b|\b(?:NotFound|BadRequest|Forbidden|Unauthorized)Exception\b/.test(text),
+      );
+    expect(strays.map(({ file }) => file)).toEqual([]);
+  });
+
+  it('uses relative imports that stay inside their own room', () => {
+    const strays = Object.keys(MAY_IMPORT).flatMap((lib) =>
+      sources(lib)
+        .filter(({ text }) => imports(text).some((name) => /libs\/|apps\//.test(name)))
+        .map(({ file }) => file),
+    );
+    expect(strays).toEqual([]);
+  });
+
+  it('builds no Lua from strings', () => {
+    const strays = Object.keys(MAY_IMPORT)
+      .filter((lib) => lib !== 'redis')
+      .flatMap(sources)
+      .filter(({ text }) => /\.(?:eval|defineCommand)\(/.test(text));
+    expect(strays.map(({ file }) => file)).toEqual([]);
+  });
+});

@@ -1,0 +1,134 @@
+// The product as a whole: start, memory, ingest with one and with three replicas, search. npm run bench -- product [--json]
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { api, cranfield, eventually, firstRun, startPostgres, startRedis, startReplicas, upload } from '@yuxi/testing';
+import { Pool } from 'pg';
+import { startEmbedded } from './product/embedded.mjs';
+import { busyShare } from './product/idle.mjs';
+import { print } from './product/table.mjs';
+
+const HELP =
+  'Usage: npm run bench -- product [--json] [--rounds N]\nNeeds the Cranfield collection (see libs/testing).';
+const options = process.argv.slice(2);
+if (options.includes('--help')) {
+  console.log(HELP);
+  process.exit(0);
+}
+const rounds = Number(options[options.indexOf('--rounds') + 1]) || 3;
+const say = (text) => console.error(`[product] ${text}`);
+const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
+const rssOf = (pid) => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]) / 1024;
+/** Seconds of CPU a process has used since its start. */
+const cpuOf = (pid) => {
+  const [utime, stime] = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ').slice(11, 13).map(Number);
+  return (utime + stime) / 100;
+};
+const documents = cranfield.documents();
+
+const redis = await startRedis({ password: 'bench' });
+const postgres = await startPostgres();
+const rows = [];
+try {
+  if (!options.includes('--ingest')) await start();
+  await ingest();
+} finally {
+  await postgres.stop();
+  await redis.stop();
+}
+print(rows, options.includes('--json'));
+
+async function start() {
+  const database = await postgres.createDatabase();
+  const times = [];
+  const memory = [];
+  for (let round = 0; round <= rounds; round++) {
+    const from = performance.now();
+    const [replica] = await startReplicas({ count: 1, redisUrl: redis.url, databaseUrl: database.url });
+    // The first start also makes the schema.
+    if (round > 0) times.push(performance.now() - from);
+    await new Promise((resolve) => setTimeout(resolve, 3000));
+    memory.push(rssOf(replica.pid));
+    await replica.stop();
+    say(`start ${round}: ${Math.round(times.at(-1) ?? 0)} ms, idle ${Math.round(memory.at(-1))} MB`);
+  }
+  rows.push({ what: 'start to listening, PostgreSQL', value: median(times) / 1000, unit: 's', bar: '<= 2' });
+  rows.push({ what: 'idle memory of a replica', value: median(memory), unit: 'MB', bar: '<= 160' });
+
+  const folder = mkdtempSync(join(tmpdir(), 'yuxi-bench-'));
+  const reopen = [];
+  for (let round = 0; round <= rounds; round++) {
+    const ms = await startEmbedded(folder);
+    if (round > 0) reopen.push(ms);
+    say(`PGlite start ${round}: ${Math.round(ms)} ms`);
+  }
+  rmSync(folder, { recursive: true });
+  rows.push({ what: 'start to listening, PGlite reopened', value: median(reopen) / 1000, unit: 's', bar: '<= 3' });
+}
+
+async function ingest() {
+  const took = { 1: [], 3: [] };
+  const idle = [];
+  const latencies = [];
+  // Interleaved, so that whatever else the machine does meets both alike.
+  for (let round = 0; round < rounds; round++)
+    for (const count of [1, 3]) {
+      const run = await ingestOnce(count);
+      took[count].push(run.seconds);
+      if (count === 3) idle.push(run.idle);
+      latencies.push(...run.latencies);
+      say(`${count} replica(s): ${run.seconds.toFixed(1)} s, most idle replica ${(run.idle * 100).toFixed(1)} %`);
+    }
+  rows.push({ what: 'ingest 1,398 files, 1 replica', value: median(took[1]), unit: 's' });
+  rows.push({ what: 'ingest 1,398 files, 3 replicas', value: median(took[3]), unit: 's' });
+  rows.push({ what: '3 replicas over 1', value: median(took[1]) / median(took[3]), unit: 'x', bar: '>= 1.2' });
+  rows.push({ what: 'most idle replica while files wait', value: median(idle) * 100, unit: '%', bar: '<= 5' });
+  latencies.sort((a, b) => a - b);
+  rows.push({ what: 'search p50', value: latencies[Math.floor(latencies.length * 0.5)], unit: 'ms' });
+  rows.push({ what: 'search p95', value: latencies[Math.floor(latencies.length * 0.95)], unit: 'ms', bar: '<= 20' });
+}
+
+async function ingestOnce(count) {
+  const database = await postgres.createDatabase();
+  const replicas = await startReplicas({ count, redisUrl: redis.url, databaseUrl: database.url });
+  const pool = new Pool({ connectionString: database.url, max: 1 });
+  try {
+    const apis = replicas.map(({ baseUrl }) => api(baseUrl));
+    const token = await firstRun(replicas[0].baseUrl);
+    /** @type {(path: string, json: unknown) => Promise<{ body: { db_id: string, task_id: string } }>} */
+    const post = (path, json) => apis[0].post(path, { json, token });
+    const cpu = () => replicas.map(({ pid }) => cpuOf(pid));
+    const ended = async (id) =>
+      ['success', 'failed'].includes((await apis[0].get(`/api/tasks/${id}`, { token })).body.task.status);
+    const ingestInto = async (database_name, files) => {
+      const { db_id } = (await post('/api/knowledge/databases', { database_name })).body;
+      const { fileIds } = await upload(apis, token, db_id, files);
+      const uploaded = performance.now();
+      const path = `/api/knowledge/databases/${db_id}/documents/index`;
+      const { task_id } = (await post(path, { file_ids: [...fileIds.values()] })).body;
+      await eventually(() => ended(task_id), { timeout: 120_000, every: 20 });
+      return { db_id, indexing: (performance.now() - uploaded) / 1000 };
+    };
+    // Fresh processes compile their code while they work: what is measured is a service that has been running.
+    await ingestInto('warm-up', documents.slice(0, 300));
+    const before = cpu();
+    const from = performance.now();
+    const { db_id, indexing } = await ingestInto('bench', documents);
+    const seconds = (performance.now() - from) / 1000;
+    const used = cpu().map((value, i) => (value - before[i]).toFixed(1));
+    say(`indexing took ${indexing.toFixed(1)} s of ${seconds.toFixed(1)} s, CPU of the replicas ${used.join(' + ')} s`);
+
+    const latencies = [];
+    if (count === 3)
+      for (const { text } of cranfield.queries()) {
+        const asked = performance.now();
+        await post(`/api/knowledge/databases/${db_id}/query`, { query: text });
+        latencies.push(performance.now() - asked);
+      }
+    return { seconds, latencies, idle: 1 - (await busyShare(pool, count, db_id)) };
+  } finally {
+    await pool.end();
+    await Promise.all(replicas.map((replica) => replica.stop()));
+    await database.drop();
+  }
+}

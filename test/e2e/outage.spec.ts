@@ -1,0 +1,134 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { eventually, FIRST_ADMINISTRATOR, form, type Replica } from '@yuxi/testing';
+import { Redis } from 'ioredis';
+import { createKnowledgeBase, type Fleet, startFleet } from '../support/fleet.js';
+import { auditIndex } from '../support/index-audit.js';
+import { Load } from '../support/load.js';
+import { tally, wrongLogins } from '../support/logins.js';
+import { readiness, redisIs } from '../support/readiness.js';
+import { size } from '../support/size.js';
+import { tasksEnded } from '../support/tasks.js';
+
+const MINUTES = 60_000;
+const BACK_WITHIN = 2_000;
+const NO_COUNTER = 'Redis unavailable, rate limiting will use in-memory fallback';
+const COUNTER_AGAIN = 'Redis connected for rate limiting';
+const NO_LOCK = /Acquiring lock 'yuxi:lock:index_\w+' without Redis \(no-op mode\)/;
+
+const times = ({ logs }: Replica, text: string | RegExp): number => logs.filter((line) => line.match(text)).length;
+
+async function lockIsDegraded({ metricsPort }: Replica): Promise<boolean> {
+  const text = await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text();
+  const value = /^yuxi_lock_degraded(?:\{[^}]*\})? (\d)$/m.exec(text)?.[1];
+  if (value === undefined) throw new Error('no yuxi_lock_degraded among the metrics');
+  return value === '1';
+}
+
+describe('Redis killed under load, then back', () => {
+  const tasks: string[] = [];
+  const load = new Load();
+  let fleet: Fleet;
+  let dbId: string;
+  let files = 0;
+
+  beforeAll(async () => {
+    fleet = await startFleet();
+    dbId = await createKnowledgeBase(fleet.apis[0]!, fleet.token, 'outage');
+    for (const index of fleet.apis.keys()) startLoad(index);
+  }, MINUTES);
+  afterAll(async () => {
+    await load.stop();
+    await fleet?.stop();
+  }, MINUTES);
+
+  function startLoad(index: number): void {
+    const client = fleet.apis[index]!;
+    const { token } = fleet;
+    const { user_id: username, password } = FIRST_ADMINISTRATOR;
+    const base = `/api/knowledge/databases/${dbId}`;
+    load.run(`login ${index}`, 200, () => client.post('/api/auth/token', { json: { username, password } }));
+    load.run(`search ${index}`, 50, () => client.post(`${base}/query`, { json: { query: 'swallow' }, token }));
+    load.run(`index ${index}`, 100, async () => {
+      const n = ++files;
+      const upload = await client.post<{ file_id: string }>(`/api/knowledge/files/upload?db_id=${dbId}`, {
+        multipart: form(`swallow-${n}.txt`, `Swallow number ${n} flies south in autumn.`),
+        token,
+      });
+      if (upload.status >= 300) return upload;
+      const answer = await client.post<{ task_id: string }>(`${base}/documents/index`, {
+        json: { file_ids: [upload.body.file_id] },
+        token,
+      });
+      if (answer.status < 300) tasks.push(answer.body.task_id);
+      return answer;
+    });
+  }
+
+  const eachOnce = (text: string | RegExp, count: number, timeout: number) =>
+    eventually(
+      () => {
+        const found = fleet.replicas.map((replica) => times(replica, text));
+        if (found.some((n) => n !== count)) throw new Error(`found ${found.join(', ')} times`);
+      },
+      { timeout, every: 25, describe: `${count} lines with ${String(text)} from each replica` },
+    );
+
+  it(
+    'fails no login, search or indexing, and is over two seconds after its return',
+    async () => {
+      await eachOnce(COUNTER_AGAIN, 1, 5_000);
+      for (let outage = 1; outage <= size(2, 10); outage++) {
+        await load.more(2, 10_000);
+        await fleet.redis.kill();
+        await redisIs(fleet, 'degraded', 5_000);
+        expect((await readiness(fleet)).map(({ status, body }) => [status, body.status])).toEqual(
+          fleet.apis.map(() => [200, 'degraded']),
+        );
+        await load.more(size(3, 30), 60_000);
+        await eachOnce(NO_LOCK, outage, 15_000);
+        await eachOnce(NO_COUNTER, outage, 1_000);
+        expect(await Promise.all(fleet.replicas.map(lockIsDegraded))).toEqual([true, true, true]);
+
+        await fleet.redis.restart();
+        const from = performance.now();
+        await redisIs(fleet, 'up', BACK_WITHIN);
+        await eachOnce(COUNTER_AGAIN, outage + 1, BACK_WITHIN);
+        expect(await Promise.all(fleet.replicas.map(lockIsDegraded))).toEqual([false, false, false]);
+        const took = performance.now() - from;
+        console.info(`outage ${outage}: everything distributed again after ${took.toFixed(0)} ms`);
+        expect(took).toBeLessThan(BACK_WITHIN);
+      }
+    },
+    10 * MINUTES,
+  );
+
+  it('takes locks in Redis again', async () => {
+    const redis = new Redis(fleet.redis.url);
+    // Redis came back empty, and a fence outlives its lock by days: what is there was taken since.
+    const taken = async () => (await redis.keys('yuxi:lockf:*index_*')).length;
+    try {
+      const before = await taken();
+      await load.more(3, 10_000);
+      expect(await taken()).toBeGreaterThan(before + 2);
+    } finally {
+      redis.disconnect();
+    }
+  });
+
+  it(
+    'left nothing failed, and every file indexed once',
+    async () => {
+      await load.stop();
+      expect(load.failed()).toEqual([]);
+      const ended = await tasksEnded(fleet.apis[0]!, fleet.token, tasks, MINUTES);
+      expect(ended.filter(({ status }) => status !== 'success')).toEqual([]);
+      expect(await auditIndex(fleet, dbId)).toEqual([]);
+      console.info(`outage: ${load.sent.length} answers, ${files} files`);
+    },
+    2 * MINUTES,
+  );
+
+  it('counts wrong logins over all replicas again', async () => {
+    expect(tally(await wrongLogins(fleet.apis, 15))).toEqual({ 401: 10, 429: 5 });
+  });
+});

@@ -1,0 +1,150 @@
+import { connect } from 'node:net';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { eventually, FIRST_ADMINISTRATOR, type Replica, upload } from '@yuxi/testing';
+import { Redis } from 'ioredis';
+import { createKnowledgeBase, type Fleet, startFleet } from '../support/fleet.js';
+import { holdUpload } from '../support/held-upload.js';
+import { auditIndex } from '../support/index-audit.js';
+import { Load } from '../support/load.js';
+import { size } from '../support/size.js';
+import { tasksEnded } from '../support/tasks.js';
+
+const MINUTES = 60_000;
+const LONGEST_STOP = 30_000;
+
+function refuses(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(false);
+    });
+    socket.once('error', () => resolve(true));
+  });
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
+/** Unlike `stop` it sends no SIGCONT, which would end the pause of a run. */
+async function terminate(replica: Replica): Promise<{ code: number; took: number }> {
+  const { pid } = replica;
+  const from = performance.now();
+  process.kill(pid, 'SIGTERM');
+  await eventually(() => !isAlive(pid), { timeout: LONGEST_STOP, every: 20, describe: 'the replica to end' });
+  return { code: await replica.stop(), took: performance.now() - from };
+}
+
+describe('SIGTERM to a replica that is at work', () => {
+  let fleet: Fleet;
+  let redis: Redis;
+  beforeAll(async () => {
+    fleet = await startFleet({
+      // The first run there never ends by itself, so that its task must be handed back.
+      env: (replica): Record<string, string> => (replica === 0 ? { YUXI_TEST_PAUSE_AT: 'after-claim' } : {}),
+    });
+    redis = new Redis(fleet.redis.url);
+  }, MINUTES);
+  afterAll(async () => {
+    redis?.disconnect();
+    await fleet?.stop();
+  }, MINUTES);
+
+  async function index(name: string, count: number) {
+    const { apis, token } = fleet;
+    const dbId = await createKnowledgeBase(apis[1]!, token, name);
+    const documents = Array.from({ length: count }, (_document, i) => ({
+      id: `${name}-${i}`,
+      title: `Swallow number ${i}`,
+      text: Array.from({ length: 40 }, (_line, line) => `In year ${line} swallow ${i} flew south.`).join('\n'),
+    }));
+    const { fileIds } = await upload(apis.slice(1), token, dbId, documents);
+    expect(fileIds.size).toBe(count);
+    const path = `/api/knowledge/databases/${dbId}/documents/index`;
+    const { status, body } = await apis[1]!.post<{ task_id: string }>(path, {
+      json: { file_ids: [...fileIds.values()] },
+      token,
+    });
+    expect(status).toBe(202);
+    return { dbId, taskId: body.task_id };
+  }
+
+  /** Calls the replica until it says that it wants no more. */
+  function loadUntilNotReady(dbId: string): Load {
+    const client = fleet.apis[0]!;
+    const { token } = fleet;
+    const { user_id: username, password } = FIRST_ADMINISTRATOR;
+    const load = new Load();
+    const query = `/api/knowledge/databases/${dbId}/query`;
+    for (let lane = 0; lane < 4; lane++) {
+      load.run(`search ${lane}`, 1, () => client.post(query, { json: { query: 'swallow' }, token }));
+      load.run(`login ${lane}`, 1, () => client.post('/api/auth/token', { json: { username, password } }));
+    }
+    return load;
+  }
+
+  it(
+    'finishes accepted requests, hands its tasks back, and leaves no lock',
+    async () => {
+      const { apis, replicas, token } = fleet;
+      const leaving = replicas[0]!;
+      const { dbId, taskId } = await index('handed-back', size(60, 600));
+      await eventually(() => leaving.logs.some((line) => line.includes('YUXI_TEST_PAUSED after-claim')), {
+        timeout: 20_000,
+        describe: 'a run that does not end',
+      });
+      const spare = await createKnowledgeBase(apis[1]!, token, 'spare');
+      const held = await holdUpload(
+        `${leaving.baseUrl}/api/knowledge/files/upload?db_id=${spare}`,
+        token,
+        'held.txt',
+        'Sent half before, half after.',
+      );
+      const load = loadUntilNotReady(dbId);
+      await load.more(1, 10_000);
+
+      const stopping = terminate(leaving);
+      await eventually(async () => (await apis[0]!.get('/health/ready')).status === 503, {
+        describe: 'the replica to want no more requests',
+      });
+      await load.stop();
+      expect(load.failed()).toEqual([]);
+
+      await eventually(() => refuses(leaving.port), { timeout: LONGEST_STOP, every: 50, describe: 'a closed port' });
+      held.finish();
+      expect(await held.answered).toBeLessThan(300);
+      const { code, took } = await stopping;
+      console.info(`stopped after ${took.toFixed(0)} ms; ${load.sent.length} requests before`);
+      expect(code).toBe(0);
+      expect(took).toBeLessThan(LONGEST_STOP);
+      expect(leaving.logs.some((line) => line.includes('their tasks are handed back'))).toBe(true);
+
+      const ended = await tasksEnded(apis[1]!, token, [taskId], 20_000);
+      expect(ended.map(({ status }) => status)).toEqual(['success']);
+      expect(await auditIndex(fleet, dbId)).toEqual([]);
+      expect(await redis.keys('yuxi:lock:*')).toEqual([]);
+    },
+    3 * MINUTES,
+  );
+
+  it(
+    'in the middle of many tasks lets another replica finish them',
+    async () => {
+      const { replicas, apis, token } = fleet;
+      const { dbId, taskId } = await index('passed-on', size(100, 1000));
+      const { code, took } = await terminate(replicas[1]!);
+      console.info(`stopped after ${took.toFixed(0)} ms`);
+      expect(code).toBe(0);
+      const [task] = await tasksEnded(apis[2]!, token, [taskId], 2 * MINUTES);
+      expect(task?.status).toBe('success');
+      expect(await auditIndex(fleet, dbId)).toEqual([]);
+      expect(await redis.keys('yuxi:lock:*')).toEqual([]);
+    },
+    3 * MINUTES,
+  );
+});

@@ -1,0 +1,86 @@
+import {
+  api,
+  type ApiClient,
+  type ChaosProxy,
+  firstRun,
+  type PostgresServer,
+  type RedisServer,
+  type Replica,
+  startPostgres,
+  startProxy,
+  startRedis,
+  startReplicas,
+  type TestDatabase,
+} from '@yuxi/testing';
+import { Pool } from 'pg';
+
+export interface FleetOptions {
+  /** Default 3. */
+  replicas?: number;
+  /** Extra environment of one replica. */
+  env?: (index: number) => Record<string, string>;
+  /** Replicas that reach Redis through a proxy of their own, by index. */
+  proxied?: readonly number[];
+}
+
+/** Replicas of the compiled API on one private Redis and one private PostgreSQL. */
+export interface Fleet {
+  redis: RedisServer;
+  replicas: Replica[];
+  /** A client for each replica, in order. */
+  apis: ApiClient[];
+  /** Of the superadmin. */
+  token: string;
+  /** By index of the replica. */
+  proxies: Map<number, ChaosProxy>;
+  databaseUrl: string;
+  /** Looks behind the API, straight into PostgreSQL. */
+  sql<Row extends object>(text: string, params?: unknown[]): Promise<Row[]>;
+  stop(): Promise<void>;
+}
+
+export async function startFleet({ replicas = 3, env, proxied = [] }: FleetOptions = {}): Promise<Fleet> {
+  const redis = await startRedis({ password: 'fleet-password' });
+  const postgres: PostgresServer = await startPostgres();
+  const database: TestDatabase = await postgres.createDatabase();
+  const proxies = new Map<number, ChaosProxy>();
+  for (const index of proxied) proxies.set(index, await startProxy({ host: redis.host, port: redis.port }));
+
+  const started = await startReplicas({
+    count: replicas,
+    databaseUrl: database.url,
+    redisUrl: (index) => {
+      const port = proxies.get(index)?.port ?? redis.port;
+      return `redis://:${redis.password}@${redis.host}:${port}`;
+    },
+    env,
+  });
+  const pool = new Pool({ connectionString: database.url, max: 4 });
+  const apis = started.map(({ baseUrl }) => api(baseUrl));
+  return {
+    redis,
+    replicas: started,
+    apis,
+    token: await firstRun(started[0]!.baseUrl),
+    proxies,
+    databaseUrl: database.url,
+    sql: async <Row extends object>(text: string, params: unknown[] = []) => (await pool.query<Row>(text, params)).rows,
+    stop: async () => {
+      await pool.end();
+      await Promise.all(started.map((replica) => replica.stop()));
+      await Promise.all([...proxies.values()].map((proxy) => proxy.stop()));
+      await postgres.stop();
+      await redis.stop();
+    },
+  };
+}
+
+/** Creates a knowledge base and answers its id. */
+export async function createKnowledgeBase(client: ApiClient, token: string, name: string): Promise<string> {
+  const { status, body } = await client.post<{ db_id: string }>('/api/knowledge/databases', {
+    json: { database_name: name },
+    token,
+  });
+  if (status >= 300) throw new Error(`creating "${name}" answered ${status}: ${JSON.stringify(body)}`);
+  return body.db_id;
+}

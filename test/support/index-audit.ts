@@ -1,0 +1,70 @@
+import { analyze, chunk, chunkId } from '@yuxi/knowledge';
+import type { Fleet } from './fleet.js';
+
+interface FileRow {
+  id: number;
+  file_id: string;
+  filename: string;
+  status: string;
+  index_count: number;
+  markdown: string;
+  chunk_count: number;
+}
+
+interface ChunkRow {
+  file_id: number;
+  chunk_id: string;
+  chunk_index: number;
+  content: string;
+  postings: number;
+}
+
+export interface Violation {
+  file: string;
+  what: string;
+}
+
+/**
+ * Compares the index in PostgreSQL with what one process would build from the same texts.
+ * @returns every difference: a file indexed more or less than once, a chunk too many, too few or wrong, postings missing.
+ */
+export async function auditIndex(fleet: Fleet, dbId: string, expectedCount = 1): Promise<Violation[]> {
+  const files = await fleet.sql<FileRow>(
+    `SELECT f.id, f.file_id, f.filename, f.status, f.index_count, f.markdown, f.chunk_count
+       FROM files f JOIN databases d ON d.id = f.kb_id WHERE d.db_id = $1`,
+    [dbId],
+  );
+  const chunks = await fleet.sql<ChunkRow>(
+    `SELECT c.file_id, c.chunk_id, c.chunk_index, c.content,
+            (SELECT count(*)::int FROM postings p WHERE p.chunk_id = c.id) AS postings
+       FROM chunks c JOIN databases d ON d.id = c.kb_id WHERE d.db_id = $1 ORDER BY c.file_id, c.chunk_index, c.id`,
+    [dbId],
+  );
+  const byFile = new Map<number, ChunkRow[]>(files.map(({ id }) => [id, []]));
+  for (const row of chunks) byFile.get(row.file_id)?.push(row);
+  return files.flatMap((file) => {
+    const found: Violation[] = [];
+    const report = (what: string) => found.push({ file: file.filename, what });
+    if (file.status !== 'indexed') report(`status is ${file.status}`);
+    if (file.index_count !== expectedCount) report(`index_count is ${file.index_count}, not ${expectedCount}`);
+
+    const expected = expectedChunks(file);
+    const stored = byFile.get(file.id) ?? [];
+    if (file.chunk_count !== expected.length) report(`chunk_count is ${file.chunk_count}, not ${expected.length}`);
+    if (stored.length !== expected.length) report(`${stored.length} chunks stored, not ${expected.length}`);
+    for (const [i, { id, terms }] of expected.entries()) {
+      if (stored[i]?.chunk_id !== id) report(`chunk ${i} is another one`);
+      else if (stored[i].postings !== terms) report(`chunk ${i} has ${stored[i].postings} postings, not ${terms}`);
+    }
+    return found;
+  });
+}
+
+function expectedChunks(file: FileRow): { id: string; terms: number }[] {
+  const ordinals = new Map<string, number>();
+  return chunk(file.markdown).map(({ text }) => {
+    const ordinal = ordinals.get(text) ?? 0;
+    ordinals.set(text, ordinal + 1);
+    return { id: chunkId(file.file_id, text, ordinal), terms: new Set(analyze(text)).size };
+  });
+}

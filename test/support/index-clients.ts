@@ -1,0 +1,65 @@
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import type { Replica } from '@yuxi/testing';
+
+const CLIENT = fileURLToPath(new URL('./index-client.mjs', import.meta.url));
+const BATCH = 25;
+
+export interface IndexOrder {
+  replicas: readonly Replica[];
+  token: string;
+  dbId: string;
+  fileIds: readonly string[];
+  params?: Record<string, unknown>;
+  /** Shuffles the order in which each client sends; printed by the test, so that a run can be repeated. */
+  seed: number;
+}
+
+/**
+ * One client process for each replica; all of them send every file for indexing, released by one barrier.
+ * @returns the tasks of all replicas.
+ */
+export async function indexEverywhere({
+  replicas,
+  token,
+  dbId,
+  fileIds,
+  params = {},
+  seed,
+}: IndexOrder): Promise<string[]> {
+  const clients = await Promise.all(
+    replicas.map(async ({ baseUrl }, index) => {
+      const child = fork(CLIENT, { execArgv: [] });
+      child.send({ baseUrl, token, dbId, params, batches: batches(shuffled(fileIds, seed + index)) });
+      await once(child, 'message');
+      return child;
+    }),
+  );
+  const answers = clients.map(async (child) => {
+    const exited = once(child, 'exit').then(([code]) => {
+      throw new Error(`an index client ended with ${code} before it had sent everything`);
+    });
+    const [message] = (await Promise.race([once(child, 'message'), exited])) as [{ taskIds: string[] }];
+    exited.catch(() => undefined);
+    return message.taskIds;
+  });
+  for (const child of clients) child.send('go');
+  return (await Promise.all(answers)).flat();
+}
+
+function batches(ids: readonly string[]): string[][] {
+  return Array.from({ length: Math.ceil(ids.length / BATCH) }, (_, i) => ids.slice(i * BATCH, (i + 1) * BATCH));
+}
+
+/** Fisher-Yates over a small linear congruential generator: the same seed gives the same order. */
+function shuffled<T>(items: readonly T[], seed: number): T[] {
+  const result = [...items];
+  let state = seed >>> 0;
+  for (let i = result.length - 1; i > 0; i--) {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    const j = state % (i + 1);
+    [result[i], result[j]] = [result[j]!, result[i]!];
+  }
+  return result;
+}

@@ -1,0 +1,75 @@
+import { once } from 'node:events';
+import { request } from 'node:http';
+import { connect } from 'node:net';
+import type { Replica } from '@yuxi/testing';
+
+export interface WireRequest {
+  method?: string;
+  path: string;
+  headers?: Record<string, string>;
+  /** Sent byte for byte; an iterable is sent in chunks, without a length. */
+  body?: string | Buffer | Iterable<Buffer>;
+}
+
+export interface WireAnswer {
+  status: number;
+  body: Record<string, unknown>;
+}
+
+/** Sends what `fetch` would correct or refuse. A server that answers before the body has ended is heard out. */
+export async function send({ baseUrl }: Replica, { method = 'POST', path, headers = {}, body }: WireRequest) {
+  const outgoing = request(`${baseUrl}/`, { method, path, headers, agent: false });
+  const answered = new Promise<WireAnswer>((resolve, reject) => {
+    outgoing.on('response', (incoming) => {
+      let text = '';
+      incoming.setEncoding('utf8').on('data', (piece: string) => (text += piece));
+      incoming.on('end', () => resolve({ status: incoming.statusCode ?? 0, body: parse(text) }));
+      incoming.on('error', reject);
+    });
+    outgoing.on('error', reject);
+  });
+  if (body !== undefined && typeof body !== 'string' && !Buffer.isBuffer(body)) await pump(outgoing, body, answered);
+  else outgoing.end(body);
+  return answered;
+}
+
+async function pump(outgoing: ReturnType<typeof request>, pieces: Iterable<Buffer>, answered: Promise<unknown>) {
+  let over = false;
+  const ended = () => (over = true);
+  const end = answered.then(ended, ended);
+  for (const piece of pieces) {
+    if (over) return;
+    if (!outgoing.write(piece)) await Promise.race([once(outgoing, 'drain').catch(ended), end]);
+  }
+  outgoing.end();
+}
+
+/** Writes bytes to the socket and answers everything that comes back until the server closes the connection; status 0 is none. */
+export async function sendRaw({ port }: Replica, bytes: string): Promise<WireAnswer> {
+  const socket = connect(port, '127.0.0.1');
+  let text = '';
+  socket.setEncoding('utf8').on('data', (piece: string) => (text += piece));
+  socket.on('error', () => undefined);
+  const closed = new Promise((resolve) => socket.once('close', resolve));
+  socket.write(bytes);
+  await closed;
+  return { status: Number(/^HTTP\/1\.1 (\d{3})/.exec(text)?.[1] ?? 0), body: parse(text.split('\r\n\r\n')[1] ?? '') };
+}
+
+function parse(text: string): Record<string, unknown> {
+  return text === '' ? {} : (JSON.parse(text) as Record<string, unknown>);
+}
+
+/** One part of a multipart form with the boundary `B`. */
+export function part(disposition: string, content: string | Buffer): Buffer {
+  const head = `--B\r\nContent-Disposition: form-data; ${disposition}\r\nContent-Type: text/plain\r\n\r\n`;
+  return Buffer.concat([Buffer.from(head), Buffer.from(content), Buffer.from('\r\n')]);
+}
+
+/** The one file of a form, under a name that is sent as it is. */
+export function filePart(filename: string, content: string | Buffer): Buffer {
+  return part(`name="file"; filename="${filename}"`, content);
+}
+
+export const FORM_END = Buffer.from('--B--\r\n');
+export const FORM_TYPE = 'multipart/form-data; boundary=B';
