@@ -20,8 +20,10 @@ function output(command, args) {
 function must(command, args, options = {}) {
   const { status, stdout, stderr, error } = spawnSync(command, args, { encoding: 'utf8', ...options });
   if (status === 0) return;
-  const last = error?.message ?? `${stdout}\n${stderr}`.trim().split('\n').at(-1);
-  throw new Error(`${[command, ...args].slice(0, 3).join(' ')}... failed: ${last}`);
+  const lines = `${stdout}\n${stderr}`.trim().split('\n');
+  // A compiler names the cause first, its makefile only the file that failed.
+  const reason = error?.message ?? lines.find((line) => /\berror\b/i.test(line)) ?? lines.at(-1);
+  throw new Error(`${[command, ...args].slice(0, 3).join(' ')}... failed: ${reason}`);
 }
 
 function mustAsRoot(...command) {
@@ -47,10 +49,11 @@ function isThere(server) {
   return existsSync(join(server.share, 'extension', 'vector.control'));
 }
 
-function ensureBuildTools(major) {
-  const makefile = join(DEBIAN_BIN, major, 'lib', 'pgxs', 'src', 'makefiles', 'pgxs.mk');
+function ensureBuildTools({ major, pgConfig }) {
+  // The makefiles come with the client package already; the headers are what only the development package has.
+  const headers = existsSync(join(output(pgConfig, ['--includedir-server']) ?? '', 'postgres.h'));
   const tools = ['make', 'gcc', 'dpkg-source'].every((name) => output('sh', ['-c', `command -v ${name}`]));
-  if (tools && existsSync(makefile)) return;
+  if (tools && headers) return;
   const packages = ['build-essential', 'dpkg-dev', `postgresql-server-dev-${major}`];
   mustAsRoot('apt-get', 'install', '-y', '-q', '--no-install-recommends', ...packages);
 }
@@ -79,8 +82,9 @@ function fetchSource(folder) {
   return join(folder, 'source', name);
 }
 
-function buildFromSource({ major, pgConfig }) {
-  ensureBuildTools(major);
+function buildFromSource(server) {
+  const { pgConfig } = server;
+  ensureBuildTools(server);
   const folder = mkdtempSync(join(tmpdir(), 'yuxi-pgvector-'));
   try {
     const source = fetchSource(folder);
