@@ -3,13 +3,13 @@ import { describe, expect, it } from '@jest/globals';
 import { reportSkip } from '@yuxi/testing';
 import { type Container, type Manifest, type PodSpec, render } from './manifests.js';
 
-const rendered = ['k8s/base', 'k8s/overlays/production'].map((folder) => [folder, render(folder)] as const);
+const rendered = ['k8s', 'k8s-production'].map((folder) => [folder, render(folder)] as const);
 const present = rendered.filter((pair): pair is [string, Manifest[]] => pair[1] !== undefined);
 
 if (present.length === 0) {
   it('is checked by rendering', () => {
     reportSkip('k8s manifests', 'kubectl is not installed');
-    expect(existsSync('k8s/base/kustomization.yaml')).toBe(true);
+    expect(existsSync('k8s/kustomization.yaml')).toBe(true);
   });
 } else {
   describe.each(present)('%s', (_folder, manifests) => {
