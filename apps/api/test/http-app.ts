@@ -85,6 +85,23 @@ export class HttpApp {
     return answer;
   }
 
+  /** Sends each text on one connection once the answer to the one before has come. @returns all that was answered */
+  async talk(turns: readonly (readonly [text: string, answer: RegExp])[]): Promise<string> {
+    const socket = connect((this.app.getHttpServer().address() as AddressInfo).port, '127.0.0.1');
+    let answers = '';
+    socket.setEncoding('latin1');
+    try {
+      for (const [text, answer] of turns) {
+        const from = answers.length;
+        socket.write(text);
+        while (!answer.test(answers.slice(from))) answers += String(await once(socket, 'data'));
+      }
+      return answers;
+    } finally {
+      socket.destroy();
+    }
+  }
+
   close(): Promise<void> {
     return this.app.close();
   }

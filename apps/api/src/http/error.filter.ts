@@ -1,5 +1,6 @@
 import { Catch, Logger, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { lingerOverBody } from './linger.js';
 import { toProblem } from './problem.js';
 
 /** The one place where an error becomes an answer: `{"detail","code","request_id"}`, for known and unknown routes. */
@@ -17,8 +18,9 @@ export class ErrorFilter implements ExceptionFilter {
       reply.raw.destroy();
       return;
     }
-    // What is left of a refused body is not worth reading, so the connection ends with the answer.
-    if (!(request.raw.complete ?? true)) reply.header('connection', 'close');
+    // A body that does not come in time is not waited for any longer.
+    if (problem.status === 408) reply.header('connection', 'close');
+    else lingerOverBody(request.raw, reply.raw);
     void reply
       .code(problem.status)
       .headers(problem.headers)

@@ -74,4 +74,14 @@ describe('uploads', () => {
     );
     expect(answer).toMatch(/^HTTP\/1.1 413 /);
   });
+
+  it('keeps the connection when it refuses early, so that a client that is still sending gets the answer', async () => {
+    const length = 100_000;
+    const refused = `POST /api/t/upload HTTP/1.1\r\nHost: x\r\nContent-Type: ${TYPE}\r\nContent-Length: ${length}\r\n\r\n`;
+    const answers = await http.talk([
+      [refused, /^HTTP\/1.1 413 /],
+      [`${'x'.repeat(length)}GET /api/none HTTP/1.1\r\nHost: x\r\n\r\n`, /HTTP\/1.1 404 /],
+    ]);
+    expect(answers.match(/HTTP\/1\.1 \d/g)).toHaveLength(2);
+  });
 });

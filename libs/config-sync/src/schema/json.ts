@@ -20,7 +20,7 @@ export const isObject = (value: unknown): value is Record<string, unknown> =>
  */
 export function toJson(value: unknown, path = '', depth = 0): Json {
   if (value === null || typeof value === 'boolean') return value;
-  if (typeof value === 'number' && Number.isFinite(value)) return value;
+  if (typeof value === 'number' && Number.isFinite(value)) return value + 0; // JSON has no -0
   if (typeof value === 'string' && isStorable(value)) return value;
   if (typeof value !== 'object' || depth >= MAX_DEPTH || !isPlain(value))
     throw new ConfigValidationError([{ path, rule: 'must be a JSON value', got: describe(value) }]);
