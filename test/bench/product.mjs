@@ -27,7 +27,7 @@ const cpuOf = (pid) => {
 const documents = cranfield.documents();
 
 const redis = await startRedis({ password: 'bench' });
-const postgres = await startPostgres();
+const postgres = await startPostgres({ durable: true });
 const rows = [];
 try {
   if (!options.includes('--ingest')) await start();

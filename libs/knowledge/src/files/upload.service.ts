@@ -75,12 +75,8 @@ export class UploadService {
     await assertWithinQuota(this.sql, actor.id, content.length);
     const hash = createHash('sha256').update(content).digest('hex');
     const file = { kbId, ownerId: actor.id, filename, type, content, hash };
-    const { fileId, handle } = await this.store(dbId, {
-      ...file,
-      fileId: newHandle('file'),
-      handle: newHandle('upload'),
-    });
-    const sameName = await this.sameName(kbId, filename, fileId);
+    const [fileId, handle] = [newHandle('file'), newHandle('upload')];
+    const sameName = await this.store(dbId, { ...file, fileId, handle });
     return {
       message: 'File uploaded',
       file_id: fileId,
@@ -97,12 +93,12 @@ export class UploadService {
     };
   }
 
-  private async store(dbId: string, file: NewFile): Promise<NewFile> {
+  /** @returns the other files of the same name */
+  private async store(dbId: string, file: NewFile): Promise<SameNameFile[]> {
     for (let attempt = 1; ; attempt++) {
       await this.blobs.put(file.content);
       try {
-        await this.insert(file);
-        return file;
+        return await this.insert(file);
       } catch (error) {
         const taken = isUniqueViolation(error) && (await this.sameContent(file));
         if (taken) throw new ConflictError('This database holds a file with the same content already', taken);
@@ -118,12 +114,16 @@ export class UploadService {
     }
   }
 
-  private async insert(file: NewFile): Promise<void> {
-    await this.sql.query(
-      `INSERT INTO files (file_id, kb_id, upload_handle, owner_id, filename, type, size, content_hash)
-       VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+  private async insert(file: NewFile): Promise<SameNameFile[]> {
+    const { rows } = await this.sql.query<Omit<SameNameFile, 'created_at'> & { created_at: Date | string }>(
+      `WITH added AS (
+         INSERT INTO files (file_id, kb_id, upload_handle, owner_id, filename, type, size, content_hash)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8))
+       SELECT file_id, filename, size::float8 AS size, created_at FROM files
+       WHERE kb_id = $2 AND filename = $5 ORDER BY id LIMIT 100`,
       [file.fileId, file.kbId, file.handle, file.ownerId, file.filename, file.type, file.content.length, file.hash],
     );
+    return rows.map((row) => ({ ...row, created_at: new Date(row.created_at).toISOString() }));
   }
 
   private async sameContent({ kbId, hash }: NewFile): Promise<Record<string, string> | undefined> {
@@ -132,15 +132,6 @@ export class UploadService {
       [kbId, hash],
     );
     return rows[0];
-  }
-
-  private async sameName(kbId: number, filename: string, fileId: string): Promise<SameNameFile[]> {
-    const { rows } = await this.sql.query<Omit<SameNameFile, 'created_at'> & { created_at: Date | string }>(
-      `SELECT file_id, filename, size::float8 AS size, created_at FROM files
-       WHERE kb_id = $1 AND filename = $2 AND file_id <> $3 ORDER BY id LIMIT 100`,
-      [kbId, filename, fileId],
-    );
-    return rows.map((row) => ({ ...row, created_at: new Date(row.created_at).toISOString() }));
   }
 }
 

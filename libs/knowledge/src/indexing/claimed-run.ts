@@ -4,10 +4,10 @@ import { LockService } from '@yuxi/lock';
 
 import { type Claim, type ClaimRequest, FileClaims } from './claim.js';
 import { ClaimKeeper } from './claim-keeper.js';
-import { INDEXING_HOOKS, type IndexingHooks, type PausePoint } from './hooks.js';
+import { INDEXING_HOOKS, type IndexingHooks } from './hooks.js';
 import { ClaimLostError } from './indexing.errors.js';
 
-/** Runs one stage of work on a file under a claim, and leaves the file in an honest state however it ends. */
+/** Runs work on a file under a claim, and leaves the file in an honest state however it ends. */
 @Injectable()
 export class ClaimedRun {
   private readonly logger = new Logger(ClaimedRun.name);
@@ -29,14 +29,14 @@ export class ClaimedRun {
   ): Promise<T | null> {
     const lock = this.locks.current();
     taskSignal.throwIfAborted();
-    await this.pause('before-claim', request);
+    await this.hooks.at('before-claim', request.fileId);
     const claim = await this.claims.take({ ...request, fence: lock?.fence ?? null });
     if (!claim) return null;
     const keeper = new ClaimKeeper(this.claims, claim);
     const outside = lock ? [taskSignal, lock.signal] : [taskSignal];
     const signal = AbortSignal.any([...outside, keeper.signal]);
     try {
-      await this.pause('after-claim', request);
+      await this.hooks.at('after-claim', request.fileId);
       signal.throwIfAborted();
       return await body(claim, signal);
     } catch (error) {
@@ -46,11 +46,6 @@ export class ClaimedRun {
     } finally {
       await keeper.stop();
     }
-  }
-
-  /** The points of fault tests are those of indexing; parsing has no result that two runs could mix. */
-  private async pause(point: PausePoint, { stage, fileId }: Pick<ClaimRequest, 'stage' | 'fileId'>): Promise<void> {
-    if (stage === 'indexing') await this.hooks.at(point, fileId);
   }
 
   /** A run that was stopped leaves the file as it was; one that failed leaves the reason. */
@@ -66,7 +61,7 @@ export class ClaimedRun {
 
   private reason(claim: Claim, error: unknown): string {
     if (error instanceof YuxiError) return error.message;
-    this.logger.error(`${claim.stage} of file ${claim.fileId} failed`, error instanceof Error ? error.stack : error);
-    return `${claim.stage} failed for an internal reason; it is in the log of the worker`;
+    this.logger.error(`Work on file ${claim.fileId} failed`, error instanceof Error ? error.stack : error);
+    return 'failed for an internal reason; it is in the log of the worker';
   }
 }

@@ -3,7 +3,9 @@ import { jitter } from '@yuxi/core';
 import { LockBusyError, LockLostError, WithLock } from '@yuxi/lock';
 import { Task, type TaskContext, TaskRetryLater } from '@yuxi/tasks';
 
-import { FileStates } from './file-state.js';
+import { type Claim, type ClaimRequest, FileClaims } from './claim.js';
+import { ClaimedRun } from './claimed-run.js';
+import { type FileState, FileStates } from './file-state.js';
 import { IndexStep } from './index-step.js';
 import { ClaimBusyError, ClaimLostError } from './indexing.errors.js';
 import { ParseStep } from './parse-step.js';
@@ -12,6 +14,7 @@ import { PROCESS_FILE, type ProcessFile, processFileSchema } from './process-fil
 /** Milliseconds until a run that found its file taken tries again. */
 const RETRY_MS = 500;
 
+type RunContext = Pick<TaskContext, 'signal' | 'progress'>;
 export type ProcessResult = { parsed?: boolean; indexed?: boolean; chunks?: number; skipped?: 'unchanged' | 'deleted' };
 
 /** Brings one file to the goal of a request. */
@@ -19,6 +22,8 @@ export type ProcessResult = { parsed?: boolean; indexed?: boolean; chunks?: numb
 export class FileProcessor {
   constructor(
     private readonly files: FileStates,
+    private readonly claimed: ClaimedRun,
+    private readonly claims: FileClaims,
     private readonly parsing: ParseStep,
     private readonly indexing: IndexStep,
   ) {}
@@ -47,27 +52,45 @@ export class FileProcessor {
     wait: false,
     onBusy: 'throw',
   })
-  async process(task: ProcessFile, context: Pick<TaskContext, 'signal' | 'progress'>): Promise<ProcessResult> {
-    let file = await this.files.read(task.dbId, task.fileId);
-    let parsed = false;
-    if (file?.markdown === null) {
-      parsed = await this.parsing.perform(file, context.signal);
-      file = await this.files.read(task.dbId, task.fileId);
-      if (file?.markdown === null) throw new ClaimBusyError(task.fileId);
-    }
-    if (!file) return { skipped: 'deleted' };
-    if (task.goal === 'parsed') return parsed ? { parsed } : { skipped: 'unchanged' };
-    if (this.indexing.isDone(file, task)) return { skipped: 'unchanged' };
-    context.progress(50, 'parsed');
-    const outcome = await this.indexing.perform({ ...file, markdown: file.markdown ?? '' }, task, context.signal);
-    return outcome ? { parsed, indexed: true, chunks: outcome.chunks } : this.refused(task);
+  async process(task: ProcessFile, context: RunContext): Promise<ProcessResult> {
+    const file = await this.files.read(task.dbId, task.fileId);
+    const nothing = this.nothingToDo(file, task);
+    if (!file || nothing) return nothing!;
+    const { id, fileId, markdown } = file;
+    const { force } = task;
+    const request: Omit<ClaimRequest, 'fence'> =
+      markdown === null
+        ? { stage: 'parsing', id, fileId }
+        : { stage: 'indexing', id, fileId, fingerprint: this.indexing.fingerprintOf(file, task), force };
+    const body = (claim: Claim, signal: AbortSignal) => this.work(claim, file, task, { ...context, signal });
+    return (await this.claimed.under(request, context.signal, body)) ?? this.refused(task);
   }
 
-  /** Why the claim for indexing was refused. */
-  private async refused(task: ProcessFile): Promise<ProcessResult> {
-    const file = await this.files.read(task.dbId, task.fileId);
+  private async work(claim: Claim, file: FileState, task: ProcessFile, context: RunContext): Promise<ProcessResult> {
+    const { signal } = context;
+    let { markdown } = file;
+    const parsed = markdown === null;
+    if (markdown === null) {
+      markdown = await this.parsing.run(file, signal);
+      const done = task.goal === 'parsed';
+      const kept = done ? this.claims.finishParsing(claim, markdown) : this.claims.goOnToIndexing(claim, markdown);
+      if (!(await kept)) throw new ClaimLostError(file.fileId);
+      if (done) return { parsed };
+      context.progress(50, 'parsed');
+    }
+    return { parsed, indexed: true, chunks: await this.indexing.run(claim, file, markdown, task, signal) };
+  }
+
+  private nothingToDo(file: FileState | undefined, task: ProcessFile): ProcessResult | undefined {
     if (!file) return { skipped: 'deleted' };
-    if (this.indexing.isDone(file, task)) return { skipped: 'unchanged' };
+    if (file.markdown === null) return undefined;
+    return task.goal === 'parsed' || this.indexing.isDone(file, task) ? { skipped: 'unchanged' } : undefined;
+  }
+
+  /** Why the claim was refused. */
+  private async refused(task: ProcessFile): Promise<ProcessResult> {
+    const nothing = this.nothingToDo(await this.files.read(task.dbId, task.fileId), task);
+    if (nothing) return nothing;
     throw new ClaimBusyError(task.fileId);
   }
 }

@@ -3,7 +3,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { LiveDefaults } from '../common/live-defaults.js';
 import { type ChunkParams, effectiveChunking, pickChunkParams } from '../files/processing-params.js';
 import { ANALYZER_VERSION, fingerprint } from '../text/index.js';
-import { ClaimedRun } from './claimed-run.js';
+import type { Claim } from './claim.js';
 import type { FileState } from './file-state.js';
 import { INDEXING_HOOKS, type IndexingHooks } from './hooks.js';
 import { IndexCommit } from './index-commit.js';
@@ -15,15 +15,10 @@ export interface IndexWork {
   force: boolean;
 }
 
-export interface IndexOutcome {
-  chunks: number;
-}
-
 /** Markdown to chunks and postings. */
 @Injectable()
 export class IndexStep {
   constructor(
-    private readonly run: ClaimedRun,
     private readonly commit: IndexCommit,
     private readonly defaults: LiveDefaults,
     @Inject(INDEXING_HOOKS) private readonly hooks: IndexingHooks,
@@ -35,26 +30,18 @@ export class IndexStep {
     return file.status === 'indexed' && file.fingerprint === this.fingerprintOf(file, work);
   }
 
-  /** @returns `null` when the claim was refused. */
-  async perform(
-    file: FileState & { markdown: string },
-    work: IndexWork,
-    taskSignal: AbortSignal,
-  ): Promise<IndexOutcome | null> {
-    const { id, fileId, kbId } = file;
-    const options = this.chunking(file, work);
-    const print = this.fingerprintOf(file, work);
-    const request = { stage: 'indexing' as const, id, fileId, fingerprint: print, force: work.force };
-    return this.run.under(request, taskSignal, async (claim, signal) => {
-      const chunks = await prepareChunks(fileId, file.markdown, options, signal);
-      await this.hooks.at('before-commit', fileId);
-      signal.throwIfAborted();
-      await this.commit.run(claim, { kbId, fingerprint: print, params: work.params, chunks }, signal);
-      return { chunks: chunks.length };
-    });
+  /** @returns the number of chunks. @throws {ClaimLostError} when the file was taken over; nothing was written */
+  async run(claim: Claim, file: FileState, markdown: string, work: IndexWork, signal: AbortSignal): Promise<number> {
+    const { fileId, kbId } = file;
+    const chunks = await prepareChunks(fileId, markdown, this.chunking(file, work), signal);
+    await this.hooks.at('before-commit', fileId);
+    signal.throwIfAborted();
+    const fingerprint = this.fingerprintOf(file, work);
+    await this.commit.run(claim, { kbId, fingerprint, params: work.params, chunks }, signal);
+    return chunks.length;
   }
 
-  private fingerprintOf(file: FileState, work: IndexWork): string {
+  fingerprintOf(file: FileState, work: IndexWork): string {
     const { contentHash, indexGeneration } = file;
     const params = { ...this.chunking(file, work), indexGeneration };
     return fingerprint({ contentHash, params, analyzerVersion: ANALYZER_VERSION });
