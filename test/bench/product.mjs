@@ -2,11 +2,12 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { api, cranfield, eventually, firstRun, startPostgres, startRedis, startReplicas, upload } from '@yuxi/testing';
+import { api, cranfield, eventually, firstRun, startPostgres, startRedis, startReplicas } from '@yuxi/testing';
 import { Pool } from 'pg';
 import { startEmbedded } from './product/embedded.mjs';
 import { busyShare } from './product/idle.mjs';
 import { print } from './product/table.mjs';
+import { prepareUpload } from './product/uploader.mjs';
 
 const HELP =
   'Usage: npm run bench -- product [--json] [--rounds N]\nNeeds the Cranfield collection (see libs/testing).';
@@ -27,7 +28,7 @@ const cpuOf = (pid) => {
 const documents = cranfield.documents();
 
 const redis = await startRedis({ password: 'bench' });
-const postgres = await startPostgres({ durable: true });
+const postgres = await startPostgres();
 const rows = [];
 try {
   if (!options.includes('--ingest')) await start();
@@ -100,20 +101,22 @@ async function ingestOnce(count) {
     const cpu = () => replicas.map(({ pid }) => cpuOf(pid));
     const ended = async (id) =>
       ['success', 'failed'].includes((await apis[0].get(`/api/tasks/${id}`, { token })).body.task.status);
-    const ingestInto = async (database_name, files) => {
+    const ingestInto = async (database_name, upload) => {
       const { db_id } = (await post('/api/knowledge/databases', { database_name })).body;
-      const { fileIds } = await upload(apis, token, db_id, files);
+      const file_ids = await upload(db_id);
       const uploaded = performance.now();
       const path = `/api/knowledge/databases/${db_id}/documents/index`;
-      const { task_id } = (await post(path, { file_ids: [...fileIds.values()] })).body;
-      await eventually(() => ended(task_id), { timeout: 120_000, every: 20 });
+      const { task_id } = (await post(path, { file_ids })).body;
+      await eventually(() => ended(task_id), { timeout: 120_000, every: 100 });
       return { db_id, indexing: (performance.now() - uploaded) / 1000 };
     };
     // Fresh processes compile their code while they work: what is measured is a service that has been running.
-    await ingestInto('warm-up', documents.slice(0, 300));
+    const baseUrls = replicas.map(({ baseUrl }) => baseUrl);
+    await ingestInto('warm-up', prepareUpload(baseUrls, token, documents.slice(0, 300 * count)));
+    const upload = prepareUpload(baseUrls, token, documents);
     const before = cpu();
     const from = performance.now();
-    const { db_id, indexing } = await ingestInto('bench', documents);
+    const { db_id, indexing } = await ingestInto('bench', upload);
     const seconds = (performance.now() - from) / 1000;
     const used = cpu().map((value, i) => (value - before[i]).toFixed(1));
     say(`indexing took ${indexing.toFixed(1)} s of ${seconds.toFixed(1)} s, CPU of the replicas ${used.join(' + ')} s`);

@@ -2,6 +2,7 @@ import type { Pool, PoolClient, QueryResultRow } from 'pg';
 import type { SqlResult } from '@yuxi/core';
 import type { ScriptClient } from './driver.js';
 import { inSavepoint } from './savepoint.js';
+import { prepared } from './prepared.js';
 
 /** The {@link ScriptClient} over a pool; a transaction holds one connection of it from begin to end. */
 export function postgresClient(pool: Pool): ScriptClient {
@@ -44,7 +45,7 @@ async function rollback(connection: PoolClient): Promise<void> {
 function statements(target: Pool | PoolClient): Pick<ScriptClient, 'query' | 'script'> {
   return {
     async query<Row extends object>(text: string, params: readonly unknown[] = []): Promise<SqlResult<Row>> {
-      const { rows, rowCount } = await target.query<Row & QueryResultRow>(text, [...params]);
+      const { rows, rowCount } = await target.query<Row & QueryResultRow>(prepared(text, params));
       return { rows, rowCount: rowCount ?? rows.length };
     },
     async script(text) {

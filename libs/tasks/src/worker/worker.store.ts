@@ -88,10 +88,10 @@ export class WorkerStore {
          SELECT t.id, p.progress, p.message
          FROM tasks AS t JOIN jsonb_to_recordset($1::jsonb) AS p(id text, run int, progress real, message text)
               ON p.id = t.id AND p.run = t.run
-         WHERE t.worker = $2 AND t.status = 'running' ORDER BY t.id FOR UPDATE OF t)
+         WHERE t.id = ANY($3::text[]) AND t.worker = $2 AND t.status = 'running' ORDER BY t.id FOR UPDATE OF t)
        UPDATE tasks AS t SET progress = mine.progress, message = mine.message, updated_at = now()
        FROM mine WHERE t.id = mine.id`,
-      [JSON.stringify(progress), this.worker],
+      [JSON.stringify(progress), this.worker, progress.map(({ id }) => id)],
     );
   }
 
@@ -101,15 +101,13 @@ export class WorkerStore {
    */
   async finish(outcomes: readonly Outcome[]): Promise<string[]> {
     const { rows } = await this.sql.query<{ group_id: string | null; status: string }>(
-      `WITH ended AS (
-         SELECT t.id, o.status, o.result, o.error, o.message, o.progress, o.delay, o.counted
-         FROM tasks AS t JOIN jsonb_to_recordset($1::jsonb) AS o(id text, run int, status text, result jsonb, error text,
-                              message text, progress real, delay float8, counted boolean)
-              ON o.id = t.id AND o.run = t.run
-         WHERE t.worker = $2 AND t.status = 'running' ORDER BY t.id FOR UPDATE OF t),
+      `WITH mine AS (
+         SELECT id, run, cancel_requested FROM tasks
+         WHERE id = ANY($3::text[]) AND worker = $2 AND status = 'running' ORDER BY id FOR UPDATE),
        decided AS (
-         SELECT ended.*, CASE WHEN ended.status = 'pending' AND t.cancel_requested THEN 'cancelled' ELSE ended.status END AS final
-         FROM ended JOIN tasks AS t ON t.id = ended.id)
+         SELECT o.*, CASE WHEN o.status = 'pending' AND mine.cancel_requested THEN 'cancelled' ELSE o.status END AS final
+         FROM mine JOIN jsonb_to_recordset($1::jsonb) AS o(id text, run int, status text, result jsonb, error text,
+                        message text, progress real, delay float8, counted boolean) USING (id, run))
        UPDATE tasks AS t
        SET status = d.final, result = d.result, error = d.error,
            message = COALESCE(d.message, t.message), progress = COALESCE(d.progress, t.progress),
@@ -119,7 +117,7 @@ export class WorkerStore {
            worker = CASE WHEN d.final = 'pending' THEN NULL ELSE t.worker END, lease_until = NULL, updated_at = now()
        FROM decided AS d WHERE t.id = d.id
        RETURNING t.group_id, t.status`,
-      [JSON.stringify(outcomes), this.worker],
+      [JSON.stringify(outcomes), this.worker, outcomes.map(({ id }) => id)],
     );
     return groupsOf(rows);
   }
