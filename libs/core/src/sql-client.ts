@@ -4,6 +4,14 @@ export interface SqlResult<Row> {
   rowCount: number;
 }
 
+export interface QueryOptions {
+  /**
+   * `once`: the server may keep the plan of a text with parameters for as long as the connection lives. `each`: it plans
+   * anew for these values and the tables as they are now, for statements that read many rows. Default `once`.
+   */
+  plan?: 'once' | 'each';
+}
+
 /**
  * What a library needs of a SQL database (PostgreSQL dialect, `$1` parameters).
  * The application binds {@link SQL_CLIENT} to its own pool, so that libraries carry no driver.
@@ -13,6 +21,7 @@ export interface SqlClient {
   query<Row extends object = Record<string, unknown>>(
     text: string,
     params?: readonly unknown[],
+    options?: QueryOptions,
   ): Promise<SqlResult<Row>>;
   /** Runs `body` in one transaction; a throw rolls back. The client handed in must be used inside. */
   transaction<T>(body: (tx: SqlClient) => Promise<T>): Promise<T>;

@@ -36,8 +36,8 @@ export class IndexStep {
     const chunks = await prepareChunks(fileId, markdown, this.chunking(file, work), signal);
     await this.hooks.at('before-commit', fileId);
     signal.throwIfAborted();
-    const fingerprint = this.fingerprintOf(file, work);
-    await this.commit.run(claim, { kbId, fingerprint, params: work.params, chunks }, signal);
+    const finished = { kbId, fingerprint: this.fingerprintOf(file, work), params: work.params, chunks };
+    await this.commit.run(claim, finished, signal);
     return chunks.length;
   }
 

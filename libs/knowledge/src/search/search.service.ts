@@ -70,15 +70,19 @@ export class SearchService {
     const { topK, threshold } = this.options(corpus, meta);
     const terms = [...termFrequencies(question)];
     if (terms.length === 0 || corpus.chunks === 0) return { result: [], status: 'success' };
-    const { rows } = await this.sql.query<HitRow>(BM25_SQL, [
-      corpus.id,
-      terms.map(([term]) => term),
-      terms.map(([, times]) => times),
-      corpus.chunks,
-      Math.max(1, corpus.tokens / corpus.chunks),
-      threshold,
-      topK,
-    ]);
+    const { rows } = await this.sql.query<HitRow>(
+      BM25_SQL,
+      [
+        corpus.id,
+        terms.map(([term]) => term),
+        terms.map(([, times]) => times),
+        corpus.chunks,
+        Math.max(1, corpus.tokens / corpus.chunks),
+        threshold,
+        topK,
+      ],
+      { plan: 'each' },
+    );
     return { result: rows.map(hitOf), status: 'success' };
   }
 
@@ -102,6 +106,7 @@ export class SearchService {
          FROM files f WHERE f.kb_id = d.id) s
        WHERE d.db_id = $4 AND ${VISIBLE}`,
       [...actorParams(actor), dbId],
+      { plan: 'each' },
     );
     if (!rows[0]) throw new NotFoundError('Database', dbId);
     return rows[0];

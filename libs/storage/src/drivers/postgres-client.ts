@@ -1,5 +1,5 @@
 import type { Pool, PoolClient, QueryResultRow } from 'pg';
-import type { SqlResult } from '@yuxi/core';
+import type { QueryOptions, SqlResult } from '@yuxi/core';
 import type { ScriptClient } from './driver.js';
 import { inSavepoint } from './savepoint.js';
 import { prepared } from './prepared.js';
@@ -44,8 +44,14 @@ async function rollback(connection: PoolClient): Promise<void> {
 
 function statements(target: Pool | PoolClient): Pick<ScriptClient, 'query' | 'script'> {
   return {
-    async query<Row extends object>(text: string, params: readonly unknown[] = []): Promise<SqlResult<Row>> {
-      const { rows, rowCount } = await target.query<Row & QueryResultRow>(prepared(text, params));
+    async query<Row extends object>(
+      text: string,
+      params: readonly unknown[] = [],
+      { plan = 'once' }: QueryOptions = {},
+    ): Promise<SqlResult<Row>> {
+      const { rows, rowCount } = await target.query<Row & QueryResultRow>(
+        plan === 'once' ? prepared(text, params) : { text, values: [...params] },
+      );
       return { rows, rowCount: rowCount ?? rows.length };
     },
     async script(text) {

@@ -15,7 +15,7 @@ export function sqlOf(tx: Database): SqlClient {
   const { client } = (tx as unknown as { session: { client: Pool | PGlite } }).session;
   const inner = 'exec' in client ? pgliteClient(client) : postgresClient(client);
   return {
-    query: (text, params) => inner.query(text, params),
+    query: (text, params, options) => inner.query(text, params, options),
     transaction: () =>
       Promise.reject(new Error('sqlOf(tx) has no transaction of its own: use tx.transaction of drizzle')),
   };
