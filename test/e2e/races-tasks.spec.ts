@@ -113,11 +113,11 @@ describe('tasks seen by replicas that do not run them', () => {
             client.get('/api/tasks', { token }),
             client
               .get<{ files: Record<string, { status: string }> }>(path, { token })
-              .then(({ body }) => expect(body.files[held.fileId]?.status).toBe('indexing')),
+              .then(({ body }) => expect(body.files[held.fileId]?.status).toBe('parsing')),
           ]),
         );
       expect(await memberOf(held.fileId)).toEqual(before);
-      expect((await statuses(held.dbId)).sort()).toEqual([...Array<string>(FILES - 1).fill('indexed'), 'indexing']);
+      expect((await statuses(held.dbId)).sort()).toEqual([...Array<string>(FILES - 1).fill('indexed'), 'parsing']);
     } finally {
       release();
     }

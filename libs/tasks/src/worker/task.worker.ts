@@ -7,7 +7,6 @@ import type { TaskRegistry } from '../task.registry.js';
 import { TaskHandedBackError } from '../tasks.errors.js';
 import type { ResolvedTasksOptions } from '../tasks.options.js';
 import { planClaims } from './claim-plan.js';
-import { GroupCloser } from './group-closer.js';
 import { Heartbeat } from './heartbeat.js';
 import { Outage } from './outage.js';
 import { Outcomes } from './outcomes.js';
@@ -28,7 +27,6 @@ export class TaskWorker {
   private readonly outage = new Outage(this.logger);
   private readonly outcomes: Outcomes;
   private readonly heartbeat: Heartbeat;
-  private readonly groups: GroupCloser;
   private wake = new AbortController();
   private loop: Promise<void> = Promise.resolve();
   private turn = 0;
@@ -42,11 +40,7 @@ export class TaskWorker {
   ) {
     const { running, outage } = this;
     const serial = new Serial();
-    this.groups = new GroupCloser(
-      (groups) => closeGroups(sql, groups),
-      (error) => outage.failed(error),
-    );
-    this.outcomes = new Outcomes(async (batch) => this.groups.add(await store.finish(batch)), serial, outage);
+    this.outcomes = new Outcomes(async (batch) => this.close(await store.finish(batch)), serial, outage);
     this.heartbeat = new Heartbeat({
       store,
       running,
@@ -54,9 +48,9 @@ export class TaskWorker {
       serial,
       outcomes: this.outcomes,
       lease: options.lease,
-      recovered: (groups) => {
+      recovered: async (groups) => {
         this.poke();
-        this.groups.add(groups);
+        await this.close(groups);
       },
     });
   }
@@ -91,10 +85,7 @@ export class TaskWorker {
     const left = [...this.running.values()];
     for (const run of left) this.outcomes.add(run.handBack());
     if (left.length > 0) this.logger.warn(`${left.length} handlers ignored their signal; their tasks are handed back`);
-    await within(
-      this.outcomes.flushed().then(() => this.groups.flush()),
-      GOODBYE,
-    );
+    await within(this.outcomes.flushed(), GOODBYE);
     this.heartbeat.stop();
   }
 
@@ -142,6 +133,10 @@ export class TaskWorker {
     this.metrics.ended(run, outcome);
     if (outcome) this.outcomes.add(outcome);
     this.poke();
+  }
+
+  private async close(groups: string[]): Promise<void> {
+    if (groups.length > 0) await closeGroups(this.sql, groups);
   }
 
   /** Resolves when no handler runs any more, or after `limit` milliseconds. */
