@@ -1,38 +1,36 @@
 import { monotonicMs } from '@yuxi/core';
+import { type Kept, type Keeper, TICK_MS } from './keeping/keeper.js';
 import { LockLostError, type LostReason } from './lock.errors.js';
-import type { LockStore } from './stores/lock-store.js';
+import type { ReleaseResult } from './lock.types.js';
+import type { LockStore, StoreGrant } from './stores/lock-store.js';
 
-export interface HoldGrant {
+export interface HoldGrant extends StoreGrant {
   name: string;
   key: string;
   token: string;
-  fence: number | null;
+  /** Asked for, milliseconds; `ttlMs` is what was granted for now. */
   ttl: number;
   renew: boolean;
   maxHold: number;
-  /** Monotonic time just before the granting command was sent: the lock may expire `ttl` after it. */
-  sentAt: number;
-  store: LockStore;
+  /** `null`: granted without Redis. */
+  store: LockStore | null;
 }
 
 export interface HoldListener {
+  readonly keeper: Keeper;
   /** Called once, when the hold ended; for `released` after Redis was told. */
   ended(hold: Hold, how: 'released' | LostReason): void;
+  renewed(result: 'ok' | 'lost' | 'error'): void;
   /** The store could not be told that the lock is free. */
   releaseFailed(hold: Hold, error: unknown): void;
 }
 
 /** One held name: keeps it renewed, and stops claiming it at the deadline whatever the store says. */
-export class Hold {
-  readonly name: string;
-  readonly key: string;
-  readonly token: string;
+export class Hold implements Kept {
   readonly fence: number | null;
-  readonly degraded: boolean;
-  readonly since: number;
-  readonly #grant: HoldGrant;
-  readonly #listener: HoldListener;
-  readonly #abort = new AbortController();
+  /** Monotonic time of the grant. */
+  readonly since = monotonicMs();
+  #abort: AbortController | undefined;
   #state: 'held' | 'released' | LostReason = 'held';
   #ttl: number;
   #users = 1;
@@ -40,22 +38,38 @@ export class Hold {
   #renewAt = Infinity;
   #renewals = 0;
   #lost: LockLostError | undefined;
-  #timer: NodeJS.Timeout | undefined;
 
-  constructor(grant: HoldGrant, listener: HoldListener) {
-    this.#grant = grant;
-    this.#listener = listener;
-    this.name = grant.name;
-    this.key = grant.key;
-    this.token = grant.token;
+  constructor(
+    private readonly grant: HoldGrant,
+    private readonly listener: HoldListener,
+  ) {
     this.fence = grant.fence;
-    this.degraded = grant.store.degraded;
-    this.since = grant.sentAt;
     this.#ttl = grant.ttl;
-    this.#confirm(grant.sentAt);
+    this.#confirm(grant.sentAt, grant.ttlMs);
   }
 
+  get name(): string {
+    return this.grant.name;
+  }
+
+  get key(): string {
+    return this.grant.key;
+  }
+
+  get token(): string {
+    return this.grant.token;
+  }
+
+  get degraded(): boolean {
+    return this.grant.store === null;
+  }
+
+  /** Made when somebody asks for it: most owners never look. */
   get signal(): AbortSignal {
+    if (!this.#abort) {
+      this.#abort = new AbortController();
+      if (this.#lost) this.#abort.abort(this.#lost);
+    }
     return this.#abort.signal;
   }
 
@@ -72,8 +86,13 @@ export class Hold {
     return this.isValid() ? Math.min(this.#ttl, this.#deadline - monotonicMs()) : 0;
   }
 
+  get nextAt(): number {
+    if (this.#state !== 'held') return Infinity;
+    return this.#renewals > 0 ? this.#deadline : Math.min(this.#deadline, this.#renewAt);
+  }
+
   get #deadline(): number {
-    return Math.min(this.#validUntil, this.since + this.#grant.maxHold);
+    return Math.min(this.#validUntil, this.since + this.grant.maxHold);
   }
 
   isValid(): boolean {
@@ -100,86 +119,86 @@ export class Hold {
     this.assertValid();
   }
 
-  /** @returns whether the lock was ours to the end. Never rejects. */
-  async release(): Promise<boolean> {
-    if (--this.#users > 0) return this.isValid();
+  /** Never rejects. */
+  async release(): Promise<ReleaseResult> {
+    if (--this.#users > 0) return this.isValid() ? 'released' : 'lost';
     const valid = this.isValid();
     if (valid) this.#stop('released');
-    const deleted = await this.#delete();
-    if (valid) this.#listener.ended(this, deleted ? 'released' : 'taken');
-    return valid && deleted;
+    const result = await this.#tell();
+    if (valid) this.listener.ended(this, result === 'lost' ? 'taken' : 'released');
+    return valid ? result : 'lost';
   }
 
   /** Gives the hold up for all its users. */
   async abandon(reason: LostReason): Promise<void> {
     if (this.isValid()) this.#lose(reason);
-    await this.#delete();
+    await this.#tell();
   }
 
-  async #delete(): Promise<boolean> {
+  tick(now: number): void {
+    // The keeper comes a tick early rather than late: nothing is claimed beyond the deadline.
+    if (now + TICK_MS >= this.#deadline) return this.#lose(this.#overdue());
+    if (this.#renewals > 0 || now + TICK_MS < this.#renewAt) return;
+    this.#renew(this.#ttl).catch(() => {
+      // Soon again: a short outage must not cost the lock, and a long one is ended by the deadline.
+      this.#renewAt = monotonicMs() + Math.min(1000, Math.max(TICK_MS, this.#ttl / 20));
+      this.listener.keeper.keep(this);
+    });
+  }
+
+  async #tell(): Promise<ReleaseResult> {
     try {
-      return await this.#grant.store.release(this.key, this.token);
+      return (await this.grant.store?.release(this.key, this.token)) ?? 'released';
     } catch (error) {
-      this.#listener.releaseFailed(this, error);
-      return true; // Unknown, but nobody else could take it before the deadline that has not passed.
+      this.listener.releaseFailed(this, error);
+      return 'released'; // Unknown, but nobody else could take it before the deadline that has not passed.
     }
   }
 
-  #confirm(sentAt: number): void {
-    const { store, renew } = this.#grant;
+  #confirm(sentAt: number, grantedMs: number): void {
+    const { store, renew } = this.grant;
     // 1 % + 2 ms for the difference between two clocks that both run true.
-    const drift = this.#ttl * 0.01 + 2;
-    this.#validUntil = store.degraded && renew ? Infinity : sentAt + this.#ttl - drift;
-    this.#renewAt = renew && !store.degraded ? sentAt + this.#ttl / 3 : Infinity;
-    this.#schedule();
-  }
-
-  #schedule(): void {
-    clearTimeout(this.#timer);
-    const next = this.#renewals > 0 ? this.#deadline : Math.min(this.#deadline, this.#renewAt);
-    if (this.#state !== 'held' || next === Infinity) return;
-    this.#timer = setTimeout(() => this.#wake(), Math.max(0, Math.ceil(next - monotonicMs()))).unref();
-  }
-
-  #wake(): void {
-    if (!this.isValid()) return;
-    if (this.#renewals === 0 && monotonicMs() >= this.#renewAt)
-      this.#renew(this.#ttl).catch(() => {
-        // Soon again: a short outage must not cost the lock, and a long one is ended by the deadline.
-        this.#renewAt = monotonicMs() + Math.min(1000, Math.max(20, this.#ttl / 20));
-        this.#schedule();
-      });
-    this.#schedule();
+    const drift = grantedMs * 0.01 + 2;
+    this.#validUntil = !store && renew ? Infinity : sentAt + grantedMs - drift;
+    // Less than asked for was given to a waiter that might have been dead: who lives asks for the rest soon.
+    const partial = grantedMs < this.#ttl;
+    this.#renewAt = store && (renew || partial) ? sentAt + grantedMs / 3 : Infinity;
+    this.listener.keeper.keep(this);
   }
 
   async #renew(ttl: number): Promise<void> {
     this.#renewals++;
     try {
       const sentAt = monotonicMs();
-      const ours = await this.#grant.store.renew(this.key, this.token, ttl);
+      const ours = (await this.grant.store?.renew(this.key, this.token, ttl)) ?? true;
+      this.listener.renewed(ours ? 'ok' : 'lost');
       if (!this.isValid()) return;
       if (!ours) return this.#lose('taken');
       this.#ttl = ttl;
-      this.#confirm(sentAt);
+      this.#confirm(sentAt, ttl);
+    } catch (error) {
+      this.listener.renewed('error');
+      throw error;
     } finally {
       this.#renewals--;
-      this.#schedule();
+      this.listener.keeper.keep(this);
     }
   }
 
   #overdue(): LostReason {
-    return monotonicMs() >= this.#validUntil ? 'expired' : 'max-hold';
+    return this.#validUntil <= this.since + this.grant.maxHold ? 'expired' : 'max-hold';
   }
 
   #lose(reason: LostReason): void {
+    if (this.#state !== 'held') return;
     this.#stop(reason);
     this.#lost = new LockLostError([this.name], reason);
-    this.#abort.abort(this.#lost);
-    this.#listener.ended(this, reason);
+    this.#abort?.abort(this.#lost);
+    this.listener.ended(this, reason);
   }
 
   #stop(state: 'released' | LostReason): void {
     this.#state = state;
-    clearTimeout(this.#timer);
+    this.listener.keeper.drop(this);
   }
 }

@@ -2,6 +2,11 @@ interface Waiter {
   take(): void;
 }
 
+interface Seat {
+  inside: number;
+  queue: Waiter[];
+}
+
 export interface MutexWait {
   /** Milliseconds; 0 tries once. */
   timeoutMs: number;
@@ -13,16 +18,27 @@ export type GiveBack = () => void;
 
 /** Mutual exclusion by key among the callers of one process, first come first served. */
 export class LocalMutex {
-  /** A key is present while held; the value queues those who wait. */
-  readonly #queues = new Map<string, Waiter[]>();
+  /** A key is present while held. */
+  readonly #seats = new Map<string, Seat>();
 
   /** Keys held right now. */
   get size(): number {
-    return this.#queues.size;
+    return this.#seats.size;
   }
 
   isHeld(key: string): boolean {
-    return this.#queues.has(key);
+    return this.#seats.has(key);
+  }
+
+  /**
+   * Comes in without asking, for an owner that has been chosen elsewhere: who asks here waits for it too. Its
+   * predecessor may still be on the way out.
+   */
+  seize(key: string): GiveBack {
+    const seat = this.#seats.get(key);
+    if (seat) seat.inside++;
+    else this.#seats.set(key, { inside: 1, queue: [] });
+    return this.#giveBack(key);
   }
 
   /**
@@ -32,18 +48,13 @@ export class LocalMutex {
    */
   async take(key: string, wait: MutexWait): Promise<GiveBack | null> {
     wait.signal?.throwIfAborted();
-    const queue = this.#queues.get(key);
-    if (!queue) {
-      this.#queues.set(key, []);
-      return this.#giveBack(key);
-    }
+    const seat = this.#seats.get(key);
+    if (!seat) return this.seize(key);
     if (wait.timeoutMs <= 0) return null;
-    const taken = await this.#join(queue, wait);
-    if (!taken) {
-      wait.signal?.throwIfAborted();
-      return null;
-    }
-    return this.#giveBack(key);
+    const taken = await this.#join(seat.queue, wait);
+    if (taken) return this.#giveBack(key);
+    wait.signal?.throwIfAborted();
+    return null;
   }
 
   #join(queue: Waiter[], { timeoutMs, signal }: MutexWait): Promise<boolean> {
@@ -69,9 +80,12 @@ export class LocalMutex {
     return () => {
       if (given) return;
       given = true;
-      const next = this.#queues.get(key)?.shift();
-      if (next) next.take();
-      else this.#queues.delete(key);
+      const seat = this.#seats.get(key)!;
+      if (--seat.inside > 0) return;
+      const next = seat.queue.shift();
+      if (!next) return void this.#seats.delete(key);
+      seat.inside = 1;
+      next.take();
     };
   }
 }

@@ -1,7 +1,7 @@
-import { randomBytes } from 'node:crypto';
-import { jitter, monotonicMs, sleep } from '@yuxi/core';
-import { type RedisAvailability, type RedisClient, RedisUnavailableError, unavailableReason } from '@yuxi/redis';
-import { Hold } from './hold.js';
+import { monotonicMs } from '@yuxi/core';
+import { type RedisAvailability, unavailableReason } from '@yuxi/redis';
+import { Hold, type HoldGrant } from './hold.js';
+import { Keeper } from './keeping/keeper.js';
 import { type GiveBack, LocalMutex } from './local-mutex.js';
 import type { LockContext } from './lock.context.js';
 import type { LockDegradation } from './lock.degradation.js';
@@ -10,9 +10,7 @@ import type { AcquireResult, LockMetrics } from './lock.metrics.js';
 import { lockKey } from './lock.names.js';
 import type { ResolvedLockOptions } from './lock.options.js';
 import { PendingReleases } from './pending-releases.js';
-import { LocalLockStore } from './stores/local-lock.store.js';
-import type { Grant, LockStore } from './stores/lock-store.js';
-import { RedisLockStore } from './stores/redis-lock.store.js';
+import type { LockStore } from './stores/lock-store.js';
 
 export interface LockRequest {
   /** Checked and sorted. */
@@ -22,36 +20,34 @@ export interface LockRequest {
   startedAt: number;
 }
 
-/** 50..100 ms: as quick as other systems that poll, and never in step with them. */
-const POLL_MS = 75;
-const POLL_SPREAD = 1 / 3;
-
-interface Granted extends Grant {
+interface Wanted {
   name: string;
   key: string;
   token: string;
-  sentAt: number;
+  options: ResolvedLockOptions;
+  /** Monotonic time until which the call waits. */
+  waitUntil: number;
 }
 
-/** Takes holds: first against the callers of this process, then against the other processes. */
+/** Takes holds from the store, or from this process alone while Redis is away. */
 export class LockAcquirer {
   readonly #mutex = new LocalMutex();
+  readonly #keeper = new Keeper();
   readonly #live = new Set<Hold>();
-  readonly #remote: LockStore;
-  readonly #local: LockStore = new LocalLockStore();
+  /** Keys granted without Redis, with how many such holds of this process. */
+  readonly #local = new Map<string, number>();
   readonly #pending: PendingReleases;
-  readonly #process = randomBytes(9).toString('base64url');
   #tokens = 0;
 
   constructor(
-    redis: RedisClient,
+    private readonly store: LockStore,
+    private readonly process: string,
     private readonly availability: RedisAvailability,
     private readonly context: LockContext,
     private readonly degradation: LockDegradation,
     private readonly metrics: LockMetrics,
   ) {
-    this.#remote = new RedisLockStore(redis);
-    this.#pending = new PendingReleases(this.#remote);
+    this.#pending = new PendingReleases(store);
   }
 
   /**
@@ -62,20 +58,29 @@ export class LockAcquirer {
     const { names, options, startedAt } = request;
     options.signal?.throwIfAborted();
     const shared = names.map((name) => this.context.held(lockKey(name)));
-    const missing = names.filter((_, i) => !shared[i]);
     // Counted at once, so that the owner further up cannot release them while the rest is awaited.
     for (const hold of shared) hold?.share();
-    let taken: Hold[] | null = null;
+    const holds: Hold[] = [];
     let result: AcquireResult = 'unavailable';
     try {
-      taken = missing.length === 0 ? [] : await this.#takeMissing(missing, request);
-      result = !taken ? 'busy' : missing.length === 0 ? 'reentrant' : taken[0]!.degraded ? 'degraded' : 'ok';
+      // In the order of the names, which all callers share: nobody waits in a circle.
+      for (const [i, name] of names.entries()) {
+        const hold = shared[i] ?? (await this.#takeOne(name, request));
+        if (!hold) {
+          result = 'busy';
+          return null;
+        }
+        holds.push(hold);
+      }
+      const fresh = holds.filter((_, i) => !shared[i]);
+      result = fresh.length === 0 ? 'reentrant' : fresh.some(({ degraded }) => degraded) ? 'degraded' : 'ok';
+      return holds;
     } finally {
-      if (!taken) for (const hold of shared) void hold?.release();
-      if (taken || !options.signal?.aborted) this.metrics.acquired(result, monotonicMs() - startedAt);
+      if (holds.length < names.length)
+        await Promise.all([...new Set([...holds, ...shared])].map((hold) => hold?.release()));
+      if (holds.length === names.length || !options.signal?.aborted)
+        this.metrics.acquired(result, monotonicMs() - startedAt);
     }
-    const fresh = taken?.values();
-    return fresh ? shared.map((hold) => hold ?? (fresh.next().value as Hold)) : null;
   }
 
   redisIsBack(): void {
@@ -88,86 +93,93 @@ export class LockAcquirer {
     await Promise.all([...this.#live].map((hold) => hold.abandon('shutdown')));
   }
 
-  async #takeMissing(names: readonly string[], request: LockRequest): Promise<Hold[] | null> {
-    const { options } = request;
-    const token = `${this.#process}.${(++this.#tokens).toString(36)}`;
-    if (this.availability.state !== 'up' && options.onUnavailable !== 'local')
-      return this.#withoutRedis(names, token, request, [], this.#reason());
-    const turns = await this.#takeTurns(names, request);
-    if (!turns) return null;
-    try {
-      const granted = await this.#poll(names, token, request);
-      if (granted) return granted.map((grant, i) => this.#hold(grant, this.#remote, request, turns[i]));
-    } catch (error) {
-      const reason = unavailableReason(error);
-      if (reason !== undefined) return this.#withoutRedis(names, token, request, turns, reason, error);
-      giveBack(turns);
-      options.signal?.throwIfAborted();
-      throw new LockUnavailableError(names, 'error', error);
-    }
-    giveBack(turns);
-    return null;
+  async #takeOne(name: string, { options, startedAt }: LockRequest): Promise<Hold | null> {
+    const token = `${this.process}.${(++this.#tokens).toString(36)}`;
+    const wanted = { name, key: lockKey(name), token, options, waitUntil: startedAt + options.wait };
+    const up = this.availability.state === 'up';
+    if (!up && options.onUnavailable !== 'local') return this.#withoutRedis(wanted, undefined, this.#reason());
+    // Somebody in here got it without Redis, which therefore does not know of it.
+    const turn = !up || this.#local.has(wanted.key) ? await this.#turn(wanted) : undefined;
+    if (turn === null) return null;
+    // While it waited for its turn Redis may have come back.
+    if (this.availability.state !== 'up') return this.#withoutRedis(wanted, turn, this.#reason());
+    return this.#fromStore(wanted, turn);
   }
 
-  async #takeTurns(names: readonly string[], { options, startedAt }: LockRequest): Promise<GiveBack[] | null> {
-    const turns: GiveBack[] = [];
+  async #fromStore(wanted: Wanted, turn: GiveBack | undefined): Promise<Hold | null> {
+    const { key, token, options, waitUntil } = wanted;
+    let keep = false;
     try {
-      for (const name of names) {
-        const timeoutMs = startedAt + options.wait - monotonicMs();
-        const turn = await this.#mutex.take(lockKey(name), { timeoutMs, signal: options.signal });
-        if (!turn) break;
-        turns.push(turn);
-      }
-    } finally {
-      if (turns.length < names.length) giveBack(turns);
-    }
-    return turns.length < names.length ? null : turns;
-  }
-
-  async #poll(names: readonly string[], token: string, { options, startedAt }: LockRequest): Promise<Granted[] | null> {
-    for (;;) {
-      const granted = await this.#attempt(names, token, options.ttl);
-      if (granted) return granted;
-      const left = startedAt + options.wait - monotonicMs();
-      if (left <= 0) return null;
-      await sleep(Math.min(left, jitter(POLL_MS, POLL_SPREAD)), options.signal);
-      options.signal?.throwIfAborted();
-    }
-  }
-
-  /** One try for all names; on a refusal nothing stays taken. */
-  async #attempt(names: readonly string[], token: string, ttl: number): Promise<Granted[] | null> {
-    const granted: Granted[] = [];
-    let refused = false;
-    let asked: string | undefined;
-    try {
-      this.#requireUp();
-      for (const name of names) {
-        const sentAt = monotonicMs();
-        const key = lockKey(name);
-        asked = key;
-        const answer = await this.#remote.acquire(key, token, ttl);
-        asked = undefined;
-        refused = !('fence' in answer);
-        if (!('fence' in answer)) break;
-        granted.push({ name, key, token, sentAt, fence: answer.fence });
-      }
+      const grant = await this.store.acquire({
+        key,
+        token,
+        ttlMs: options.ttl,
+        waitUntil,
+        signal: options.signal,
+        interop: options.interop,
+      });
       this.#answered();
-      // A grant that took its whole life to arrive is none.
-      if (!refused && granted.every(({ sentAt }) => monotonicMs() - sentAt < ttl)) return granted;
-      await Promise.all(granted.map(({ key }) => this.#remote.release(key, token)));
-      return null;
+      if (!grant) return null;
+      keep = true;
+      return this.#hold({ ...grant, ...this.#common(wanted), store: this.store }, turn ?? this.#mutex.seize(key));
     } catch (error) {
+      if (options.signal?.aborted && error === options.signal.reason) throw error;
       // The command may have been carried out although its answer never came.
-      for (const key of [...granted.map((grant) => grant.key), ...(asked ? [asked] : [])])
-        this.#pending.add(key, token, ttl);
-      throw error;
+      this.#pending.add(key, token, options.ttl);
+      const reason = unavailableReason(error);
+      if (reason === undefined) throw new LockUnavailableError([wanted.name], 'error', error);
+      keep = true;
+      return this.#withoutRedis(wanted, turn, reason, error);
+    } finally {
+      if (!keep) turn?.();
     }
   }
 
-  /** A Redis known to be away is not asked: a hung one would cost every caller a timeout. */
-  #requireUp(): void {
-    if (this.availability.state !== 'up') throw new RedisUnavailableError(this.#reason());
+  #turn({ key, options, waitUntil }: Wanted): Promise<GiveBack | null> {
+    return this.#mutex.take(key, { timeoutMs: waitUntil - monotonicMs(), signal: options.signal });
+  }
+
+  async #withoutRedis(
+    wanted: Wanted,
+    turn: GiveBack | undefined,
+    reason: string,
+    cause?: unknown,
+  ): Promise<Hold | null> {
+    const { name, key, token, options } = wanted;
+    const policy = options.onUnavailable;
+    if (policy !== 'local') turn?.();
+    if (policy === 'fail') throw new LockUnavailableError([name], reason, cause);
+    const seat = policy === 'local' ? (turn ?? (await this.#turn(wanted))) : undefined;
+    if (seat === null) return null;
+    this.degradation.enter(key);
+    if (seat) this.#local.set(key, (this.#local.get(key) ?? 0) + 1);
+    const grant = { fence: null, sentAt: monotonicMs(), ttlMs: options.ttl, store: null };
+    return this.#hold({ ...grant, ...this.#common({ ...wanted, token }) }, () => {
+      if (!seat) return;
+      const others = this.#local.get(key)! - 1;
+      if (others > 0) this.#local.set(key, others);
+      else this.#local.delete(key);
+      seat();
+    });
+  }
+
+  #common({ name, key, token, options: { ttl, renew, maxHold } }: Wanted) {
+    return { name, key, token, ttl, renew, maxHold };
+  }
+
+  #hold(grant: HoldGrant, leave: GiveBack): Hold {
+    const hold = new Hold(grant, {
+      keeper: this.#keeper,
+      ended: (ended, how) => {
+        this.#live.delete(ended);
+        this.metrics.ended(how, monotonicMs() - ended.since);
+        leave();
+      },
+      renewed: (result) => this.metrics.renewed(result),
+      releaseFailed: (failed) => this.#pending.add(failed.key, failed.token, failed.ttl),
+    });
+    if (hold.isValid()) this.#live.add(hold);
+    return hold;
   }
 
   #reason(): string {
@@ -178,44 +190,4 @@ export class LockAcquirer {
     if (this.availability.state === 'up') this.degradation.settle();
     if (this.#pending.size > 0) void this.#pending.flush();
   }
-
-  #withoutRedis(
-    names: readonly string[],
-    token: string,
-    request: LockRequest,
-    turns: GiveBack[],
-    reason: string,
-    cause?: unknown,
-  ): Hold[] {
-    const policy = request.options.onUnavailable;
-    if (policy !== 'local') giveBack(turns);
-    if (policy === 'fail') throw new LockUnavailableError(names, reason, cause);
-    return names.map((name, i) => {
-      const key = lockKey(name);
-      this.degradation.enter(key);
-      const grant = { name, key, token, fence: null, sentAt: monotonicMs() };
-      return this.#hold(grant, this.#local, request, policy === 'local' ? turns[i] : undefined);
-    });
-  }
-
-  #hold(granted: Granted, store: LockStore, { options }: LockRequest, turn?: GiveBack): Hold {
-    const { ttl, renew, maxHold } = options;
-    const hold = new Hold(
-      { ...granted, ttl, renew, maxHold, store },
-      {
-        ended: (ended, how) => {
-          this.#live.delete(ended);
-          this.metrics.ended(how, monotonicMs() - ended.since);
-          turn?.();
-        },
-        releaseFailed: (failed) => this.#pending.add(failed.key, failed.token, failed.ttl),
-      },
-    );
-    if (hold.isValid()) this.#live.add(hold);
-    return hold;
-  }
-}
-
-function giveBack(turns: readonly GiveBack[]): void {
-  for (const turn of turns) turn();
 }

@@ -10,8 +10,8 @@ export class LockHandle implements Lock {
   readonly token: string;
   readonly fence: number | null;
   readonly degraded: boolean;
-  readonly signal: AbortSignal;
   #released: Promise<ReleaseResult> | undefined;
+  #signal: AbortSignal | undefined;
 
   constructor(
     readonly holds: readonly Hold[],
@@ -22,7 +22,11 @@ export class LockHandle implements Lock {
     this.token = holds[0]!.token;
     this.fence = fences.length === holds.length ? Math.max(...fences) : null;
     this.degraded = holds.some(({ degraded }) => degraded);
-    this.signal = holds.length === 1 ? holds[0]!.signal : AbortSignal.any(holds.map(({ signal }) => signal));
+  }
+
+  get signal(): AbortSignal {
+    return (this.#signal ??=
+      this.holds.length === 1 ? this.holds[0]!.signal : AbortSignal.any(this.holds.map(({ signal }) => signal)));
   }
 
   get remainingMs(): number {
@@ -54,8 +58,10 @@ export class LockHandle implements Lock {
   }
 
   async #release(): Promise<ReleaseResult> {
-    const ours = await Promise.all(this.holds.map((hold) => hold.release()));
-    return ours.every(Boolean) ? 'released' : 'lost';
+    if (this.holds.length === 1) return this.holds[0]!.release();
+    const results = await Promise.all(this.holds.map((hold) => hold.release()));
+    if (results.includes('lost')) return 'lost';
+    return results.includes('handed-off') ? 'handed-off' : 'released';
   }
 
   /** Why it was lost. */

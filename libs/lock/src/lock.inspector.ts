@@ -1,19 +1,24 @@
 import { type RedisClient, unavailableReason } from '@yuxi/redis';
 import type { Redis } from 'ioredis';
 import { LockUnavailableError } from './lock.errors.js';
-import { fenceKey, LOCK_PREFIX, lockNameOf } from './lock.names.js';
+import { fenceKey, LOCK_PREFIX, lockNameOf, queueKey } from './lock.names.js';
 import type { LockState } from './lock.types.js';
+import type { RedisLockStore } from './stores/redis/redis-lock.store.js';
 
 /** What operators see of the locks, and the one way to take one away. */
 export class LockInspector {
-  constructor(private readonly redis: RedisClient) {}
+  constructor(
+    private readonly redis: RedisClient,
+    private readonly store: RedisLockStore,
+  ) {}
 
   inspect(key: string): Promise<LockState> {
     return this.#ask(lockNameOf(key), async () => {
-      const [holder, ttl, fence] = await Promise.all([
+      const [holder, ttl, fence, waiting] = await Promise.all([
         this.redis.get(key),
         this.redis.pttl(key),
         this.redis.get(fenceKey(key)),
+        this.redis.llen(queueKey(key)),
       ]);
       return {
         name: lockNameOf(key),
@@ -22,6 +27,7 @@ export class LockInspector {
         holder,
         ttlMs: ttl < 0 ? null : ttl,
         fence: fence === null ? null : Number(fence),
+        waiting,
       };
     });
   }
@@ -36,7 +42,7 @@ export class LockInspector {
   }
 
   forceRelease(key: string): Promise<boolean> {
-    return this.#ask(lockNameOf(key), async () => (await this.redis.del(key)) === 1);
+    return this.#ask(lockNameOf(key), () => this.store.force(key));
   }
 
   async #ask<T>(name: string, question: () => Promise<T>): Promise<T> {

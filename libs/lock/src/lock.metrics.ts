@@ -13,6 +13,7 @@ export class LockMetrics {
   readonly #acquired;
   readonly #lost;
   readonly #degraded;
+  readonly #renewed;
 
   constructor(registry?: Registry) {
     this.#wait = histogram(registry, {
@@ -35,6 +36,11 @@ export class LockMetrics {
       help: 'Locks lost while they were held, by reason.',
       labelNames: ['reason'],
     });
+    this.#renewed = counter<'result'>(registry, {
+      name: 'yuxi_lock_renew_total',
+      help: 'Renewals of held locks, by result.',
+      labelNames: ['result'],
+    });
     this.#degraded = gauge(registry, {
       name: 'yuxi_lock_degraded',
       help: '1 while locks are granted without Redis, else 0.',
@@ -50,6 +56,10 @@ export class LockMetrics {
   ended(how: 'released' | LostReason, heldMs: number): void {
     this.#hold.observe(heldMs / 1000);
     if (how !== 'released') this.#lost.inc({ reason: how });
+  }
+
+  renewed(result: 'ok' | 'lost' | 'error'): void {
+    this.#renewed.inc({ result });
   }
 
   degraded(now: boolean): void {

@@ -43,3 +43,8 @@ export function lockNameOf(key: string): string {
 export function fenceKey(key: string): string {
   return companionKey('lockf', key);
 }
+
+/** Key of the queue of waiters. */
+export function queueKey(key: string): string {
+  return companionKey('lockq', key);
+}

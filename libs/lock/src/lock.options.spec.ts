@@ -64,6 +64,7 @@ describe('lock options', () => {
     expect(resolveLockOptions({})).toEqual({
       ttl: 30_000,
       wait: 10_000,
+      interop: false,
       renew: true,
       maxHold: Infinity,
       signal: undefined,

@@ -20,7 +20,7 @@ export interface LockOptions {
    * LockUnavailableError, `'proceed'` goes on without any lock. The first and the last give a lock with `degraded: true`.
    */
   onUnavailable?: OnUnavailable;
-  /** The name is shared with owners that poll and announce nothing (redis-py). Waiting always polls today, so both values behave alike. */
+  /** The name is shared with owners that announce nothing (redis-py): while waiting, look every 100 ms. Default `false`. */
   interop?: boolean;
 }
 
@@ -35,6 +35,7 @@ export interface ResolvedLockOptions {
   maxHold: number;
   signal?: AbortSignal;
   onUnavailable: OnUnavailable;
+  interop: boolean;
 }
 
 /** Longest ttl: 24 h. */
@@ -49,8 +50,9 @@ const POLICIES: readonly unknown[] = ['fail', 'local', 'proceed'] satisfies OnUn
 export function resolveLockOptions(o: LockOptions, where?: string): ResolvedLockOptions {
   const duration = (option: string, value: Duration, min: number, max: number) =>
     LockOptionsError.translate(() => toMs(option, value, { min, max }), where);
-  const { ttl = '30s', wait = '10s', renew = true, onUnavailable = 'local' } = o;
+  const { ttl = '30s', wait = '10s', renew = true, onUnavailable = 'local', interop = false } = o;
   if (typeof renew !== 'boolean') throw new LockOptionsError('renew', 'true or false', renew, where);
+  if (typeof interop !== 'boolean') throw new LockOptionsError('interop', 'true or false', interop, where);
   if (!POLICIES.includes(onUnavailable))
     throw new LockOptionsError('onUnavailable', "'fail', 'local' or 'proceed'", onUnavailable, where);
   if (o.signal !== undefined && !(o.signal instanceof AbortSignal))
@@ -62,5 +64,6 @@ export function resolveLockOptions(o: LockOptions, where?: string): ResolvedLock
     maxHold: o.maxHold === undefined ? Infinity : duration('maxHold', o.maxHold, 1, MAX_TIMER_MS),
     signal: o.signal,
     onUnavailable,
+    interop,
   };
 }

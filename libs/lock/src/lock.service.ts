@@ -1,7 +1,15 @@
+import { randomBytes } from 'node:crypto';
 import { Inject, Injectable, type OnApplicationShutdown, Optional } from '@nestjs/common';
 import { monotonicMs } from '@yuxi/core';
 import { METRICS } from '@yuxi/observability';
-import { REDIS_CONNECTION, RedisAvailability, type RedisClient, unavailableReason } from '@yuxi/redis';
+import {
+  REDIS_CONNECTION,
+  RedisAvailability,
+  type RedisClient,
+  RedisConnections,
+  RedisUnavailableError,
+  unavailableReason,
+} from '@yuxi/redis';
 import type { Registry } from 'prom-client';
 import type { Subscription } from 'rxjs';
 import { type Hold } from './hold.js';
@@ -16,6 +24,7 @@ import { lockKey, lockNames } from './lock.names.js';
 import { type LockModuleOptions, type LockOptions, resolveLockOptions } from './lock.options.js';
 import { LOCK_OPTIONS } from './lock.tokens.js';
 import type { Lock, LockState } from './lock.types.js';
+import { RedisLockStore } from './stores/redis/redis-lock.store.js';
 
 /** Locks that exclude each other over all processes on one Redis. */
 @Injectable()
@@ -25,9 +34,11 @@ export class LockService implements OnApplicationShutdown {
   readonly #acquirer: LockAcquirer;
   readonly #inspector: LockInspector;
   readonly #changes: Subscription;
+  readonly #store: RedisLockStore;
 
   constructor(
     @Inject(REDIS_CONNECTION) redis: RedisClient,
+    @Inject(RedisConnections) connections: RedisConnections,
     @Inject(RedisAvailability) availability: RedisAvailability,
     @Inject(LOCK_OPTIONS) private readonly defaults: LockModuleOptions,
     @Optional() @Inject(METRICS) registry?: Registry,
@@ -35,10 +46,13 @@ export class LockService implements OnApplicationShutdown {
     resolveLockOptions(defaults, 'LockModule');
     this.#metrics = new LockMetrics(registry);
     const degradation = new LockDegradation(this.#metrics);
-    this.#acquirer = new LockAcquirer(redis, availability, this.#context, degradation, this.#metrics);
-    this.#inspector = new LockInspector(redis);
-    this.#changes = availability.changes.subscribe(() => {
-      if (availability.state === 'up') this.#acquirer.redisIsBack();
+    const process = randomBytes(9).toString('base64url');
+    this.#store = new RedisLockStore(redis, connections, process);
+    this.#acquirer = new LockAcquirer(this.#store, process, availability, this.#context, degradation, this.#metrics);
+    this.#inspector = new LockInspector(redis, this.#store);
+    this.#changes = availability.changes.subscribe(({ state, reason }) => {
+      if (state === 'up') this.#acquirer.redisIsBack();
+      else this.#store.lost(new RedisUnavailableError(reason ?? state));
     });
   }
 
@@ -92,7 +106,7 @@ export class LockService implements OnApplicationShutdown {
   }
 
   /**
-   * Takes a lock away from whoever holds it; the owner finds out at its next renewal.
+   * Takes a lock away from whoever holds it and gives it to the next waiter; the owner finds out at its next renewal.
    * @returns whether it was held
    * @throws {LockUnavailableError}
    */
@@ -104,6 +118,7 @@ export class LockService implements OnApplicationShutdown {
   async onApplicationShutdown(): Promise<void> {
     this.#changes.unsubscribe();
     await this.#acquirer.abandonAll();
+    await this.#store.close();
   }
 
   #request(name: string | string[], o: LockOptions): LockRequest {

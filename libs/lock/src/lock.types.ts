@@ -49,4 +49,6 @@ export interface LockState {
   ttlMs: number | null;
   /** Last fence given out; `null` when none is remembered. */
   fence: number | null;
+  /** Callers in the queue, of all processes. */
+  waiting: number;
 }

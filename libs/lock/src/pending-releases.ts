@@ -29,7 +29,7 @@ export class PendingReleases {
     this.#flushing = true;
     try {
       for (const [id, { key, token, until }] of this.#pending) {
-        if (monotonicMs() < until) await this.store.release(key, token);
+        if (monotonicMs() < until) await this.store.cancel(key, token);
         this.#pending.delete(id);
       }
     } catch {

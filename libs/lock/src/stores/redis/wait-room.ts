@@ -1,0 +1,126 @@
+import { monotonicMs } from '@yuxi/core';
+import type { AcquireRequest, StoreGrant } from '../lock-store.js';
+import type { PushedGrant } from './grant-channel.js';
+import { LEASE_MS, type LockWire, PROVISIONAL_MS } from './lock-wire.js';
+import { Waiter } from './waiter.js';
+
+/** Each key waited for is looked after so often at least: keeps the process' lease and finds pushes that were lost. */
+const PUMP_MS = LEASE_MS / 3;
+/** Owners such as redis-py announce no release: then somebody has to look. */
+const INTEROP_PUMP_MS = 100;
+/** A little after the expiry, so that one look is enough. */
+const AFTER_EXPIRY_MS = 5;
+
+interface Room {
+  waiters: Map<string, Waiter>;
+  timer?: NodeJS.Timeout;
+}
+
+/** All waiting of one process: served by pushes, and by a look of its own where a push may be missing. */
+export class WaitRoom {
+  readonly #rooms = new Map<string, Room>();
+
+  constructor(
+    private readonly wire: LockWire,
+    private readonly unavailable: (error: unknown) => boolean,
+  ) {}
+
+  /** @returns whether somebody waits here with this token, who now has the lock */
+  granted({ token, fence, key }: PushedGrant): boolean {
+    const waiter = this.#rooms.get(key)?.waiters.get(token);
+    if (waiter) this.#accept(waiter, fence);
+    return waiter !== undefined;
+  }
+
+  /**
+   * Waits for a lock that Redis has queued us for.
+   * @param sentAt monotonic time of the question @param expiresInMs of the present owner's lock, negative: never
+   */
+  enter(request: AcquireRequest, sentAt: number, expiresInMs: number): Promise<StoreGrant | null> {
+    const waiter = new Waiter(request, sentAt, (ended, granted) => this.#leave(ended, granted));
+    const room: Room = this.#rooms.get(request.key) ?? { waiters: new Map() };
+    this.#rooms.set(request.key, room);
+    room.waiters.set(request.token, waiter);
+    waiter.start();
+    // One look for all waiters of a key; a newcomer knows no earlier expiry than the others.
+    if (room.waiters.size === 1) this.#schedule(request.key, expiresInMs);
+    return waiter.ended;
+  }
+
+  /** Looks after all keys now. */
+  pumpAll(): void {
+    for (const key of this.#rooms.keys()) void this.#pump(key);
+  }
+
+  failAll(error: unknown): void {
+    for (const { waiters } of [...this.#rooms.values()]) for (const waiter of [...waiters.values()]) waiter.fail(error);
+  }
+
+  /** A grant can be trusted for as long as the lock lives even if it was given right after we last saw it ungiven. */
+  #accept(waiter: Waiter, fence: number): void {
+    const ttlMs = Math.min(waiter.request.ttlMs, PROVISIONAL_MS);
+    const left = waiter.ungrantedAt + ttlMs - monotonicMs();
+    if (left > ttlMs / 3) waiter.grant({ fence, sentAt: waiter.ungrantedAt, ttlMs });
+    else void this.#confirm(waiter);
+  }
+
+  /** Asks again with the same token: Redis says whether the lock is ours, gives it its whole ttl, or queues us again. */
+  async #confirm(waiter: Waiter): Promise<void> {
+    if (waiter.confirming || waiter.over) return;
+    waiter.confirming = true;
+    const { key, token, ttlMs } = waiter.request;
+    const sentAt = monotonicMs();
+    try {
+      const answer = await this.wire.send('acquire', key, token, `${ttlMs} ${Math.max(0, Math.ceil(waiter.left))}`);
+      if (typeof answer === 'string') waiter.grant({ fence: Number(answer), sentAt, ttlMs });
+      else if ((answer as [number, number])[1] === 0) waiter.giveUp();
+      else waiter.ungrantedAt = sentAt;
+    } catch (error) {
+      waiter.fail(error);
+    } finally {
+      waiter.confirming = false;
+    }
+  }
+
+  async #pump(key: string): Promise<void> {
+    const room = this.#rooms.get(key);
+    if (!room) return;
+    clearTimeout(room.timer);
+    const asked = [...room.waiters.values()];
+    const sentAt = monotonicMs();
+    try {
+      const [expiresIn, , tokens] = (await this.wire.send('pump', key)) as [number, string, string[]];
+      const mine = new Set(tokens);
+      for (const waiter of asked) {
+        if (mine.has(waiter.request.token)) waiter.ungrantedAt = sentAt;
+        // Granted without our hearing of it, or no longer in the queue: Redis lost it, or took us for dead.
+        else void this.#confirm(waiter);
+      }
+      this.#schedule(key, expiresIn);
+    } catch (error) {
+      if (this.unavailable(error)) for (const waiter of asked) waiter.fail(error);
+      else this.#schedule(key, -1);
+    }
+  }
+
+  #schedule(key: string, expiresInMs: number): void {
+    const room = this.#rooms.get(key);
+    if (!room) return;
+    clearTimeout(room.timer);
+    const interop = [...room.waiters.values()].some(({ request }) => request.interop);
+    const regular = interop ? INTEROP_PUMP_MS : PUMP_MS;
+    const delay = expiresInMs >= 0 ? Math.min(expiresInMs + AFTER_EXPIRY_MS, regular) : regular;
+    room.timer = setTimeout(() => void this.#pump(key), delay).unref();
+  }
+
+  #leave(waiter: Waiter, granted: boolean): void {
+    const { key, token } = waiter.request;
+    const room = this.#rooms.get(key);
+    room?.waiters.delete(token);
+    if (room?.waiters.size === 0) {
+      clearTimeout(room.timer);
+      this.#rooms.delete(key);
+    }
+    if (!granted) void this.wire.send('cancel', key, token).catch(() => undefined);
+  }
+}
