@@ -83,9 +83,10 @@ export class LocalMutex {
       const seat = this.#seats.get(key)!;
       if (--seat.inside > 0) return;
       const next = seat.queue.shift();
-      if (!next) return void this.#seats.delete(key);
-      seat.inside = 1;
-      next.take();
+      if (next) {
+        seat.inside = 1;
+        next.take();
+      } else this.#seats.delete(key);
     };
   }
 }

@@ -76,8 +76,7 @@ export class LockAcquirer {
       result = fresh.length === 0 ? 'reentrant' : fresh.some(({ degraded }) => degraded) ? 'degraded' : 'ok';
       return holds;
     } finally {
-      if (holds.length < names.length)
-        await Promise.all([...new Set([...holds, ...shared])].map((hold) => hold?.release()));
+      if (holds.length < names.length) await giveBack([...holds, ...shared.slice(holds.length)]);
       if (holds.length === names.length || !options.signal?.aborted)
         this.metrics.acquired(result, monotonicMs() - startedAt);
     }
@@ -190,4 +189,8 @@ export class LockAcquirer {
     if (this.availability.state === 'up') this.degradation.settle();
     if (this.#pending.size > 0) void this.#pending.flush();
   }
+}
+
+async function giveBack(holds: readonly (Hold | undefined)[]): Promise<void> {
+  await Promise.all(holds.flatMap((hold) => (hold ? [hold.release()] : [])));
 }

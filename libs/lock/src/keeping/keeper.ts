@@ -16,54 +16,60 @@ export class Keeper {
   readonly #buckets = new Map<number, Set<Kept>>();
   readonly #bucketOf = new Map<Kept, number>();
   #timer: NodeJS.Timeout | undefined;
-  #next = 0;
+  /** Last bucket that was emptied. */
+  #done = 0;
 
   /** Takes note of `nextAt`, the first time or after it has changed. */
   keep(kept: Kept): void {
-    const bucket = kept.nextAt === Infinity ? undefined : Math.floor(kept.nextAt / TICK_MS);
-    const before = this.#bucketOf.get(kept);
-    if (bucket === before) return;
     this.drop(kept);
-    if (bucket === undefined) return;
+    if (kept.nextAt === Infinity) return;
+    this.#start();
+    const bucket = Math.max(this.#done + 1, Math.floor(kept.nextAt / TICK_MS));
     this.#bucketOf.set(kept, bucket);
     const set = this.#buckets.get(bucket);
     if (set) set.add(kept);
     else this.#buckets.set(bucket, new Set([kept]));
-    this.#start();
   }
 
   drop(kept: Kept): void {
     const bucket = this.#bucketOf.get(kept);
     if (bucket === undefined) return;
     this.#bucketOf.delete(kept);
-    const set = this.#buckets.get(bucket)!;
-    set.delete(kept);
-    if (set.size === 0) this.#buckets.delete(bucket);
+    const set = this.#buckets.get(bucket);
+    set?.delete(kept);
+    if (set?.size === 0) this.#buckets.delete(bucket);
   }
 
   #start(): void {
     if (this.#timer) return;
-    this.#next = Math.floor(monotonicMs() / TICK_MS);
+    this.#done = Math.floor(monotonicMs() / TICK_MS);
     this.#timer = setInterval(() => this.#tick(), TICK_MS).unref();
   }
 
   #tick(): void {
     const now = monotonicMs();
-    const last = Math.floor(now / TICK_MS);
-    // After a long pause of the process looking at what there is beats counting through the time missed.
-    const due =
-      last - this.#next > this.#buckets.size
-        ? [...this.#buckets.keys()].filter((bucket) => bucket <= last)
-        : Array.from({ length: last - this.#next + 1 }, (_, i) => this.#next + i);
-    this.#next = last;
-    for (const bucket of due)
-      for (const kept of [...(this.#buckets.get(bucket) ?? [])]) {
-        this.drop(kept);
+    const current = Math.floor(now / TICK_MS);
+    for (const bucket of this.#due(current)) {
+      const set = this.#buckets.get(bucket);
+      this.#buckets.delete(bucket);
+      this.#done = bucket;
+      for (const kept of set ?? []) {
+        if (this.#bucketOf.get(kept) !== bucket) continue;
+        this.#bucketOf.delete(kept);
         kept.tick(now);
         this.keep(kept);
       }
+    }
+    this.#done = current;
     if (this.#bucketOf.size > 0) return;
     clearInterval(this.#timer);
     this.#timer = undefined;
+  }
+
+  /** In order. After a long pause of the process looking at what there is beats counting through the time missed. */
+  #due(current: number): number[] {
+    const missed = current - this.#done;
+    if (missed <= this.#buckets.size) return Array.from({ length: missed }, (_, i) => this.#done + 1 + i);
+    return [...this.#buckets.keys()].filter((bucket) => bucket <= current).sort((a, b) => a - b);
   }
 }

@@ -64,7 +64,7 @@ export class LockWire {
       const answers = (await LOCKS.run(this.redis, keys, args)) as unknown[];
       for (let i = 0; i < batch.length; i++) batch[i]!.resolve(answers[i]);
     } catch (error) {
-      for (const { reject } of batch) reject(error);
+      for (const each of batch) each.reject(error);
     }
   }
 }

@@ -53,7 +53,7 @@ export class WaitRoom {
   }
 
   failAll(error: unknown): void {
-    for (const { waiters } of [...this.#rooms.values()]) for (const waiter of [...waiters.values()]) waiter.fail(error);
+    for (const { waiters } of this.#rooms.values()) for (const waiter of waiters.values()) waiter.fail(error);
   }
 
   /** A grant can be trusted for as long as the lock lives even if it was given right after we last saw it ungiven. */
