@@ -1,0 +1,149 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { monotonicMs, sleep } from '@yuxi/core';
+import { eventually, type RedisServer, startRedis } from '@yuxi/testing';
+import { Redis } from 'ioredis';
+import { LockFleet, type LockFleetOptions } from '../support/lock-fleet.js';
+import { size } from '../support/size.js';
+
+const SEED = Number(process.env['YUXI_SEED'] ?? Date.now() % 1_000_000);
+const CHAOS_MS = size(15_000, 600_000);
+const MINUTE = 60_000;
+
+/** A small linear congruential generator: the same seed, the same faults. */
+function random(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => (state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0) / 2 ** 32;
+}
+
+const sections = (of: LockFleet, more: number) => {
+  const before = of.sections.length;
+  return eventually(() => of.sections.length >= before + more, { timeout: 15_000, describe: `${more} sections` });
+};
+
+describe('a lock over several processes', () => {
+  let redis: RedisServer;
+  let register: RedisServer;
+  let resource: Redis;
+  let fleet: LockFleet | undefined;
+
+  beforeAll(async () => {
+    // What Redis has said it keeps: without that a restart forgets who holds the lock.
+    redis = await startRedis({ config: ['appendonly yes', 'appendfsync always'] });
+    register = await startRedis();
+    resource = new Redis(register.url);
+  }, MINUTE);
+  beforeEach(() => resource.flushall());
+  afterEach(async () => {
+    await fleet?.stop();
+    fleet = undefined;
+  });
+  afterAll(async () => {
+    resource.disconnect();
+    await redis.stop();
+    await register.stop();
+  });
+
+  const start = async (o: Omit<LockFleetOptions, 'redis' | 'register'>) =>
+    (fleet = await LockFleet.start({ redis, register, ...o }));
+  /** What may never happen, whatever went wrong. */
+  async function expectExclusion(of: LockFleet): Promise<void> {
+    const [writes, counter] = await Promise.all([resource.lrange('writes', 0, -1), resource.get('counter')]);
+    expect(of.overlaps()).toEqual([]);
+    expect(of.fencesBack()).toBe(0);
+    expect(of.unhandled).toEqual([]);
+    expect(of.sections.filter(({ accepted }) => !accepted)).toEqual([]);
+    // Each write added one to what it had read: a lost update would leave the counter behind.
+    expect(Number(counter)).toBe(writes.length);
+    const written = new Set(writes);
+    expect(of.sections.filter(({ fence }) => !written.has(String(fence)))).toEqual([]);
+  }
+
+  it(
+    `survives kill -9, SIGSTOP, a Redis restart and CLIENT PAUSE`,
+    async () => {
+      console.info(`lock: seed ${SEED} (repeat with YUXI_SEED=${SEED})`);
+      const next = random(SEED);
+      const of = await start({
+        workers: 3,
+        loops: 4,
+        options: { ttl: 1000, wait: '5s', onUnavailable: 'fail' },
+      });
+      const faults: Record<string, () => Promise<void>> = {
+        kill: () => of.replace(Math.floor(next() * 3)),
+        stop: async () => {
+          const worker = Math.floor(next() * 3);
+          of.signal(worker, 'SIGSTOP');
+          await sleep(200 + next() * 2000);
+          of.signal(worker, 'SIGCONT');
+        },
+        restart: async () => {
+          await redis.kill();
+          await sleep(next() * 500);
+          await redis.restart({ keepData: true });
+        },
+        pause: async () => {
+          const admin = new Redis(redis.url);
+          await admin.client('PAUSE', Math.round(next() * 1500));
+          admin.disconnect();
+        },
+      };
+      const names = Object.keys(faults);
+      const done: Record<string, number> = {};
+      for (const end = monotonicMs() + CHAOS_MS; monotonicMs() < end;) {
+        await sections(of, 20);
+        const name = names[Math.floor(next() * names.length)]!;
+        done[name] = (done[name] ?? 0) + 1;
+        await faults[name]!();
+      }
+      await sections(of, 50);
+      await of.stop();
+      await expectExclusion(of);
+      const lost = of.refusals.filter(({ code }) => code === 'LOCK_LOST').length;
+      console.info(`lock: ${of.sections.length} sections, ${JSON.stringify(done)}, ${lost} locks lost`);
+    },
+    CHAOS_MS + 2 * MINUTE,
+  );
+
+  it('control: without the lock sections overlap and updates are lost', async () => {
+    const of = await start({ workers: 3, loops: 4, locked: false, guarded: false });
+    await sections(of, 200);
+    await of.stop();
+    expect(of.overlaps().length).toBeGreaterThan(0);
+    expect(Number(await resource.get('counter'))).toBeLessThan(await resource.llen('writes'));
+  });
+
+  it('F1, F2 a holder that is stopped or killed costs the others its ttl at most', async () => {
+    const of = await start({ workers: 2, loops: 2, options: { ttl: 1000, wait: '10s' } });
+    await sections(of, 20);
+    of.signal(0, 'SIGSTOP');
+    await sections(of, 20);
+    of.signal(0, 'SIGCONT');
+    await sections(of, 20);
+    await of.kill(1);
+    await sections(of, 20);
+    await of.stop();
+    await expectExclusion(of);
+    const waits = of.sections.map(({ asked, entered }) => entered - asked);
+    expect(Math.max(...waits)).toBeLessThan(5000);
+  });
+
+  it.each<['SIGSTOP' | 'SIGKILL']>([['SIGSTOP'], ['SIGKILL']])(
+    'F3, F4 a process with 100 waiters that gets %s delays the next one by one lease',
+    async (signal) => {
+      const of = await start({ workers: 2, loops: 100, options: { ttl: '20s', wait: '60s' } });
+      await sections(of, 100);
+      const at = monotonicMs();
+      if (signal === 'SIGKILL') await of.kill(0);
+      else of.signal(0, 'SIGSTOP');
+      const seen = of.sections.length;
+      // A section of the dead process that was under way ends with its ttl; then 20 s would show here.
+      await eventually(() => of.sections.slice(seen).filter(({ worker }) => worker === 1).length > 10, {
+        timeout: 30_000,
+      });
+      console.info(`lock: next living waiters served within ${Math.round(monotonicMs() - at)} ms of ${signal}`);
+      await of.stop();
+      await expectExclusion(of);
+    },
+    MINUTE,
+  );
+});

@@ -1,0 +1,124 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { eventually, type RedisServer } from '@yuxi/testing';
+
+const WORKER = fileURLToPath(new URL('./lock-worker.mjs', import.meta.url));
+
+/** A section that a worker finished while its lock was valid to the end. */
+export interface Section {
+  worker: number;
+  /** Monotonic milliseconds, the same clock for all processes. */
+  asked: number;
+  entered: number;
+  left: number;
+  fence: number;
+  /** Whether the guarded resource took the write. */
+  accepted: boolean;
+}
+
+export interface LockFleetOptions {
+  redis: RedisServer;
+  register: RedisServer;
+  workers: number;
+  /** Callers in each process. */
+  loops: number;
+  name?: string;
+  /** Of LockModule. */
+  options?: Record<string, unknown>;
+  /** False: the resource takes every write. */
+  guarded?: boolean;
+  /** False: the sections run without the lock. */
+  locked?: boolean;
+  /** Each caller runs one section. */
+  once?: boolean;
+}
+
+/** Processes that contend for one lock and write to one guarded resource. */
+export class LockFleet {
+  readonly sections: Section[] = [];
+  readonly refusals: { code: string; reason?: string }[] = [];
+  readonly unhandled: string[] = [];
+  readonly #workers: ChildProcess[] = [];
+  #ready = 0;
+
+  constructor(private readonly options: LockFleetOptions) {}
+
+  static async start(options: LockFleetOptions): Promise<LockFleet> {
+    const fleet = new LockFleet(options);
+    for (let worker = 0; worker < options.workers; worker++) fleet.spawn(worker);
+    await fleet.ready();
+    return fleet;
+  }
+
+  spawn(worker: number): void {
+    const { redis, register, loops, name = 'shared', options = {} } = this.options;
+    const { guarded = true, locked = true, once = false } = this.options;
+    const child = fork(WORKER, { stdio: ['ignore', 'pipe', 'inherit', 'ipc'], execArgv: [] });
+    this.#workers[worker] = child;
+    createInterface({ input: child.stdout! }).on('line', (line) => this.#take(worker, line));
+    const order = { redisUrl: redis.url, registerUrl: register.url, name, loops, options, guarded, locked, once };
+    child.send(order);
+  }
+
+  async ready(): Promise<void> {
+    const wanted = this.#workers.length;
+    await eventually(() => this.#ready >= wanted, { timeout: 20_000, describe: 'the workers to begin' });
+  }
+
+  signal(worker: number, signal: NodeJS.Signals): void {
+    this.#workers[worker]!.kill(signal);
+  }
+
+  /** kill -9, and another one in its place. */
+  async replace(worker: number): Promise<void> {
+    const before = this.#ready;
+    await this.#end(worker);
+    this.spawn(worker);
+    await eventually(() => this.#ready > before, { timeout: 20_000, describe: 'the new worker to begin' });
+  }
+
+  async kill(worker: number): Promise<void> {
+    await this.#end(worker);
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.#workers.map((_, worker) => this.#end(worker)));
+  }
+
+  /** Pairs of sections that ran at the same time. */
+  overlaps(): [Section, Section][] {
+    const sorted = this.sections.toSorted((a, b) => a.entered - b.entered);
+    return sorted.flatMap((one, i): [Section, Section][] => {
+      const next = sorted[i + 1];
+      return next && next.entered < one.left ? [[one, next]] : [];
+    });
+  }
+
+  /** Sections whose fence is not above that of the one before. */
+  fencesBack(): number {
+    const sorted = this.sections.toSorted((a, b) => a.entered - b.entered);
+    return sorted.filter(({ fence }, i) => i > 0 && fence <= sorted[i - 1]!.fence).length;
+  }
+
+  async #end(worker: number): Promise<void> {
+    const child = this.#workers[worker]!;
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    // A stopped process is killed too; its pipe is read to the end before it counts as gone.
+    const closed = new Promise((resolve) => child.once('close', resolve));
+    child.kill('SIGKILL');
+    await closed;
+  }
+
+  #take(worker: number, line: string): void {
+    const { event, ...rest } = JSON.parse(line) as { event: string } & Section & {
+        code: string;
+        reason?: string;
+        error: string;
+      };
+    if (event === 'ready') this.#ready++;
+    if (event === 'section') this.sections.push({ ...rest, worker });
+    if (event === 'refused') this.refusals.push(rest);
+    if (event === 'unhandled') this.unhandled.push(rest.error);
+  }
+}
