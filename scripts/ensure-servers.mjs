@@ -2,13 +2,14 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { installWithApt, installWithBrew, whichInstaller } from './servers/install.mjs';
+import { ensureRedisPy } from './servers/python.mjs';
 import { ensureVector } from './servers/vector.mjs';
 
 const USAGE = `Usage: node scripts/ensure-servers.mjs [--help]
 
 Looks for Redis (redis-server, redis-cli) and PostgreSQL (initdb, postgres); installs what is missing with apt-get (as root or
 through passwordless sudo) or Homebrew, else says what to type. Then looks for the PostgreSQL extension pgvector and builds it where
-apt can supply its source; without pgvector the product runs keyword-only. Prints nothing when everything is there.
+apt can supply its source; without pgvector the product runs keyword-only. Last, redis-py for the test of locks shared with Python. Prints nothing when everything is there.
 `;
 
 const DEBIAN_POSTGRES = '/usr/lib/postgresql';
@@ -54,6 +55,7 @@ if (process.argv.includes('--help')) {
   try {
     ensureServers();
     ensureVector();
+    ensureRedisPy();
   } catch (error) {
     process.stderr.write(`${error.message}\n`);
     process.exitCode = 1;

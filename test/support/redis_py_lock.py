@@ -1,0 +1,25 @@
+"""Takes and gives back locks with redis-py, told by JSON lines on stdin; answers each with a JSON line."""
+import json
+import sys
+
+import redis
+
+client = redis.Redis(port=int(sys.argv[1]))
+locks = {}
+
+for line in sys.stdin:
+    order = json.loads(line)
+    name = order["name"]
+    try:
+        if order["do"] == "acquire":
+            lock = client.lock(name, timeout=order.get("timeout"), blocking_timeout=order.get("wait", 0))
+            taken = lock.acquire()
+            if taken:
+                locks[name] = lock
+            answer = {"taken": taken}
+        elif order["do"] == "release":
+            locks.pop(name).release()
+            answer = {"released": True}
+    except redis.exceptions.LockError as error:
+        answer = {"error": type(error).__name__}
+    print(json.dumps(answer), flush=True)
