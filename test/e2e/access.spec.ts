@@ -124,6 +124,14 @@ describe('a user', () => {
     expect(body.chunk_size).toBe(512);
   });
 
+  it('neither sees nor breaks locks', async () => {
+    const { token } = await addUser('lock_user');
+    expect(await client.get('/api/system/locks', { token })).toMatchObject({ status: 403, body: problem });
+    expect(await client.del('/api/system/locks/any', { token })).toMatchObject({ status: 403, body: problem });
+    // This replica has no Redis, in which they would be.
+    expect(await client.get('/api/system/locks', { token: admin })).toMatchObject({ status: 503, body: problem });
+  });
+
   it.each<[string, Record<string, unknown>]>([
     ['role', { username: 'x', role: 'superadmin' }],
     ['role', { role: 'admin' }],

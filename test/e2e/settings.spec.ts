@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { api, type ApiResponse, eventually, FIRST_ADMINISTRATOR, form } from '@yuxi/testing';
+import { Redis } from 'ioredis';
 import { createKnowledgeBase, type Fleet, startFleet } from '../support/fleet.js';
 import { redisIs } from '../support/readiness.js';
 import { size } from '../support/size.js';
@@ -56,6 +57,22 @@ describe('a setting changed on one replica', () => {
     for (let i = 0; i < times; i++) taken.push(await changeAndSee(timeout));
     console.info(`setting ${what}: served everywhere within ${Math.max(...taken).toFixed(0)} ms, ${times} changes`);
   }
+
+  it('operators see the locks of all replicas, and take one away', async () => {
+    const { redis, apis, token } = fleet;
+    const client = new Redis(redis.url);
+    await client.set('yuxi:lock:index_a%7Bb', 'somebody.1', 'PX', 60_000);
+    client.disconnect();
+    const path = '/api/system/locks';
+    const { body } = await apis[1]!.get<{ locks: { ttl_ms: number }[] }>(path, { token });
+    expect(body.locks).toEqual([
+      { name: 'index_a{b', holder: 'somebody.1', ttl_ms: expect.any(Number), fence: null, waiting: 0 },
+    ]);
+    const taken = { message: 'lock released', name: 'index_a{b', released: true };
+    expect(await apis[2]!.del(`${path}/index_a%7Bb`, { token })).toMatchObject({ status: 200, body: taken });
+    const free = { message: 'lock was free', name: 'index_a{b', released: false };
+    expect(await apis[0]!.del(`${path}/index_a%7Bb`, { token })).toMatchObject({ status: 200, body: free });
+  });
 
   it('is served by the others within a second', () => measure('over Redis', size(5, 100), 1_000), MINUTES);
 

@@ -7,6 +7,7 @@ import { HttpModule } from './http/index.js';
 import { DatabasesController } from './knowledge/databases.controller.js';
 import { DocumentsController } from './knowledge/documents.controller.js';
 import { FilesController } from './knowledge/files.controller.js';
+import { LocksController } from './system/locks.controller.js';
 import { SystemController } from './system/system.controller.js';
 import { TasksController } from './tasks/tasks.controller.js';
 
@@ -22,7 +23,14 @@ export class ApiModule {
         HttpModule,
         AuthModule.forRoot({ jwtSecret: env.JWT_SECRET, setupToken: env.YUXI_SETUP_TOKEN }),
       ],
-      controllers: [DatabasesController, DocumentsController, FilesController, TasksController, SystemController],
+      controllers: [
+        DatabasesController,
+        DocumentsController,
+        FilesController,
+        TasksController,
+        LocksController,
+        SystemController,
+      ],
     };
   }
 }

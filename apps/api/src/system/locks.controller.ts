@@ -1,0 +1,37 @@
+import { Controller, Delete, Get, Inject, Param } from '@nestjs/common';
+import { ApiOperation, ApiTags } from '@nestjs/swagger';
+import { LockService } from '@yuxi/lock';
+import { z } from 'zod';
+import { Roles } from '../auth/index.js';
+
+const lockName = z.string().min(1).max(512);
+
+/** What operators see of the locks of all replicas. Without Redis there are none to see: 503. */
+@ApiTags('system')
+@Roles('superadmin')
+@Controller('api/system/locks')
+export class LocksController {
+  constructor(@Inject(LockService) private readonly locks: LockService) {}
+
+  @Get()
+  @ApiOperation({ summary: 'Locks held now: holder, milliseconds to live, fence, callers in the queue' })
+  async list() {
+    const locks = await this.locks.list();
+    return {
+      locks: locks.map(({ name, holder, ttlMs, fence, waiting }) => ({
+        name,
+        holder,
+        ttl_ms: ttlMs,
+        fence,
+        waiting,
+      })),
+    };
+  }
+
+  @Delete(':name')
+  @ApiOperation({ summary: 'Take a lock away from its holder; the next waiter gets it' })
+  async release(@Param('name', { schema: lockName }) name: string) {
+    const released = await this.locks.forceRelease(name);
+    return { message: released ? 'lock released' : 'lock was free', name, released };
+  }
+}

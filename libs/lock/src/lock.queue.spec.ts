@@ -1,0 +1,138 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { type ChaosProxy, eventually, type RedisServer, startProxy, startRedis } from '@yuxi/testing';
+import { captureLog, Guarded, type Replica, replica } from './lock.fixture.js';
+import { lockKey, queueKey } from './lock.names.js';
+
+describe('the queue of a lock', () => {
+  let server: RedisServer;
+  let proxy: ChaosProxy;
+  let a: Replica;
+  let b: Replica;
+  let admin: Replica;
+  beforeAll(async () => {
+    captureLog();
+    server = await startRedis();
+    proxy = await startProxy({ host: server.host, port: server.port });
+    admin = await replica({ url: server.url });
+  });
+  beforeEach(async () => {
+    await admin.redis.flushall();
+    [a, b] = await Promise.all([
+      replica({ url: server.url }, { onUnavailable: 'fail' }),
+      replica({ url: `redis://${proxy.host}:${proxy.port}` }, { onUnavailable: 'fail' }),
+    ]);
+  });
+  afterEach(async () => {
+    await proxy.heal();
+    await Promise.all([a.app.close(), b.app.close()]);
+  });
+  afterAll(async () => {
+    await admin.app.close();
+    await proxy.stop();
+    await server.stop();
+  });
+
+  const queued = (name: string, count: number) =>
+    eventually(async () => (await admin.redis.llen(queueKey(lockKey(name)))) === count, {
+      describe: `${count} queued`,
+    });
+
+  it('serves callers of several replicas in the order in which they came', async () => {
+    const first = await a.locks.acquire('turns');
+    const served: string[] = [];
+    const waiting: Promise<unknown>[] = [];
+    for (const [i, who] of [b, a, b, a, a, b].entries()) {
+      waiting.push(who.locks.withLock('turns', async () => void served.push(String(i))));
+      await queued('turns', i + 1);
+    }
+    expect(await first.release()).toBe('handed-off');
+    await Promise.all(waiting);
+    expect(served.join('')).toBe('012345');
+    expect(await admin.redis.keys('yuxi:lock[qw]:*')).toEqual([]);
+  });
+
+  it('is exclusive over 200 sections of two replicas, with growing fences', async () => {
+    const guarded = new Guarded();
+    const fences: number[] = [];
+    const section = (who: Replica) =>
+      who.locks.withLock('busy', async ({ fence }) => {
+        fences.push(fence!);
+        await guarded.use(1);
+      });
+    await Promise.all(Array.from({ length: 200 }, (_, i) => section(i % 2 ? a : b)));
+    expect(guarded).toMatchObject({ entries: 200, overlaps: 0 });
+    expect(fences).toEqual([...new Set(fences)].sort((x, y) => x - y));
+  });
+
+  it('F16 serves a waiter whose connection broke when its turn came', async () => {
+    const first = await a.locks.acquire('broken');
+    const second = b.locks.acquire('broken', { wait: '10s' });
+    await queued('broken', 1);
+    // Only the grant is lost: the command connection is served again before the waiter looks.
+    await admin.redis.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+    await first.release();
+    expect(await (await second).release()).toBe('released');
+  });
+
+  it('F5 queues again when Redis lost its data', async () => {
+    const first = await a.locks.acquire('lost', { ttl: '2s' });
+    const second = a.locks.acquire('lost', { wait: '10s' });
+    await queued('lost', 1);
+    await admin.redis.flushall();
+    const lock = await second;
+    expect(lock.fence).toBeGreaterThan(first.fence!);
+    await eventually(() => first.signal.aborted, { timeout: 5000, describe: 'the first owner to notice' });
+    expect(await first.release()).toBe('lost');
+    expect(await lock.release()).toBe('released');
+  });
+
+  it('F19 gives the lock on when its waiter has gone in the same moment', async () => {
+    for (let round = 0; round < 30; round++) {
+      const gone = new AbortController();
+      const first = await a.locks.acquire('raced');
+      const second = b.locks.acquire('raced', { signal: gone.signal }).catch((error: unknown) => error);
+      await queued('raced', 1);
+      const third = a.locks.acquire('raced', { wait: '5s' });
+      await queued('raced', 2);
+      const released = first.release();
+      gone.abort(new Error('gone'));
+      await released;
+      const outcome = await second;
+      if (!(outcome instanceof Error)) await (outcome as Awaited<ReturnType<typeof a.locks.acquire>>).release();
+      expect(await (await third).release()).toBe('released');
+    }
+    expect(await admin.redis.keys('yuxi:lock[qw]:*')).toEqual([]);
+  });
+
+  it('F20 knows its script again after SCRIPT FLUSH', async () => {
+    const names = Array.from({ length: 20 }, (_, i) => `flushed ${i}`);
+    const locks = await Promise.all(names.map((name) => a.locks.acquire(name)));
+    await admin.redis.script('FLUSH');
+    const again = await Promise.all(names.map((name) => b.locks.tryAcquire(name)));
+    expect(again).toEqual(names.map(() => null));
+    await admin.redis.script('FLUSH');
+    expect(await Promise.all(locks.map((lock) => lock.release()))).toEqual(names.map(() => 'released'));
+  });
+
+  it('fails all who wait as soon as Redis is known to be away, and leaves nothing that blocks others', async () => {
+    await a.locks.acquire('away', { ttl: '5s' });
+    const waiting = [1, 2, 3].map(() => b.locks.acquire('away', { wait: '30s' }));
+    await queued('away', 3);
+    await proxy.refuse();
+    for (const each of await Promise.allSettled(waiting))
+      expect(each).toMatchObject({ status: 'rejected', reason: { code: 'LOCK_UNAVAILABLE' } });
+    expect(await admin.locks.forceRelease('away')).toBe(true);
+    await using lock = await a.locks.acquire('away', { wait: '5s' });
+    expect(lock.degraded).toBe(false);
+  });
+
+  it('shows how many wait', async () => {
+    const first = await a.locks.acquire('shown');
+    const second = b.locks.acquire('shown');
+    await queued('shown', 1);
+    expect(await admin.locks.list()).toEqual([expect.objectContaining({ name: 'shown', waiting: 1 })]);
+    await first.release();
+    await (await second).release();
+    expect(await admin.locks.list()).toEqual([]);
+  });
+});
