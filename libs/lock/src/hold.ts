@@ -1,24 +1,23 @@
 import { monotonicMs } from '@yuxi/core';
 import { type Kept, type Keeper, TICK_MS } from './keeping/keeper.js';
 import { LockLostError, type LostReason } from './lock.errors.js';
+import type { ResolvedLockOptions } from './lock.options.js';
 import type { ReleaseResult } from './lock.types.js';
 import type { LockStore, StoreGrant } from './stores/lock-store.js';
 
-export interface HoldGrant extends StoreGrant {
-  name: string;
-  key: string;
-  token: string;
-  /** Asked for, milliseconds; `ttlMs` is what was granted for now. */
-  ttl: number;
-  renew: boolean;
-  maxHold: number;
-  /** `null`: granted without Redis. */
-  store: LockStore | null;
+/** What a caller asked for. */
+export interface Wanted {
+  readonly name: string;
+  readonly key: string;
+  readonly token: string;
+  readonly options: ResolvedLockOptions;
+  /** Monotonic time until which the call waits. */
+  readonly waitUntil: number;
 }
 
 export interface HoldListener {
   readonly keeper: Keeper;
-  /** Called once, when the hold ended; for `released` after Redis was told. */
+  /** Called once, when a hold ended; for `released` after Redis was told. */
   ended(hold: Hold, how: 'released' | LostReason): void;
   renewed(result: 'ok' | 'lost' | 'error'): void;
   /** The store could not be told that the lock is free. */
@@ -40,28 +39,33 @@ export class Hold implements Kept {
   #lost: LockLostError | undefined;
 
   constructor(
-    private readonly grant: HoldGrant,
+    private readonly wanted: Wanted,
+    grant: StoreGrant,
+    /** `null`: granted without Redis. */
+    private readonly store: LockStore | null,
+    /** Called once, when the hold ended: the next caller of this process may come in. */
+    private readonly leave: () => void,
     private readonly listener: HoldListener,
   ) {
     this.fence = grant.fence;
-    this.#ttl = grant.ttl;
+    this.#ttl = wanted.options.ttl;
     this.#confirm(grant.sentAt, grant.ttlMs);
   }
 
   get name(): string {
-    return this.grant.name;
+    return this.wanted.name;
   }
 
   get key(): string {
-    return this.grant.key;
+    return this.wanted.key;
   }
 
   get token(): string {
-    return this.grant.token;
+    return this.wanted.token;
   }
 
   get degraded(): boolean {
-    return this.grant.store === null;
+    return this.store === null;
   }
 
   /** Made when somebody asks for it: most owners never look. */
@@ -92,7 +96,7 @@ export class Hold implements Kept {
   }
 
   get #deadline(): number {
-    return Math.min(this.#validUntil, this.since + this.grant.maxHold);
+    return Math.min(this.#validUntil, this.since + this.wanted.options.maxHold);
   }
 
   isValid(): boolean {
@@ -125,7 +129,7 @@ export class Hold implements Kept {
     const valid = this.isValid();
     if (valid) this.#stop('released');
     const result = await this.#tell();
-    if (valid) this.listener.ended(this, result === 'lost' ? 'taken' : 'released');
+    if (valid) this.#end(result === 'lost' ? 'taken' : 'released');
     return valid ? result : 'lost';
   }
 
@@ -148,7 +152,7 @@ export class Hold implements Kept {
 
   async #tell(): Promise<ReleaseResult> {
     try {
-      return (await this.grant.store?.release(this.key, this.token)) ?? 'released';
+      return (await this.store?.release(this.key, this.token)) ?? 'released';
     } catch (error) {
       this.listener.releaseFailed(this, error);
       return 'released'; // Unknown, but nobody else could take it before the deadline that has not passed.
@@ -156,7 +160,8 @@ export class Hold implements Kept {
   }
 
   #confirm(sentAt: number, grantedMs: number): void {
-    const { store, renew } = this.grant;
+    const { store } = this;
+    const { renew } = this.wanted.options;
     // 1 % + 2 ms for the difference between two clocks that both run true.
     const drift = grantedMs * 0.01 + 2;
     this.#validUntil = !store && renew ? Infinity : sentAt + grantedMs - drift;
@@ -170,7 +175,7 @@ export class Hold implements Kept {
     this.#renewals++;
     try {
       const sentAt = monotonicMs();
-      const ours = (await this.grant.store?.renew(this.key, this.token, ttl)) ?? true;
+      const ours = (await this.store?.renew(this.key, this.token, ttl)) ?? true;
       this.listener.renewed(ours ? 'ok' : 'lost');
       if (!this.isValid()) return;
       if (!ours) return this.#lose('taken');
@@ -186,7 +191,7 @@ export class Hold implements Kept {
   }
 
   #overdue(): LostReason {
-    return this.#validUntil <= this.since + this.grant.maxHold ? 'expired' : 'max-hold';
+    return this.#validUntil <= this.since + this.wanted.options.maxHold ? 'expired' : 'max-hold';
   }
 
   #lose(reason: LostReason): void {
@@ -194,7 +199,12 @@ export class Hold implements Kept {
     this.#stop(reason);
     this.#lost = new LockLostError([this.name], reason);
     this.#abort?.abort(this.#lost);
-    this.listener.ended(this, reason);
+    this.#end(reason);
+  }
+
+  #end(how: 'released' | LostReason): void {
+    this.listener.ended(this, how);
+    this.leave();
   }
 
   #stop(state: 'released' | LostReason): void {

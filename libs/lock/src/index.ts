@@ -7,3 +7,5 @@ export { LockService } from './lock.service.js';
 export type { Lock, LockState, ReleaseResult } from './lock.types.js';
 export { WithLock } from './with-lock.decorator.js';
 export type { WithLockOptions } from './with-lock.decorator.js';
+export { MemoryLockStore } from './stores/memory/memory-lock.store.js';
+export { QuorumLockStore } from './stores/quorum/quorum-lock.store.js';

@@ -1,6 +1,6 @@
 import { monotonicMs } from '@yuxi/core';
 import { type RedisAvailability, unavailableReason } from '@yuxi/redis';
-import { Hold, type HoldGrant } from './hold.js';
+import { Hold, type HoldListener, type Wanted } from './hold.js';
 import { Keeper } from './keeping/keeper.js';
 import { type GiveBack, LocalMutex } from './local-mutex.js';
 import type { LockContext } from './lock.context.js';
@@ -10,7 +10,7 @@ import type { AcquireResult, LockMetrics } from './lock.metrics.js';
 import { lockKey } from './lock.names.js';
 import type { ResolvedLockOptions } from './lock.options.js';
 import { PendingReleases } from './pending-releases.js';
-import type { LockStore } from './stores/lock-store.js';
+import type { LockStore, StoreGrant } from './stores/lock-store.js';
 
 export interface LockRequest {
   /** Checked and sorted. */
@@ -18,15 +18,6 @@ export interface LockRequest {
   options: ResolvedLockOptions;
   /** Monotonic time of the call. */
   startedAt: number;
-}
-
-interface Wanted {
-  name: string;
-  key: string;
-  token: string;
-  options: ResolvedLockOptions;
-  /** Monotonic time until which the call waits. */
-  waitUntil: number;
 }
 
 /** Takes holds from the store, or from this process alone while Redis is away. */
@@ -37,6 +28,15 @@ export class LockAcquirer {
   /** Keys granted without Redis, with how many such holds of this process. */
   readonly #local = new Map<string, number>();
   readonly #pending: PendingReleases;
+  readonly #listener: HoldListener = {
+    keeper: this.#keeper,
+    ended: (ended, how) => {
+      this.#live.delete(ended);
+      this.metrics.ended(how, monotonicMs() - ended.since);
+    },
+    renewed: (result) => this.metrics.renewed(result),
+    releaseFailed: (failed) => this.#pending.add(failed.key, failed.token, failed.ttl),
+  };
   #tokens = 0;
 
   constructor(
@@ -57,7 +57,7 @@ export class LockAcquirer {
   async take(request: LockRequest): Promise<Hold[] | null> {
     const { names, options, startedAt } = request;
     options.signal?.throwIfAborted();
-    const shared = names.map((name) => this.context.held(lockKey(name)));
+    const shared = this.context.holdsAny ? names.map((name) => this.context.held(lockKey(name))) : [];
     // Counted at once, so that the owner further up cannot release them while the rest is awaited.
     for (const hold of shared) hold?.share();
     const holds: Hold[] = [];
@@ -72,8 +72,7 @@ export class LockAcquirer {
         }
         holds.push(hold);
       }
-      const fresh = holds.filter((_, i) => !shared[i]);
-      result = fresh.length === 0 ? 'reentrant' : fresh.some(({ degraded }) => degraded) ? 'degraded' : 'ok';
+      result = resultOf(holds, shared);
       return holds;
     } finally {
       if (holds.length < names.length) await giveBack([...holds, ...shared.slice(holds.length)]);
@@ -120,7 +119,7 @@ export class LockAcquirer {
       this.#answered();
       if (!grant) return null;
       keep = true;
-      return this.#hold({ ...grant, ...this.#common(wanted), store: this.store }, turn ?? this.#mutex.seize(key));
+      return this.#hold(wanted, grant, this.store, turn ?? this.#mutex.seize(key));
     } catch (error) {
       if (options.signal?.aborted && error === options.signal.reason) throw error;
       // The command may have been carried out although its answer never came.
@@ -144,7 +143,7 @@ export class LockAcquirer {
     reason: string,
     cause?: unknown,
   ): Promise<Hold | null> {
-    const { name, key, token, options } = wanted;
+    const { name, key, options } = wanted;
     const policy = options.onUnavailable;
     if (policy !== 'local') turn?.();
     if (policy === 'fail') throw new LockUnavailableError([name], reason, cause);
@@ -152,8 +151,8 @@ export class LockAcquirer {
     if (seat === null) return null;
     this.degradation.enter(key);
     if (seat) this.#local.set(key, (this.#local.get(key) ?? 0) + 1);
-    const grant = { fence: null, sentAt: monotonicMs(), ttlMs: options.ttl, store: null };
-    return this.#hold({ ...grant, ...this.#common({ ...wanted, token }) }, () => {
+    const grant = { fence: null, sentAt: monotonicMs(), ttlMs: options.ttl };
+    return this.#hold(wanted, grant, null, () => {
       if (!seat) return;
       const others = this.#local.get(key)! - 1;
       if (others > 0) this.#local.set(key, others);
@@ -162,21 +161,8 @@ export class LockAcquirer {
     });
   }
 
-  #common({ name, key, token, options: { ttl, renew, maxHold } }: Wanted) {
-    return { name, key, token, ttl, renew, maxHold };
-  }
-
-  #hold(grant: HoldGrant, leave: GiveBack): Hold {
-    const hold = new Hold(grant, {
-      keeper: this.#keeper,
-      ended: (ended, how) => {
-        this.#live.delete(ended);
-        this.metrics.ended(how, monotonicMs() - ended.since);
-        leave();
-      },
-      renewed: (result) => this.metrics.renewed(result),
-      releaseFailed: (failed) => this.#pending.add(failed.key, failed.token, failed.ttl),
-    });
+  #hold(wanted: Wanted, grant: StoreGrant, store: LockStore | null, leave: GiveBack): Hold {
+    const hold = new Hold(wanted, grant, store, leave, this.#listener);
     if (hold.isValid()) this.#live.add(hold);
     return hold;
   }
@@ -193,4 +179,10 @@ export class LockAcquirer {
 
 async function giveBack(holds: readonly (Hold | undefined)[]): Promise<void> {
   await Promise.all(holds.flatMap((hold) => (hold ? [hold.release()] : [])));
+}
+
+function resultOf(holds: readonly Hold[], shared: readonly (Hold | undefined)[]): AcquireResult {
+  const fresh = holds.filter((_, i) => !shared[i]);
+  if (fresh.length === 0) return 'reentrant';
+  return fresh.some(({ degraded }) => degraded) ? 'degraded' : 'ok';
 }

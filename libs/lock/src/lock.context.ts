@@ -15,6 +15,11 @@ export class LockContext {
     return this.#scopes.getStore()?.lock;
   }
 
+  /** Whether this chain of calls holds anything. */
+  get holdsAny(): boolean {
+    return this.#scopes.getStore() !== undefined;
+  }
+
   /** The hold of a key taken further up in this chain, as long as it is valid. */
   held(key: string): Hold | undefined {
     const hold = this.#scopes.getStore()?.holds.get(key);

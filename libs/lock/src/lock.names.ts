@@ -15,6 +15,7 @@ const UNSAFE = /[\p{Cc}\p{Cs}]/u;
  * @throws {LockOptionsError} for a name that is empty, blank, too long or holds control characters.
  */
 export function lockNames(name: string | readonly string[], where?: string): string[] {
+  if (isLockName(name)) return [name];
   const names: readonly unknown[] = Array.isArray(name) ? name : [name];
   if (names.length === 0) throw new LockOptionsError('name', 'one or more lock names', name, where);
   for (const one of names) if (!isLockName(one)) throw new LockOptionsError('name', RULE, one, where);

@@ -21,7 +21,12 @@ import { LockHandle } from './lock.handle.js';
 import { LockInspector } from './lock.inspector.js';
 import { LockMetrics } from './lock.metrics.js';
 import { lockKey, lockNames } from './lock.names.js';
-import { type LockModuleOptions, type LockOptions, resolveLockOptions } from './lock.options.js';
+import {
+  type LockModuleOptions,
+  type LockOptions,
+  type ResolvedLockOptions,
+  resolveLockOptions,
+} from './lock.options.js';
 import { LOCK_OPTIONS } from './lock.tokens.js';
 import type { Lock, LockState } from './lock.types.js';
 import { RedisLockStore } from './stores/redis/redis-lock.store.js';
@@ -35,6 +40,7 @@ export class LockService implements OnApplicationShutdown {
   readonly #inspector: LockInspector;
   readonly #changes: Subscription;
   readonly #store: RedisLockStore;
+  readonly #usual: ResolvedLockOptions;
 
   constructor(
     @Inject(REDIS_CONNECTION) redis: RedisClient,
@@ -43,7 +49,7 @@ export class LockService implements OnApplicationShutdown {
     @Inject(LOCK_OPTIONS) private readonly defaults: LockModuleOptions,
     @Optional() @Inject(METRICS) registry?: Registry,
   ) {
-    resolveLockOptions(defaults, 'LockModule');
+    this.#usual = resolveLockOptions(defaults, 'LockModule');
     this.#metrics = new LockMetrics(registry);
     const degradation = new LockDegradation(this.#metrics);
     const process = randomBytes(9).toString('base64url');
@@ -123,7 +129,10 @@ export class LockService implements OnApplicationShutdown {
 
   #request(name: string | string[], o: LockOptions): LockRequest {
     const names = lockNames(name);
-    return { names, options: resolveLockOptions({ ...this.defaults, ...defined(o) }), startedAt: monotonicMs() };
+    // Most calls have no options of their own: theirs have been looked at once.
+    const own = Object.keys(o).length > 0;
+    const options = own ? resolveLockOptions({ ...this.defaults, ...defined(o) }) : this.#usual;
+    return { names, options, startedAt: monotonicMs() };
   }
 
   async #acquire(request: LockRequest): Promise<LockHandle> {

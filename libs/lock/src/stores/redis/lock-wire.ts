@@ -10,8 +10,8 @@ export const PROVISIONAL_MS = 1500;
 export const FENCE_TTL_MS = 7 * 86_400_000;
 
 const SETTINGS = [LEASE_MS, PROVISIONAL_MS, FENCE_TTL_MS];
-/** Redis serves nobody else while a script runs. */
-const OPERATIONS_PER_SCRIPT = 128;
+/** While Redis works on one script the client writes the next one; and nobody else waits long for either. */
+const OPERATIONS_PER_SCRIPT = 16;
 
 export type Operation = 'acquire' | 'release' | 'renew' | 'cancel' | 'pump' | 'force';
 
