@@ -86,6 +86,24 @@ describe('the queue of a lock', () => {
     expect(await lock.release()).toBe('released');
   });
 
+  it('believes no message about a grant that was given before it queued', async () => {
+    const first = await a.locks.acquire('stale');
+    let served = false;
+    const second = b.locks.acquire('stale').then((lock) => ((served = true), lock));
+    await queued('stale', 1);
+    const [token] = (await admin.redis.lrange(queueKey(lockKey('stale')), 0, -1)) as [string];
+    const channel = `yuxi:lockc:${token.split('.')[0]}`;
+    const heard = await eventually(() => admin.redis.publish(channel, `${token} ${first.fence} ${lockKey('stale')}`));
+    expect(heard).toBe(1);
+    // A question and its answer, after the message has come.
+    expect(await b.locks.tryAcquire('stale')).toBeNull();
+    expect(served).toBe(false);
+    expect(await first.release()).toBe('handed-off');
+    const lock = await second;
+    expect(lock.fence).toBeGreaterThan(first.fence!);
+    await lock.release();
+  });
+
   it('F19 gives the lock on when its waiter has gone in the same moment', async () => {
     for (let round = 0; round < 30; round++) {
       const gone = new AbortController();

@@ -9,7 +9,8 @@
 -- ARGV[3]   longest ttl of a lock handed to a waiter, until it renews, ms
 -- ARGV[4]   how long the last fence is remembered, ms
 -- ARGV[5..] three for each operation: name and two arguments
---   acquire token "ttl wait" -> fence (string) when held by the token; { ms until it expires (-1: never), 1 when queued }
+--   acquire token "ttl wait" -> fence (string) when held by the token; { ms until it expires (-1: never) } when refused;
+--                              { ms until it expires, least fence of a grant to come } when queued
 --   release token ""         -> 0 not ours, 1 released, 2 handed to the next waiter
 --   renew   token ttl        -> 0 not ours, 1 renewed
 --   cancel  token ""         -> 0 it was not waiting and not granted, 1 it is neither any more
@@ -46,9 +47,13 @@ local function waitersOf(key)
   return 'yuxi:lockw:{' .. key .. '}'
 end
 
+local function fenceOf(key)
+  return 'yuxi:lockf:{' .. key .. '}'
+end
+
 -- The clock is the floor: a fence lost with the data, or never replicated, still cannot come back smaller.
 local function nextFence(key)
-  local at = 'yuxi:lockf:{' .. key .. '}'
+  local at = fenceOf(key)
   local fence = text(micros())
   local last = tonumber(call('SET', at, fence, 'PX', FENCE_TTL, 'GET') or 0)
   if last < micros() then
@@ -80,6 +85,8 @@ local function handOff(key)
   end
 end
 
+-- Puts a token into the queue once. Returns the least fence that a grant from now on can have: a message about an earlier
+-- one, for a token that was granted, passed over and queued again, is known by it.
 local function wait(key, token, ttl, waitMs)
   local queue, waiters = queueOf(key), waitersOf(key)
   if call('HSETNX', waiters, token, ttl .. ' ' .. text(millis() + waitMs)) == 1 then
@@ -88,6 +95,7 @@ local function wait(key, token, ttl, waitMs)
   call('HSET', waiters, ARGV[1], text(millis() + LEASE))
   call('PEXPIRE', queue, KEPT)
   call('PEXPIRE', waiters, KEPT)
+  return text(math.max(micros(), tonumber(call('GET', fenceOf(key)) or 0) + 1))
 end
 
 local operations = {}
@@ -102,16 +110,16 @@ function operations.acquire(key, token, how)
   if holder == token then
     -- The answer to the same question was lost.
     call('PEXPIRE', key, ttl)
-    return call('GET', 'yuxi:lockf:{' .. key .. '}') or nextFence(key)
+    return call('GET', fenceOf(key)) or nextFence(key)
   end
   if not holder and not handOff(key) then
     call('SET', key, token, 'PX', ttl)
     return nextFence(key)
   end
-  if waitMs ~= '0' then
-    wait(key, token, ttl, tonumber(waitMs))
+  if waitMs == '0' then
+    return { call('PTTL', key) }
   end
-  return { call('PTTL', key), waitMs ~= '0' and 1 or 0 }
+  return { call('PTTL', key), wait(key, token, ttl, tonumber(waitMs)) }
 end
 
 function operations.release(key, token)

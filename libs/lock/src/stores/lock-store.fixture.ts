@@ -20,8 +20,6 @@ export interface Site {
 export interface Kind {
   name: string;
   capabilities: StoreCapabilities;
-  /** Cases that it is known to fail; they are run, and must be taken off here once they pass. */
-  fails?: readonly string[];
   start: () => Promise<Site>;
 }
 
@@ -63,8 +61,6 @@ export const KINDS: readonly Kind[] = [
   {
     name: 'redis',
     capabilities: { fifo: true, push: true, fence: true, distributed: true },
-    // A waiter that the next look misses in the queue takes itself for lost by Redis, and queues again.
-    fails: ['withdraws a token that waits'],
     start: redisSite,
   },
   {

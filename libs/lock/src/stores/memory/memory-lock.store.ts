@@ -44,7 +44,7 @@ export class MemoryLockStore implements LockStore {
     const same = seat.waiters.get(token);
     if (same) return same.ended;
     if (waitUntil <= monotonicMs()) return null;
-    const waiter = new Waiter(request, monotonicMs(), () => this.#leave(key, seat, token));
+    const waiter = new Waiter(request, monotonicMs(), 0, () => this.#leave(key, seat, token));
     seat.waiters.set(token, waiter);
     waiter.start();
     this.#watch(key, seat);

@@ -4,7 +4,7 @@ import type { ReleaseResult } from '../../lock.types.js';
 import type { AcquireRequest, LockStore, StoreGrant } from '../lock-store.js';
 import { GrantChannel, type PushedGrant } from './grant-channel.js';
 import { LockWire } from './lock-wire.js';
-import { WaitRoom } from './wait-room.js';
+import { isQueued, WaitRoom } from './wait-room.js';
 
 const RELEASED: readonly ReleaseResult[] = ['lost', 'released', 'handed-off'];
 
@@ -21,7 +21,8 @@ export class RedisLockStore implements LockStore {
   readonly #held = new Set<string>();
   /** Pushes that overtook the answer to their question. */
   readonly #early = new Map<string, PushedGrant>();
-  #asking = 0;
+  /** Tokens whose question is under way. */
+  readonly #asking = new Set<string>();
 
   constructor(redis: RedisClient, connections: RedisConnections, process: string) {
     this.#wire = new LockWire(redis, process);
@@ -51,6 +52,7 @@ export class RedisLockStore implements LockStore {
   }
 
   async cancel(key: string, token: string): Promise<void> {
+    this.#room.withdraw(key, token);
     await this.#wire.send('cancel', key, token);
     this.#held.delete(token);
   }
@@ -75,33 +77,29 @@ export class RedisLockStore implements LockStore {
     const sentAt = monotonicMs();
     const [answer, early] = await this.#question(request, Math.max(0, Math.ceil(request.waitUntil - sentAt)));
     if (typeof answer === 'string') return { fence: Number(answer), sentAt, ttlMs };
-    const [expiresIn, queued] = answer as [number, number];
-    if (queued === 0) return null;
+    if (!isQueued(answer)) return null;
     this.#channel.open();
-    const grant = this.#room.enter(request, sentAt, expiresIn);
+    const grant = this.#room.enter(request, sentAt, answer);
     if (early) this.#room.granted(early);
     return grant;
   }
 
   async #question({ key, token, ttlMs }: AcquireRequest, waitMs: number): Promise<[unknown, PushedGrant | undefined]> {
-    this.#asking++;
+    this.#asking.add(token);
     try {
       const answer = await this.#wire.send('acquire', key, token, `${ttlMs} ${waitMs}`);
       return [answer, this.#early.get(token)];
     } finally {
       this.#early.delete(token);
-      if (--this.#asking === 0) for (const grant of this.#early.values()) this.#granted(grant);
+      this.#asking.delete(token);
     }
   }
 
   #granted(grant: PushedGrant): void {
     const { key, token } = grant;
     if (this.#held.has(token) || this.#room.granted(grant)) return;
-    // Its answer is on the way, or its caller has gone; whatever comes of it, the look after the key finds it again.
-    if (this.#asking > 0) this.#early.set(token, grant);
-    else {
-      this.#early.delete(token);
-      void this.#wire.send('cancel', key, token).catch(() => undefined);
-    }
+    if (this.#asking.has(token)) this.#early.set(token, grant);
+    // Its caller has gone.
+    else void this.#wire.send('cancel', key, token).catch(() => undefined);
   }
 }

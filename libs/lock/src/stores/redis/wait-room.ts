@@ -11,6 +11,14 @@ const INTEROP_PUMP_MS = 100;
 /** A little after the expiry, so that one look is enough. */
 const AFTER_EXPIRY_MS = 5;
 
+/** Answer to a question that put its token into the queue. */
+export type Queued = [expiresInMs: number, leastFence: string];
+
+/** Otherwise it holds only the first: others have the lock. */
+export function isQueued(answer: unknown): answer is Queued {
+  return Array.isArray(answer) && answer.length === 2;
+}
+
 interface Room {
   waiters: Map<string, Waiter>;
   timer?: NodeJS.Timeout;
@@ -34,10 +42,11 @@ export class WaitRoom {
 
   /**
    * Waits for a lock that Redis has queued us for.
-   * @param sentAt monotonic time of the question @param expiresInMs of the present owner's lock, negative: never
+   * @param sentAt monotonic time of the question
+   * @param answer milliseconds until the present owner's lock expires, negative: never; least fence of a grant to come
    */
-  enter(request: AcquireRequest, sentAt: number, expiresInMs: number): Promise<StoreGrant | null> {
-    const waiter = new Waiter(request, sentAt, (ended, granted) => this.#leave(ended, granted));
+  enter(request: AcquireRequest, sentAt: number, [expiresInMs, leastFence]: Queued): Promise<StoreGrant | null> {
+    const waiter = new Waiter(request, sentAt, Number(leastFence), (ended, granted) => this.#leave(ended, granted));
     const room: Room = this.#rooms.get(request.key) ?? { waiters: new Map() };
     this.#rooms.set(request.key, room);
     room.waiters.set(request.token, waiter);
@@ -45,6 +54,11 @@ export class WaitRoom {
     // One look for all waiters of a key; a newcomer knows no earlier expiry than the others.
     if (room.waiters.size === 1) this.#schedule(request.key, expiresInMs);
     return waiter.ended;
+  }
+
+  /** Whoever waits with this token goes without the lock. */
+  withdraw(key: string, token: string): void {
+    this.#rooms.get(key)?.waiters.get(token)?.giveUp();
   }
 
   /** Looks after all keys now. */
@@ -58,6 +72,7 @@ export class WaitRoom {
 
   /** A grant can be trusted for as long as the lock lives even if it was given right after we last saw it ungiven. */
   #accept(waiter: Waiter, fence: number): void {
+    if (fence < waiter.leastFence) return;
     const ttlMs = Math.min(waiter.request.ttlMs, PROVISIONAL_MS);
     const left = waiter.ungrantedAt + ttlMs - monotonicMs();
     if (left > ttlMs / 3) waiter.grant({ fence, sentAt: waiter.ungrantedAt, ttlMs });
@@ -73,8 +88,11 @@ export class WaitRoom {
     try {
       const answer = await this.wire.send('acquire', key, token, `${ttlMs} ${Math.max(0, Math.ceil(waiter.left))}`);
       if (typeof answer === 'string') waiter.grant({ fence: Number(answer), sentAt, ttlMs });
-      else if ((answer as [number, number])[1] === 0) waiter.giveUp();
-      else waiter.ungrantedAt = sentAt;
+      else if (!isQueued(answer)) waiter.giveUp();
+      else {
+        waiter.ungrantedAt = sentAt;
+        waiter.leastFence = Number(answer[1]);
+      }
     } catch (error) {
       waiter.fail(error);
     } finally {

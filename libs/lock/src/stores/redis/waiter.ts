@@ -10,6 +10,8 @@ export class Waiter {
    * A grant is younger than that, which bounds how long the lock lives without comparing any two clocks.
    */
   ungrantedAt: number;
+  /** Least fence of a grant to come: a message with a smaller one is about a grant that has been given up since. */
+  leastFence: number;
   readonly ended: Promise<StoreGrant | null>;
   #over = false;
   #timer: NodeJS.Timeout | undefined;
@@ -20,9 +22,11 @@ export class Waiter {
   constructor(
     readonly request: AcquireRequest,
     sentAt: number,
+    leastFence: number,
     private readonly onEnd: (waiter: Waiter, granted: boolean) => void,
   ) {
     this.ungrantedAt = sentAt;
+    this.leastFence = leastFence;
     this.ended = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
