@@ -101,15 +101,17 @@ describe('indexing on several replicas', () => {
 
   it.each<[Protection[], string]>([
     [['fingerprint'], 'indexes it once for each request'],
-    [['claim', 'fingerprint'], 'lets every run commit'],
+    [['claim', 'fingerprint'], 'lets every run go on to its commit'],
   ])('control: without %s it %s', async (broken) => {
     const [a, b] = await Promise.all([
       replica({ hooks: { broken: new Set(broken) } }),
       replica({ hooks: { broken: new Set(broken) } }),
     ]);
     const fileId = await parsedFile(a);
-    await Promise.all([a, b, a, b].map((each) => each.work({ dbId, fileId })));
-    expect((await meta(a, fileId)).index_count).toBeGreaterThan(1);
+    const runs = await Promise.allSettled([a, b, a, b].map((each) => each.work({ dbId, fileId })));
+    // Of two that commit at once the unique keys of the chunks stop one: it had no other protection left.
+    const stopped = runs.filter(({ status }) => status === 'rejected').length;
+    expect((await meta(a, fileId)).index_count + stopped).toBeGreaterThan(1);
   });
 
   describe('a run that was overtaken', () => {

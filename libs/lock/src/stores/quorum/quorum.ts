@@ -56,7 +56,7 @@ export class Quorum {
   #send(operation: QuorumOperation, key: string, token: string, ttlMs: number): Promise<unknown>[] {
     // As text: after a NOSCRIPT a withdrawal could overtake the command that it withdraws.
     return this.nodes.map((node) =>
-      within(this.nodeTimeoutMs, node.eval(QUORUM.source, 1, key, operation, token, ttlMs)),
+      within(this.nodeTimeoutMs, node.call('EVAL', QUORUM.source, 1, key, operation, token, ttlMs)),
     );
   }
 }
