@@ -1,0 +1,169 @@
+// Other locks behind one face: `acquire(key)` resolves with what gives the lock back.
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { openLocks } from './ours.mjs';
+
+const FOLDER = fileURLToPath(new URL('.', import.meta.url));
+const require = createRequire(import.meta.url);
+/** The ioredis of @yuxi/redis; the peers have one of their own beside this file. */
+const { Redis: OurRedis } = createRequire(import.meta.resolve('@yuxi/redis'))('ioredis');
+const TTL = 30_000;
+/** Longer than any part of the benchmark: nobody gives up. */
+const WAIT = 120_000;
+const COMPARE_AND_DELETE =
+  'if redis.call("get", KEYS[1]) == ARGV[1] then return redis.call("del", KEYS[1]) end return 0';
+
+let sent = 0;
+
+/** Commands that this process has given to ioredis; what scripts call inside Redis is not among them. */
+export const commandsSent = () => sent;
+
+function count(Redis) {
+  const send = Redis.prototype.sendCommand;
+  Redis.prototype.sendCommand = function counted(...args) {
+    sent++;
+    return send.apply(this, args);
+  };
+}
+
+/** Installs the peers when they are missing. A failure is said, not thrown: the rest is measured without them. */
+export function installPeers() {
+  if (existsSync(`${FOLDER}node_modules`)) return;
+  // Without one of its own npm would look further up and install the whole project anew.
+  if (!existsSync(`${FOLDER}package-lock.json`) || !existsSync(`${FOLDER}package.json`)) return;
+  const { status } = spawnSync(
+    'npm',
+    ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--legacy-peer-deps', '--prefix', FOLDER],
+    {
+      cwd: FOLDER,
+      stdio: ['ignore', 2, 2],
+    },
+  );
+  if (status !== 0) console.error('[lock] npm ci failed; peers that are missing are left out');
+}
+
+const redlock = (name, load) => ({
+  name,
+  polls: true,
+  async open({ client }, poll) {
+    const Redlock = await load();
+    const settings = { retryCount: -1, ...(poll && { retryDelay: poll, retryJitter: poll / 5 }) };
+    const locks = new Redlock([client], settings);
+    locks.on('error', () => undefined);
+    return async (key) => {
+      const lock = await locks.acquire([key], TTL);
+      return () => lock.release();
+    };
+  },
+});
+
+/** `polls`: how often it looks can be chosen. */
+export const PEERS = [
+  redlock('redlock', async () => (await import('redlock')).default),
+  redlock('@sesamecare-oss/redlock', async () => (await import('@sesamecare-oss/redlock')).Redlock),
+  {
+    name: 'redis-semaphore',
+    polls: true,
+    async open({ client }, poll) {
+      const { Mutex } = await import('redis-semaphore');
+      const options = { lockTimeout: TTL, acquireTimeout: WAIT, ...(poll && { retryInterval: poll }) };
+      return async (key) => {
+        const mutex = new Mutex(client, key, options);
+        await mutex.acquire();
+        return () => mutex.release();
+      };
+    },
+  },
+  {
+    name: '@verrou/core',
+    polls: true,
+    async open({ client }, poll) {
+      const { LockFactory } = await import('@verrou/core');
+      const { redisStore } = await import('@verrou/core/drivers/redis');
+      const store = redisStore({ connection: client }).factory();
+      const locks = new LockFactory(store, poll ? { retry: { delay: poll } } : {});
+      return async (key) => {
+        const lock = locks.createLock(key, TTL);
+        await lock.acquire();
+        return () => lock.release();
+      };
+    },
+  },
+  {
+    name: 'redlock-universal',
+    polls: true,
+    async open({ client }, poll) {
+      const { createLock, IoredisAdapter } = await import('redlock-universal');
+      const adapter = new IoredisAdapter(client);
+      const options = { adapter, ttl: TTL, retryAttempts: 1_000_000, ...(poll && { retryDelay: poll }) };
+      return async (key) => {
+        const lock = createLock({ ...options, key });
+        const handle = await lock.acquire();
+        return () => lock.release(handle);
+      };
+    },
+  },
+  {
+    name: 'node-redisson',
+    polls: false,
+    async open({ port }) {
+      const { Redisson } = await import('node-redisson');
+      const redisson = new Redisson({ redis: { options: { host: '127.0.0.1', port } } });
+      return async (key) => {
+        const lock = redisson.getLock(key);
+        await lock.lock();
+        return () => lock.unlock();
+      };
+    },
+  },
+];
+
+/** Peers that can be loaded here; the others are named on stderr. */
+export function availablePeers() {
+  return PEERS.filter(({ name }) => {
+    const found = existsSync(`${FOLDER}node_modules/${name}`);
+    if (!found) console.error(`[lock] ${name} could not be installed`);
+    return found;
+  });
+}
+
+/** Opens `raw`, `@yuxi/lock` or a peer; `poll` in milliseconds, 0: its default. */
+export async function open(name, url, poll = 0) {
+  if (name === '@yuxi/lock') return openOurs(url);
+  if (name === 'raw') return openRaw(url);
+  const { Redis } = require('ioredis');
+  countOnce(Redis);
+  const peer = PEERS.find((each) => each.name === name);
+  return peer.open({ client: new Redis(url), port: Number(new URL(url).port) }, poll);
+}
+
+const counted = new Set();
+function countOnce(Redis) {
+  if (counted.has(Redis)) return;
+  counted.add(Redis);
+  count(Redis);
+}
+
+async function openOurs(url) {
+  countOnce(OurRedis);
+  const { locks } = await openLocks(url);
+  return async (key) => {
+    const lock = await locks.acquire(key, { ttl: TTL, wait: WAIT });
+    return () => lock.release();
+  };
+}
+
+/** The two commands without which there is no lock. Does not wait. */
+async function openRaw(url) {
+  countOnce(OurRedis);
+  const client = new OurRedis(url);
+  const sha = await client.script('LOAD', COMPARE_AND_DELETE);
+  let tokens = 0;
+  return async (key) => {
+    const token = `${process.pid}.token-0123456789.${tokens++}`;
+    if ((await client.set(key, token, 'PX', TTL, 'NX')) !== 'OK') throw new Error(`${key} is held`);
+    return () => client.evalsha(sha, 1, key, token);
+  };
+}
