@@ -14,7 +14,7 @@
 --   release token ""         -> 0 not ours, 1 released, 2 handed to the next waiter
 --   renew   token ttl        -> 0 not ours, 1 renewed
 --   cancel  token ""         -> 0 it was not waiting and not granted, 1 it is neither any more
---   pump    ""    ""         -> { ms until it expires (-1 never, -2 free), holder or "", tokens of this process that wait }
+--   pump    ""    ""         -> { ms until it expires (-1 never, -2 free), tokens of this process that wait }
 --   force   ""    ""         -> 0 was free, 1 taken away
 -- Returns   one answer for each operation
 local LEASE, PROVISIONAL, FENCE_TTL = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
@@ -164,7 +164,7 @@ function operations.pump(key)
   if call('EXISTS', key) == 0 then
     handOff(key)
   end
-  return { call('PTTL', key), call('GET', key) or '', mine }
+  return { call('PTTL', key), mine }
 end
 
 function operations.force(key)

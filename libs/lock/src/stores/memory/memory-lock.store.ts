@@ -1,7 +1,7 @@
 import { monotonicMs } from '@yuxi/core';
 import type { ReleaseResult } from '../../lock.types.js';
 import type { AcquireRequest, LockStore, StoreGrant } from '../lock-store.js';
-import { Waiter } from '../redis/waiter.js';
+import { Waiter } from '../waiter.js';
 
 interface Seat {
   /** `null`: free, which it is only while its waiters are being served. */

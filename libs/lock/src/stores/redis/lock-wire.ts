@@ -7,7 +7,7 @@ export const LEASE_MS = 1500;
 /** Longest ttl of a lock that was handed to a waiter, until the waiter renews it, milliseconds. */
 export const PROVISIONAL_MS = 1500;
 /** How long the last fence of a name is remembered after its last grant. */
-export const FENCE_TTL_MS = 7 * 86_400_000;
+const FENCE_TTL_MS = 7 * 86_400_000;
 
 const SETTINGS = [LEASE_MS, PROVISIONAL_MS, FENCE_TTL_MS];
 /** While Redis works on one script the client writes the next one; and nobody else waits long for either. */
@@ -34,7 +34,7 @@ export class LockWire {
   constructor(
     private readonly redis: RedisClient,
     /** First part of every token of this process. */
-    readonly process: string,
+    private readonly process: string,
   ) {}
 
   send(operation: Operation, key: string, token = '', argument: string | number = ''): Promise<unknown> {

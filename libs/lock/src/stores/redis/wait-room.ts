@@ -2,7 +2,7 @@ import { monotonicMs } from '@yuxi/core';
 import type { AcquireRequest, StoreGrant } from '../lock-store.js';
 import type { PushedGrant } from './grant-channel.js';
 import { LEASE_MS, type LockWire, PROVISIONAL_MS } from './lock-wire.js';
-import { Waiter } from './waiter.js';
+import { Waiter } from '../waiter.js';
 
 /** Each key waited for is looked after so often at least: keeps the process' lease and finds pushes that were lost. */
 const PUMP_MS = LEASE_MS / 3;
@@ -107,7 +107,7 @@ export class WaitRoom {
     const asked = [...room.waiters.values()];
     const sentAt = monotonicMs();
     try {
-      const [expiresIn, , tokens] = (await this.wire.send('pump', key)) as [number, string, string[]];
+      const [expiresIn, tokens] = (await this.wire.send('pump', key)) as [number, string[]];
       const mine = new Set(tokens);
       for (const waiter of asked) {
         if (mine.has(waiter.request.token)) waiter.ungrantedAt = sentAt;

@@ -1,5 +1,5 @@
 import { monotonicMs } from '@yuxi/core';
-import type { AcquireRequest, StoreGrant } from '../lock-store.js';
+import type { AcquireRequest, StoreGrant } from './lock-store.js';
 
 /** One call that waits for a lock. Ends once: with a grant, without one, or with an error. */
 export class Waiter {
