@@ -3,6 +3,7 @@ import { type Kept, type Keeper, TICK_MS } from './keeping/keeper.js';
 import { LockLostError, type LostReason } from './lock.errors.js';
 import type { ResolvedLockOptions } from './lock.options.js';
 import type { ReleaseResult } from './lock.types.js';
+import type { RenewResult } from './observing/lock.events.js';
 import type { LockStore, StoreGrant } from './stores/lock-store.js';
 
 /** What a caller asked for. */
@@ -17,9 +18,9 @@ export interface Wanted {
 
 export interface HoldListener {
   readonly keeper: Keeper;
-  /** Called once, when a hold ended; for `released` after Redis was told. */
-  ended(hold: Hold, how: 'released' | LostReason): void;
-  renewed(result: 'ok' | 'lost' | 'error'): void;
+  /** Called once, when a hold ended; when it was given back, after the store was told. */
+  ended(hold: Hold, lost: LostReason | undefined): void;
+  renewed(hold: Hold, result: RenewResult): void;
   /** The store could not be told that the lock is free. */
   releaseFailed(hold: Hold, error: unknown): void;
 }
@@ -129,7 +130,7 @@ export class Hold implements Kept {
     const valid = this.isValid();
     if (valid) this.#stop('released');
     const result = await this.#tell();
-    if (valid) this.#end(result === 'lost' ? 'taken' : 'released');
+    if (valid) this.#end(result === 'lost' ? 'taken' : undefined);
     return valid ? result : 'lost';
   }
 
@@ -176,13 +177,13 @@ export class Hold implements Kept {
     try {
       const sentAt = monotonicMs();
       const ours = (await this.store?.renew(this.key, this.token, ttl)) ?? true;
-      this.listener.renewed(ours ? 'ok' : 'lost');
+      this.listener.renewed(this, ours ? 'ok' : 'lost');
       if (!this.isValid()) return;
       if (!ours) return this.#lose('taken');
       this.#ttl = ttl;
       this.#confirm(sentAt, ttl);
     } catch (error) {
-      this.listener.renewed('error');
+      this.listener.renewed(this, 'error');
       throw error;
     } finally {
       this.#renewals--;
@@ -202,8 +203,8 @@ export class Hold implements Kept {
     this.#end(reason);
   }
 
-  #end(how: 'released' | LostReason): void {
-    this.listener.ended(this, how);
+  #end(lost: LostReason | undefined): void {
+    this.listener.ended(this, lost);
     this.leave();
   }
 

@@ -1,27 +1,24 @@
 import { monotonicMs } from '@yuxi/core';
-import { type RedisAvailability, unavailableReason } from '@yuxi/redis';
+import { unavailableReason } from '@yuxi/redis';
 import { Hold, type HoldListener, type Wanted } from './hold.js';
 import { Keeper } from './keeping/keeper.js';
 import { type GiveBack, LocalMutex } from './local-mutex.js';
+import type { LockBackend } from './lock.backend.js';
 import type { LockContext } from './lock.context.js';
-import type { LockDegradation } from './lock.degradation.js';
 import { LockUnavailableError } from './lock.errors.js';
-import type { AcquireResult, LockMetrics } from './lock.metrics.js';
 import { lockKey } from './lock.names.js';
 import type { ResolvedLockOptions } from './lock.options.js';
+import type { LockDegradation } from './observing/lock.degradation.js';
+import type { AcquireResult } from './observing/lock.events.js';
+import type { LockObserver } from './observing/lock.observer.js';
 import { PendingReleases } from './pending-releases.js';
 import type { LockStore, StoreGrant } from './stores/lock-store.js';
 
-export interface LockRequest {
-  /** Checked and sorted. */
-  names: readonly string[];
-  options: ResolvedLockOptions;
-  /** Monotonic time of the call. */
-  startedAt: number;
-}
+const NONE: readonly never[] = [];
 
-/** Takes holds from the store, or from this process alone while Redis is away. */
+/** Takes holds from the store, or from this process alone while that cannot be asked. */
 export class LockAcquirer {
+  readonly #store: LockStore;
   readonly #mutex = new LocalMutex();
   readonly #keeper = new Keeper();
   readonly #live = new Set<Hold>();
@@ -30,54 +27,66 @@ export class LockAcquirer {
   readonly #pending: PendingReleases;
   readonly #listener: HoldListener = {
     keeper: this.#keeper,
-    ended: (ended, how) => {
+    ended: (ended, lost) => {
       this.#live.delete(ended);
-      this.metrics.ended(how, monotonicMs() - ended.since);
+      this.observer.ended(ended, lost);
     },
-    renewed: (result) => this.metrics.renewed(result),
+    renewed: (renewed, result) => this.observer.renewed(renewed, result),
     releaseFailed: (failed) => this.#pending.add(failed.key, failed.token, failed.ttl),
   };
   #tokens = 0;
+  #waiting = 0;
 
   constructor(
-    private readonly store: LockStore,
-    private readonly process: string,
-    private readonly availability: RedisAvailability,
+    private readonly backend: LockBackend,
     private readonly context: LockContext,
     private readonly degradation: LockDegradation,
-    private readonly metrics: LockMetrics,
+    private readonly observer: LockObserver,
   ) {
-    this.#pending = new PendingReleases(store);
+    this.#store = backend.store;
+    this.#pending = new PendingReleases(backend.store);
+  }
+
+  /** Calls that have no answer yet. */
+  get waiting(): number {
+    return this.#waiting;
   }
 
   /**
+   * @param names checked and sorted
+   * @param startedAt monotonic time of the call
    * @returns the holds in the order of the names, or `null` when others kept one for the whole wait
    * @throws {LockUnavailableError} or the reason of the caller's signal
    */
-  async take(request: LockRequest): Promise<Hold[] | null> {
-    const { names, options, startedAt } = request;
+  async take(names: readonly string[], options: ResolvedLockOptions, startedAt: number): Promise<Hold[] | null> {
     options.signal?.throwIfAborted();
-    const shared = this.context.holdsAny ? names.map((name) => this.context.held(lockKey(name))) : [];
+    const waitUntil = startedAt + options.wait;
+    const shared = this.context.holdsAny ? names.map((name) => this.context.held(lockKey(name))) : NONE;
     // Counted at once, so that the owner further up cannot release them while the rest is awaited.
     for (const hold of shared) hold?.share();
     const holds: Hold[] = [];
     let result: AcquireResult = 'unavailable';
+    this.#waiting++;
     try {
       // In the order of the names, which all callers share: nobody waits in a circle.
       for (const [i, name] of names.entries()) {
-        const hold = shared[i] ?? (await this.#takeOne(name, request));
+        const hold = shared[i] ?? (await this.#takeOne(name, options, waitUntil));
         if (!hold) {
           result = 'busy';
           return null;
         }
         holds.push(hold);
+        // Answered although the caller has gone.
+        options.signal?.throwIfAborted();
       }
       result = resultOf(holds, shared);
       return holds;
     } finally {
-      if (holds.length < names.length) await giveBack([...holds, ...shared.slice(holds.length)]);
-      if (holds.length === names.length || !options.signal?.aborted)
-        this.metrics.acquired(result, monotonicMs() - startedAt);
+      this.#waiting--;
+      const complete = result === 'ok' || result === 'reentrant' || result === 'degraded';
+      if (!complete) await giveBack([...holds, ...shared.slice(holds.length)]);
+      if (complete || !options.signal?.aborted)
+        this.observer.acquired(names, complete ? holds : NONE, result, startedAt);
     }
   }
 
@@ -91,46 +100,38 @@ export class LockAcquirer {
     await Promise.all([...this.#live].map((hold) => hold.abandon('shutdown')));
   }
 
-  async #takeOne(name: string, { options, startedAt }: LockRequest): Promise<Hold | null> {
-    const token = `${this.process}.${(++this.#tokens).toString(36)}`;
-    const wanted = { name, key: lockKey(name), token, options, waitUntil: startedAt + options.wait };
-    const up = this.availability.state === 'up';
+  async #takeOne(name: string, options: ResolvedLockOptions, waitUntil: number): Promise<Hold | null> {
+    const token = `${this.backend.process}.${(++this.#tokens).toString(36)}`;
+    const wanted = { name, key: lockKey(name), token, options, waitUntil };
+    const up = this.#isUp();
     if (!up && options.onUnavailable !== 'local') return this.#withoutRedis(wanted, undefined, this.#reason());
     // Somebody in here got it without Redis, which therefore does not know of it.
     const turn = !up || this.#local.has(wanted.key) ? await this.#turn(wanted) : undefined;
     if (turn === null) return null;
     // While it waited for its turn Redis may have come back.
-    if (this.availability.state !== 'up') return this.#withoutRedis(wanted, turn, this.#reason());
-    return this.#fromStore(wanted, turn);
+    if (!this.#isUp()) return this.#withoutRedis(wanted, turn, this.#reason());
+    let grant: StoreGrant | null;
+    try {
+      const { signal, interop, ttl: ttlMs } = options;
+      grant = await this.#store.acquire({ key: wanted.key, token, ttlMs, waitUntil, signal, interop });
+    } catch (error) {
+      return this.#failed(wanted, turn, error);
+    }
+    this.#answered();
+    if (grant) return this.#hold(wanted, grant, this.#store, turn ?? this.#mutex.seize(wanted.key));
+    turn?.();
+    return null;
   }
 
-  async #fromStore(wanted: Wanted, turn: GiveBack | undefined): Promise<Hold | null> {
-    const { key, token, options, waitUntil } = wanted;
-    let keep = false;
-    try {
-      const grant = await this.store.acquire({
-        key,
-        token,
-        ttlMs: options.ttl,
-        waitUntil,
-        signal: options.signal,
-        interop: options.interop,
-      });
-      this.#answered();
-      if (!grant) return null;
-      keep = true;
-      return this.#hold(wanted, grant, this.store, turn ?? this.#mutex.seize(key));
-    } catch (error) {
-      if (options.signal?.aborted && error === options.signal.reason) throw error;
-      // The command may have been carried out although its answer never came.
-      this.#pending.add(key, token, options.ttl);
-      const reason = unavailableReason(error);
-      if (reason === undefined) throw new LockUnavailableError([wanted.name], 'error', error);
-      keep = true;
-      return this.#withoutRedis(wanted, turn, reason, error);
-    } finally {
-      if (!keep) turn?.();
-    }
+  #failed(wanted: Wanted, turn: GiveBack | undefined, error: unknown): Promise<Hold | null> {
+    const { name, key, token, options } = wanted;
+    const gone = options.signal?.aborted && error === options.signal.reason;
+    // The command may have been carried out although its answer never came.
+    if (!gone) this.#pending.add(key, token, options.ttl);
+    const reason = gone ? undefined : unavailableReason(error);
+    if (reason !== undefined) return this.#withoutRedis(wanted, turn, reason, error);
+    turn?.();
+    throw gone ? error : new LockUnavailableError([name], 'error', error);
   }
 
   #turn({ key, options, waitUntil }: Wanted): Promise<GiveBack | null> {
@@ -167,12 +168,17 @@ export class LockAcquirer {
     return hold;
   }
 
+  #isUp(): boolean {
+    return this.backend.availability.state === 'up';
+  }
+
   #reason(): string {
-    return this.availability.reason ?? this.availability.state;
+    const { reason, state } = this.backend.availability;
+    return reason ?? state;
   }
 
   #answered(): void {
-    if (this.availability.state === 'up') this.degradation.settle();
+    if (this.#isUp()) this.degradation.settle();
     if (this.#pending.size > 0) void this.#pending.flush();
   }
 }
@@ -182,7 +188,7 @@ async function giveBack(holds: readonly (Hold | undefined)[]): Promise<void> {
 }
 
 function resultOf(holds: readonly Hold[], shared: readonly (Hold | undefined)[]): AcquireResult {
-  const fresh = holds.filter((_, i) => !shared[i]);
+  const fresh = shared.length === 0 ? holds : holds.filter((_, i) => !shared[i]);
   if (fresh.length === 0) return 'reentrant';
   return fresh.some(({ degraded }) => degraded) ? 'degraded' : 'ok';
 }

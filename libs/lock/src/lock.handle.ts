@@ -1,4 +1,5 @@
 import { type Duration, toMs } from '@yuxi/core';
+import { unavailableReason } from '@yuxi/redis';
 import type { Hold } from './hold.js';
 import { LockLostError, LockOptionsError, LockUnavailableError } from './lock.errors.js';
 import { MAX_TTL_MS } from './lock.options.js';
@@ -6,7 +7,6 @@ import type { Lock, ReleaseResult } from './lock.types.js';
 
 /** One caller's view of the holds it uses. */
 export class LockHandle implements Lock {
-  readonly names: readonly string[];
   readonly token: string;
   readonly fence: number | null;
   readonly degraded: boolean;
@@ -14,14 +14,13 @@ export class LockHandle implements Lock {
   #signal: AbortSignal | undefined;
 
   constructor(
+    readonly names: readonly string[],
+    /** In the order of the names. */
     readonly holds: readonly Hold[],
-    private readonly unavailable: (error: unknown) => string | undefined,
   ) {
-    const fences = holds.flatMap(({ fence }) => (fence === null ? [] : [fence]));
-    this.names = holds.map(({ name }) => name);
     this.token = holds[0]!.token;
-    this.fence = fences.length === holds.length ? Math.max(...fences) : null;
-    this.degraded = holds.some(({ degraded }) => degraded);
+    this.fence = greatest(holds);
+    this.degraded = this.fence === null && holds.some(({ degraded }) => degraded);
   }
 
   get signal(): AbortSignal {
@@ -49,7 +48,7 @@ export class LockHandle implements Lock {
       for (const hold of this.holds) await hold.extend(ms ?? hold.ttl);
     } catch (error) {
       if (error instanceof LockLostError) throw error;
-      throw new LockUnavailableError(this.names, this.unavailable(error) ?? 'error', error);
+      throw new LockUnavailableError(this.names, unavailableReason(error) ?? 'error', error);
     }
   }
 
@@ -72,4 +71,14 @@ export class LockHandle implements Lock {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.release();
   }
+}
+
+/** `null` when one of them has none. */
+function greatest(holds: readonly Hold[]): number | null {
+  let most = 0;
+  for (const { fence } of holds) {
+    if (fence === null) return null;
+    most = Math.max(most, fence);
+  }
+  return most;
 }

@@ -1,7 +1,15 @@
-import { ConfigurableModuleBuilder, type DynamicModule, Module } from '@nestjs/common';
+import {
+  ConfigurableModuleBuilder,
+  type DynamicModule,
+  type InjectionToken,
+  Module,
+  type OptionalFactoryDependency,
+} from '@nestjs/common';
+import { REDIS_CONNECTION, RedisAvailability, RedisConnections } from '@yuxi/redis';
+import { lockBackend } from './lock.backend.js';
 import type { LockModuleOptions } from './lock.options.js';
 import { LockService } from './lock.service.js';
-import { LOCK_OPTIONS } from './lock.tokens.js';
+import { LOCK_BACKEND, LOCK_OPTIONS } from './lock.tokens.js';
 
 const { ConfigurableModuleClass, ASYNC_OPTIONS_TYPE } = new ConfigurableModuleBuilder<LockModuleOptions>({
   optionsInjectionToken: LOCK_OPTIONS,
@@ -10,10 +18,21 @@ const { ConfigurableModuleClass, ASYNC_OPTIONS_TYPE } = new ConfigurableModuleBu
   .build();
 
 /**
- * Provides {@link LockService} to the whole application. Needs RedisModule, with or without a Redis behind it; import it
- * after that, because Nest closes global modules in reverse order and locks held at the end are given back over Redis.
+ * Provides {@link LockService} to the whole application. Needs RedisModule, with or without a Redis behind it, or a store of
+ * its own; import it after RedisModule, because Nest closes global modules in reverse order and locks held at the end are
+ * given back over Redis.
  */
-@Module({ providers: [LockService], exports: [LockService] })
+@Module({
+  providers: [
+    LockService,
+    {
+      provide: LOCK_BACKEND,
+      inject: [LOCK_OPTIONS, ...[REDIS_CONNECTION, RedisConnections, RedisAvailability].map(optional)],
+      useFactory: lockBackend,
+    },
+  ],
+  exports: [LockService],
+})
 export class LockModule extends ConfigurableModuleClass {
   static override forRoot(o: LockModuleOptions = {}): DynamicModule {
     return { ...super.forRoot(o), global: true };
@@ -22,4 +41,8 @@ export class LockModule extends ConfigurableModuleClass {
   static override forRootAsync(o: typeof ASYNC_OPTIONS_TYPE): DynamicModule {
     return { ...super.forRootAsync(o), global: true };
   }
+}
+
+function optional(token: InjectionToken): OptionalFactoryDependency {
+  return { token, optional: true };
 }

@@ -22,10 +22,12 @@ export function lockNames(name: string | readonly string[], where?: string): str
   return [...new Set(names as string[])].sort();
 }
 
+/** What most names look like. */
+const PLAIN = /^\w[\w:.,@/ -]{0,127}$/;
+
 function isLockName(name: unknown): name is string {
-  return (
-    typeof name === 'string' && name.trim() !== '' && !UNSAFE.test(name) && Buffer.byteLength(name) <= MAX_NAME_BYTES
-  );
+  if (typeof name !== 'string') return false;
+  return PLAIN.test(name) || (name.trim() !== '' && !UNSAFE.test(name) && Buffer.byteLength(name) <= MAX_NAME_BYTES);
 }
 
 /** Redis key of a lock. Ordinary names stay as they are; see `encodeName` of @yuxi/redis for the others. */

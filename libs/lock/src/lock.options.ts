@@ -1,5 +1,6 @@
 import { type Duration, describe, MAX_TIMER_MS, toMs } from '@yuxi/core';
 import { LockOptionsError } from './lock.errors.js';
+import type { LockStore } from './stores/lock-store.js';
 
 /** What to do when Redis cannot be asked. */
 export type OnUnavailable = 'fail' | 'local' | 'proceed';
@@ -24,8 +25,11 @@ export interface LockOptions {
   interop?: boolean;
 }
 
-/** Defaults of the application: any {@link LockOptions} except those of one call. */
-export type LockModuleOptions = Pick<LockOptions, 'ttl' | 'wait' | 'renew' | 'maxHold' | 'onUnavailable'>;
+/** Defaults of the application, any {@link LockOptions} except those of one call, and where its locks live. */
+export interface LockModuleOptions extends Pick<LockOptions, 'ttl' | 'wait' | 'renew' | 'maxHold' | 'onUnavailable'> {
+  /** Default: the Redis of RedisModule. */
+  store?: LockStore;
+}
 
 /** {@link LockOptions} after validation; durations in milliseconds. */
 export interface ResolvedLockOptions {
@@ -41,28 +45,42 @@ export interface ResolvedLockOptions {
 /** Longest ttl: 24 h. */
 export const MAX_TTL_MS = 86_400_000;
 
+const DEFAULTS: ResolvedLockOptions = {
+  ttl: 30_000,
+  wait: 10_000,
+  renew: true,
+  maxHold: Infinity,
+  onUnavailable: 'local',
+  interop: false,
+};
+
 const POLICIES: readonly unknown[] = ['fail', 'local', 'proceed'] satisfies OnUnavailable[];
 
 /**
- * Validates options and fills in defaults.
+ * Validates options; one that is not given, or `undefined`, is that of `usual`.
  * @throws {LockOptionsError} naming option, rule, value and `where`.
  */
-export function resolveLockOptions(o: LockOptions, where?: string): ResolvedLockOptions {
+export function resolveLockOptions(
+  o: LockOptions,
+  where?: string,
+  usual: ResolvedLockOptions = DEFAULTS,
+): ResolvedLockOptions {
   const duration = (option: string, value: Duration, min: number, max: number) =>
     LockOptionsError.translate(() => toMs(option, value, { min, max }), where);
-  const { ttl = '30s', wait = '10s', renew = true, onUnavailable = 'local', interop = false } = o;
+  const { ttl, wait, maxHold, renew = usual.renew, interop = usual.interop, signal } = o;
+  const { onUnavailable = usual.onUnavailable } = o;
   if (typeof renew !== 'boolean') throw new LockOptionsError('renew', 'true or false', renew, where);
   if (typeof interop !== 'boolean') throw new LockOptionsError('interop', 'true or false', interop, where);
   if (!POLICIES.includes(onUnavailable))
     throw new LockOptionsError('onUnavailable', "'fail', 'local' or 'proceed'", onUnavailable, where);
-  if (o.signal !== undefined && !(o.signal instanceof AbortSignal))
-    throw new LockOptionsError('signal', 'an AbortSignal', describe(o.signal), where);
+  if (signal !== undefined && !(signal instanceof AbortSignal))
+    throw new LockOptionsError('signal', 'an AbortSignal', describe(signal), where);
   return {
-    ttl: duration('ttl', ttl, 1, MAX_TTL_MS),
-    wait: wait === false ? 0 : duration('wait', wait, 0, MAX_TIMER_MS),
+    ttl: ttl === undefined ? usual.ttl : duration('ttl', ttl, 1, MAX_TTL_MS),
+    wait: wait === undefined ? usual.wait : wait === false ? 0 : duration('wait', wait, 0, MAX_TIMER_MS),
     renew,
-    maxHold: o.maxHold === undefined ? Infinity : duration('maxHold', o.maxHold, 1, MAX_TIMER_MS),
-    signal: o.signal,
+    maxHold: maxHold === undefined ? usual.maxHold : duration('maxHold', maxHold, 1, MAX_TIMER_MS),
+    signal,
     onUnavailable,
     interop,
   };

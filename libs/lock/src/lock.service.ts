@@ -1,25 +1,14 @@
-import { randomBytes } from 'node:crypto';
 import { Inject, Injectable, type OnApplicationShutdown, Optional } from '@nestjs/common';
 import { monotonicMs } from '@yuxi/core';
 import { METRICS } from '@yuxi/observability';
-import {
-  REDIS_CONNECTION,
-  RedisAvailability,
-  type RedisClient,
-  RedisConnections,
-  RedisUnavailableError,
-  unavailableReason,
-} from '@yuxi/redis';
+import { RedisUnavailableError, unavailableReason } from '@yuxi/redis';
 import type { Registry } from 'prom-client';
 import type { Subscription } from 'rxjs';
-import { type Hold } from './hold.js';
-import { LockAcquirer, type LockRequest } from './lock.acquirer.js';
+import { LockAcquirer } from './lock.acquirer.js';
+import type { LockBackend } from './lock.backend.js';
 import { LockContext } from './lock.context.js';
-import { LockDegradation } from './lock.degradation.js';
-import { LockBusyError } from './lock.errors.js';
+import { LockBusyError, LockUnavailableError } from './lock.errors.js';
 import { LockHandle } from './lock.handle.js';
-import { LockInspector } from './lock.inspector.js';
-import { LockMetrics } from './lock.metrics.js';
 import { lockKey, lockNames } from './lock.names.js';
 import {
   type LockModuleOptions,
@@ -27,38 +16,35 @@ import {
   type ResolvedLockOptions,
   resolveLockOptions,
 } from './lock.options.js';
-import { LOCK_OPTIONS } from './lock.tokens.js';
+import { LOCK_BACKEND, LOCK_OPTIONS } from './lock.tokens.js';
 import type { Lock, LockState } from './lock.types.js';
-import { RedisLockStore } from './stores/redis/redis-lock.store.js';
+import { LockDegradation } from './observing/lock.degradation.js';
+import { LockMetrics } from './observing/lock.metrics.js';
+import { LockObserver } from './observing/lock.observer.js';
+import type { LockAdmin, LockStore } from './stores/lock-store.js';
 
 /** Locks that exclude each other over all processes on one Redis. */
 @Injectable()
 export class LockService implements OnApplicationShutdown {
   readonly #context = new LockContext();
-  readonly #metrics: LockMetrics;
   readonly #acquirer: LockAcquirer;
-  readonly #inspector: LockInspector;
+  readonly #store: LockStore;
   readonly #changes: Subscription;
-  readonly #store: RedisLockStore;
   readonly #usual: ResolvedLockOptions;
 
   constructor(
-    @Inject(REDIS_CONNECTION) redis: RedisClient,
-    @Inject(RedisConnections) connections: RedisConnections,
-    @Inject(RedisAvailability) availability: RedisAvailability,
-    @Inject(LOCK_OPTIONS) private readonly defaults: LockModuleOptions,
+    @Inject(LOCK_BACKEND) backend: LockBackend,
+    @Inject(LOCK_OPTIONS) defaults: LockModuleOptions,
     @Optional() @Inject(METRICS) registry?: Registry,
   ) {
     this.#usual = resolveLockOptions(defaults, 'LockModule');
-    this.#metrics = new LockMetrics(registry);
-    const degradation = new LockDegradation(this.#metrics);
-    const process = randomBytes(9).toString('base64url');
-    this.#store = new RedisLockStore(redis, connections, process);
-    this.#acquirer = new LockAcquirer(this.#store, process, availability, this.#context, degradation, this.#metrics);
-    this.#inspector = new LockInspector(redis, this.#store);
-    this.#changes = availability.changes.subscribe(({ state, reason }) => {
+    this.#store = backend.store;
+    const metrics = new LockMetrics(registry, () => this.#acquirer.waiting);
+    const degradation = new LockDegradation(metrics);
+    this.#acquirer = new LockAcquirer(backend, this.#context, degradation, new LockObserver(metrics));
+    this.#changes = backend.availability.changes.subscribe(({ state, reason }) => {
       if (state === 'up') this.#acquirer.redisIsBack();
-      else this.#store.lost(new RedisUnavailableError(reason ?? state));
+      else this.#store.lost?.(new RedisUnavailableError(reason ?? state));
     });
   }
 
@@ -68,13 +54,15 @@ export class LockService implements OnApplicationShutdown {
    * @throws {LockUnavailableError} Redis is away and `onUnavailable` is `'fail'`
    * @throws {LockOptionsError} bad name or option
    */
-  async acquire(name: string | string[], o: LockOptions = {}): Promise<Lock> {
-    return this.#acquire(this.#request(name, o));
+  async acquire(name: string | string[], o?: LockOptions): Promise<Lock> {
+    return this.#acquire(name, o);
   }
 
   /** As {@link acquire} without waiting; `null` when held by others. */
-  async tryAcquire(name: string | string[], o: LockOptions = {}): Promise<Lock | null> {
-    return this.#take(this.#request(name, { ...o, wait: false }));
+  async tryAcquire(name: string | string[], o?: LockOptions): Promise<Lock | null> {
+    const names = lockNames(name);
+    const holds = await this.#acquirer.take(names, { ...this.#options(o), wait: 0 }, monotonicMs());
+    return holds && new LockHandle(names, holds);
   }
 
   /**
@@ -82,8 +70,8 @@ export class LockService implements OnApplicationShutdown {
    * @throws {LockLostError} when `body` succeeded but the lock had stopped being ours
    * @throws what {@link acquire} throws
    */
-  async withLock<T>(name: string | string[], body: (lock: Lock) => Promise<T>, o: LockOptions = {}): Promise<T> {
-    const lock = await this.#acquire(this.#request(name, o));
+  async withLock<T>(name: string | string[], body: (lock: Lock) => Promise<T>, o?: LockOptions): Promise<T> {
+    const lock = await this.#acquire(name, o);
     let result: T;
     try {
       result = await this.#context.run(lock, lock.holds, () => body(lock));
@@ -103,12 +91,12 @@ export class LockService implements OnApplicationShutdown {
   /** @throws {LockUnavailableError} */
   async inspect(name: string): Promise<LockState> {
     const [one] = lockNames(name, 'inspect');
-    return this.#inspector.inspect(lockKey(one!));
+    return this.#look(one!, (admin) => admin.inspect(lockKey(one!)));
   }
 
   /** All locks held right now, by any system that uses the prefix. @throws {LockUnavailableError} */
   async list(): Promise<LockState[]> {
-    return this.#inspector.list();
+    return this.#look('*', (admin) => admin.list());
   }
 
   /**
@@ -118,7 +106,7 @@ export class LockService implements OnApplicationShutdown {
    */
   async forceRelease(name: string): Promise<boolean> {
     const [one] = lockNames(name, 'forceRelease');
-    return this.#inspector.forceRelease(lockKey(one!));
+    return this.#look(one!, (admin) => admin.force(lockKey(one!)));
   }
 
   async onApplicationShutdown(): Promise<void> {
@@ -127,27 +115,24 @@ export class LockService implements OnApplicationShutdown {
     await this.#store.close();
   }
 
-  #request(name: string | string[], o: LockOptions): LockRequest {
-    const names = lockNames(name);
-    // Most calls have no options of their own: theirs have been looked at once.
-    const own = Object.keys(o).length > 0;
-    const options = own ? resolveLockOptions({ ...this.defaults, ...defined(o) }) : this.#usual;
-    return { names, options, startedAt: monotonicMs() };
+  async #acquire(name: string | string[], o: LockOptions | undefined): Promise<LockHandle> {
+    const [names, startedAt] = [lockNames(name), monotonicMs()];
+    const holds = await this.#acquirer.take(names, this.#options(o), startedAt);
+    if (!holds) throw new LockBusyError(names, monotonicMs() - startedAt);
+    return new LockHandle(names, holds);
   }
 
-  async #acquire(request: LockRequest): Promise<LockHandle> {
-    const lock = await this.#take(request);
-    if (!lock) throw new LockBusyError(request.names, monotonicMs() - request.startedAt);
-    return lock;
+  #options(o: LockOptions | undefined): ResolvedLockOptions {
+    return o ? resolveLockOptions(o, undefined, this.#usual) : this.#usual;
   }
 
-  async #take(request: LockRequest): Promise<LockHandle | null> {
-    const holds: Hold[] | null = await this.#acquirer.take(request);
-    return holds && new LockHandle(holds, unavailableReason);
+  async #look<T>(name: string, question: (admin: LockAdmin) => Promise<T>): Promise<T> {
+    const { admin } = this.#store;
+    if (!admin) throw new LockUnavailableError([name], 'unsupported');
+    try {
+      return await question(admin);
+    } catch (error) {
+      throw new LockUnavailableError([name], unavailableReason(error) ?? 'error', error);
+    }
   }
-}
-
-/** An option given as `undefined` is not given. */
-function defined(o: LockOptions): LockOptions {
-  return Object.fromEntries(Object.entries(o).filter(([, value]) => value !== undefined));
 }

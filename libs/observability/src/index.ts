@@ -1,6 +1,8 @@
 export type { Registry as MetricsRegistry } from 'prom-client';
 export { counter, gauge, histogram, METRICS } from './metrics/metrics.js';
 export type { MetricConfig } from './metrics/metrics.js';
+export { bufferedCounter, bufferedHistogram } from './metrics/buffered.js';
+export type { BufferedCounter, BufferedHistogram } from './metrics/buffered.js';
 export { MetricsModule } from './metrics/metrics.module.js';
 export type { MetricsOptions } from './metrics/metrics.options.js';
 export { MetricsServer } from './metrics/metrics.server.js';

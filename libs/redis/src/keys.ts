@@ -4,6 +4,8 @@ import { createHash } from 'node:crypto';
 export const KEY_PREFIX = 'yuxi:';
 
 const LONGEST_NAME = 128;
+/** What most names are made of: nothing to do. */
+const PLAIN = /^[\w:.,@/ -]{0,128}$/;
 // Braces would let a name choose its Cluster slot; control characters and lone surrogates would garble or collide.
 // eslint-disable-next-line no-control-regex
 const UNSAFE = /[{}\u0000-\u001f\u007f]/g;
@@ -16,6 +18,7 @@ const LOOKS_ESCAPED = /%(?=[0-9a-f]{2}|u[0-9a-f]{4})/gi;
  * over 128 bytes the name is cut and ends in `~` and 128 bits of its SHA-256.
  */
 export function encodeName(name: string): string {
+  if (PLAIN.test(name)) return name;
   const encoded = name
     .replace(LOOKS_ESCAPED, '%25')
     .replace(UNSAFE, (c) => `%${hex(c.charCodeAt(0), 2)}`)

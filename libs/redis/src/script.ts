@@ -40,28 +40,22 @@ export function defineScript(name: string, url: URL, numberOfKeys?: number): Scr
     source,
     run: async (client, keys, args = []) => {
       const all = checked(keys, args);
-      return orEval(
-        () => client.evalsha(sha, keys.length, ...all),
-        () => client.eval(source, keys.length, ...all),
-      );
+      return orEval(client.evalsha(sha, keys.length, ...all), () => client.eval(source, keys.length, ...all));
     },
     runBuffer: async (client, keys, args = []) => {
       const all = checked(keys, args);
-      return orEval(
-        () => client.callBuffer('evalsha', sha, keys.length, ...all),
-        () => client.callBuffer('eval', source, keys.length, ...all),
+      return orEval(client.callBuffer('evalsha', sha, keys.length, ...all), () =>
+        client.callBuffer('eval', source, keys.length, ...all),
       );
     },
   };
 }
 
-async function orEval(bySha: () => Promise<unknown>, byText: () => Promise<unknown>): Promise<unknown> {
-  try {
-    return await bySha();
-  } catch (error) {
-    if (String((error as { message?: unknown }).message).startsWith('NOSCRIPT')) return byText();
+function orEval(bySha: Promise<unknown>, byText: () => Promise<unknown>): Promise<unknown> {
+  return bySha.catch((error: Error) => {
+    if (error.message.startsWith('NOSCRIPT')) return byText();
     throw error;
-  }
+  });
 }
 
 function read(name: string, url: URL): string {

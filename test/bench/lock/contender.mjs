@@ -1,32 +1,46 @@
-// One of several processes that contend for one lock: says each grant, at the end, as one message.
+// One process of several at one lock, whichever it is: answers with its turns, by the clock all processes share.
 import 'reflect-metadata';
 import { setTimeout as pause } from 'node:timers/promises';
-import { openLocks } from './ours.mjs';
+import { commandsSent, open } from './peers.mjs';
 
-process.once('message', ({ url, loops, ms, once }) => void run(url, loops, ms, once));
+/** CLOCK_MONOTONIC, milliseconds. */
+const clock = () => Number(process.hrtime.bigint()) / 1e6;
 
-async function run(url, loops, ms, once) {
-  const { locks } = await openLocks(url);
-  await locks.withLock(`warm ${process.pid}`, async () => undefined);
+process.once('message', (order) => void run(order));
+process.once('disconnect', () => process.exit(0));
+
+async function run({ name, url, poll, key, loops, ms, once, section }) {
+  const acquire = await open(name, url, poll);
+  for (let i = 0; i < 20; i++) await (await acquire(`${key} warm ${process.pid}`))();
   process.send('ready');
   await new Promise((resolve) => process.once('message', resolve));
-  const end = performance.now() + ms;
-  const turns = await Promise.all(
-    Array.from({ length: loops }, async () => {
-      const waits = [];
-      const sections = [];
-      const most = once ? 1 : Infinity;
-      while (performance.now() < end && waits.length < most) {
-        const asked = performance.now();
-        const lock = await locks.acquire('contended', { wait: '60s' });
-        const entered = performance.now();
-        await pause(1);
-        sections.push(performance.now() - entered);
-        await lock.release();
-        waits.push(entered - asked);
+  const from = clock();
+  const before = commandsSent();
+  const turns = [];
+  const errors = [];
+  const state = { ended: false };
+  const loop = async (_, i) => {
+    while (!state.ended) {
+      const asked = clock();
+      try {
+        const release = await acquire(key);
+        const entered = clock();
+        if (section > 0) await pause(section);
+        const left = clock();
+        await release();
+        if (!state.ended) turns.push({ who: `${process.pid}.${i}`, asked, entered, left });
+      } catch (error) {
+        errors.push(String(error));
+        await pause(50);
+        continue;
       }
-      return { waits, sections };
-    }),
-  );
-  process.send(turns, () => process.exit(0));
+      if (once) return;
+    }
+  };
+  const loopsDone = Promise.all(Array.from({ length: loops }, loop));
+  await (once ? Promise.race([loopsDone, pause(ms, undefined, { ref: false })]) : pause(ms));
+  state.ended = true;
+  const commands = commandsSent() - before;
+  // Ends at once: what still waits would wait for ever, its lock's name is not used again.
+  process.send({ from, turns, commands, errors: errors.length, error: errors[0] }, () => process.exit(0));
 }

@@ -3,26 +3,22 @@
 --   yuxi:lockq:{key}  LIST  tokens of the waiters, first come first served
 --   yuxi:lockw:{key}  HASH  token -> "ttl deadline" of a waiter; process id -> time until which the process is known to live
 --   yuxi:lockf:{key}  STRING  last fence
+-- A token is "process id.number". Times in the companions are those of the server.
 -- KEYS[i]  lock key of operation i; a plain string that holds the owner's token (what redis-py's Lock writes)
--- ARGV[1]   process id, the part of a token before its dot
--- ARGV[2]   lease of a waiting process, ms
--- ARGV[3]   longest ttl of a lock handed to a waiter, until it renews, ms
--- ARGV[4]   how long the last fence is remembered, ms
--- ARGV[5..] three for each operation: name and two arguments
---   acquire token "ttl wait" -> fence (string) when held by the token; { ms until it expires (-1: never) } when refused;
---                              { ms until it expires, least fence of a grant to come } when queued
---   release token ""         -> 0 not ours, 1 released, 2 handed to the next waiter
---   renew   token ttl        -> 0 not ours, 1 renewed
---   cancel  token ""         -> 0 it was not waiting and not granted, 1 it is neither any more
---   pump    ""    ""         -> { ms until it expires (-1 never, -2 free), tokens of this process that wait }
---   force   ""    ""         -> 0 was free, 1 taken away
--- Returns   one answer for each operation
-local LEASE, PROVISIONAL, FENCE_TTL = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
-local KEPT = 60000 -- queues of processes that all died end by themselves, ms
+-- ARGV     four for each operation: its name and three arguments
+--   acquire token ttl wait -> fence (string) when held by the token; { ms until it expires (-1: never) } when refused;
+--                             { ms until it expires, least fence of a grant to come } when queued. ttl and wait: ms
+--   again   token ttl wait -> the same for a token that may be queued or granted already
+--   release token          -> 0 not ours, 1 released, 2 handed to the next waiter
+--   renew   token ttl      -> 0 not ours, 1 renewed
+--   cancel  token          -> 0 it was not waiting and not granted, 1 it is neither any more
+--   pump    process        -> { ms until it expires (-1 never, -2 free), tokens of the process that wait }
+--   force                  -> 0 was free, 1 taken away
+-- Returns  the answer to a single operation, a list of one for each to several
+local FENCE_TTL = 604800000 -- How long the last fence of a key is remembered: 7 days.
 local call = redis.call
 
 local clock
--- Microseconds of the server; all times in the companions are its own.
 local function micros()
   if not clock then
     local time = call('TIME')
@@ -31,12 +27,51 @@ local function micros()
   return clock
 end
 
-local function millis()
-  return math.floor(micros() / 1000)
-end
-
 local function text(number)
   return string.format('%.0f', number)
+end
+
+-- The clock is the floor: a fence lost with the data, or never replicated, still cannot come back smaller.
+local function nextFence(key)
+  local at = 'yuxi:lockf:{' .. key .. '}'
+  local fence = text(micros())
+  local last = call('SET', at, fence, 'PX', FENCE_TTL, 'GET')
+  if not last or tonumber(last) < micros() then
+    return fence
+  end
+  fence = text(last + 1)
+  call('SET', at, fence, 'PX', FENCE_TTL)
+  return fence
+end
+
+-- What most calls are: a free lock that is taken, one that nobody waits for given back. Returns nothing for all others.
+local function quick(key, operation, token, ttl)
+  if operation == 'acquire' then
+    if call('EXISTS', 'yuxi:lockq:{' .. key .. '}') == 0 and call('SET', key, token, 'PX', ttl, 'NX') then
+      return nextFence(key)
+    end
+  elseif operation == 'release' then
+    if call('EXISTS', 'yuxi:lockq:{' .. key .. '}') == 0 and call('GET', key) == token then
+      call('DEL', key, 'yuxi:lockw:{' .. key .. '}')
+      return 1
+    end
+  end
+end
+
+-- Before the rest is even defined, which costs as much as all of this.
+if #KEYS == 1 then
+  local answer = quick(KEYS[1], ARGV[1], ARGV[2], ARGV[3])
+  if answer then
+    return answer
+  end
+end
+
+local LEASE = 1500 -- A process that waits is known to live for so long after its last word, ms.
+local PROVISIONAL = 1500 -- Longest ttl of a lock that was handed to a waiter, until the waiter renews it, ms.
+local KEPT = 60000 -- Queues of processes that all died end by themselves, ms.
+
+local function millis()
+  return math.floor(micros() / 1000)
 end
 
 local function queueOf(key)
@@ -47,21 +82,8 @@ local function waitersOf(key)
   return 'yuxi:lockw:{' .. key .. '}'
 end
 
-local function fenceOf(key)
-  return 'yuxi:lockf:{' .. key .. '}'
-end
-
--- The clock is the floor: a fence lost with the data, or never replicated, still cannot come back smaller.
-local function nextFence(key)
-  local at = fenceOf(key)
-  local fence = text(micros())
-  local last = tonumber(call('SET', at, fence, 'PX', FENCE_TTL, 'GET') or 0)
-  if last < micros() then
-    return fence
-  end
-  fence = text(last + 1)
-  call('SET', at, fence, 'PX', FENCE_TTL)
-  return fence
+local function processOf(token)
+  return string.match(token, '^[^.]+')
 end
 
 -- Gives a free lock to the first waiter whose process lives and who still waits; frees the key when there is none.
@@ -73,53 +95,59 @@ local function handOff(key)
       call('DEL', key, waiters)
       return nil
     end
-    local process = string.match(token, '^[^.]+')
+    local process = processOf(token)
     local found = call('HMGET', waiters, token, process)
     call('HDEL', waiters, token)
     local ttl, deadline = string.match(found[1] or '', '^(%d+) (%d+)$')
     if ttl and tonumber(deadline) > millis() and tonumber(found[2] or 0) > millis() then
-      call('SET', key, token, 'PX', text(math.min(tonumber(ttl), PROVISIONAL)))
+      call('SET', key, token, 'PX', math.min(ttl, PROVISIONAL))
       call('PUBLISH', 'yuxi:lockc:' .. process, token .. ' ' .. nextFence(key) .. ' ' .. key)
       return token
     end
   end
 end
 
--- Puts a token into the queue once. Returns the least fence that a grant from now on can have: a message about an earlier
--- one, for a token that was granted, passed over and queued again, is known by it.
-local function wait(key, token, ttl, waitMs)
+-- A waiter comes last. Whoever waits looks after the key from then on, which keeps the companions alive.
+local function enter(key, token, ttl, wait)
   local queue, waiters = queueOf(key), waitersOf(key)
-  if call('HSETNX', waiters, token, ttl .. ' ' .. text(millis() + waitMs)) == 1 then
-    call('RPUSH', queue, token)
+  local deadline, lease = text(millis() + wait), text(millis() + LEASE)
+  local added = call('HSET', waiters, token, ttl .. ' ' .. deadline, processOf(token), lease)
+  if call('RPUSH', queue, token) == 1 or added == 2 then
+    call('PEXPIRE', queue, KEPT)
+    call('PEXPIRE', waiters, KEPT)
   end
-  call('HSET', waiters, ARGV[1], text(millis() + LEASE))
-  call('PEXPIRE', queue, KEPT)
-  call('PEXPIRE', waiters, KEPT)
-  return text(math.max(micros(), tonumber(call('GET', fenceOf(key)) or 0) + 1))
+end
+
+-- Least fence that a grant from now on can have: a message about an earlier one, for a token that was granted, passed over
+-- and queued again, is known by it.
+local function leastFence(key)
+  return text(math.max(micros(), (call('GET', 'yuxi:lockf:{' .. key .. '}') or 0) + 1))
 end
 
 local operations = {}
 
-function operations.acquire(key, token, how)
-  local ttl, waitMs = string.match(how, '^(%d+) (%d+)$')
-  local nobodyWaits = call('EXISTS', queueOf(key)) == 0
-  if nobodyWaits and call('SET', key, token, 'PX', ttl, 'NX') then
-    return nextFence(key)
-  end
-  local holder = call('GET', key)
-  if holder == token then
-    -- The answer to the same question was lost.
-    call('PEXPIRE', key, ttl)
-    return call('GET', fenceOf(key)) or nextFence(key)
-  end
-  if not holder and not handOff(key) then
+function operations.acquire(key, token, ttl, wait, before)
+  local owner = call('GET', key) or handOff(key)
+  if not owner then
     call('SET', key, token, 'PX', ttl)
     return nextFence(key)
   end
-  if waitMs == '0' then
+  if owner == token then
+    -- The answer to the same question was lost, or the message about the grant.
+    call('PEXPIRE', key, ttl)
+    return call('GET', 'yuxi:lockf:{' .. key .. '}') or nextFence(key)
+  end
+  if wait == '0' then
     return { call('PTTL', key) }
   end
-  return { call('PTTL', key), wait(key, token, ttl, tonumber(waitMs)) }
+  if not before or call('HEXISTS', waitersOf(key), token) == 0 then
+    enter(key, token, ttl, wait)
+  end
+  return { call('PTTL', key), before and leastFence(key) or '0' }
+end
+
+function operations.again(key, token, ttl, wait)
+  return operations.acquire(key, token, ttl, wait, true)
 end
 
 function operations.release(key, token)
@@ -148,16 +176,16 @@ function operations.cancel(key, token)
   return waited
 end
 
-function operations.pump(key)
+function operations.pump(key, process)
   local queue, waiters = queueOf(key), waitersOf(key)
   local mine = {}
   for _, token in ipairs(call('LRANGE', queue, 0, -1)) do
-    if string.match(token, '^[^.]+') == ARGV[1] then
+    if processOf(token) == process then
       mine[#mine + 1] = token
     end
   end
   if #mine > 0 then
-    call('HSET', waiters, ARGV[1], text(millis() + LEASE))
+    call('HSET', waiters, process, text(millis() + LEASE))
     call('PEXPIRE', queue, KEPT)
     call('PEXPIRE', waiters, KEPT)
   end
@@ -175,9 +203,13 @@ function operations.force(key)
   return 1
 end
 
+if #KEYS == 1 then
+  return operations[ARGV[1]](KEYS[1], ARGV[2], ARGV[3], ARGV[4])
+end
 local answers = {}
 for i, key in ipairs(KEYS) do
-  local at = 2 + i * 3
-  answers[i] = operations[ARGV[at]](key, ARGV[at + 1], ARGV[at + 2])
+  local at = i * 4 - 3
+  local operation, token, ttl, wait = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
+  answers[i] = quick(key, operation, token, ttl) or operations[operation](key, token, ttl, wait)
 end
 return answers

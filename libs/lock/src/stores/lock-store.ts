@@ -1,4 +1,4 @@
-import type { ReleaseResult } from '../lock.types.js';
+import type { LockState, ReleaseResult } from '../lock.types.js';
 
 export interface AcquireRequest {
   key: string;
@@ -33,9 +33,20 @@ export interface StoreCapabilities {
   distributed: boolean;
 }
 
+/** What operators see of the locks, and the one way to take one away. */
+export interface LockAdmin {
+  inspect(key: string): Promise<LockState>;
+  /** All locks held now. */
+  list(): Promise<LockState[]>;
+  /** Takes a lock away from whoever holds it; the next waiter gets it. @returns whether it was held */
+  force(key: string): Promise<boolean>;
+}
+
 /** Where a lock lives. Rejections mean that the store could not be asked; the answer is then unknown. */
 export interface LockStore {
   readonly capabilities: StoreCapabilities;
+  /** Absent where nobody can tell who holds what. */
+  readonly admin?: LockAdmin;
   /** @returns `null` when others had it for the whole wait. @throws the reason of the signal, or why it could not be asked */
   acquire(request: AcquireRequest): Promise<StoreGrant | null>;
   /** @returns whether the key was still held by the token */
@@ -43,6 +54,8 @@ export interface LockStore {
   release(key: string, token: string): Promise<ReleaseResult>;
   /** Withdraws a token whose fate is unknown: it neither waits nor holds afterwards. */
   cancel(key: string, token: string): Promise<void>;
+  /** The store went away: whoever waits is rejected with `error`. */
+  lost?(error: unknown): void;
   /** Ends timers and connections of its own; who still waits is rejected. */
   close(): Promise<void>;
 }

@@ -1,6 +1,7 @@
 import { monotonicMs } from '@yuxi/core';
-import type { ReleaseResult } from '../../lock.types.js';
-import type { AcquireRequest, LockStore, StoreGrant } from '../lock-store.js';
+import { lockNameOf } from '../../lock.names.js';
+import type { LockState, ReleaseResult } from '../../lock.types.js';
+import type { AcquireRequest, LockAdmin, LockStore, StoreGrant } from '../lock-store.js';
 import { Waiter } from '../waiter.js';
 
 interface Seat {
@@ -21,6 +22,15 @@ const SWEEP_FROM = 1000;
 /** Locks among the callers of one process, with the life, queue and fences that they would have on a server. */
 export class MemoryLockStore implements LockStore {
   readonly capabilities = { fifo: true, push: true, fence: true, distributed: false };
+  readonly admin: LockAdmin = {
+    inspect: async (key) => this.#state(key),
+    list: async () => [...this.#seats.keys()].map((key) => this.#state(key)).filter(({ held }) => held),
+    force: async (key) => {
+      const seat = this.#present(key);
+      if (seat) this.#handOff(key, seat);
+      return seat !== undefined;
+    },
+  };
   /** A key is present while held. */
   readonly #seats = new Map<string, Seat>();
   /** One series for all keys, so that nothing is remembered of a free one. */
@@ -73,6 +83,19 @@ export class MemoryLockStore implements LockStore {
   async close(): Promise<void> {
     const error = new Error('The process is shutting down');
     for (const { waiters } of this.#seats.values()) for (const waiter of waiters.values()) waiter.fail(error);
+  }
+
+  #state(key: string): LockState {
+    const seat = this.#present(key);
+    return {
+      name: lockNameOf(key),
+      key,
+      held: seat !== undefined,
+      holder: seat?.holder ?? null,
+      ttlMs: seat ? seat.expiresAt - monotonicMs() : null,
+      fence: seat?.fence ?? null,
+      waiting: seat?.waiters.size ?? 0,
+    };
   }
 
   /** The seat as it is now: an expired one goes to its first waiter, or is free. */

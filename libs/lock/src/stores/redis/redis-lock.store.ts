@@ -4,6 +4,7 @@ import type { ReleaseResult } from '../../lock.types.js';
 import type { AcquireRequest, LockStore, StoreGrant } from '../lock-store.js';
 import { GrantChannel, type PushedGrant } from './grant-channel.js';
 import { LockWire } from './lock-wire.js';
+import { RedisLockAdmin } from './redis-lock.admin.js';
 import { isQueued, WaitRoom } from './wait-room.js';
 
 const RELEASED: readonly ReleaseResult[] = ['lost', 'released', 'handed-off'];
@@ -14,6 +15,7 @@ const RELEASED: readonly ReleaseResult[] = ['lost', 'released', 'handed-off'];
  */
 export class RedisLockStore implements LockStore {
   readonly capabilities = { fifo: true, push: true, fence: true, distributed: true };
+  readonly admin: RedisLockAdmin;
   readonly #wire: LockWire;
   readonly #room: WaitRoom;
   readonly #channel: GrantChannel;
@@ -25,18 +27,26 @@ export class RedisLockStore implements LockStore {
   readonly #asking = new Set<string>();
 
   constructor(redis: RedisClient, connections: RedisConnections, process: string) {
-    this.#wire = new LockWire(redis, process);
-    this.#room = new WaitRoom(this.#wire, (error) => unavailableReason(error) !== undefined);
+    this.#wire = new LockWire(redis);
+    this.admin = new RedisLockAdmin(redis, this.#wire);
+    this.#room = new WaitRoom(this.#wire, process, (error) => unavailableReason(error) !== undefined);
     this.#channel = new GrantChannel(connections, process, {
       granted: (grant) => this.#granted(grant),
       subscribed: () => this.#room.pumpAll(),
     });
   }
 
-  async acquire(request: AcquireRequest): Promise<StoreGrant | null> {
-    const grant = await this.#ask(request);
-    if (grant) this.#held.add(request.token);
-    return grant;
+  acquire(request: AcquireRequest): Promise<StoreGrant | null> {
+    const { key, token, ttlMs, waitUntil } = request;
+    const sentAt = monotonicMs();
+    this.#asking.add(token);
+    return this.#wire.send('acquire', key, token, ttlMs, Math.max(0, Math.ceil(waitUntil - sentAt))).then(
+      (answer) => this.#answered(request, sentAt, answer),
+      (error: unknown) => {
+        this.#asked(token);
+        throw error;
+      },
+    );
   }
 
   async renew(key: string, token: string, ttlMs: number): Promise<boolean> {
@@ -57,12 +67,6 @@ export class RedisLockStore implements LockStore {
     this.#held.delete(token);
   }
 
-  /** Takes a lock away from whoever holds it; the next waiter gets it. @returns whether it was held */
-  async force(key: string): Promise<boolean> {
-    return (await this.#wire.send('force', key)) === 1;
-  }
-
-  /** Redis went away: whoever waits goes on without it. */
   lost(error: unknown): void {
     this.#room.failAll(error);
   }
@@ -72,27 +76,29 @@ export class RedisLockStore implements LockStore {
     await this.#channel.close();
   }
 
-  async #ask(request: AcquireRequest): Promise<StoreGrant | null> {
-    const { ttlMs } = request;
-    const sentAt = monotonicMs();
-    const [answer, early] = await this.#question(request, Math.max(0, Math.ceil(request.waitUntil - sentAt)));
-    if (typeof answer === 'string') return { fence: Number(answer), sentAt, ttlMs };
+  #answered(request: AcquireRequest, sentAt: number, answer: unknown): StoreGrant | null | Promise<StoreGrant | null> {
+    const { token, ttlMs } = request;
+    const early = this.#asked(token);
+    if (typeof answer === 'string') {
+      this.#held.add(token);
+      return { fence: Number(answer), sentAt, ttlMs };
+    }
     if (!isQueued(answer)) return null;
     this.#channel.open();
-    const grant = this.#room.enter(request, sentAt, answer);
+    const ended = this.#room.enter(request, sentAt, answer).then((grant) => {
+      if (grant) this.#held.add(token);
+      return grant;
+    });
     if (early) this.#room.granted(early);
-    return grant;
+    return ended;
   }
 
-  async #question({ key, token, ttlMs }: AcquireRequest, waitMs: number): Promise<[unknown, PushedGrant | undefined]> {
-    this.#asking.add(token);
-    try {
-      const answer = await this.#wire.send('acquire', key, token, `${ttlMs} ${waitMs}`);
-      return [answer, this.#early.get(token)];
-    } finally {
-      this.#early.delete(token);
-      this.#asking.delete(token);
-    }
+  /** Its question has been answered. @returns the push that overtook the answer */
+  #asked(token: string): PushedGrant | undefined {
+    const early = this.#early.size > 0 ? this.#early.get(token) : undefined;
+    if (early) this.#early.delete(token);
+    this.#asking.delete(token);
+    return early;
   }
 
   #granted(grant: PushedGrant): void {

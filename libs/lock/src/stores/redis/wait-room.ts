@@ -30,6 +30,7 @@ export class WaitRoom {
 
   constructor(
     private readonly wire: LockWire,
+    private readonly process: string,
     private readonly unavailable: (error: unknown) => boolean,
   ) {}
 
@@ -86,7 +87,7 @@ export class WaitRoom {
     const { key, token, ttlMs } = waiter.request;
     const sentAt = monotonicMs();
     try {
-      const answer = await this.wire.send('acquire', key, token, `${ttlMs} ${Math.max(0, Math.ceil(waiter.left))}`);
+      const answer = await this.wire.send('again', key, token, ttlMs, Math.max(0, Math.ceil(waiter.left)));
       if (typeof answer === 'string') waiter.grant({ fence: Number(answer), sentAt, ttlMs });
       else if (!isQueued(answer)) waiter.giveUp();
       else {
@@ -107,7 +108,7 @@ export class WaitRoom {
     const asked = [...room.waiters.values()];
     const sentAt = monotonicMs();
     try {
-      const [expiresIn, tokens] = (await this.wire.send('pump', key)) as [number, string[]];
+      const [expiresIn, tokens] = (await this.wire.send('pump', key, this.process)) as [number, string[]];
       const mine = new Set(tokens);
       for (const waiter of asked) {
         if (mine.has(waiter.request.token)) waiter.ungrantedAt = sentAt;

@@ -1,8 +1,7 @@
-import { counter, gauge, histogram } from '@yuxi/observability';
+import { bufferedCounter, bufferedHistogram, gauge } from '@yuxi/observability';
 import type { Registry } from 'prom-client';
-import type { LostReason } from './lock.errors.js';
-
-export type AcquireResult = 'ok' | 'reentrant' | 'degraded' | 'busy' | 'unavailable';
+import type { LostReason } from '../lock.errors.js';
+import type { AcquireResult, RenewResult } from './lock.events.js';
 
 const SECONDS = [0.001, 0.005, 0.025, 0.1, 0.5, 1, 5, 15, 60, 300, 1800];
 
@@ -15,31 +14,39 @@ export class LockMetrics {
   readonly #degraded;
   readonly #renewed;
 
-  constructor(registry?: Registry) {
-    this.#wait = histogram(registry, {
+  /** @param waiting callers of this process that wait now */
+  constructor(registry: Registry | undefined, waiting: () => number) {
+    this.#wait = bufferedHistogram(registry, {
       name: 'yuxi_lock_wait_seconds',
       help: 'Time from asking for a lock to its grant.',
       buckets: SECONDS,
     });
-    this.#hold = histogram(registry, {
+    this.#hold = bufferedHistogram(registry, {
       name: 'yuxi_lock_hold_seconds',
       help: 'Time from the grant of a lock to its release or loss.',
       buckets: SECONDS,
     });
-    this.#acquired = counter<'result'>(registry, {
+    this.#acquired = bufferedCounter<AcquireResult>(registry, {
       name: 'yuxi_lock_acquire_total',
       help: 'Attempts to take a lock, by result.',
       labelNames: ['result'],
     });
-    this.#lost = counter<'reason'>(registry, {
+    this.#lost = bufferedCounter<LostReason>(registry, {
       name: 'yuxi_lock_lost_total',
       help: 'Locks lost while they were held, by reason.',
       labelNames: ['reason'],
     });
-    this.#renewed = counter<'result'>(registry, {
+    this.#renewed = bufferedCounter<RenewResult>(registry, {
       name: 'yuxi_lock_renew_total',
       help: 'Renewals of held locks, by result.',
       labelNames: ['result'],
+    });
+    gauge(registry, {
+      name: 'yuxi_lock_waiting',
+      help: 'Callers of this process that wait for a lock; summed over the replicas the length of all queues.',
+      collect() {
+        this.set(waiting());
+      },
     });
     this.#degraded = gauge(registry, {
       name: 'yuxi_lock_degraded',
@@ -49,17 +56,17 @@ export class LockMetrics {
   }
 
   acquired(result: AcquireResult, waitedMs: number): void {
-    this.#acquired.inc({ result });
+    this.#acquired.inc(result);
     if (result === 'ok' || result === 'degraded') this.#wait.observe(waitedMs / 1000);
   }
 
-  ended(how: 'released' | LostReason, heldMs: number): void {
+  ended(lost: LostReason | undefined, heldMs: number): void {
     this.#hold.observe(heldMs / 1000);
-    if (how !== 'released') this.#lost.inc({ reason: how });
+    if (lost) this.#lost.inc(lost);
   }
 
-  renewed(result: 'ok' | 'lost' | 'error'): void {
-    this.#renewed.inc({ result });
+  renewed(result: RenewResult): void {
+    this.#renewed.inc(result);
   }
 
   degraded(now: boolean): void {

@@ -1,0 +1,34 @@
+import { YuxiError } from '@yuxi/core';
+import { type RedisAvailability, type RedisClient, RedisConnections } from '@yuxi/redis';
+import { randomBytes } from 'node:crypto';
+import { NEVER } from 'rxjs';
+import type { LockModuleOptions } from './lock.options.js';
+import type { LockStore } from './stores/lock-store.js';
+import { RedisLockStore } from './stores/redis/redis-lock.store.js';
+
+/** Where the locks of the application live, and who knows whether that can be asked. */
+export interface LockBackend {
+  store: LockStore;
+  availability: Pick<RedisAvailability, 'state' | 'reason' | 'changes'>;
+  /** First part of every token of this process. */
+  process: string;
+}
+
+/** A store that was given finds out by asking. */
+const ALWAYS_ASKED: LockBackend['availability'] = { state: 'up', reason: undefined, changes: NEVER };
+
+/** @throws {YuxiError} `LOCK_STORE_MISSING` when there is neither a store nor a RedisModule */
+export function lockBackend(
+  { store }: LockModuleOptions,
+  redis?: RedisClient,
+  connections?: RedisConnections,
+  availability?: RedisAvailability,
+): LockBackend {
+  const process = randomBytes(9).toString('base64url');
+  if (store) return { store, availability: ALWAYS_ASKED, process };
+  if (!redis || !connections || !availability)
+    throw new YuxiError('LockModule has no store: import RedisModule before it, or give forRoot() a store', {
+      code: 'LOCK_STORE_MISSING',
+    });
+  return { store: new RedisLockStore(redis, connections, process), availability, process };
+}
