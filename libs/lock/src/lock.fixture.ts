@@ -5,6 +5,7 @@ import { REDIS_CONNECTION, RedisAvailability, type RedisClient, RedisModule, typ
 import { LockModule } from './lock.module.js';
 import type { LockModuleOptions } from './lock.options.js';
 import { LockService } from './lock.service.js';
+import type { LockStore } from './stores/lock-store.js';
 
 /** One replica as the specs see it. */
 export interface Replica extends AsyncDisposable {
@@ -33,6 +34,16 @@ export async function replica(
     availability: app.get(RedisAvailability),
     [Symbol.asyncDispose]: () => app.close(),
   };
+}
+
+/** An application without RedisModule. */
+export type StoreReplica = Pick<Replica, 'app' | 'locks'> & AsyncDisposable;
+
+/** Boots an application whose locks live in `store`. */
+export async function onStore(store: LockStore | undefined, o: LockModuleOptions = {}): Promise<StoreReplica> {
+  const root = { module: App, imports: [LockModule.forRoot({ ...o, store })] };
+  const app = await NestFactory.createApplicationContext(root, { abortOnError: false });
+  return { app, locks: app.get(LockService), [Symbol.asyncDispose]: () => app.close() };
 }
 
 /** Collects log lines of this process, as `level text`, instead of printing them. */

@@ -51,6 +51,24 @@ describe('the queue of a lock', () => {
     expect(await admin.redis.keys('yuxi:lock[qw]:*')).toEqual([]);
   });
 
+  it('tells a waiter of the releasing process by the answer to the release, without a message', async () => {
+    const messages = async () => /cmdstat_publish:calls=(\d+)/.exec(await admin.redis.info('commandstats'))?.[1] ?? '0';
+    const before = await messages();
+    const first = await a.locks.acquire('near');
+    const served: number[] = [];
+    const near = [1, 2, 3].map((i) => a.locks.withLock('near', async () => void served.push(i)));
+    await queued('near', 3);
+    expect(await first.release()).toBe('handed-off');
+    await Promise.all(near);
+    expect(served).toEqual([1, 2, 3]);
+    expect(await messages()).toBe(before);
+    const [held, far] = [await a.locks.acquire('near'), b.locks.acquire('near')];
+    await queued('near', 1);
+    await held.release();
+    expect(await (await far).release()).toBe('released');
+    expect(await messages()).toBe(String(Number(before) + 1));
+  });
+
   it('is exclusive over 200 sections of two replicas, with growing fences', async () => {
     const guarded = new Guarded();
     const fences: number[] = [];

@@ -67,6 +67,15 @@ describe('LockService on Redis', () => {
     expect(await (await b.locks.acquire('aborted', { wait: 0 })).release()).toBe('released');
   });
 
+  it('gives back what is granted to a caller that has gone meanwhile', async () => {
+    const gone = new AbortController();
+    const reason = new Error('client went away');
+    const asking = a.locks.acquire('gone', { signal: gone.signal });
+    gone.abort(reason);
+    await expect(asking).rejects.toBe(reason);
+    expect((await b.locks.inspect('gone')).held).toBe(false);
+  });
+
   it('gives fences that grow, also after the data is lost', async () => {
     const fences: number[] = [];
     for (const round of [1, 2, 3, 4]) {

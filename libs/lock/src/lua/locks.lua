@@ -9,7 +9,8 @@
 --   acquire token ttl wait -> fence (string) when held by the token; { ms until it expires (-1: never) } when refused;
 --                             { ms until it expires, least fence of a grant to come } when queued. ttl and wait: ms
 --   again   token ttl wait -> the same for a token that may be queued or granted already
---   release token          -> 0 not ours, 1 released, 2 handed to the next waiter
+--   release token          -> 0 not ours, 1 released, 2 handed to the next waiter, which has been told;
+--                             { its token, fence } when that is one of the same process
 --   renew   token ttl      -> 0 not ours, 1 renewed
 --   cancel  token          -> 0 it was not waiting and not granted, 1 it is neither any more
 --   pump    process        -> { ms until it expires (-1 never, -2 free), tokens of the process that wait }
@@ -87,7 +88,8 @@ local function processOf(token)
 end
 
 -- Gives a free lock to the first waiter whose process lives and who still waits; frees the key when there is none.
-local function handOff(key)
+-- Returns its token, and the fence if it belongs to the process that asks, which then needs no message.
+local function handOff(key, asking)
   local queue, waiters = queueOf(key), waitersOf(key)
   while true do
     local token = call('LPOP', queue)
@@ -101,7 +103,11 @@ local function handOff(key)
     local ttl, deadline = string.match(found[1] or '', '^(%d+) (%d+)$')
     if ttl and tonumber(deadline) > millis() and tonumber(found[2] or 0) > millis() then
       call('SET', key, token, 'PX', math.min(ttl, PROVISIONAL))
-      call('PUBLISH', 'yuxi:lockc:' .. process, token .. ' ' .. nextFence(key) .. ' ' .. key)
+      local fence = nextFence(key)
+      if process == asking then
+        return token, fence
+      end
+      call('PUBLISH', 'yuxi:lockc:' .. process, token .. ' ' .. fence .. ' ' .. key)
       return token
     end
   end
@@ -154,7 +160,8 @@ function operations.release(key, token)
   if call('GET', key) ~= token then
     return 0
   end
-  return handOff(key) and 2 or 1
+  local next, fence = handOff(key, processOf(token))
+  return fence and { next, fence } or next and 2 or 1
 end
 
 function operations.renew(key, token, ttl)

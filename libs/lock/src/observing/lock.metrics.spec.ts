@@ -40,6 +40,15 @@ describe('metrics of the lock', () => {
     expect(text).not.toContain('secret-name');
   });
 
+  it('counts who waits', async () => {
+    const held = await one.locks.acquire('queued');
+    const waiting = [1, 2, 3].map(() => one.locks.acquire('queued'));
+    expect(await value('yuxi_lock_waiting')).toBe(3);
+    await held.release();
+    for (const each of waiting) await (await each).release();
+    expect(await value('yuxi_lock_waiting')).toBe(0);
+  });
+
   it('shows that locks are granted without Redis until it is back', async () => {
     expect(await value('yuxi_lock_degraded')).toBe(0);
     await server.kill();

@@ -61,8 +61,9 @@ export class LockWire {
     }
     LOCKS.run(this.redis, keys, args).then(
       (answer) => {
-        if (batch.length === 1) return batch[0]!.resolve(answer);
-        for (const [i, each] of batch.entries()) each.resolve((answer as unknown[])[i]);
+        const answers = batch.length === 1 ? [answer] : (answer as unknown[]);
+        for (const [i, each] of batch.entries()) each.resolve(answers[i]);
+        return undefined;
       },
       (error: unknown) => {
         for (const each of batch) each.reject(error);

@@ -54,8 +54,12 @@ export class RedisLockStore implements LockStore {
   }
 
   async release(key: string, token: string): Promise<ReleaseResult> {
+    const sentAt = monotonicMs();
     try {
-      return RELEASED[(await this.#wire.send('release', key, token)) as number]!;
+      const answer = (await this.#wire.send('release', key, token)) as number | [token: string, fence: string];
+      if (typeof answer === 'number') return RELEASED[answer]!;
+      this.#granted({ key, token: answer[0], fence: Number(answer[1]) }, sentAt);
+      return 'handed-off';
     } finally {
       this.#held.delete(token);
     }
@@ -101,9 +105,10 @@ export class RedisLockStore implements LockStore {
     return early;
   }
 
-  #granted(grant: PushedGrant): void {
+  /** @param notBefore monotonic time, if it is known that the grant is younger */
+  #granted(grant: PushedGrant, notBefore?: number): void {
     const { key, token } = grant;
-    if (this.#held.has(token) || this.#room.granted(grant)) return;
+    if (this.#held.has(token) || this.#room.granted(grant, notBefore)) return;
     if (this.#asking.has(token)) this.#early.set(token, grant);
     // Its caller has gone.
     else void this.#wire.send('cancel', key, token).catch(() => undefined);

@@ -34,10 +34,16 @@ export class WaitRoom {
     private readonly unavailable: (error: unknown) => boolean,
   ) {}
 
-  /** @returns whether somebody waits here with this token, who now has the lock */
-  granted({ token, fence, key }: PushedGrant): boolean {
+  /**
+   * @param notBefore monotonic time, if it is known that the grant is younger
+   * @returns whether somebody waits here with this token, who now has the lock
+   */
+  granted({ token, fence, key }: PushedGrant, notBefore = -Infinity): boolean {
     const waiter = this.#rooms.get(key)?.waiters.get(token);
-    if (waiter) this.#accept(waiter, fence);
+    if (waiter) {
+      waiter.ungrantedAt = Math.max(waiter.ungrantedAt, notBefore);
+      this.#accept(waiter, fence);
+    }
     return waiter !== undefined;
   }
 

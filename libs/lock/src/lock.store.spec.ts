@@ -1,0 +1,66 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { type RedisServer, startRedis } from '@yuxi/testing';
+import { Redis } from 'ioredis';
+import { MemoryLockStore, QuorumLockStore } from './index.js';
+import { captureLog, Guarded, onStore } from './lock.fixture.js';
+
+describe('LockModule with a store of its own', () => {
+  let lines: string[];
+  let servers: RedisServer[];
+  beforeEach(() => {
+    lines = captureLog();
+  });
+  beforeAll(async () => {
+    servers = await Promise.all([startRedis(), startRedis(), startRedis()]);
+  });
+  afterAll(async () => {
+    for (const server of servers) await server.stop();
+  });
+
+  const nodes = () => servers.map(({ url }) => new Redis(url, { commandTimeout: 500, retryStrategy: () => 50 }));
+
+  it('works in memory, without any Redis, and can be looked into', async () => {
+    await using one = await onStore(new MemoryLockStore());
+    const guarded = new Guarded();
+    await Promise.all(Array.from({ length: 10 }, () => one.locks.withLock('x', () => guarded.use())));
+    expect(guarded).toMatchObject({ entries: 10, overlaps: 0 });
+    const held = await one.locks.acquire('y');
+    const next = one.locks.acquire('y');
+    expect(held).toMatchObject({ degraded: false, fence: expect.any(Number) });
+    expect(await one.locks.list()).toEqual([
+      expect.objectContaining({ name: 'y', held: true, holder: held.token, fence: held.fence, waiting: 1 }),
+    ]);
+    expect(await one.locks.forceRelease('y')).toBe(true);
+    expect(await held.release()).toBe('lost');
+    expect(await (await next).release()).toBe('released');
+    expect(await one.locks.inspect('y')).toMatchObject({ held: false, holder: null, ttlMs: null });
+    expect(lines.filter((line) => line.includes('Redis'))).toEqual([]);
+  });
+
+  it('excludes over a quorum, also with a minority of its nodes away, and says what it cannot tell', async () => {
+    const [here, there] = [nodes(), nodes()];
+    for (const node of [...here, ...there]) node.on('error', () => undefined);
+    await using a = await onStore(new QuorumLockStore(here), { onUnavailable: 'fail' });
+    await using b = await onStore(new QuorumLockStore(there), { onUnavailable: 'fail' });
+    const guarded = new Guarded();
+    await servers[0]!.kill();
+    await Promise.all(
+      Array.from({ length: 10 }, (_, i) => (i % 2 ? a : b).locks.withLock('x', () => guarded.use(), { wait: '30s' })),
+    );
+    expect(guarded).toMatchObject({ entries: 10, overlaps: 0 });
+    await using held = await a.locks.acquire('y');
+    expect(held).toMatchObject({ degraded: false, fence: null });
+    await expect(b.locks.list()).rejects.toMatchObject({ code: 'LOCK_UNAVAILABLE', reason: 'unsupported' });
+    await servers[1]!.kill();
+    await expect(b.locks.acquire('z')).rejects.toMatchObject({ code: 'LOCK_UNAVAILABLE' });
+    await servers[0]!.restart();
+    await servers[1]!.restart();
+    for (const node of [...here, ...there]) node.disconnect();
+  });
+
+  it('needs a store or a RedisModule', async () => {
+    await expect(onStore(undefined)).rejects.toThrow(
+      'LockModule has no store: import RedisModule before it, or give forRoot() a store',
+    );
+  });
+});
