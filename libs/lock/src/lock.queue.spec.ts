@@ -32,6 +32,7 @@ describe('the queue of a lock', () => {
     await server.stop();
   });
 
+  const messages = async () => /cmdstat_publish:calls=(\d+)/.exec(await admin.redis.info('commandstats'))?.[1] ?? '0';
   const queued = (name: string, count: number) =>
     eventually(async () => (await admin.redis.llen(queueKey(lockKey(name)))) === count, {
       describe: `${count} queued`,
@@ -52,7 +53,6 @@ describe('the queue of a lock', () => {
   });
 
   it('tells a waiter of the releasing process by the answer to the release, without a message', async () => {
-    const messages = async () => /cmdstat_publish:calls=(\d+)/.exec(await admin.redis.info('commandstats'))?.[1] ?? '0';
     const before = await messages();
     const first = await a.locks.acquire('near');
     const served: number[] = [];
