@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { monotonicMs, sleep } from '@yuxi/core';
-import { eventually, type RedisServer, startRedis } from '@yuxi/testing';
+import { eventually, type RedisServer, seededRandom, startRedis } from '@yuxi/testing';
 import { Redis } from 'ioredis';
 import { LockFleet, type LockFleetOptions } from '../support/lock-fleet.js';
 import { size } from '../support/size.js';
@@ -8,12 +8,6 @@ import { size } from '../support/size.js';
 const SEED = Number(process.env['YUXI_SEED'] ?? Date.now() % 1_000_000);
 const CHAOS_MS = size(15_000, 600_000);
 const MINUTE = 60_000;
-
-/** A small linear congruential generator: the same seed, the same faults. */
-function random(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => (state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0) / 2 ** 32;
-}
 
 const sections = (of: LockFleet, more: number) => {
   const before = of.sections.length;
@@ -27,6 +21,7 @@ describe('a lock over several processes', () => {
   let fleet: LockFleet | undefined;
 
   beforeAll(async () => {
+    console.info(`lock: seed ${SEED} (repeat with YUXI_SEED=${SEED})`);
     // What Redis has said it keeps: without that a restart forgets who holds the lock.
     redis = await startRedis({ config: ['appendonly yes', 'appendfsync always'] });
     register = await startRedis();
@@ -43,8 +38,8 @@ describe('a lock over several processes', () => {
     await register.stop();
   });
 
-  const start = async (o: Omit<LockFleetOptions, 'redis' | 'register'>) =>
-    (fleet = await LockFleet.start({ redis, register, ...o }));
+  const start = async (o: Omit<LockFleetOptions, 'redis' | 'register' | 'seed'>) =>
+    (fleet = await LockFleet.start({ redis: { url: redis.url }, register, seed: SEED, ...o }));
   /** What may never happen, whatever went wrong. */
   async function expectExclusion(of: LockFleet): Promise<void> {
     const [writes, counter] = await Promise.all([resource.lrange('writes', 0, -1), resource.get('counter')]);
@@ -61,8 +56,7 @@ describe('a lock over several processes', () => {
   it(
     `survives kill -9, SIGSTOP, a Redis restart and CLIENT PAUSE`,
     async () => {
-      console.info(`lock: seed ${SEED} (repeat with YUXI_SEED=${SEED})`);
-      const next = random(SEED);
+      const next = seededRandom(SEED);
       const of = await start({
         workers: 3,
         loops: 4,
@@ -110,6 +104,31 @@ describe('a lock over several processes', () => {
     await of.stop();
     expect(of.overlaps().length).toBeGreaterThan(0);
     expect(Number(await resource.get('counter'))).toBeLessThan(await resource.llen('writes'));
+  });
+
+  it.each([
+    ['is refused by its fence', true],
+    ['is taken where fences are not looked at (control)', false],
+  ])('F1 the late write of a stopped owner %s', async (_, guarded) => {
+    const of = await start({ workers: 2, loops: 2, careless: true, guarded, options: { ttl: 300 } });
+    const late = () => of.refusals.filter(({ accepted }) => accepted === !guarded);
+    const updatesLost = async () => (await resource.llen('writes')) - Number(await resource.get('counter'));
+    await eventually(
+      async () => {
+        await sections(of, 10);
+        of.signal(0, 'SIGSTOP');
+        await sections(of, 10);
+        of.signal(0, 'SIGCONT');
+        expect(late().length).toBeGreaterThan(0);
+        expect((await updatesLost()) > 0).toBe(!guarded);
+      },
+      { timeout: 20_000, describe: 'an owner to be stopped between reading and writing' },
+    );
+    await of.stop();
+    const writes = (await resource.lrange('writes', 0, -1)).map(Number);
+    const inOrder = writes.every((fence, i) => i === 0 || fence > writes[i - 1]!);
+    expect(inOrder).toBe(guarded);
+    expect(of.unhandled).toEqual([]);
   });
 
   it('F1, F2 a holder that is stopped or killed costs the others its ttl at most', async () => {

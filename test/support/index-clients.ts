@@ -1,7 +1,7 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import type { Replica } from '@yuxi/testing';
+import { type Replica, seededRandom } from '@yuxi/testing';
 
 const CLIENT = fileURLToPath(new URL('./index-client.mjs', import.meta.url));
 const BATCH = 25;
@@ -52,13 +52,12 @@ function batches(ids: readonly string[]): string[][] {
   return Array.from({ length: Math.ceil(ids.length / BATCH) }, (_, i) => ids.slice(i * BATCH, (i + 1) * BATCH));
 }
 
-/** Fisher-Yates over a small linear congruential generator: the same seed gives the same order. */
+/** Fisher-Yates: the same seed gives the same order. */
 function shuffled<T>(items: readonly T[], seed: number): T[] {
   const result = [...items];
-  let state = seed >>> 0;
+  const random = seededRandom(seed);
   for (let i = result.length - 1; i > 0; i--) {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    const j = state % (i + 1);
+    const j = Math.floor(random() * (i + 1));
     [result[i], result[j]] = [result[j]!, result[i]!];
   }
   return result;

@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import type { RedisOptions } from '@yuxi/redis';
 import { eventually, type RedisServer } from '@yuxi/testing';
 
 const WORKER = fileURLToPath(new URL('./lock-worker.mjs', import.meta.url));
@@ -13,12 +14,24 @@ export interface Section {
   entered: number;
   left: number;
   fence: number;
+  token?: string;
   /** Whether the guarded resource took the write. */
   accepted: boolean;
 }
 
+/** A section that did not begin, or whose lock was lost before its end. */
+export interface Refusal {
+  code: string;
+  /** Of a lock that was lost. */
+  reason?: string;
+  /** Whether the guarded resource took the write; `undefined`: there was none. */
+  accepted?: boolean;
+}
+
 export interface LockFleetOptions {
-  redis: RedisServer;
+  /** How the workers reach the Redis of the lock. */
+  redis: RedisOptions;
+  /** Server of the guarded resource. */
   register: RedisServer;
   workers: number;
   /** Callers in each process. */
@@ -26,8 +39,12 @@ export interface LockFleetOptions {
   name?: string;
   /** Of LockModule. */
   options?: Record<string, unknown>;
-  /** False: the resource takes every write. */
+  /** Of what the workers do at random. */
+  seed: number;
+  /** False: the resource lets everybody in. */
   guarded?: boolean;
+  /** True: owners write without asking whether the lock is still theirs. */
+  careless?: boolean;
   /** False: the sections run without the lock. */
   locked?: boolean;
   /** Each caller runs one section. */
@@ -37,10 +54,11 @@ export interface LockFleetOptions {
 /** Processes that contend for one lock and write to one guarded resource. */
 export class LockFleet {
   readonly sections: Section[] = [];
-  readonly refusals: { code: string; reason?: string }[] = [];
+  readonly refusals: Refusal[] = [];
   readonly unhandled: string[] = [];
   readonly #workers: ChildProcess[] = [];
   #ready = 0;
+  #spawned = 0;
 
   constructor(private readonly options: LockFleetOptions) {}
 
@@ -52,13 +70,11 @@ export class LockFleet {
   }
 
   spawn(worker: number): void {
-    const { redis, register, loops, name = 'shared', options = {} } = this.options;
-    const { guarded = true, locked = true, once = false } = this.options;
+    const { register, ...order } = this.options;
     const child = fork(WORKER, { stdio: ['ignore', 'pipe', 'inherit', 'ipc'], execArgv: [] });
     this.#workers[worker] = child;
     createInterface({ input: child.stdout! }).on('line', (line) => this.#take(worker, line));
-    const order = { redisUrl: redis.url, registerUrl: register.url, name, loops, options, guarded, locked, once };
-    child.send(order);
+    child.send({ ...order, registerUrl: register.url, seed: order.seed + this.#spawned++ });
   }
 
   async ready(): Promise<void> {
@@ -111,11 +127,7 @@ export class LockFleet {
   }
 
   #take(worker: number, line: string): void {
-    const { event, ...rest } = JSON.parse(line) as { event: string } & Section & {
-        code: string;
-        reason?: string;
-        error: string;
-      };
+    const { event, ...rest } = JSON.parse(line) as { event: string; error: string } & Section & Refusal;
     if (event === 'ready') this.#ready++;
     if (event === 'section') this.sections.push({ ...rest, worker });
     if (event === 'refused') this.refusals.push(rest);

@@ -6,22 +6,29 @@ import { Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { LockModule, LockService } from '@yuxi/lock';
 import { RedisModule } from '@yuxi/redis';
+import { seededRandom } from '@yuxi/testing';
 import { Redis } from 'ioredis';
 
 function App() {}
 Module({})(App);
 
-/** The guarded resource: refuses a fence that is not newer than the last one it saw, counts what it took. */
-const WRITE = `
-if ARGV[3] == '1' and tonumber(ARGV[1]) <= tonumber(redis.call('GET', 'fence') or 0) then return 0 end
-redis.call('SET', 'fence', ARGV[1])
-redis.call('SET', 'counter', ARGV[2])
+/**
+ * The guarded resource: a number that is read and written back greater by one. It refuses whoever comes with an older fence
+ * than the last one it saw, also with the same one of another owner. It must do so for reading too: what an owner writes
+ * rests on what it read, and a later owner may have written in between.
+ * ARGV: fence, token, '1' when guarded, the new number or '' to read. Answers the number, -1 when refused.
+ */
+const RESOURCE = `
+local fence, seen = tonumber(ARGV[1]), redis.call('HMGET', 'seen', 'fence', 'token')
+local last = tonumber(seen[1] or 0)
+if ARGV[3] == '1' and (fence < last or fence == last and seen[2] ~= ARGV[2]) then return -1 end
+redis.call('HSET', 'seen', 'fence', ARGV[1], 'token', ARGV[2])
+if ARGV[4] == '' then return tonumber(redis.call('GET', 'counter') or 0) end
+redis.call('SET', 'counter', ARGV[4])
 redis.call('RPUSH', 'writes', ARGV[1])
-return 1`;
+return tonumber(ARGV[4])`;
 
-process.once('message', ({ redisUrl, registerUrl, name, loops, options, guarded, locked, once }) => {
-  void run({ redisUrl, registerUrl, name, loops, options, guarded, locked, once });
-});
+process.once('message', (order) => void run(order));
 process.on('unhandledRejection', (error) => say({ event: 'unhandled', error: String(error) }));
 process.once('disconnect', () => process.exit(0));
 
@@ -33,32 +40,36 @@ function say(event) {
   writeSync(1, `${JSON.stringify(event)}\n`);
 }
 
-async function run({ redisUrl, registerUrl, name, loops, options, guarded, locked, once }) {
+async function run(order) {
+  const { redis, registerUrl, loops, name = 'shared', options = {}, seed } = order;
+  const { guarded = true, locked = true, careless = false, once = false } = order;
+  const random = seededRandom(seed);
   const register = new Redis(registerUrl);
   register.on('error', (error) => say({ event: 'unhandled', error: String(error) }));
-  const imports = [RedisModule.forRoot({ url: redisUrl }), LockModule.forRoot(options)];
+  const imports = [RedisModule.forRoot(redis), LockModule.forRoot(options)];
   const app = await NestFactory.createApplicationContext({ module: App, imports }, { logger: false });
   const locks = app.get(LockService);
   say({ event: 'ready', pid: process.pid });
   const section = async (lock) => {
     const entered = clock();
-    const seen = Number(await register.get('counter'));
-    await pause(Math.random() * 3);
-    lock?.assertValid();
     const fence = lock?.fence ?? Math.round(entered * 1000);
-    const accepted = await register.eval(WRITE, 0, fence, seen + 1, guarded ? 1 : 0);
-    return { entered, left: clock(), fence, accepted: accepted === 1, token: lock?.token };
+    const enter = (number) => register.eval(RESOURCE, 0, fence, lock?.token ?? '', guarded ? 1 : 0, number);
+    const read = await enter('');
+    await pause(random() * 3);
+    if (!careless) lock?.assertValid();
+    const accepted = read >= 0 && (await enter(read + 1)) >= 0;
+    return { entered, left: clock(), fence, accepted, token: lock?.token };
   };
   const loop = async () => {
     for (let stop = false; !stop; stop = once) {
       const asked = clock();
+      let done;
       try {
-        let done;
         if (locked) await locks.withLock(name, async (lock) => (done = await section(lock)));
         else done = await section();
         say({ event: 'section', asked, ...done });
       } catch (error) {
-        say({ event: 'refused', code: error.code ?? String(error), reason: error.reason });
+        say({ event: 'refused', code: error.code ?? String(error), reason: error.reason, accepted: done?.accepted });
         await pause(20);
       }
     }

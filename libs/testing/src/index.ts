@@ -1,4 +1,5 @@
 export * from './eventually.js';
+export { seededRandom } from './random.js';
 export { reportSkip } from './report-skip.js';
 export { freePort } from './net/ports.js';
 export { startProxy } from './net/chaos-proxy.js';
