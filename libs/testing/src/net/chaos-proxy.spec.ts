@@ -48,6 +48,33 @@ describe('startProxy', () => {
     expect(performance.now() - before).toBeGreaterThan(70);
   });
 
+  it('keeps the order of the bytes when the latency falls', async () => {
+    const client = await open();
+    expect(await roundTrip(client)).toBe('x');
+    let heard = '';
+    client.on('data', (chunk: Buffer) => (heard += chunk.toString()));
+    proxy.latency(200);
+    client.write('first');
+    await open(); // The proxy has had a turn, and read it.
+    proxy.latency(0);
+    client.write('second');
+    await eventually(() => expect(heard).toBe('firstsecond'));
+  });
+
+  it('delivers requests and loses the answers', async () => {
+    let received = '';
+    echo.once('connection', (socket) => socket.on('data', (chunk: Buffer) => (received += chunk.toString())));
+    const client = await open();
+    client.on('error', () => undefined);
+    expect(await roundTrip(client)).toBe('x');
+    proxy.loseAnswers();
+    await expect(roundTrip(client)).rejects.toThrow(/abort/i);
+    expect(received).toBe('xx');
+    await proxy.heal();
+    await eventually(() => client.destroyed);
+    expect(await roundTrip(await open())).toBe('x');
+  });
+
   it('keeps connections but swallows everything in a black hole', async () => {
     const client = await open();
     expect(await roundTrip(client)).toBe('x');

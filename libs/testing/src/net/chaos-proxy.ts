@@ -1,5 +1,6 @@
 import { connect, createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
+import { sleep } from '@yuxi/core';
 import { freePort } from './ports.js';
 
 /** Where a proxy passes connections on to. */
@@ -14,18 +15,21 @@ export interface ChaosProxy {
   readonly port: number;
   /** Connections are accepted and kept, but nothing is delivered in either direction. */
   blackhole(): void;
+  /** Requests are delivered, answers are not. */
+  loseAnswers(): void;
   /** Open connections are reset, new ones refused: nothing listens any more. */
   refuse(): Promise<void>;
   /** Delays every chunk by `ms` milliseconds in each direction; 0 takes the delay away. */
   latency(ms: number): void;
   /** Resets every open connection; new ones work. */
   cut(): void;
-  /** Takes every fault away. What a black hole swallowed is lost: connections it touched are reset. */
+  /** Takes every fault away. What was swallowed is lost: connections it belonged to are reset. */
   heal(): Promise<void>;
   stop(): Promise<void>;
 }
 
 interface Pair {
+  /** Of the client, and to the target. */
   sockets: [Socket, Socket];
   /** Something was swallowed: the byte stream has a hole and can never be used again. */
   torn: boolean;
@@ -36,7 +40,7 @@ class TcpChaosProxy implements ChaosProxy {
   port = 0;
   #server: Server | undefined;
   readonly #pairs = new Set<Pair>();
-  #swallow = false;
+  #swallow: 'nothing' | 'answers' | 'all' = 'nothing';
   #delay = 0;
 
   constructor(private readonly target: ProxyTarget) {}
@@ -53,7 +57,11 @@ class TcpChaosProxy implements ChaosProxy {
   }
 
   blackhole(): void {
-    this.#swallow = true;
+    this.#swallow = 'all';
+  }
+
+  loseAnswers(): void {
+    this.#swallow = 'answers';
   }
 
   async refuse(): Promise<void> {
@@ -71,7 +79,7 @@ class TcpChaosProxy implements ChaosProxy {
   }
 
   async heal(): Promise<void> {
-    this.#swallow = false;
+    this.#swallow = 'nothing';
     this.#delay = 0;
     for (const pair of this.#pairs) if (pair.torn) this.#reset(pair);
     if (!this.#server) await this.listen();
@@ -97,14 +105,25 @@ class TcpChaosProxy implements ChaosProxy {
 
   #relay(pair: Pair, from: Socket, to: Socket): void {
     from.setNoDelay(true);
-    from.on('data', (chunk: Buffer) => {
-      if (this.#swallow) pair.torn = true;
-      else this.#later(pair, () => to.write(chunk));
-    });
-    from.on('end', () => {
-      if (this.#swallow) pair.torn = true;
-      else this.#later(pair, () => to.end());
-    });
+    const pass = (deliver: () => void) => {
+      if (this.#swallows(pair, from)) pair.torn = true;
+      else deliver();
+    };
+    let delayed = 0;
+    let last: Promise<unknown> = Promise.resolve();
+    const deliverAfter = async (before: Promise<unknown>, deliver: () => void) => {
+      // In order, also after the latency was lowered.
+      await Promise.all([before, sleep(this.#delay)]);
+      delayed--;
+      pass(deliver);
+    };
+    const later = (deliver: () => void) => {
+      if (this.#delay === 0 && delayed === 0) return deliver();
+      delayed++;
+      last = deliverAfter(last, deliver);
+    };
+    from.on('data', (chunk: Buffer) => pass(() => later(() => to.write(chunk))));
+    from.on('end', () => pass(() => later(() => to.end())));
     from.on('error', () => this.#reset(pair));
     from.on('close', () => {
       if (to.destroyed) this.#pairs.delete(pair);
@@ -113,13 +132,8 @@ class TcpChaosProxy implements ChaosProxy {
     });
   }
 
-  #later(pair: Pair, deliver: () => void): void {
-    const delay = this.#delay;
-    if (delay === 0) return deliver();
-    setTimeout(() => {
-      if (this.#swallow) pair.torn = true;
-      else deliver();
-    }, delay);
+  #swallows(pair: Pair, from: Socket): boolean {
+    return this.#swallow === 'all' || (this.#swallow === 'answers' && from === pair.sockets[1]);
   }
 
   #reset(pair: Pair): void {
