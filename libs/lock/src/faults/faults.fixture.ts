@@ -17,7 +17,8 @@ import type { LockModuleOptions } from '../lock.options.js';
 
 /** A replica whose renewals are counted. */
 export interface Counted extends Replica {
-  renewals(result: 'ok' | 'lost' | 'error'): Promise<number>;
+  /** How many have ended, so or anyhow. */
+  renewals(result?: 'ok' | 'lost' | 'error'): Promise<number>;
 }
 
 /**
@@ -88,9 +89,10 @@ export class Stage implements AsyncDisposable {
     const metrics = { provide: METRICS, useValue: registry };
     const made = await replica(redis, { onUnavailable: 'fail', ...lock }, [metrics]);
     this.#replicas.push(made);
-    const renewals = async (result: string) => {
+    const renewals = async (result?: string) => {
       const { values } = await registry.getSingleMetric('yuxi_lock_renew_total')!.get();
-      return values.find(({ labels }) => labels['result'] === result)?.value ?? 0;
+      const counted = values.filter(({ labels }) => result === undefined || labels['result'] === result);
+      return counted.reduce((sum, { value }) => sum + value, 0);
     };
     return { ...made, renewals };
   }
@@ -100,13 +102,20 @@ export class Stage implements AsyncDisposable {
 export class Register {
   /** How often an owner came in while an earlier one still claimed to be valid. */
   overlaps = 0;
+  /** How often an owner came in while an earlier one, no longer valid, had not been told so by its signal. */
+  untold = 0;
   /** How often an owner came in with a fence that was not above that of the one before. */
   backwards = 0;
   readonly #owners: Lock[] = [];
   #seen = 0;
 
   enter(lock: Lock): void {
-    this.overlaps += this.#owners.filter(({ remainingMs }) => remainingMs > 0).length;
+    for (const owner of this.#owners) {
+      // To ask for the time left is to find out: a signal that aborts by it was late.
+      const { aborted } = owner.signal;
+      if (owner.remainingMs > 0) this.overlaps++;
+      else if (owner.signal.aborted !== aborted) this.untold++;
+    }
     if (!this.write(lock)) this.backwards++;
     this.#owners.push(lock);
   }
@@ -120,4 +129,4 @@ export class Register {
 }
 
 /** What every fault must leave of a register, unless data was lost. */
-export const SOUND = { overlaps: 0, backwards: 0 };
+export const SOUND = { overlaps: 0, untold: 0, backwards: 0 };
