@@ -1,0 +1,82 @@
+import { type Lock, lockKey, type LockService, type LockState } from '@yuxi/lock';
+import { eventually } from '@yuxi/testing';
+import type { Replica } from '../../../libs/lock/src/lock.fixture.js';
+import type { Letter } from './model.js';
+
+/** Which of the two replicas is asked. */
+export type Party = 0 | 1;
+
+/** The locks of one run as two replicas have them, under names of its own, and an administrator of their Redis. */
+export class Ground {
+  /** @param done how often each command was carried out, over all runs */
+  constructor(
+    private readonly replicas: readonly [Replica, Replica],
+    private readonly admin: Replica,
+    private readonly run: number,
+    private readonly done: Record<string, number>,
+  ) {}
+
+  count(command: string): void {
+    this.done[command] = (this.done[command] ?? 0) + 1;
+  }
+
+  name(letter: Letter): string {
+    return `${letter} ${this.run}`;
+  }
+
+  names(letters: readonly Letter[]): string[] {
+    return letters.map((letter) => this.name(letter));
+  }
+
+  locks(party: Party): LockService {
+    return this.replicas[party].locks;
+  }
+
+  fenceOf(lock: Lock, letter: Letter): number | null {
+    return lock.fenceOf(this.name(letter));
+  }
+
+  look(letter: Letter): Promise<LockState> {
+    return this.admin.locks.inspect(this.name(letter));
+  }
+
+  force(letter: Letter): Promise<boolean> {
+    return this.admin.locks.forceRelease(this.name(letter));
+  }
+
+  /** Ends the life of a key that is held. */
+  async expire(letter: Letter, how: 'DEL' | 'PEXPIRE'): Promise<void> {
+    const { redis } = this.admin;
+    const key = lockKey(this.name(letter));
+    const owner = await redis.get(key);
+    if (how === 'DEL') await redis.del(key);
+    else await redis.pexpire(key, 1);
+    await eventually(async () => (await redis.get(key)) !== owner, { every: 1, describe: `${key} to expire` });
+  }
+
+  /** As if the clock of Redis had been put back: the last fence lies an hour ahead. @returns that fence */
+  async skew(letter: Letter): Promise<number> {
+    const key = `yuxi:lockf:{${lockKey(this.name(letter))}}`;
+    const ahead = Math.max(Number(await this.admin.redis.get(key)), (Date.now() + 3_600_000) * 1000);
+    await this.admin.redis.set(key, ahead, 'PX', 60_000);
+    return ahead;
+  }
+
+  async flushAll(): Promise<void> {
+    await this.admin.redis.flushall();
+  }
+
+  async flushScripts(): Promise<void> {
+    await this.admin.redis.script('FLUSH');
+  }
+
+  /** Breaks the connections on which the replicas hear of their grants; they make new ones. */
+  async deafen(): Promise<void> {
+    await this.admin.redis.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+  }
+
+  /** The keys of queues, and of what is known of who waits in them. */
+  async companions(): Promise<string[]> {
+    return this.admin.redis.keys(`yuxi:lock[qw]:{${lockKey(`? ${this.run}`)}}`);
+  }
+}
