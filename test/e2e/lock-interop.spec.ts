@@ -42,7 +42,7 @@ if (!present) {
     expect(present).toBe(false);
   });
 } else {
-  describe('a lock shared with redis-py', () => {
+  describe('F17 a lock shared with redis-py', () => {
     let server: RedisServer;
     let node: Replica;
     let python: Python;

@@ -146,6 +146,23 @@ describe('a lock over several processes', () => {
     expect(Math.max(...waits)).toBeLessThan(5000);
   });
 
+  it(
+    'F14 a herd of 500 waiters in 4 processes is served, each of them once',
+    async () => {
+      const of = await start({ workers: 4, loops: 125, once: true, options: { wait: '60s' } });
+      await eventually(() => of.sections.length >= 500, { timeout: MINUTE, describe: '500 sections' });
+      const from = Math.min(...of.sections.map(({ entered }) => entered));
+      const until = Math.max(...of.sections.map(({ left }) => left));
+      const inside = of.sections.reduce((sum, { entered, left }) => sum + left - entered, 0);
+      console.info(`lock: 500 served in ${Math.round(until - from)} ms, ${Math.round(inside)} ms of it inside`);
+      await of.stop();
+      expect(of.refusals).toEqual([]);
+      expect(of.sections).toHaveLength(500);
+      await expectExclusion(of);
+    },
+    2 * MINUTE,
+  );
+
   it.each<['SIGSTOP' | 'SIGKILL']>([['SIGSTOP'], ['SIGKILL']])(
     'F3, F4 a process with 100 waiters that gets %s delays the next one by one lease',
     async (signal) => {

@@ -37,7 +37,7 @@ describe('lock under faults', () => {
     expect(lock.signal.reason).toMatchObject({ reason: 'max-hold' });
   });
 
-  it('is known to be invalid right after a blocked event loop', async () => {
+  it('F15 is known to be invalid right after a blocked event loop', async () => {
     await using a = await replica({ url: server.url });
     await using lock = await a.locks.acquire('blocked', { ttl: 60 });
     const end = performance.now() + 100;
@@ -53,7 +53,7 @@ describe('lock under faults', () => {
     expect(lock.signal.reason).toMatchObject({ code: 'LOCK_LOST', reason: 'taken' });
   });
 
-  it.each(['kill', 'pause'] as const)('aborts the owner by the deadline when Redis is away (%s)', async (fault) => {
+  it.each(['kill', 'pause'] as const)('F8 aborts the owner by the deadline when Redis is away (%s)', async (fault) => {
     await using a = await replica({ url: server.url });
     const lock = await a.locks.acquire('owned', { ttl: 1000 });
     const granted = performance.now();
@@ -94,7 +94,7 @@ describe('lock under faults', () => {
     expect(lines.filter((line) => line.includes('no-op mode'))).toEqual([NO_OP('second'), NO_OP('fifth')]);
   });
 
-  it('answers within the command timeout when Redis hangs, and leaves nothing behind that blocks others', async () => {
+  it('F8 answers within the command timeout when Redis hangs, and leaves nothing behind that blocks others', async () => {
     await using a = await replica({ url: server.url, commandTimeout: 200 });
     await using b = await replica({ url: server.url });
     server.pause();

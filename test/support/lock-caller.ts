@@ -1,0 +1,101 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import type { LockModuleOptions, LockOptions, ReleaseResult } from '@yuxi/lock';
+import type { RedisOptions } from '@yuxi/redis';
+
+const PROCESS = fileURLToPath(new URL('./lock-caller-process.mjs', import.meta.url));
+
+/** A lock that the other process holds, as it was when it came. */
+export interface CallersLock {
+  /** CLOCK_MONOTONIC, milliseconds. */
+  at: number;
+  fence: number;
+  token: string;
+  remainingMs: number;
+}
+
+interface Answer {
+  id: number;
+  answer?: unknown;
+  error?: string;
+  unhandled?: string;
+}
+
+/** Another process that uses locks: its clock and its event loop can be disturbed without ours. */
+export class LockCaller implements AsyncDisposable {
+  /** Rejections that nobody handled. */
+  readonly unhandled: string[] = [];
+  readonly #pending = new Map<number, { resolve: (answer: unknown) => void; reject: (error: Error) => void }>();
+  readonly #child: ChildProcess;
+  #orders = 0;
+
+  private constructor() {
+    this.#child = fork(PROCESS, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'], execArgv: [] });
+    this.#child.on('message', (message) => this.#take(message as Answer));
+    this.#child.once('exit', (code) => {
+      for (const { reject } of this.#pending.values()) reject(new Error(`The process has ended (${code})`));
+    });
+  }
+
+  static async start(redis: RedisOptions, options: LockModuleOptions = {}): Promise<LockCaller> {
+    const caller = new LockCaller();
+    const ready = caller.#answer(0);
+    caller.#child.send({ redis, options });
+    await ready;
+    return caller;
+  }
+
+  /** @throws Error whose message is the code of the other side's */
+  acquire(name: string, options?: LockOptions): Promise<CallersLock> {
+    return this.#tell('acquire', { name, options });
+  }
+
+  isFree(name: string): Promise<boolean> {
+    return this.#tell('isFree', { name });
+  }
+
+  release(name: string): Promise<ReleaseResult> {
+    return this.#tell('release', { name });
+  }
+
+  /** The lock, and the wall clock as that process has it. */
+  look(name: string): Promise<{ wall: number; aborted: boolean; remainingMs: number }> {
+    return this.#tell('look', { name });
+  }
+
+  /** Moves its wall clock by `ms`. */
+  shift(ms: number): Promise<void> {
+    return this.#tell('shift', { ms });
+  }
+
+  /** Keeps its event loop busy for `ms`; resolves when that begins. */
+  block(ms: number): Promise<void> {
+    return this.#tell('block', { ms });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    const exited = new Promise((resolve) => this.#child.once('exit', resolve));
+    this.#child.kill('SIGKILL');
+    await exited;
+  }
+
+  #tell<T>(order: string, details: object): Promise<T> {
+    const id = ++this.#orders;
+    const answer = this.#answer(id);
+    this.#child.send({ id, order, ...details });
+    return answer as Promise<T>;
+  }
+
+  #answer(id: number): Promise<unknown> {
+    return new Promise((resolve, reject) => this.#pending.set(id, { resolve, reject }));
+  }
+
+  #take({ id, answer, error, unhandled }: Answer): void {
+    if (unhandled !== undefined) return void this.unhandled.push(unhandled);
+    const pending = this.#pending.get(id);
+    this.#pending.delete(id);
+    if (error === undefined) pending?.resolve(answer);
+    else pending?.reject(new Error(error));
+  }
+}
