@@ -57,7 +57,7 @@ export class Ground {
   /** As if the clock of Redis had been put back: the last fence lies an hour ahead. @returns that fence */
   async skew(letter: Letter): Promise<number> {
     const key = `yuxi:lockf:{${lockKey(this.name(letter))}}`;
-    const ahead = Math.max(Number(await this.admin.redis.get(key)), (Date.now() + 3_600_000) * 1000);
+    const ahead = Math.max(Number(await this.admin.redis.get(key)) + 1, (Date.now() + 3_600_000) * 1000);
     await this.admin.redis.set(key, ahead, 'PX', 60_000);
     return ahead;
   }
