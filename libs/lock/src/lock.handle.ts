@@ -42,7 +42,7 @@ export class LockHandle implements Lock {
   }
 
   async extend(ttl?: Duration): Promise<void> {
-    const ms = ttl === undefined ? undefined : LockOptionsError.translate(() => toMs('ttl', ttl, { max: MAX_TTL_MS }));
+    const ms = ttl === undefined ? undefined : readTtl(ttl);
     this.assertValid();
     try {
       for (const hold of this.holds) await hold.extend(ms ?? hold.ttl);
@@ -81,4 +81,8 @@ function greatest(holds: readonly Hold[]): number | null {
     most = Math.max(most, fence);
   }
   return most;
+}
+
+function readTtl(ttl: Duration): number {
+  return LockOptionsError.translate(() => toMs('ttl', ttl, { max: MAX_TTL_MS }), 'Lock.extend');
 }

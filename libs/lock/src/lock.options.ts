@@ -1,4 +1,4 @@
-import { type Duration, describe, MAX_TIMER_MS, toMs } from '@yuxi/core';
+import { type Duration, MAX_TIMER_MS, toMs } from '@yuxi/core';
 import { LockOptionsError } from './lock.errors.js';
 import type { LockStore } from './stores/lock-store.js';
 
@@ -74,7 +74,7 @@ export function resolveLockOptions(
   if (!POLICIES.includes(onUnavailable))
     throw new LockOptionsError('onUnavailable', "'fail', 'local' or 'proceed'", onUnavailable, where);
   if (signal !== undefined && !(signal instanceof AbortSignal))
-    throw new LockOptionsError('signal', 'an AbortSignal', describe(signal), where);
+    throw new LockOptionsError('signal', 'an AbortSignal', signal, where);
   return {
     ttl: ttl === undefined ? usual.ttl : duration('ttl', ttl, 1, MAX_TTL_MS),
     wait: wait === undefined ? usual.wait : wait === false ? 0 : duration('wait', wait, 0, MAX_TIMER_MS),

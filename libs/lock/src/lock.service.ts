@@ -18,6 +18,7 @@ import {
 } from './lock.options.js';
 import { LOCK_BACKEND, LOCK_OPTIONS } from './lock.tokens.js';
 import type { Lock, LockState } from './lock.types.js';
+import { LockWarnings } from './lock.warnings.js';
 import { LockDegradation } from './observing/lock.degradation.js';
 import { LockMetrics } from './observing/lock.metrics.js';
 import { LockObserver } from './observing/lock.observer.js';
@@ -31,6 +32,7 @@ export class LockService implements OnApplicationShutdown {
   readonly #store: LockStore;
   readonly #changes: Subscription;
   readonly #usual: ResolvedLockOptions;
+  readonly #warnings = new LockWarnings();
 
   constructor(
     @Inject(LOCK_BACKEND) backend: LockBackend,
@@ -55,13 +57,14 @@ export class LockService implements OnApplicationShutdown {
    * @throws {LockOptionsError} bad name or option
    */
   async acquire(name: string | string[], o?: LockOptions): Promise<Lock> {
-    return this.#acquire(name, o);
+    return this.#acquire('LockService.acquire', name, o);
   }
 
   /** As {@link acquire} without waiting; `null` when held by others. */
   async tryAcquire(name: string | string[], o?: LockOptions): Promise<Lock | null> {
-    const names = lockNames(name);
-    const holds = await this.#acquirer.take(names, { ...this.#options(o), wait: 0 }, monotonicMs());
+    const where = 'LockService.tryAcquire';
+    const names = lockNames(name, where);
+    const holds = await this.#acquirer.take(names, { ...this.#options(where, o), wait: 0 }, monotonicMs());
     return holds && new LockHandle(names, holds);
   }
 
@@ -71,7 +74,7 @@ export class LockService implements OnApplicationShutdown {
    * @throws what {@link acquire} throws
    */
   async withLock<T>(name: string | string[], body: (lock: Lock) => Promise<T>, o?: LockOptions): Promise<T> {
-    const lock = await this.#acquire(name, o);
+    const lock = await this.#acquire('LockService.withLock', name, o);
     let result: T;
     try {
       result = await this.#context.run(lock, lock.holds, () => body(lock));
@@ -90,7 +93,7 @@ export class LockService implements OnApplicationShutdown {
 
   /** @throws {LockUnavailableError} */
   async inspect(name: string): Promise<LockState> {
-    const [one] = lockNames(name, 'inspect');
+    const [one] = lockNames(name, 'LockService.inspect');
     return this.#look(one!, (admin) => admin.inspect(lockKey(one!)));
   }
 
@@ -105,7 +108,7 @@ export class LockService implements OnApplicationShutdown {
    * @throws {LockUnavailableError}
    */
   async forceRelease(name: string): Promise<boolean> {
-    const [one] = lockNames(name, 'forceRelease');
+    const [one] = lockNames(name, 'LockService.forceRelease');
     return this.#look(one!, (admin) => admin.force(lockKey(one!)));
   }
 
@@ -115,15 +118,16 @@ export class LockService implements OnApplicationShutdown {
     await this.#store.close();
   }
 
-  async #acquire(name: string | string[], o: LockOptions | undefined): Promise<LockHandle> {
-    const [names, startedAt] = [lockNames(name), monotonicMs()];
-    const holds = await this.#acquirer.take(names, this.#options(o), startedAt);
+  async #acquire(where: string, name: string | string[], o: LockOptions | undefined): Promise<LockHandle> {
+    const [names, options, startedAt] = [lockNames(name, where), this.#options(where, o), monotonicMs()];
+    this.#warnings.check(names, options);
+    const holds = await this.#acquirer.take(names, options, startedAt);
     if (!holds) throw new LockBusyError(names, monotonicMs() - startedAt);
     return new LockHandle(names, holds);
   }
 
-  #options(o: LockOptions | undefined): ResolvedLockOptions {
-    return o ? resolveLockOptions(o, undefined, this.#usual) : this.#usual;
+  #options(where: string, o: LockOptions | undefined): ResolvedLockOptions {
+    return o ? resolveLockOptions(o, where, this.#usual) : this.#usual;
   }
 
   async #look<T>(name: string, question: (admin: LockAdmin) => Promise<T>): Promise<T> {

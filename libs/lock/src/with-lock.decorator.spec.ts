@@ -137,32 +137,4 @@ describe('@WithLock', () => {
     expect(() => declare({}, async function* () {})).toThrow(LockOptionsError);
     await expect(new Indexer(a.locks).named('x')).rejects.toThrow(/made by Nest/);
   });
-
-  it('does not compile for wrong parameters or synchronous methods', () => {
-    class Wrong {
-      // @ts-expect-error the key takes a number, the method a string
-      @WithLock(([id]: [number]) => `x_${id}`)
-      async wrongType(id: string): Promise<string> {
-        return id;
-      }
-
-      // @ts-expect-error the key takes more than the method has
-      @WithLock(([id, more]: [string, string]) => `x_${id}_${more}`)
-      async tooFew(id: string): Promise<string> {
-        return id;
-      }
-
-      // @ts-expect-error synchronous
-      @WithLock(() => 'x')
-      synchronous(): number {
-        return 1;
-      }
-
-      @WithLock(([id, more]) => `x_${String(id)}_${String(more)}`)
-      async untyped(id: string, more: number): Promise<string> {
-        return `${id}${more}`;
-      }
-    }
-    expect(Wrong.name).toBe('Wrong');
-  });
 });

@@ -12,6 +12,14 @@ export interface WithLockOptions extends Omit<LockOptions, 'signal'> {
 
 type AsyncMethod<Args extends readonly unknown[], Result> = (...args: Args) => Promise<Result>;
 
+/** Nothing more when a call with `Params` has all that the key takes; not so with a parameter that may be left out. */
+type Gives<Params extends readonly unknown[], Args extends readonly unknown[]> = Params extends readonly [
+  ...Args,
+  ...unknown[],
+]
+  ? unknown
+  : { 'parameters that the key takes': Args };
+
 /** A property no class declares by accident, readable in Nest's message when LockModule is missing. */
 const LOCKS = Symbol.for('@yuxi/lock:LockService');
 
@@ -19,21 +27,22 @@ const LOCKS = Symbol.for('@yuxi/lock:LockService');
  * Runs an asynchronous method of a provider or controller while holding the lock that `key` names for its arguments.
  * Options not given come from LockModule.
  * The class gets LockService injected into a hidden property, so that a missing LockModule stops the boot.
- * @throws {LockOptionsError} when decorating a getter, a static method or a generator, or with a bad option; at the call
+ * @throws {LockOptionsError} when decorating anything but an asynchronous instance method, or with a bad option; at the call
  * when `key` gives no valid name
  */
 export function WithLock<Args extends readonly unknown[]>(
   key: (args: Args) => string | string[],
   { onBusy = 'throw', ...o }: WithLockOptions = {},
 ) {
-  return <Params extends readonly [...Args, ...unknown[]], Result>(
+  return <Params extends readonly unknown[], Result>(
     target: object,
     property: string | symbol,
-    descriptor: TypedPropertyDescriptor<AsyncMethod<Params, Result>>,
+    descriptor: TypedPropertyDescriptor<AsyncMethod<Params, Result>> & Gives<Params, Args>,
   ): void => {
     const owner = typeof target === 'function' ? target : target.constructor;
     const where = `@WithLock on ${owner.name}.${String(property)}`;
-    checkTarget(target, descriptor, where);
+    const fault = faultOf(target, property, descriptor);
+    if (fault) throw new LockOptionsError('target', 'an asynchronous instance method', fault, where);
     if (!['throw', 'skip'].includes(onBusy)) throw new LockOptionsError('onBusy', "'throw' or 'skip'", onBusy, where);
     resolveLockOptions(o, where);
     Inject(LockService)(target, LOCKS);
@@ -58,8 +67,14 @@ export function WithLock<Args extends readonly unknown[]>(
   };
 }
 
-function checkTarget(target: object, descriptor: PropertyDescriptor, where: string): void {
-  const method: unknown = descriptor.value;
-  if (typeof target === 'function' || typeof method !== 'function' || /Generator/.test(method.constructor.name))
-    throw new LockOptionsError('target', 'an asynchronous instance method', method, where);
+/** What is wrong with the method, if anything is. */
+function faultOf(target: object, property: string | symbol, { value }: PropertyDescriptor): string | undefined {
+  if (typeof target === 'function') return 'a static method';
+  if (typeof value !== 'function') return 'a getter or setter';
+  if (/Generator/.test(value.constructor.name)) return 'a generator';
+  // What the compiler noted; a method whose result is not declared, or is an interface, says nothing.
+  const result: unknown = Reflect.getOwnMetadata('design:returntype', target, property);
+  if (typeof result !== 'function' || result === Object) return undefined;
+  const promise = result === Promise || result.prototype instanceof Promise;
+  return promise ? undefined : `a method that returns ${result.name}`;
 }
