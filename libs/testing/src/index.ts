@@ -1,6 +1,7 @@
 export * from './eventually.js';
 export { seededRandom } from './random.js';
 export { reportSkip } from './report-skip.js';
+export { temporaryFolder } from './run-folder.js';
 export { freePort } from './net/ports.js';
 export { startProxy } from './net/chaos-proxy.js';
 export type { ChaosProxy, ProxyTarget } from './net/chaos-proxy.js';

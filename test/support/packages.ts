@@ -1,0 +1,97 @@
+import { execFile } from 'node:child_process';
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { temporaryFolder } from '@yuxi/testing';
+
+const run = promisify(execFile);
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const TSC = join(ROOT, 'node_modules/typescript/bin/tsc');
+
+export interface Manifest {
+  name: string;
+  version: string;
+  files: string[];
+  exports: Record<string, Record<string, string>>;
+  dependencies?: Record<string, string>;
+  devDependencies?: Record<string, string>;
+  peerDependencies?: Record<string, string>;
+}
+
+/** A package as npm would publish it. */
+export interface Tarball {
+  lib: string;
+  manifest: Manifest;
+  path: string;
+  /** Names inside, from the root of the package. */
+  files: string[];
+}
+
+export function manifestOf(folder: string): Manifest {
+  return JSON.parse(readFileSync(join(ROOT, folder, 'package.json'), 'utf8')) as Manifest;
+}
+
+/** Packs libraries that have been built. */
+export async function pack(libs: readonly string[]): Promise<Tarball[]> {
+  const into = temporaryFolder('packages');
+  const which = libs.flatMap((lib) => ['-w', `@yuxi/${lib}`]);
+  const { stdout } = await run('npm', ['pack', '--json', '--pack-destination', into, ...which], { cwd: ROOT });
+  const packed = JSON.parse(stdout) as { name: string; filename: string; files: { path: string }[] }[];
+  return libs.map((lib) => {
+    const { filename, files } = packed.find(({ name }) => name === `@yuxi/${lib}`)!;
+    const manifest = manifestOf(`libs/${lib}`);
+    return { lib, manifest, path: join(into, filename), files: files.map(({ path }) => path) };
+  });
+}
+
+/** An application that has nothing but what it installed: outside this repository, in versions of our own root. */
+export class InstalledApp {
+  private constructor(readonly folder: string) {}
+
+  /** @param others packages from the registry, by name */
+  static async install(tarballs: readonly Tarball[], others: readonly string[]): Promise<InstalledApp> {
+    const app = new InstalledApp(temporaryFolder('app'));
+    const { dependencies, devDependencies } = manifestOf('.');
+    const versions = { ...dependencies, ...devDependencies };
+    app.write('package.json', {
+      private: true,
+      type: 'module',
+      dependencies: {
+        ...Object.fromEntries(others.map((name) => [name, versions[name]!])),
+        ...Object.fromEntries(tarballs.map(({ manifest, path }) => [manifest.name, `file:${path}`])),
+      },
+    });
+    // An npm that runs this very test says by its environment where it is at work.
+    const flags = ['--prefix', app.folder, '--no-audit', '--no-fund', '--ignore-scripts', '--prefer-offline'];
+    await run('npm', ['install', ...flags], { cwd: app.folder });
+    return app;
+  }
+
+  write(name: string, content: string | object): void {
+    writeFileSync(join(this.folder, name), typeof content === 'string' ? content : JSON.stringify(content));
+  }
+
+  /** @param from folder with files of the application */
+  copy(from: string): void {
+    mkdirSync(this.folder, { recursive: true });
+    cpSync(join(ROOT, from), this.folder, { recursive: true });
+  }
+
+  /** With the options that a Nest application has. @throws what the compiler says */
+  async compile(): Promise<void> {
+    const compilerOptions = {
+      target: 'es2022',
+      lib: ['es2023', 'esnext.disposable'],
+      module: 'nodenext',
+      types: ['node'],
+      strict: true,
+      experimentalDecorators: true,
+      emitDecoratorMetadata: true,
+    };
+    this.write('tsconfig.json', { compilerOptions, include: ['*.ts'] });
+    await run(process.execPath, [TSC, '-p', this.folder]).catch((error: Error & { stdout?: string }) => {
+      throw new Error(error.stdout ?? error.message, { cause: error });
+    });
+  }
+}
