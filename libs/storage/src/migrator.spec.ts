@@ -37,7 +37,8 @@ describe('the migrator', () => {
     const applied = await withDrivers(8, (drivers) =>
       Promise.all(drivers.map(({ sql }) => migrate(sql, storageMigrations))),
     );
-    expect(applied.flat()).toEqual(storageMigrations.map(({ id }) => id));
+    // Which of them applies which is a matter of luck.
+    expect(applied.flat().sort()).toEqual(storageMigrations.map(({ id }) => id).sort());
   });
 
   it('would break without the lock', async () => {

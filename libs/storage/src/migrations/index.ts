@@ -1,10 +1,14 @@
 import { readFileSync } from 'node:fs';
 import type { Migration } from '@yuxi/core';
 
-/** The product's own tables. */
+/** The product's own tables. A file that was released is never edited: what changes is a new one. */
 export const storageMigrations: readonly Migration[] = [
-  {
-    id: 'storage/0001-foundation',
-    sql: readFileSync(new URL('./0001_foundation.sql', import.meta.url), 'utf8'),
-  },
+  { id: 'storage/0001-foundation', sql: read('0001_foundation.sql') },
+  { id: 'storage/0002-sessions', sql: read('0002_sessions.sql') },
+  { id: 'storage/0003-audit-events', sql: read('0003_audit_events.sql') },
+  { id: 'storage/0004-api-keys', sql: read('0004_api_keys.sql') },
 ];
+
+function read(file: string): string {
+  return readFileSync(new URL(`./${file}`, import.meta.url), 'utf8');
+}
