@@ -80,14 +80,16 @@ export function integerVariable(min: number, max: number) {
   });
 }
 
-/** A duration: digits are milliseconds, or `30s`, `5m`. */
-export function durationVariable() {
+/** A duration: digits are milliseconds, or `30s`, `5m`. `limits` are durations too; by default what a timer can wait. */
+export function durationVariable(limits?: { min: Duration; max: Duration }) {
+  const rule = limits && { min: toMs('min', limits.min), max: toMs('max', limits.max, { max: Infinity }) };
+  const range = limits ? ` from ${limits.min} to ${limits.max}` : '';
   return variable((text) => {
     const value: Duration = /^\d+$/.test(text) ? Number(text) : text;
     try {
-      return toMs('', value);
+      return toMs('', value, rule);
     } catch {
-      throw new Error(`must be a duration like 30s, 5m or a number of milliseconds`);
+      throw new Error(`must be a duration like 30s, 5m or a number of milliseconds${range}`);
     }
   });
 }

@@ -11,7 +11,7 @@ export { LOG_LEVELS, toLogLevel } from './logging/log.options.js';
 export type { LogLevel, LogOptions } from './logging/log.options.js';
 export { redact, redactUrl } from './logging/redact.js';
 export { requestContext } from './logging/request-context.js';
-export type { RequestContext } from './logging/request-context.js';
+export type { RequestContext, RequestPeer } from './logging/request-context.js';
 export { HealthModule } from './health/health.module.js';
 export { HealthRegistry } from './health/health.registry.js';
 export type { HealthProbe, HealthReport, HealthResult, HealthStatus } from './health/health.registry.js';

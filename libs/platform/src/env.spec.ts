@@ -27,6 +27,9 @@ describe('readEnv', () => {
       YUXI_DATA_DIR: './.yuxi',
       TRUSTED_PROXIES: [],
       LOG_LEVEL: 'info',
+      YUXI_ACCESS_TTL: 15 * 60_000,
+      YUXI_SESSION_TTL: 30 * 86_400_000,
+      YUXI_AUDIT_RETENTION: 180 * 86_400_000,
       YUXI_WORKER: 'on',
       YUXI_WORKER_CONCURRENCY: 4,
       redis: undefined,
@@ -59,7 +62,10 @@ describe('readEnv', () => {
       REDIS_HOST: 'redis',
       REDIS_PORT: '6380',
       LOG_LEVEL: 'DEBUG',
+      YUXI_ACCESS_TTL: '7d',
+      YUXI_SESSION_TTL: '365d',
     });
+    expect(env).toMatchObject({ YUXI_ACCESS_TTL: 604_800_000, YUXI_SESSION_TTL: 31_536_000_000 });
     expect(env).toMatchObject({ LOCK_TTL_MS: 30_000, LOG_LEVEL: 'debug', redis: { host: 'redis', port: 6380 } });
     expect(env.TRUSTED_PROXIES).toHaveLength(2);
   });
@@ -80,6 +86,10 @@ describe('readEnv', () => {
     ['61 another database', { DATABASE_URL: 'mysql://u:p@h/d' }, 'DATABASE_URL'],
     ['62 no duration', { LOCK_TTL_MS: 'soon' }, 'LOCK_TTL_MS'],
     ['62 a duration of nothing', { LOCK_TTL_MS: '0' }, 'LOCK_TTL_MS'],
+    ['a token of a second', { YUXI_ACCESS_TTL: '1s' }, 'YUXI_ACCESS_TTL'],
+    ['a token of a month', { YUXI_ACCESS_TTL: '31d' }, 'YUXI_ACCESS_TTL'],
+    ['a session without end', { YUXI_SESSION_TTL: '1000d' }, 'YUXI_SESSION_TTL'],
+    ['a log that forgets at once', { YUXI_AUDIT_RETENTION: '1h' }, 'YUXI_AUDIT_RETENTION'],
     ['an environment that is none', { NODE_ENV: 'prod' }, 'NODE_ENV'],
     ['a level that is none', { LOG_LEVEL: 'loud' }, 'LOG_LEVEL'],
     ['a switch that is neither', { YUXI_WORKER: 'yes' }, 'YUXI_WORKER'],

@@ -16,6 +16,9 @@ import { jwtSecretProblem } from './env.secrets.js';
 
 const SECRETS = ['DATABASE_URL', 'JWT_SECRET', 'REDIS_PASSWORD', 'REDIS_URL', 'YUXI_SETUP_TOKEN'] as const;
 
+const MINUTE = 60_000;
+const DAY = 86_400_000;
+
 /** Everything this process reads from its environment: the only list of its kind. */
 const schema = z.object({
   NODE_ENV: choiceVariable(['development', 'test', 'production']).default('development'),
@@ -26,6 +29,9 @@ const schema = z.object({
   DATABASE_URL: variable(databaseUrl).optional(),
   JWT_SECRET: z.string().optional(),
   YUXI_SETUP_TOKEN: z.string().min(8, 'must have at least 8 characters').optional(),
+  YUXI_ACCESS_TTL: durationVariable({ min: '1m', max: '24d' }).default(15 * MINUTE),
+  YUXI_SESSION_TTL: durationVariable({ min: '5m', max: '365d' }).default(30 * DAY),
+  YUXI_AUDIT_RETENTION: durationVariable({ min: '1d', max: '3650d' }).default(180 * DAY),
   TRUSTED_PROXIES: variable(trustedProxies).default([]),
   ALLOWED_MODEL_HOSTS: z.string().optional(),
   LOG_LEVEL: choiceVariable(['fatal', 'error', 'warn', 'info', 'debug', 'trace']).default('info'),

@@ -15,6 +15,8 @@ describe('redactUrl', () => {
     ['GET /x?token=abc&y=1', 'GET /x?token=[redacted]&y=1'],
     ['GET /x?y=1&api_key=abc', 'GET /x?y=1&api_key=[redacted]'],
     ['host=db password=abc user=u', 'host=db password=[redacted] user=u'],
+    ['sent yxkey_0123456789abcdef by mistake', 'sent yxkey_[redacted] by mistake'],
+    ['(yxref_AbCdEfGh-_12)', '(yxref_[redacted])'],
     ['body {"password":"abc","user":"u"}', 'body {"password":"[redacted]","user":"u"}'],
   ])('%s', (text, expected) => {
     expect(redactUrl(text)).toBe(expected);
@@ -29,16 +31,20 @@ describe('redactUrl', () => {
     'at file:///app/main.js:10:5',
     'basic setup done',
     'the bearer of this',
+    'yxkey_ and yxref_id',
   ])('leaves %s', (text) => {
     expect(redactUrl(text)).toBe(text);
   });
 
-  it.each(['://a:', '://', 'Bearer ', '?token=', '"password":"', 'a'])('is quick on a long run of %j', (part) => {
-    const text = part.repeat(16_384 / part.length);
-    const start = performance.now();
-    redactUrl(text);
-    expect(performance.now() - start).toBeLessThan(500);
-  });
+  it.each(['://a:', '://', 'Bearer ', 'yxkey_', '?token=', '"password":"', 'a'])(
+    'is quick on a long run of %j',
+    (part) => {
+      const text = part.repeat(16_384 / part.length);
+      const start = performance.now();
+      redactUrl(text);
+      expect(performance.now() - start).toBeLessThan(500);
+    },
+  );
 });
 
 describe('redact', () => {

@@ -9,6 +9,8 @@ const RULES: [RegExp, string][] = [
   // A password with a raw slash is not a valid URL but still a password; `host:8080/a@b` is not one.
   [/:\/\/([^\s:/@"'<>]{0,128}):(?!\d{1,5}[/?#]|\[redacted\]@)[^\s"'<>]{1,512}@/g, `://$1:${REDACTED}@`],
   [/\b(Bearer) +[\w.~+/=-]{8,4096}/gi, `$1 ${REDACTED}`],
+  // Our own keys and refresh tokens, wherever they stand.
+  [/\b(yx(?:key|ref)_)[\w-]{8,128}/g, `$1${REDACTED}`],
   [/\b(authorization["']?[:=] ?["']?\w{1,16}) +[^\s"',]{1,4096}/gi, `$1 ${REDACTED}`],
   [new RegExp(`([?&;\\s](?:${SECRET_WORD})=)[^&;\\s"']{1,4096}`, 'gi'), `$1${REDACTED}`],
   [new RegExp(`("(?:${SECRET_WORD}|authorization|cookie)"\\s{0,4}:\\s{0,4}")[^"]{1,4096}`, 'gi'), `$1${REDACTED}`],
