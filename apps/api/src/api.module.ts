@@ -2,11 +2,13 @@ import { type DynamicModule, Module } from '@nestjs/common';
 import type { Log } from '@yuxi/observability';
 import { type Env, PlatformModule } from '@yuxi/platform';
 import { LimiterModule } from '@yuxi/throttler';
+import { AuditModule } from './audit/index.js';
 import { AuthModule } from './auth/index.js';
 import { HttpModule } from './http/index.js';
 import { DatabasesController } from './knowledge/databases.controller.js';
 import { DocumentsController } from './knowledge/documents.controller.js';
 import { FilesController } from './knowledge/files.controller.js';
+import { AuditController } from './system/audit.controller.js';
 import { LocksController } from './system/locks.controller.js';
 import { SystemController } from './system/system.controller.js';
 import { TasksController } from './tasks/tasks.controller.js';
@@ -21,6 +23,7 @@ export class ApiModule {
         PlatformModule.forRoot(env, log, { worker: env.YUXI_WORKER === 'on' }),
         LimiterModule.forRoot({ trustedProxies: env.TRUSTED_PROXIES }),
         HttpModule,
+        AuditModule.forRoot({ retention: env.YUXI_AUDIT_RETENTION }),
         AuthModule.forRoot({ jwtSecret: env.JWT_SECRET, setupToken: env.YUXI_SETUP_TOKEN }),
       ],
       controllers: [
@@ -30,6 +33,7 @@ export class ApiModule {
         TasksController,
         LocksController,
         SystemController,
+        AuditController,
       ],
     };
   }

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { toMs, type Duration } from '@yuxi/core';
-import { requestContext } from '@yuxi/observability';
+import { requestContext, type RequestPeer } from '@yuxi/observability';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { ApiError } from './api-error.js';
 import { answerClientError } from './client-error.js';
@@ -69,10 +69,18 @@ export function createHttpAdapter(options: HttpAdapterOptions = {}): FastifyAdap
     reply.headers({ ...securityHeaders(request.url), 'x-request-id': request.id });
     // No database takes a NUL, and no honest address has one.
     const nul = request.url.includes('%00') ? new ApiError('INVALID_INPUT', 'The URL has a NUL character') : undefined;
-    requestContext.run({ requestId: request.id }, () => done(nul));
+    requestContext.run({ requestId: request.id, peer: peerOf(request) }, () => done(nul));
   });
   drainConnections(instance);
   limitSlowBodies(instance, ms('requestTimeout', '30s'));
   registerBodyParsers(adapter, formRoutes);
   return adapter;
+}
+
+function peerOf({ socket, headers }: FastifyRequest): RequestPeer {
+  return {
+    remoteAddress: socket.remoteAddress,
+    forwardedFor: headers['x-forwarded-for'],
+    userAgent: headers['user-agent'],
+  };
 }

@@ -34,6 +34,11 @@ export function queryInt(min: number, max: number) {
 /** Calendar date in a query string, `YYYY-MM-DD`; a day that does not exist is refused. */
 export const queryDate = z.iso.date('must be a date like 2026-01-31');
 
+/** Instant in a query string, ISO 8601 with `Z` or an offset. */
+export const queryInstant = z.iso
+  .datetime({ offset: true, error: 'must be an instant like 2026-01-31T12:00:00Z' })
+  .transform((value) => new Date(value));
+
 /** `?page=1&limit=20`, counted from 1, at most 100 a page. */
 export const pageQuery = z.strictObject({
   page: queryInt(1, 1_000_000).default(1),

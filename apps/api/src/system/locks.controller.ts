@@ -2,7 +2,8 @@ import { Controller, Delete, Get, Inject, Param } from '@nestjs/common';
 import { ApiOperation, ApiTags } from '@nestjs/swagger';
 import { LockService } from '@yuxi/lock';
 import { z } from 'zod';
-import { Roles } from '../auth/index.js';
+import { AuditLog } from '../audit/index.js';
+import { type Caller, CurrentUser, Roles } from '../auth/index.js';
 
 const lockName = z.string().min(1).max(512);
 
@@ -11,7 +12,10 @@ const lockName = z.string().min(1).max(512);
 @Roles('superadmin')
 @Controller('api/system/locks')
 export class LocksController {
-  constructor(@Inject(LockService) private readonly locks: LockService) {}
+  constructor(
+    @Inject(LockService) private readonly locks: LockService,
+    private readonly audit: AuditLog,
+  ) {}
 
   @Get()
   @ApiOperation({ summary: 'Locks held now: holder, milliseconds to live, fence, callers in the queue' })
@@ -30,8 +34,9 @@ export class LocksController {
 
   @Delete(':name')
   @ApiOperation({ summary: 'Take a lock away from its holder; the next waiter gets it' })
-  async release(@Param('name', { schema: lockName }) name: string) {
+  async release(@CurrentUser() caller: Caller, @Param('name', { schema: lockName }) name: string) {
     const released = await this.locks.forceRelease(name);
+    this.audit.record({ action: 'lock.release', actor: caller.id, target: `lock:${name}`, details: { released } });
     return { message: released ? 'lock released' : 'lock was free', name, released };
   }
 }

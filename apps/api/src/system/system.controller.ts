@@ -3,6 +3,7 @@ import { ApiOperation, ApiTags } from '@nestjs/swagger';
 import { LiveConfig } from '@yuxi/config-sync';
 import { type Settings, SETTINGS } from '@yuxi/platform';
 import { z } from 'zod';
+import { AuditLog } from '../audit/index.js';
 import { type Caller, CurrentUser, Public, Roles } from '../auth/index.js';
 import { ApiBodySchema } from '../http/index.js';
 import { flatten, toPatch } from './flat-settings.js';
@@ -15,7 +16,10 @@ const manySettings = z.record(z.string().min(1).max(128), flatValue);
 @ApiTags('system')
 @Controller('api/system')
 export class SystemController {
-  constructor(@Inject(LiveConfig) private readonly config: LiveConfig<Settings>) {}
+  constructor(
+    @Inject(LiveConfig) private readonly config: LiveConfig<Settings>,
+    private readonly audit: AuditLog,
+  ) {}
 
   @Public()
   @Get('health')
@@ -50,7 +54,9 @@ export class SystemController {
   }
 
   private async change(caller: Caller, values: Record<string, unknown>) {
-    await this.config.update(toPatch(SETTINGS, values), { author: caller.userId, reason: 'api' });
+    const { revision } = await this.config.update(toPatch(SETTINGS, values), { author: caller.userId, reason: 'api' });
+    const details = { changed: Object.keys(values), revision };
+    this.audit.record({ action: 'settings.change', actor: caller.id, target: 'settings', details });
     return flatten(this.config.get());
   }
 }
