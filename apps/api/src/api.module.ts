@@ -24,7 +24,12 @@ export class ApiModule {
         LimiterModule.forRoot({ trustedProxies: env.TRUSTED_PROXIES }),
         HttpModule,
         AuditModule.forRoot({ retention: env.YUXI_AUDIT_RETENTION }),
-        AuthModule.forRoot({ jwtSecret: env.JWT_SECRET, setupToken: env.YUXI_SETUP_TOKEN }),
+        AuthModule.forRoot({
+          jwtSecret: env.JWT_SECRET,
+          jwtTtl: env.YUXI_ACCESS_TTL,
+          sessionTtl: env.YUXI_SESSION_TTL,
+          setupToken: env.YUXI_SETUP_TOKEN,
+        }),
       ],
       controllers: [
         DatabasesController,

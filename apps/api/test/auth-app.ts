@@ -1,10 +1,13 @@
-import { Body, Controller, Module, Post } from '@nestjs/common';
+import { Body, Controller, Get, Module, Post, type Type } from '@nestjs/common';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { Test } from '@nestjs/testing';
 import { RedisModule } from '@yuxi/redis';
 import { DATABASE, StorageModule, type Database } from '@yuxi/storage';
 import { LimiterModule, type LimiterModuleOptions } from '@yuxi/throttler';
-import { AuthModule, CurrentUser, Roles, type AuthOptions, type Caller } from '../src/auth/index.js';
+import { AuditModule, type AuditOptions } from '../src/audit/index.js';
+import { AuthModule, CurrentUser, KeyAccess, Roles, type AuthOptions, type Caller } from '../src/auth/index.js';
+import { AuditController } from '../src/system/audit.controller.js';
+import { Passwords } from '../src/auth/passwords/passwords.js';
 import { createHttpAdapter, HttpModule } from '../src/http/index.js';
 
 export const PASSWORD = 'correct horse';
@@ -13,6 +16,12 @@ export const PASSWORD = 'correct horse';
 class Probe {
   @Post('superadmin') @Roles('superadmin') highest(@CurrentUser() { userId }: Caller) {
     return { userId };
+  }
+  @Get('see') see(@CurrentUser() { userId, role }: Caller) {
+    return { userId, role };
+  }
+  @KeyAccess('read') @Post('search') search() {
+    return { found: true };
   }
   @Post('echo') echo(@Body() body: unknown) {
     return body;
@@ -28,7 +37,10 @@ export interface Answer {
 export interface AuthAppOptions {
   databaseUrl?: string;
   auth?: AuthOptions;
+  audit?: AuditOptions;
   limiter?: LimiterModuleOptions;
+  /** Stands in for the checker of passwords. */
+  passwords?: Type<Passwords>;
 }
 
 /** How many answers there are of each status. */
@@ -42,19 +54,29 @@ export function counted(answers: readonly Answer[]): Record<number, number> {
 export class AuthApp {
   private constructor(readonly app: NestFastifyApplication) {}
 
-  static async start({ databaseUrl, auth = {}, limiter = { login: { limit: 1000 } } }: AuthAppOptions = {}) {
+  static async start({
+    databaseUrl,
+    auth = {},
+    audit = {},
+    limiter = { login: { limit: 1000 } },
+    passwords = Passwords,
+  }: AuthAppOptions = {}) {
     @Module({
       imports: [
         RedisModule.forRoot(),
         LimiterModule.forRoot(limiter),
         StorageModule.forRoot({ databaseUrl }),
         HttpModule,
+        AuditModule.forRoot(audit),
         AuthModule.forRoot(auth),
       ],
-      controllers: [Probe],
+      controllers: [Probe, AuditController],
     })
     class App {}
-    const module = await Test.createTestingModule({ imports: [App] }).compile();
+    const module = await Test.createTestingModule({ imports: [App] })
+      .overrideProvider(Passwords)
+      .useClass(passwords)
+      .compile();
     const app = module.createNestApplication<NestFastifyApplication>(createHttpAdapter(), { logger: false });
     await app.init();
     await app.getHttpAdapter().getInstance().ready();
@@ -86,6 +108,14 @@ export class AuthApp {
 
   login(username: string, password = PASSWORD): Promise<Answer> {
     return this.call('POST', '/api/auth/token', { username, password });
+  }
+
+  /** Makes a plain user, or an admin. @returns its number and a token */
+  async addUser(root: string, userId: string, role = 'user'): Promise<{ id: number; token: string }> {
+    const user = { user_id: userId, username: 'x', password: PASSWORD, role };
+    const { status, body } = await this.call('POST', '/api/auth/users', user, root);
+    if (status !== 201) throw new Error(`creating ${userId} answered ${status}`);
+    return { id: body['id'] as number, token: await this.tokenOf(userId) };
   }
 
   /** Token of a user; fails when the login does. */

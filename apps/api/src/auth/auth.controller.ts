@@ -3,22 +3,32 @@ import { ApiConsumes, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { LoginGuard } from '@yuxi/throttler';
 import { z } from 'zod';
 import { ApiAnswer } from '../http/index.js';
-import { CurrentUser, Public } from './auth.decorators.js';
-import { initializeBody, profileBody, tokenBody } from './auth.schemas.js';
-import type { InitializeBody, ProfileBody, TokenBody } from './auth.schemas.js';
+import { CurrentUser, KeyAccess, Public, SessionOnly } from './auth.decorators.js';
+import { changePasswordBody, initializeBody, logoutBody, profileBody, refreshBody, tokenBody } from './auth.schemas.js';
+import type {
+  ChangePasswordBody,
+  InitializeBody,
+  LogoutBody,
+  ProfileBody,
+  RefreshBody,
+  TokenBody,
+} from './auth.schemas.js';
 import type { Caller } from './caller.js';
 import { FirstRun } from './first-run.js';
 import { LoginOutcomeInterceptor } from './login-outcome.interceptor.js';
 import { LoginService } from './login.service.js';
+import { PasswordChange } from './passwords/password-change.js';
 import { tokenView, toUserView, userView } from './user.views.js';
 import { UsersService } from './users.service.js';
 
 @ApiTags('auth')
+@SessionOnly()
 @Controller('api/auth')
 export class AuthController {
   constructor(
     private readonly firstRun: FirstRun,
     private readonly logins: LoginService,
+    private readonly passwords: PasswordChange,
     private readonly users: UsersService,
   ) {}
 
@@ -51,6 +61,34 @@ export class AuthController {
     return this.logins.login(body);
   }
 
+  @Public()
+  @Post('refresh')
+  @HttpCode(200)
+  @ApiOperation({ summary: 'Exchange a refresh token for new tokens; each works once' })
+  @ApiAnswer(200, 'New tokens of the same session', tokenView)
+  refresh(@Body({ schema: refreshBody }) { refresh_token }: RefreshBody) {
+    return this.logins.refresh(refresh_token);
+  }
+
+  @Post('logout')
+  @HttpCode(200)
+  @ApiOperation({ summary: 'End this session, or with everywhere all sessions of the user' })
+  @ApiAnswer(200, 'Done', z.object({ message: z.string() }))
+  async logout(@CurrentUser() caller: Caller, @Body({ schema: logoutBody }) { everywhere }: LogoutBody) {
+    await this.logins.logout(caller, everywhere);
+    return { message: 'logged out' };
+  }
+
+  @Put('password')
+  @UseGuards(LoginGuard)
+  @UseInterceptors(LoginOutcomeInterceptor)
+  @ApiOperation({ summary: 'Change the own password; ends all other sessions' })
+  @ApiAnswer(200, 'New tokens of this session, whose old ones no longer count', tokenView)
+  changePassword(@CurrentUser() caller: Caller, @Body({ schema: changePasswordBody }) body: ChangePasswordBody) {
+    return this.passwords.change(caller, body);
+  }
+
+  @KeyAccess('read')
   @Get('me')
   @ApiOperation({ summary: 'The user behind the token' })
   @ApiAnswer(200, 'The user', userView)

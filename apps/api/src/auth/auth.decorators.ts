@@ -5,6 +5,8 @@ import type { Role } from '@yuxi/storage';
 import { PUBLIC_EXTENSION } from '../http/index.js';
 import type { Caller } from './caller.js';
 
+export { KeyAccess, SessionOnly } from './keys/key-access.js';
+
 export const ROLE = 'yuxi:role';
 
 /** A request that the guard has let in. */

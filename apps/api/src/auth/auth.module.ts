@@ -4,9 +4,16 @@ import { DATABASE, type Database } from '@yuxi/storage';
 import { AuthController } from './auth.controller.js';
 import { AuthGuard } from './auth.guard.js';
 import { AUTH_OPTIONS, checkAuthOptions, ConfigurableModuleClass, type AuthOptions } from './auth.options.js';
+import { AuthSweep } from './auth.sweep.js';
 import { FirstRun } from './first-run.js';
+import { ApiKeyStore } from './keys/api-key.store.js';
+import { ApiKeys } from './keys/api-keys.js';
+import { KeysController } from './keys/keys.controller.js';
 import { LoginService } from './login.service.js';
-import { Passwords } from './passwords.js';
+import { PasswordChange } from './passwords/password-change.js';
+import { Passwords } from './passwords/passwords.js';
+import { SessionStore } from './sessions/session.store.js';
+import { Sessions } from './sessions/sessions.js';
 import { ownSigningKey } from './signing-key.js';
 import { Tokens } from './tokens.js';
 import { UserStore } from './user.store.js';
@@ -18,14 +25,20 @@ async function makeTokens(options: AuthOptions, database: Database): Promise<Tok
   return new Tokens(jwtSecret ?? (await ownSigningKey(database)), jwtTtlMs);
 }
 
-/** Closes every route of the application but the public ones. Needs StorageModule and LimiterModule. */
+/** Closes every route of the application but the public ones. Needs StorageModule, LimiterModule and AuditModule. */
 @Module({
-  controllers: [AuthController, UsersController],
+  controllers: [AuthController, UsersController, KeysController],
   providers: [
     { provide: Tokens, inject: [AUTH_OPTIONS, DATABASE], useFactory: makeTokens },
     { provide: APP_GUARD, useClass: AuthGuard },
     UserStore,
+    SessionStore,
+    Sessions,
+    AuthSweep,
+    ApiKeyStore,
+    ApiKeys,
     Passwords,
+    PasswordChange,
     FirstRun,
     LoginService,
     UsersService,

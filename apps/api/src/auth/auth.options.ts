@@ -4,8 +4,12 @@ import { OptionsError, toMs, type Duration } from '@yuxi/core';
 export interface AuthOptions {
   /** Signs the tokens, at least 32 bytes. Without it one is generated and kept in the database, shared by all replicas. */
   jwtSecret?: string;
-  /** Life of a token. Default 7 days, at most 24 (a token cannot outlive a timer). */
+  /** Life of an access token. Default 15 minutes, at most 24 days. */
   jwtTtl?: Duration;
+  /** Life of a session from its login on, however often it is refreshed. Default 30 days, at most 365. */
+  sessionTtl?: Duration;
+  /** How often ended sessions are looked for. Default 10 min. */
+  sweepEvery?: Duration;
   /** When set, `POST /api/auth/initialize` must carry it as `setup_token`. */
   setupToken?: string;
 }
@@ -13,9 +17,19 @@ export interface AuthOptions {
 export const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN: AUTH_OPTIONS } =
   new ConfigurableModuleBuilder<AuthOptions>({ moduleName: 'Auth' }).setClassMethodName('forRoot').build();
 
+const YEAR = 365 * 86_400_000;
+
 /** @throws {OptionsError} without the value of the secret */
-export function checkAuthOptions({ jwtSecret, jwtTtl = '7d', setupToken }: AuthOptions) {
+export function checkAuthOptions(options: AuthOptions) {
+  const { jwtSecret, setupToken, jwtTtl = '15m', sessionTtl = '30d', sweepEvery = '10m' } = options;
+  const where = 'AuthModule';
   if (jwtSecret !== undefined && Buffer.byteLength(jwtSecret) < 32)
-    throw new OptionsError('jwtSecret', 'at least 32 bytes long', undefined, 'AuthModule');
-  return { jwtSecret, setupToken, jwtTtlMs: toMs('jwtTtl', jwtTtl, { min: 1000, where: 'AuthModule' }) };
+    throw new OptionsError('jwtSecret', 'at least 32 bytes long', undefined, where);
+  return {
+    jwtSecret,
+    setupToken,
+    jwtTtlMs: toMs('jwtTtl', jwtTtl, { min: 1000, where }),
+    sessionTtlMs: toMs('sessionTtl', sessionTtl, { min: 1000, max: YEAR, where }),
+    sweepEveryMs: toMs('sweepEvery', sweepEvery, { min: 1000, where }),
+  };
 }

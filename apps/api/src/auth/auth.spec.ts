@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { schema } from '@yuxi/storage';
-import { startPostgres, type PostgresServer } from '@yuxi/testing';
+import { eventually, startPostgres, type PostgresServer } from '@yuxi/testing';
 import { eq, sql } from 'drizzle-orm';
 import { AuthApp, counted, PASSWORD } from '../../test/auth-app.js';
 
@@ -34,6 +34,8 @@ describe('auth', () => {
     expect(winner).toEqual({
       access_token: expect.any(String),
       token_type: 'bearer',
+      expires_in: 900,
+      refresh_token: expect.stringMatching(/^yxref_[\w-]{43}$/),
       user_id: rows[0]?.id,
       username: rows[0]?.userId,
       user_id_login: rows[0]?.userId,
@@ -154,7 +156,7 @@ describe('auth', () => {
   });
 });
 
-it('works on PGlite: one administrator of 10, who logs in', async () => {
+it('works on PGlite: one administrator of 10, sessions, keys, passwords and the audit log', async () => {
   const app = await AuthApp.start();
   const calls = Array.from({ length: 10 }, (_, index) =>
     app.initialize({ user_id: `root_${index}`, password: PASSWORD }),
@@ -171,5 +173,22 @@ it('works on PGlite: one administrator of 10, who logs in', async () => {
     token,
   );
   expect(taken).toMatchObject({ status: 409, body: { detail: 'user_id is taken' } });
+
+  const made = await app.call('POST', '/api/auth/keys', { name: 'k', scopes: ['read'] }, token);
+  expect((await app.call('GET', '/api/auth/me', undefined, made.body['key'] as string)).status).toBe(200);
+  const { body: login } = await app.login(winner);
+  const refresh = () => app.call('POST', '/api/auth/refresh', { refresh_token: login['refresh_token'] });
+  expect(counted(await Promise.all(Array.from({ length: 5 }, refresh)))).toEqual({ 200: 1, 409: 4 });
+  const body = { current_password: PASSWORD, new_password: 'battery staple' };
+  const changed = await app.call('PUT', '/api/auth/password', body, login['access_token'] as string);
+  expect(changed.status).toBe(200);
+  expect((await app.call('GET', '/api/auth/me', undefined, token)).status).toBe(401);
+  const now = changed.body['access_token'] as string;
+  const events = () => app.call('GET', '/api/system/audit?limit=1', undefined, now);
+  await eventually(async () => JSON.stringify((await events()).body).includes('password.change'), {
+    describe: 'the audit log to tell of the new password',
+  });
+  expect((await app.call('POST', '/api/auth/logout', undefined, now)).status).toBe(200);
+  expect((await events()).status).toBe(401);
   await app.close();
 });

@@ -1,7 +1,20 @@
-import type { Role } from '@yuxi/storage';
+import type { KeyScope, Role } from '@yuxi/storage';
 
-/** The user behind a request, as the database has it at this moment. */
-export interface Caller {
+export interface SessionCredential {
+  readonly kind: 'session';
+  readonly id: string;
+  /** `users.token_version` that the access token carries. */
+  readonly version: number;
+}
+
+export interface KeyCredential {
+  readonly kind: 'key';
+  readonly id: number;
+  readonly scopes: readonly KeyScope[];
+}
+
+/** A user, as the database has it at this moment. */
+export interface CallerUser {
   /** `users.id`. */
   readonly id: number;
   /** Login name. */
@@ -11,9 +24,20 @@ export interface Caller {
   readonly departmentId: number | null;
 }
 
+/** The user behind a request, and how the request proved it. */
+export interface Caller extends CallerUser {
+  readonly credential: SessionCredential | KeyCredential;
+}
+
 const RANK: Readonly<Record<Role, number>> = { user: 0, admin: 1, superadmin: 2 };
 
 /** Whether `role` includes the rights of `needed`. */
 export function atLeast(role: Role, needed: Role): boolean {
   return RANK[role] >= RANK[needed];
+}
+
+/** The session of a request. For routes that keys cannot reach. */
+export function sessionOf({ credential }: Caller): SessionCredential {
+  if (credential.kind !== 'session') throw new Error('The route is open to keys: there is no session');
+  return credential;
 }

@@ -2,10 +2,11 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import { DATABASE, departments, type Database } from '@yuxi/storage';
 import { eq } from 'drizzle-orm';
+import { AuditLog, userTarget } from '../audit/index.js';
 import { forbidden } from './auth.errors.js';
 import { AUTH_OPTIONS, type AuthOptions } from './auth.options.js';
 import type { InitializeBody } from './auth.schemas.js';
-import { Passwords } from './passwords.js';
+import { Passwords } from './passwords/passwords.js';
 import { violatedConstraint } from './sql-errors.js';
 import { UserStore } from './user.store.js';
 
@@ -19,6 +20,7 @@ export class FirstRun {
     @Inject(AUTH_OPTIONS) private readonly options: AuthOptions,
     private readonly users: UserStore,
     private readonly passwords: Passwords,
+    private readonly audit: AuditLog,
   ) {}
 
   /** Whether there is no superadmin yet. */
@@ -34,7 +36,7 @@ export class FirstRun {
   async initialize(body: InitializeBody): Promise<number> {
     if (!this.tokenFits(body.setup_token)) throw forbidden('setup_token is missing or wrong: it is YUXI_SETUP_TOKEN');
     if (!(await this.isOpen())) throw alreadyDone();
-    const passwordHash = await this.passwords.hash(body.password);
+    const passwordHash = await this.passwords.hash(body.password, 'password', [body.user_id]);
     try {
       return await this.database.transaction((tx) => this.create(tx, body, passwordHash));
     } catch (error) {
@@ -47,7 +49,7 @@ export class FirstRun {
   private async create(tx: Database, body: InitializeBody, passwordHash: string): Promise<number> {
     await tx.insert(departments).values({ name: FIRST_DEPARTMENT }).onConflictDoNothing();
     const [department] = await tx.select().from(departments).where(eq(departments.name, FIRST_DEPARTMENT));
-    return this.users.create(
+    const id = await this.users.create(
       {
         userId: body.user_id,
         username: body.user_id,
@@ -59,6 +61,8 @@ export class FirstRun {
       },
       tx,
     );
+    await this.audit.record({ action: 'user.create', target: userTarget(id), details: { role: 'superadmin' } }, tx);
+    return id;
   }
 
   private tokenFits(given: string | undefined): boolean {

@@ -3,6 +3,8 @@ import { YuxiError } from '@yuxi/core';
 import type { LoginRequest } from '@yuxi/throttler';
 import { catchError, from, map, mergeMap, throwError, type Observable } from 'rxjs';
 
+const GUESSES: ReadonlySet<string> = new Set(['UNAUTHORIZED', 'WRONG_PASSWORD']);
+
 /**
  * Gives the counted attempt back unless a password was checked and found wrong: a success, a malformed request or a
  * failure of ours is no guess.
@@ -14,7 +16,7 @@ export class LoginOutcomeInterceptor implements NestInterceptor {
     const refund = () => from(loginReservation?.refund() ?? Promise.resolve());
     return next.handle().pipe(
       catchError((error: unknown) => {
-        const guessed = error instanceof YuxiError && error.code === 'UNAUTHORIZED';
+        const guessed = error instanceof YuxiError && GUESSES.has(error.code);
         const failure = throwError(() => error);
         return guessed ? failure : refund().pipe(mergeMap(() => failure));
       }),

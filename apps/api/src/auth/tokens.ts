@@ -8,11 +8,15 @@ const ALGORITHM = 'HS256';
 const MAX_LENGTH = 2048;
 const CLOCK_SKEW_S = 60;
 
-/** Who a token speaks for. It counts only as long as the user's row has the same version. */
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** Who a token speaks for. It counts only as long as the user's row has the same version and the session lives. */
 export interface TokenClaims {
   /** `users.id`. */
   id: number;
   version: number;
+  /** `sessions.id`. */
+  sessionId: string;
 }
 
 interface Decoded {
@@ -23,7 +27,8 @@ interface Decoded {
 /** Makes and reads access tokens. Nothing in a token but its signature is believed before it is checked. */
 export class Tokens {
   private readonly jwt: JwtService;
-  private readonly ttlSeconds: number;
+  /** Life of a token, seconds. */
+  readonly ttlSeconds: number;
 
   constructor(secret: string, ttlMs: number) {
     this.ttlSeconds = Math.floor(ttlMs / 1000);
@@ -36,15 +41,15 @@ export class Tokens {
     });
   }
 
-  issue({ id, version }: TokenClaims): string {
-    return this.jwt.sign({ token_version: version }, { subject: String(id) });
+  issue({ id, version, sessionId }: TokenClaims): string {
+    return this.jwt.sign({ token_version: version, sid: sessionId }, { subject: String(id) });
   }
 
   /** @throws {ApiError} 401, the same for every reason */
   read(token: string): TokenClaims {
     if (token.length > MAX_LENGTH) throw unauthorized();
     const { header, payload } = this.decode(token);
-    const { sub, exp, iat, token_version: version } = payload;
+    const { sub, exp, iat, sid: sessionId, token_version: version } = payload;
     const now = Date.now() / 1000;
     // A key id, a URL of a key or an unknown extension in the header is never ours.
     const ours = Object.keys(header).length === 2 && header['typ'] === 'JWT' && header['alg'] === ALGORITHM;
@@ -54,8 +59,8 @@ export class Tokens {
       iat <= now + CLOCK_SKEW_S &&
       exp <= now + this.ttlSeconds + CLOCK_SKEW_S;
     const id = typeof sub === 'string' && /^[1-9]\d{0,9}$/.test(sub) ? Number(sub) : Number.NaN;
-    if (!ours || !timely || !fitsColumn(id) || !fitsColumn(version)) throw unauthorized();
-    return { id, version };
+    if (!ours || !timely || !fitsColumn(id) || !fitsColumn(version) || !isUuid(sessionId)) throw unauthorized();
+    return { id, version, sessionId };
   }
 
   private decode(token: string): Decoded {
@@ -70,4 +75,8 @@ export class Tokens {
 /** Whether the database can compare it with an `integer` column. */
 function fitsColumn(value: unknown): value is number {
   return Number.isInteger(value) && (value as number) >= 0 && (value as number) < 2 ** 31;
+}
+
+function isUuid(value: unknown): value is string {
+  return typeof value === 'string' && UUID.test(value);
 }

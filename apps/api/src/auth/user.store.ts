@@ -1,7 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DATABASE, departments, users, type Database } from '@yuxi/storage';
 import { and, asc, eq, getTableColumns, isNull, or, sql } from 'drizzle-orm';
-import type { Caller } from './caller.js';
 import { namingField } from './sql-errors.js';
 
 export type NewUser = typeof users.$inferInsert;
@@ -16,21 +15,6 @@ const columns = { ...getTableColumns(users), departmentName: departments.name };
 @Injectable()
 export class UserStore {
   constructor(@Inject(DATABASE) private readonly database: Database) {}
-
-  /** @param version of the token; another one in the row means that the token was ended */
-  async caller(id: number, version: number): Promise<Caller | undefined> {
-    const [row] = await this.database
-      .select({
-        id: users.id,
-        userId: users.userId,
-        username: users.username,
-        role: users.role,
-        departmentId: users.departmentId,
-      })
-      .from(users)
-      .where(and(eq(users.id, id), eq(users.tokenVersion, version), present));
-    return row;
-  }
 
   async byId(id: number): Promise<StoredUser | undefined> {
     const [row] = await this.select().where(and(eq(users.id, id), present));
@@ -72,9 +56,14 @@ export class UserStore {
    * ends all tokens.
    * @returns false when there is no such user any more
    */
-  async change(id: number, role: StoredUser['role'], change: UserChange): Promise<boolean> {
+  async change(
+    id: number,
+    role: StoredUser['role'],
+    change: UserChange,
+    database: Database = this.database,
+  ): Promise<boolean> {
     const ends = change.role !== undefined || change.passwordHash !== undefined;
-    const rows = await this.database
+    const rows = await database
       .update(users)
       .set({ ...change, ...(ends && { tokenVersion: sql`${users.tokenVersion} + 1` }) })
       .where(and(eq(users.id, id), eq(users.role, role), present))
@@ -86,8 +75,8 @@ export class UserStore {
   }
 
   /** The login name is kept for good, the phone number becomes free. */
-  async remove(id: number, role: StoredUser['role']): Promise<boolean> {
-    const rows = await this.database
+  async remove(id: number, role: StoredUser['role'], database: Database = this.database): Promise<boolean> {
+    const rows = await database
       .update(users)
       .set({ deletedAt: new Date(), phoneNumber: null, tokenVersion: sql`${users.tokenVersion} + 1` })
       .where(and(eq(users.id, id), eq(users.role, role), present))
@@ -95,14 +84,31 @@ export class UserStore {
     return rows.length > 0;
   }
 
-  /** @returns false when the user was deleted or got another password since it was read */
-  async loggedIn({ id, tokenVersion }: StoredUser): Promise<boolean> {
-    const rows = await this.database
+  /**
+   * Gives a user a new password, which ends all tokens.
+   * @param version that the user must still have
+   * @returns the new version; undefined when the user was deleted or changed otherwise meanwhile
+   */
+  async changePassword(
+    id: number,
+    version: number,
+    passwordHash: string,
+    database: Database,
+  ): Promise<number | undefined> {
+    const [row] = await database
       .update(users)
-      .set({ lastLogin: new Date() })
-      .where(and(eq(users.id, id), eq(users.tokenVersion, tokenVersion), present))
-      .returning({ id: users.id });
-    return rows.length > 0;
+      .set({ passwordHash, tokenVersion: sql`${users.tokenVersion} + 1` })
+      .where(and(eq(users.id, id), eq(users.tokenVersion, version), present))
+      .returning({ version: users.tokenVersion });
+    return row?.version;
+  }
+
+  /** Stores another hash of the same password. */
+  async replaceHash({ id, passwordHash }: StoredUser, stronger: string): Promise<void> {
+    await this.database
+      .update(users)
+      .set({ passwordHash: stronger })
+      .where(and(eq(users.id, id), eq(users.passwordHash, passwordHash)));
   }
 
   async hasSuperadmin(): Promise<boolean> {

@@ -1,5 +1,6 @@
 import type { Role } from '@yuxi/storage';
 import { z } from 'zod';
+import type { Grant } from './sessions/sessions.js';
 import type { StoredUser } from './user.store.js';
 
 const role = z.enum(['user', 'admin', 'superadmin']) satisfies z.ZodType<Role>;
@@ -20,6 +21,8 @@ export const userView = z.object({
 export const tokenView = z.object({
   access_token: z.string(),
   token_type: z.literal('bearer'),
+  expires_in: z.int().describe('Life of the access token, seconds'),
+  refresh_token: z.string().describe('Good for one POST /api/auth/refresh'),
   user_id: z.int().describe('The number of the user'),
   username: z.string(),
   user_id_login: z.string().describe('The login name'),
@@ -45,10 +48,12 @@ export function toUserView(user: StoredUser): z.output<typeof userView> {
   };
 }
 
-export function toTokenView(token: string, user: StoredUser): z.output<typeof tokenView> {
+export function toTokenView(grant: Grant, user: StoredUser): z.output<typeof tokenView> {
   return {
-    access_token: token,
+    access_token: grant.accessToken,
     token_type: 'bearer',
+    expires_in: grant.expiresIn,
+    refresh_token: grant.refreshToken,
     user_id: user.id,
     username: user.username,
     user_id_login: user.userId,

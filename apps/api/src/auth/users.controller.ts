@@ -2,7 +2,7 @@ import { Body, Controller, Delete, Get, HttpCode, Param, Post, Put, Query } from
 import { ApiOperation, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
 import { ApiAnswer, idParam } from '../http/index.js';
-import { CurrentUser, Roles } from './auth.decorators.js';
+import { CurrentUser, Roles, SessionOnly } from './auth.decorators.js';
 import { createUserBody, updateUserBody, usersQuery } from './auth.schemas.js';
 import type { CreateUserBody, UpdateUserBody } from './auth.schemas.js';
 import type { Caller } from './caller.js';
@@ -11,6 +11,7 @@ import { UsersService } from './users.service.js';
 
 @ApiTags('auth')
 @Roles('admin')
+@SessionOnly()
 @Controller('api/auth/users')
 export class UsersController {
   constructor(private readonly users: UsersService) {}

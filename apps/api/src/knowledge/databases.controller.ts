@@ -2,7 +2,7 @@ import { Body, Controller, Delete, Get, HttpCode, Inject, Param, Post, Put } fro
 import { ApiOperation, ApiTags } from '@nestjs/swagger';
 import { type Actor, DatabasesService, SearchService } from '@yuxi/knowledge';
 import type { z } from 'zod';
-import { CurrentUser } from '../auth/index.js';
+import { CurrentUser, KeyAccess } from '../auth/index.js';
 import { ApiBodySchema } from '../http/index.js';
 import { createDatabase, databaseId, queryParams, search, updateDatabase } from './knowledge.schemas.js';
 
@@ -74,6 +74,7 @@ export class DatabasesController {
     return { params: await this.databases.setQueryParams(actor, dbId, body), message: 'success' };
   }
 
+  @KeyAccess('read')
   @Post(':db_id/query')
   @HttpCode(200)
   @ApiOperation({ summary: 'Search a knowledge base' })
@@ -86,6 +87,7 @@ export class DatabasesController {
     return this.searches.query(actor, dbId, query, meta);
   }
 
+  @KeyAccess('read')
   @Post(':db_id/query-test')
   @HttpCode(200)
   @ApiOperation({ summary: 'Search a knowledge base; the bare list of results' })

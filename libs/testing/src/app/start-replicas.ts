@@ -68,6 +68,8 @@ export async function startReplicas(options: StartReplicasOptions): Promise<Repl
       DATABASE_URL: valueFor(databaseUrl, index),
       JWT_SECRET: jwtSecret,
       YUXI_DATA_DIR: dataFolder,
+      // A full-size run outlasts a token of the default life.
+      YUXI_ACCESS_TTL: '1d',
       ...valueFor(env, index),
     });
     replicas[index] = replica;
