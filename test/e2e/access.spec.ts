@@ -9,6 +9,7 @@ import {
   startPostgres,
   startReplicas,
 } from '@yuxi/testing';
+import { addAccount, USER_PASSWORD } from '../support/accounts.js';
 import { createKnowledgeBase } from '../support/fleet.js';
 
 function form(filename: string, content: string): FormData {
@@ -17,7 +18,6 @@ function form(filename: string, content: string): FormData {
   return data;
 }
 
-const PASSWORD = 'a password of a user';
 const METHODS = ['get', 'post', 'put', 'patch', 'delete'] as const;
 /** The exact list of what answers without a token; a new entry is a decision. */
 const PUBLIC = [
@@ -27,6 +27,7 @@ const PUBLIC = [
   'get /health/ready',
   'get /health/startup',
   'post /api/auth/initialize',
+  'post /api/auth/refresh',
   'post /api/auth/token',
 ];
 const problem = { detail: expect.any(String), code: expect.any(String), request_id: expect.any(String) };
@@ -67,16 +68,8 @@ const call = ({ method, path }: Operation, request: ApiRequest = {}) =>
   client[method === 'delete' ? 'del' : method]<Record<string, unknown>>(path, request);
 
 async function addUser(name: string, role = 'user'): Promise<{ id: number; token: string }> {
-  const created = await client.post<User>('/api/auth/users', {
-    json: { user_id: name, username: name, password: PASSWORD, role },
-    token: admin,
-  });
-  expect(created.status).toBe(201);
-  const login = await client.post<{ access_token: string }>('/api/auth/token', {
-    form: { username: name, password: PASSWORD },
-  });
-  expect(login.status).toBe(200);
-  return { id: created.body.id, token: login.body.access_token };
+  const { id, access_token: token } = await addAccount(client, admin, name, { role });
+  return { id, token };
 }
 
 const filled = (path: string, values: Record<string, string>) =>
@@ -157,10 +150,10 @@ describe('a user', () => {
       expect(await update({ username: 'x', is_admin: true }, as)).toMatchObject({ status: 400, body: problem });
     }
     expect(await update({ role: 'admin' }, manager.token)).toMatchObject({ status: 403, body: problem });
-    const json = { user_id: 'p2_new', username: 'n', password: PASSWORD, role: 'superadmin' };
+    const json = { user_id: 'p2_new', username: 'n', password: USER_PASSWORD, role: 'superadmin' };
     expect(await client.post('/api/auth/users', { json, token: admin })).toMatchObject({ status: 400, body: problem });
     expect((await client.get<User>('/api/auth/me', { token })).body.role).toBe('user');
-    const again = { user_id: 'second', password: PASSWORD };
+    const again = { user_id: 'second', password: USER_PASSWORD };
     expect(await client.post('/api/auth/initialize', { json: again })).toMatchObject({ status: 403, body: problem });
   });
 });

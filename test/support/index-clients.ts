@@ -53,7 +53,7 @@ function batches(ids: readonly string[]): string[][] {
 }
 
 /** Fisher-Yates: the same seed gives the same order. */
-function shuffled<T>(items: readonly T[], seed: number): T[] {
+export function shuffled<T>(items: readonly T[], seed: number): T[] {
   const result = [...items];
   const random = seededRandom(seed);
   for (let i = result.length - 1; i > 0; i--) {
