@@ -138,7 +138,11 @@ describe('what an administrator does', () => {
     const headers = { 'x-request-id': 'audited-1' };
     const json = { key: 'final_top_k', value: 7 };
     expect((await here.post('/api/system/config', { json, token: admin(), headers })).status).toBe(200);
-    const lock = await there.del('/api/system/locks/index_a_b', { token: admin() });
+    const made = await here.post<{ id: number; key: string }>('/api/auth/keys', {
+      json: { name: 'operator', scopes: ['write'] },
+      token: admin(),
+    });
+    const lock = await there.del('/api/system/locks/index_a_b', { token: made.body.key });
     expect(lock).toMatchObject({ status: 200, body: { released: false } });
     const events = await eventually(
       async () => {
@@ -155,7 +159,7 @@ describe('what an administrator does', () => {
           ...me,
           action: 'lock.release',
           target: 'lock:index_a_b',
-          details: { released: false },
+          details: { released: false, key: made.body.id },
         }),
         expect.objectContaining({
           ...me,

@@ -36,6 +36,11 @@ export function atLeast(role: Role, needed: Role): boolean {
   return RANK[role] >= RANK[needed];
 }
 
+/** For the audit log: which key did it, where it was a key. */
+export function viaKey({ credential }: Caller): { key?: number } {
+  return credential.kind === 'key' ? { key: credential.id } : {};
+}
+
 /** The session of a request. For routes that keys cannot reach. */
 export function sessionOf({ credential }: Caller): SessionCredential {
   if (credential.kind !== 'session') throw new Error('The route is open to keys: there is no session');

@@ -34,7 +34,10 @@ export class FirstRun {
    * @throws {ApiError} 403 when there is one already or the setup token is wrong; 409 when the name is taken
    */
   async initialize(body: InitializeBody): Promise<number> {
-    if (!this.tokenFits(body.setup_token)) throw forbidden('setup_token is missing or wrong: it is YUXI_SETUP_TOKEN');
+    if (!this.tokenFits(body.setup_token)) {
+      this.audit.record({ action: 'user.create', outcome: 'refused', details: { reason: 'wrong setup token' } });
+      throw forbidden('setup_token is missing or wrong: it is YUXI_SETUP_TOKEN');
+    }
     if (!(await this.isOpen())) throw alreadyDone();
     const passwordHash = await this.passwords.hash(body.password, 'password', [body.user_id]);
     try {

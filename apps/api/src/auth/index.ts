@@ -2,6 +2,6 @@ export { CurrentUser, KeyAccess, Public, Roles, SessionOnly } from './auth.decor
 export { AuthModule } from './auth.module.js';
 export { AUTH_OPTIONS } from './auth.options.js';
 export type { AuthOptions } from './auth.options.js';
-export { atLeast } from './caller.js';
+export { atLeast, viaKey } from './caller.js';
 export type { Caller } from './caller.js';
 export { FirstRun } from './first-run.js';

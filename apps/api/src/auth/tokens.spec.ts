@@ -1,7 +1,7 @@
 import { createHmac, generateKeyPairSync, randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { schema } from '@yuxi/storage';
-import { startPostgres, type PostgresServer } from '@yuxi/testing';
+import { eventually, startPostgres, type PostgresServer } from '@yuxi/testing';
 import { AuthApp, counted, PASSWORD } from '../../test/auth-app.js';
 
 const SECRET = 'k3yk3yk3y-0123456789-abcdefghijklmnop';
@@ -166,7 +166,19 @@ describe('tokens', () => {
         status: 403,
         body: { code: 'FORBIDDEN' },
       });
-    expect((await guarded.initialize({ ...body, setup_token: 'open sesame' })).status).toBe(200);
+    const { body: made, status } = await guarded.initialize({ ...body, setup_token: 'open sesame' });
+    expect(status).toBe(200);
+    const refused = async () => {
+      const query = 'action=user.create&limit=10';
+      const { body: page } = await guarded.call(
+        'GET',
+        `/api/system/audit?${query}`,
+        undefined,
+        made['access_token'] as string,
+      );
+      return (page['events'] as { outcome: string }[]).filter(({ outcome }) => outcome === 'refused');
+    };
+    await eventually(async () => (await refused()).length === 4, { describe: 'the tries to be in the audit log' });
     await guarded.close();
   });
 

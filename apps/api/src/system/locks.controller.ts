@@ -3,7 +3,7 @@ import { ApiOperation, ApiTags } from '@nestjs/swagger';
 import { LockService } from '@yuxi/lock';
 import { z } from 'zod';
 import { AuditLog } from '../audit/index.js';
-import { type Caller, CurrentUser, Roles } from '../auth/index.js';
+import { type Caller, CurrentUser, Roles, viaKey } from '../auth/index.js';
 
 const lockName = z.string().min(1).max(512);
 
@@ -36,7 +36,12 @@ export class LocksController {
   @ApiOperation({ summary: 'Take a lock away from its holder; the next waiter gets it' })
   async release(@CurrentUser() caller: Caller, @Param('name', { schema: lockName }) name: string) {
     const released = await this.locks.forceRelease(name);
-    this.audit.record({ action: 'lock.release', actor: caller.id, target: `lock:${name}`, details: { released } });
+    this.audit.record({
+      action: 'lock.release',
+      actor: caller.id,
+      target: `lock:${name}`,
+      details: { released, ...viaKey(caller) },
+    });
     return { message: released ? 'lock released' : 'lock was free', name, released };
   }
 }

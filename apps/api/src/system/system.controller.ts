@@ -4,7 +4,7 @@ import { LiveConfig } from '@yuxi/config-sync';
 import { type Settings, SETTINGS } from '@yuxi/platform';
 import { z } from 'zod';
 import { AuditLog } from '../audit/index.js';
-import { type Caller, CurrentUser, Public, Roles } from '../auth/index.js';
+import { type Caller, CurrentUser, Public, Roles, viaKey } from '../auth/index.js';
 import { ApiBodySchema } from '../http/index.js';
 import { flatten, toPatch } from './flat-settings.js';
 import { VERSION } from './version.js';
@@ -55,7 +55,7 @@ export class SystemController {
 
   private async change(caller: Caller, values: Record<string, unknown>) {
     const { revision } = await this.config.update(toPatch(SETTINGS, values), { author: caller.userId, reason: 'api' });
-    const details = { changed: Object.keys(values), revision };
+    const details = { changed: Object.keys(values), revision, ...viaKey(caller) };
     this.audit.record({ action: 'settings.change', actor: caller.id, target: 'settings', details });
     return flatten(this.config.get());
   }
