@@ -8,4 +8,5 @@ export { RedisModule } from './redis.module.js';
 export { type RedisEndpoint, type RedisOptions } from './redis.options.js';
 export { InjectRedis, REDIS_CONNECTION, REDIS_OPTIONS, type RedisClient } from './redis.tokens.js';
 export { defineScript, type Script, type ScriptArgument } from './script.js';
+export { ScriptBatch, type ScriptBatchOptions, slotOf } from './script.batch.js';
 export { type RedisEnvironment, redisOptionsFromEnv } from './redis.env.js';

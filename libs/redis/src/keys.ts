@@ -4,8 +4,8 @@ import { createHash } from 'node:crypto';
 export const KEY_PREFIX = 'yuxi:';
 
 const LONGEST_NAME = 128;
-/** What most names are made of: nothing to do. */
-const PLAIN = /^[\w:.,@/ -]{0,128}$/;
+/** Most names are like this: nothing to encode, nothing to shorten. */
+const PLAIN = /^[\w:.,@/+=~ -]{0,128}$/;
 // Braces would let a name choose its Cluster slot; control characters and lone surrogates would garble or collide.
 // eslint-disable-next-line no-control-regex
 const UNSAFE = /[{}\u0000-\u001f\u007f]/g;

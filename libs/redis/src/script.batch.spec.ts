@@ -1,0 +1,141 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { eventually, type RedisCluster, type RedisServer, startRedis, startRedisCluster } from '@yuxi/testing';
+import { captureLog, open, type Opened } from './redis.fixture.js';
+import { RedisUnavailableError } from './redis.errors.js';
+import { defineScript, type Script } from './script.js';
+import { ScriptBatch, slotOf } from './script.batch.js';
+
+/** Each operation has one key and one argument. */
+const SOURCE = `-- Appends to lists.
+-- KEYS: one list for each operation
+-- ARGV: 1 a prefix; then one text for each operation
+-- Returns: the length of each list
+local answers = {}
+for i, key in ipairs(KEYS) do
+  if ARGV[i + 1] == 'fail' then return redis.error_reply('REFUSED by the script') end
+  answers[i] = redis.call('RPUSH', key, ARGV[1] .. ARGV[i + 1])
+end
+return answers
+`;
+
+describe('ScriptBatch', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'yuxi-batch-'));
+  let script: Script;
+  let server: RedisServer;
+  let redis: Opened;
+  captureLog();
+
+  beforeAll(async () => {
+    writeFileSync(join(folder, 'append.lua'), SOURCE);
+    script = defineScript('append', pathToFileURL(join(folder, 'append.lua')));
+    server = await startRedis();
+    redis = open({ url: server.url });
+    await eventually(() => redis.availability.state === 'up');
+    await script.run(redis.client, ['yuxi:warm'], ['', 'x']);
+  });
+  afterAll(async () => {
+    rmSync(folder, { recursive: true });
+    await redis[Symbol.asyncDispose]();
+    await server.stop();
+  });
+
+  const evalshas = async () =>
+    Number(/cmdstat_evalsha:calls=(\d+)/.exec(await redis.client.info('commandstats'))?.[1] ?? 0);
+
+  async function scriptsSent(work: () => Promise<unknown>): Promise<number> {
+    const before = await evalshas();
+    await work();
+    return (await evalshas()) - before;
+  }
+
+  it('carries what one turn of the event loop sends in one script, in order, with one answer each', async () => {
+    const batch = new ScriptBatch(redis.client, script, { common: () => ['p:'] });
+    let answers: unknown[] = [];
+    const sent = await scriptsSent(async () => {
+      answers = await Promise.all(['a', 'b', 'c'].map((text) => batch.send([`yuxi:list:${text < 'c'}`], [text])));
+    });
+    expect(answers).toEqual([1, 2, 1]);
+    expect(await redis.client.lrange('yuxi:list:true', 0, -1)).toEqual(['p:a', 'p:b']);
+    expect(sent).toBe(1);
+  });
+
+  it('puts what answers of one script set off into one script again', async () => {
+    const batch = new ScriptBatch(redis.client, script, { common: () => [''] });
+    const caller = async (_: unknown, i: number) => {
+      for (let turn = 1; turn <= 3; turn++) expect(await batch.send([`yuxi:again:${i}`], ['x'])).toBe(turn);
+    };
+    expect(await scriptsSent(() => Promise.all(Array.from({ length: 10 }, caller)))).toBe(3);
+  });
+
+  it('splits long batches and keeps the order on a key', async () => {
+    const batch = new ScriptBatch(redis.client, script, { common: () => [''], perScript: 4 });
+    let answers: unknown[] = [];
+    const sent = await scriptsSent(async () => {
+      answers = await Promise.all(Array.from({ length: 10 }, (_, i) => batch.send(['yuxi:long'], [String(i)])));
+    });
+    expect(answers).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+    expect(await redis.client.lrange('yuxi:long', 0, -1)).toEqual(Array.from({ length: 10 }, (_, i) => String(i)));
+    expect(sent).toBe(3);
+  });
+
+  it('rejects those that travelled together on an error reply, not those of the next script', async () => {
+    const batch = new ScriptBatch(redis.client, script, { common: () => [''], perScript: 2 });
+    const texts = ['fail', 'x', 'y'];
+    const results = await Promise.allSettled(texts.map((text) => batch.send(['yuxi:error'], [text])));
+    expect(results.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'fulfilled']);
+    expect(results[0]).toMatchObject({ reason: { message: expect.stringContaining('REFUSED') } });
+  });
+
+  it('gives up within one command timeout for all when Redis hangs, at once when it is gone', async () => {
+    const own = await startRedis();
+    await using hanging = open({ url: own.url, commandTimeout: 200 });
+    await eventually(() => hanging.availability.state === 'up');
+    const batch = new ScriptBatch(hanging.client, script, { common: () => [''] });
+    own.pause();
+    const from = performance.now();
+    const results = await Promise.allSettled(Array.from({ length: 50 }, () => batch.send(['yuxi:k'], ['x'])));
+    expect(performance.now() - from).toBeLessThan(1500);
+    await own.stop();
+    results.push(...(await Promise.allSettled([batch.send(['yuxi:k'], ['x'])])));
+    expect(results).toHaveLength(51);
+    for (const result of results)
+      expect(result).toMatchObject({ status: 'rejected', reason: expect.any(RedisUnavailableError) });
+  });
+});
+
+describe('ScriptBatch on a Cluster', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'yuxi-batch-'));
+  let cluster: RedisCluster;
+
+  beforeAll(async () => {
+    writeFileSync(join(folder, 'append.lua'), SOURCE);
+    cluster = await startRedisCluster();
+  });
+  afterAll(async () => {
+    rmSync(folder, { recursive: true });
+    await cluster?.stop();
+  });
+
+  it('sends operations of different slots apart', async () => {
+    const script = defineScript('append', pathToFileURL(join(folder, 'append.lua')));
+    await using redis = open({ clusterNodes: cluster.nodes, startupWait: '10s' });
+    await eventually(() => redis.availability.state === 'up', { timeout: 10_000 });
+    const batch = new ScriptBatch(redis.client, script, { common: () => [''] });
+    const keys = Array.from({ length: 40 }, (_, i) => `yuxi:{${i % 20}}`);
+    const answers = await Promise.all(keys.map((key, i) => batch.send([key], [String(i)])));
+    expect(answers).toEqual(keys.map((_, i) => (i < 20 ? 1 : 2)));
+    // Control: together they would be refused.
+    await expect(script.run(redis.client, keys, ['', ...keys])).rejects.toThrow(/CROSSSLOT|same slot/);
+  });
+
+  it('knows the slot of a key as the server does', async () => {
+    await using redis = open({ clusterNodes: cluster.nodes, startupWait: '10s' });
+    await eventually(() => redis.availability.state === 'up', { timeout: 10_000 });
+    for (const key of ['yuxi:a', 'yuxi:limit:{a:b}', 'yuxi:limit:{yuxi:login_attempts:1.2.3.4}:log', '{}x'])
+      expect(slotOf(key)).toBe(await redis.client.cluster('KEYSLOT', key));
+  });
+});

@@ -1,0 +1,89 @@
+import { Command } from 'ioredis';
+import type { RedisClient } from './redis.tokens.js';
+import type { Script, ScriptArgument } from './script.js';
+
+export interface ScriptBatchOptions {
+  /** Arguments that precede those of the operations; asked for once per script. Default none. */
+  common?: () => readonly ScriptArgument[];
+  /**
+   * Most operations in one script, default 16. While Redis works on one script the client writes the next one, and nobody
+   * else waits long for either.
+   */
+  perScript?: number;
+}
+
+interface Operation {
+  keys: readonly string[];
+  args: readonly ScriptArgument[];
+  resolve(answer: unknown): void;
+  reject(error: unknown): void;
+}
+
+/**
+ * Sends operations of one kind; all of one turn of the event loop travel in one script. It gets the keys of all operations,
+ * the common arguments and then those of each operation, and must answer with one element for each of them.
+ * Operations on the same key are carried out in the order in which they were sent. An error reply rejects all that travelled
+ * together. On a Cluster the keys of one operation must share a slot; operations of different slots travel apart.
+ */
+export class ScriptBatch {
+  readonly #common: () => readonly ScriptArgument[];
+  readonly #perScript: number;
+  #pending: Operation[] = [];
+
+  constructor(
+    private readonly client: RedisClient,
+    private readonly script: Script,
+    { common = () => [], perScript = 16 }: ScriptBatchOptions = {},
+  ) {
+    this.#common = common;
+    this.#perScript = perScript;
+  }
+
+  /** @throws {RedisUnavailableError} when Redis cannot serve it. After a timeout it may still have run. */
+  send(keys: readonly string[], args: readonly ScriptArgument[]): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      // After the microtasks, so that what the answers of one script set off goes together again.
+      if (this.#pending.push({ keys, args, resolve, reject }) === 1) process.nextTick(() => this.#flush());
+    });
+  }
+
+  #flush(): void {
+    const pending = this.#pending;
+    this.#pending = [];
+    if (pending.length === 1) return void this.#run(pending);
+    for (const group of this.client.isCluster ? bySlot(pending) : [pending])
+      for (let from = 0; from < group.length; from += this.#perScript)
+        void this.#run(group.slice(from, from + this.#perScript));
+  }
+
+  async #run(batch: readonly Operation[]): Promise<void> {
+    try {
+      const all: string[] = [];
+      const args = [...this.#common()];
+      for (const operation of batch) {
+        for (const key of operation.keys) all.push(key);
+        for (const arg of operation.args) args.push(arg);
+      }
+      const answers = (await this.script.run(this.client, all, args)) as unknown[];
+      for (let i = 0; i < batch.length; i++) batch[i]!.resolve(answers[i]);
+    } catch (error) {
+      for (const operation of batch) operation.reject(error);
+    }
+  }
+}
+
+/** Cluster slot of a key, 0..16383. */
+export function slotOf(key: string): number {
+  return new Command('exists', [key]).getSlot();
+}
+
+function bySlot(pending: readonly Operation[]): Iterable<Operation[]> {
+  const groups = new Map<number, Operation[]>();
+  for (const operation of pending) {
+    const slot = slotOf(operation.keys[0] ?? '');
+    const group = groups.get(slot);
+    if (group) group.push(operation);
+    else groups.set(slot, [operation]);
+  }
+  return groups.values();
+}
