@@ -52,6 +52,16 @@ describe('ScriptBatch', () => {
     return (await evalshas()) - before;
   }
 
+  it('takes the answer to a single operation without a list, from a script that gives it so', async () => {
+    const source = SOURCE.replace('return answers', 'return #KEYS == 1 and answers[1] or answers');
+    writeFileSync(join(folder, 'alone.lua'), source);
+    const alone = defineScript('alone', pathToFileURL(join(folder, 'alone.lua')));
+    const batch = new ScriptBatch(redis.client, alone, { common: () => [''], alone: true });
+    expect(await batch.send(['yuxi:alone:1'], ['a'])).toBe(1);
+    const two = [batch.send(['yuxi:alone:1'], ['b']), batch.send(['yuxi:alone:2'], ['c'])];
+    expect(await Promise.all(two)).toEqual([2, 1]);
+  });
+
   it('carries what one turn of the event loop sends in one script, in order, with one answer each', async () => {
     const batch = new ScriptBatch(redis.client, script, { common: () => ['p:'] });
     let answers: unknown[] = [];

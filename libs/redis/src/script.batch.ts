@@ -10,6 +10,8 @@ export interface ScriptBatchOptions {
    * else waits long for either.
    */
   perScript?: number;
+  /** The script answers a single operation without a list around the answer, which spares what most calls are. Default `false`. */
+  alone?: boolean;
 }
 
 interface Operation {
@@ -28,15 +30,17 @@ interface Operation {
 export class ScriptBatch {
   readonly #common: () => readonly ScriptArgument[];
   readonly #perScript: number;
+  readonly #alone: boolean;
   #pending: Operation[] = [];
 
   constructor(
     private readonly client: RedisClient,
     private readonly script: Script,
-    { common = () => [], perScript = 16 }: ScriptBatchOptions = {},
+    { common = () => [], perScript = 16, alone = false }: ScriptBatchOptions = {},
   ) {
     this.#common = common;
     this.#perScript = perScript;
+    this.#alone = alone;
   }
 
   /** @throws {RedisUnavailableError} when Redis cannot serve it. After a timeout it may still have run. */
@@ -64,7 +68,8 @@ export class ScriptBatch {
         for (const key of operation.keys) all.push(key);
         for (const arg of operation.args) args.push(arg);
       }
-      const answers = (await this.script.run(this.client, all, args)) as unknown[];
+      const answer = await this.script.run(this.client, all, args);
+      const answers = this.#alone && batch.length === 1 ? [answer] : (answer as unknown[]);
       for (let i = 0; i < batch.length; i++) batch[i]!.resolve(answers[i]);
     } catch (error) {
       for (const operation of batch) operation.reject(error);
