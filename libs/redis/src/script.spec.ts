@@ -48,6 +48,16 @@ describe('defineScript', () => {
     expect(await redis.client.info('commandstats')).toMatch(/cmdstat_evalsha:calls=3/);
   });
 
+  it('joins what several scripts share with the script itself', async () => {
+    const shared = file('shared.lua', 'local function twice(text) return text .. text end');
+    const header = SOURCE.split('\n').slice(0, 4).join('\n');
+    const own = file('own.lua', `${header}\nreturn twice(ARGV[1])`);
+    await using redis = open({ url: server.url });
+    await eventually(() => redis.availability.state === 'up');
+    expect(await defineScript('own', [shared, own], 1).run(redis.client, ['yuxi:k'], ['ab'])).toBe('abab');
+    expect(() => defineScript('own', [own, shared], 1)).toThrow(/KEYS, ARGV, Returns/);
+  });
+
   it('checks the number of keys and the header', async () => {
     const script = defineScript('join', file('join.lua', SOURCE), 1);
     await using redis = open({ url: server.url });

@@ -21,12 +21,14 @@ export interface Script {
 
 /**
  * Reads a `.lua` file once. It must begin with comment lines that say KEYS, ARGV and Returns.
+ * @param url of a script made of several files: what scripts share comes first, the file with the header last.
  * @param numberOfKeys checked at each run; leave out for a script that takes any number.
  * @throws {YuxiError} `SCRIPT_UNREADABLE`, `SCRIPT_HEADER`
  */
-export function defineScript(name: string, url: URL, numberOfKeys?: number): Script {
-  const source = read(name, url);
-  requireHeader(name, source);
+export function defineScript(name: string, url: URL | readonly URL[], numberOfKeys?: number): Script {
+  const files = [url].flat().map((each) => read(name, each));
+  requireHeader(name, files.at(-1) ?? '');
+  const source = files.join('\n');
   const sha = createHash('sha1').update(source).digest('hex');
 
   const checked = (keys: readonly string[], args: readonly ScriptArgument[]) => {
