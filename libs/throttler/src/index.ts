@@ -2,9 +2,14 @@ export { CLIENT_ADDRESS, createClientAddress, parseTrustedProxies } from './http
 export type { ClientAddress } from './http/client-address.js';
 export { LoginGuard } from './http/login.guard.js';
 export type { LoginRequest } from './http/login.guard.js';
-export { TooManyAttemptsError } from './limiter.errors.js';
+export { LimiterUnavailableError, TooManyAttemptsError } from './limiter.errors.js';
 export { LimiterModule } from './limiter.module.js';
 export type { LimiterModuleOptions, LoginLimitOptions } from './limiter.options.js';
+export { LimiterService } from './limiter.service.js';
+export type { ConsumeOptions, Decision, DecisionSource, Hit, LimitAnswer, LimitState } from './limiter.types.js';
 export { LoginLimiter } from './login-limiter.js';
 export type { Reservation } from './login-limiter.js';
+export type { LimitPolicy, OnUnavailable, Steps } from './policies/policy.js';
+export { PolicyBook } from './policies/policy-book.js';
+export type { PolicySource } from './policies/policy-book.js';
 export { ThrottlerStorageRedis } from './throttler-storage-redis.js';

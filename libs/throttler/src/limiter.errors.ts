@@ -7,3 +7,14 @@ export class TooManyAttemptsError extends YuxiError {
     super('登录尝试过于频繁，请稍后再试', { code: 'TOO_MANY_ATTEMPTS', retryable: true });
   }
 }
+
+/** Redis is away and the policy does not allow to decide without it. Code `LIMITER_UNAVAILABLE`, retryable. */
+export class LimiterUnavailableError extends YuxiError {
+  /** @param retryAfterMs when it is worth trying again. */
+  constructor(
+    readonly policy: string,
+    readonly retryAfterMs: number,
+  ) {
+    super(`The limit ${policy} cannot be checked: Redis is away`, { code: 'LIMITER_UNAVAILABLE', retryable: true });
+  }
+}

@@ -34,7 +34,7 @@ describe('limits while Redis is away', () => {
     lines.length = 0;
     await server.restart();
     await eventually(() => a.availability.state === 'up' && b.availability.state === 'up');
-    expect(said()).toEqual([BACK, BACK]);
+    await eventually(() => expect(said()).toEqual([BACK, BACK]));
     const [byA, byB] = await Promise.all([allowed(a, 15), allowed(b, 15)]);
     expect(byA + byB).toBe(10);
   });

@@ -3,14 +3,19 @@ import { readFileSync } from 'node:fs';
 import { type INestApplicationContext, Logger, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { REDIS_CONNECTION, RedisAvailability, type RedisClient, RedisModule, type RedisOptions } from '@yuxi/redis';
+import type { Command } from 'ioredis';
 import { LimiterModule } from './limiter.module.js';
 import type { LimiterModuleOptions } from './limiter.options.js';
+import { LimiterService } from './limiter.service.js';
 import { LoginLimiter } from './login-limiter.js';
+import { LimiterLink } from './redis/limiter-link.js';
 import { ThrottlerStorageRedis } from './throttler-storage-redis.js';
 
 /** One replica as the specs see it. */
 export interface Replica extends AsyncDisposable {
   app: INestApplicationContext;
+  limiter: LimiterService;
+  link: LimiterLink;
   login: LoginLimiter;
   storage: ThrottlerStorageRedis;
   redis: RedisClient;
@@ -26,6 +31,8 @@ export async function replica(redis: RedisOptions, o: LimiterModuleOptions = {})
   const app = await NestFactory.createApplicationContext(root, { abortOnError: false });
   return {
     app,
+    limiter: app.get(LimiterService),
+    link: app.get(LimiterLink),
     login: app.get(LoginLimiter),
     storage: app.get(ThrottlerStorageRedis),
     redis: app.get<RedisClient>(REDIS_CONNECTION),
@@ -42,16 +49,36 @@ export function captureLog(): string[] {
   return lines;
 }
 
-const SERVER_TIME = "redis.call('TIME')";
-const EXPIRY = /redis\.call\('PEXPIRE', (KEYS\[\d\]), \w+\)/g;
+/** Scripts that the limits of a replica send meanwhile; its heartbeat is not among them. */
+export async function scriptsSent({ link }: Replica, work: () => Promise<unknown>): Promise<number> {
+  const { client } = link.wire;
+  const send = client.sendCommand.bind(client) as (...args: unknown[]) => unknown;
+  let sent = 0;
+  client.sendCommand = ((command: Command, ...more: unknown[]) => {
+    if (command.name === 'evalsha' && command.args[2] !== 'yuxi:limiter:replicas') sent++;
+    return send(command, ...more);
+  }) as typeof client.sendCommand;
+  try {
+    await work();
+  } finally {
+    client.sendCommand = send as typeof client.sendCommand;
+  }
+  return sent;
+}
+
+const SERVER_TIME = /(?:redis\.)?call\('TIME'\)/;
+const EXPIRY = /call\('PEXPIRE', ([\w.[\]]+), [^\n]+\)/g;
 
 /** Runs a script of this library at a time of the caller's choice; nothing it touches expires by the server's clock. */
-export function scriptAt(name: string, client: RedisClient) {
-  const source = readFileSync(new URL(`./lua/${name}.lua`, import.meta.url), 'utf8');
-  if (source.split(SERVER_TIME).length !== 2) throw new Error(`${name}.lua must read the server's time once`);
+export function scriptAt(names: string | readonly string[], client: RedisClient) {
+  const source = [names]
+    .flat()
+    .map((name) => readFileSync(new URL(`./lua/${name}.lua`, import.meta.url), 'utf8'))
+    .join('\n');
+  if (source.split(SERVER_TIME).length !== 2) throw new Error(`${String(names)} must read the server's time once`);
   return (nowMs: number, keys: string[], args: (string | number)[]): Promise<unknown> => {
-    const time = `{ '${Math.floor(nowMs / 1000)}', '${(nowMs % 1000) * 1000}' }`;
-    const timeless = source.replace(SERVER_TIME, time).replace(EXPIRY, "redis.call('PERSIST', $1)");
+    const time = `{ '${Math.floor(nowMs / 1000)}', '${Math.round((nowMs % 1000) * 1000)}' }`;
+    const timeless = source.replace(SERVER_TIME, time).replace(EXPIRY, "call('PERSIST', $1)");
     return client.eval(timeless, keys.length, ...keys, ...args);
   };
 }

@@ -1,31 +1,62 @@
-import { counter, gauge } from '@yuxi/observability';
-import type { Registry } from 'prom-client';
+import { counter, gauge, histogram } from '@yuxi/observability';
+import type { Counter, Registry } from 'prom-client';
+import type { DecisionSource } from './limiter.types.js';
 
-export type LimiterPolicy = 'login' | 'throttler';
-export type LimiterSource = 'redis' | 'memory';
+/** `would_refuse`: by a policy that only counts. */
+export type DecisionResult = 'allowed' | 'refused' | 'would_refuse' | 'unavailable';
+
+type Labels = 'policy' | 'result' | 'source';
+
+const SECONDS = [0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5];
 
 /** Never labelled by key: keys hold client addresses. */
 export class LimiterMetrics {
   readonly #decisions;
+  readonly #seconds;
   readonly #degraded;
+  readonly #reconciled;
+  readonly #policies = new Map<
+    string,
+    Partial<Record<DecisionResult, Partial<Record<DecisionSource, Counter.Internal>>>>
+  >();
 
   constructor(registry?: Registry) {
-    this.#decisions = counter<'policy' | 'result' | 'source'>(registry, {
+    this.#decisions = counter<Labels>(registry, {
       name: 'yuxi_limiter_decisions_total',
       help: 'Rate limit decisions, by policy, result and where they were made.',
       labelNames: ['policy', 'result', 'source'],
     });
+    this.#seconds = histogram(registry, {
+      name: 'yuxi_limiter_decision_seconds',
+      help: 'Time from a request to its decision, where Redis was asked.',
+      buckets: SECONDS,
+    });
     this.#degraded = gauge(registry, {
       name: 'yuxi_limiter_degraded',
-      help: '1 while each process counts for itself, else 0.',
+      help: '1 while each process counts on its share, else 0.',
+    });
+    this.#reconciled = counter(registry, {
+      name: 'yuxi_limiter_reconciled_total',
+      help: 'Hits put back into Redis after it was away or had lost them.',
     });
   }
 
-  decided(policy: LimiterPolicy, allowed: boolean, source: LimiterSource): void {
-    this.#decisions.inc({ policy, result: allowed ? 'allowed' : 'refused', source });
+  decided(policy: string, result: DecisionResult, source: DecisionSource): void {
+    let results = this.#policies.get(policy);
+    if (!results) this.#policies.set(policy, (results = {}));
+    const sources = (results[result] ??= {});
+    (sources[source] ??= this.#decisions.labels({ policy, result, source })).inc();
+  }
+
+  asked(seconds: number): void {
+    this.#seconds.observe(seconds);
   }
 
   degraded(now: boolean): void {
     this.#degraded.set(now ? 1 : 0);
+  }
+
+  reconciled(hits: number): void {
+    this.#reconciled.inc(hits);
   }
 }

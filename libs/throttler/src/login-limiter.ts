@@ -4,7 +4,7 @@ import { monotonicMs, OptionsError } from '@yuxi/core';
 import { defineScript } from '@yuxi/redis';
 import { TooManyAttemptsError } from './limiter.errors.js';
 import { LIMITER_OPTIONS, type LimiterModuleOptions, resolveLoginLimit } from './limiter.options.js';
-import { LimiterRedis } from './limiter.redis.js';
+import { LimiterLink } from './redis/limiter-link.js';
 import { MemoryLogin } from './memory/memory-login.js';
 
 const RESERVE = defineScript('login-reserve', new URL('./lua/login-reserve.lua', import.meta.url), 2);
@@ -28,7 +28,7 @@ export class LoginLimiter {
   #attempts = 0;
 
   constructor(
-    private readonly redis: LimiterRedis,
+    private readonly redis: LimiterLink,
     @Inject(LIMITER_OPTIONS) options: LimiterModuleOptions,
   ) {
     const { limit, windowMs } = resolveLoginLimit(options.login);
@@ -57,12 +57,12 @@ export class LoginLimiter {
 
   #reserveInMemory(address: string): Reservation {
     const hit = this.#memory.reserve(address);
-    this.#settle(hit.retryMs, 'memory');
+    this.#settle(hit.retryMs, 'shadow');
     return once(() => Promise.resolve(this.#memory.refund(address, hit.expiresAt)));
   }
 
-  #settle(retryMs: number | undefined, source: 'redis' | 'memory'): void {
-    this.redis.metrics.decided('login', retryMs === undefined, source);
+  #settle(retryMs: number | undefined, source: 'redis' | 'shadow'): void {
+    this.redis.metrics.decided('login', retryMs === undefined ? 'allowed' : 'refused', source);
     if (retryMs === undefined) return;
     const most = Math.ceil(this.#windowMs / 1000);
     throw new TooManyAttemptsError(Math.min(most, Math.max(1, Math.ceil(retryMs / 1000))));

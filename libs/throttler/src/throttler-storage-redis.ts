@@ -1,25 +1,24 @@
-import { createHash } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import type { ThrottlerStorage } from '@nestjs/throttler';
 import { monotonicMs, OptionsError } from '@yuxi/core';
-import { defineScript } from '@yuxi/redis';
-import { LimiterRedis } from './limiter.redis.js';
-import { MemoryThrottler, seconds } from './memory/memory-throttler.js';
+import { throttlerKey } from './redis/limit-keys.js';
+import { LimiterLink } from './redis/limiter-link.js';
+import type { KeyState } from './shadow/key-state.js';
+import { throttle, type ThrottleAnswer, type ThrottleCall } from './shadow/local-throttler.js';
+import { shareOf } from './shadow/share.js';
 import type { ThrottlerStorageRecord } from './throttler.types.js';
 
-const INCREMENT = defineScript('limiter-increment', new URL('./lua/increment.lua', import.meta.url), 2);
-
-const PLAIN_ID = /^[\w:.-]{1,128}$/;
+const POLICY = 'throttler';
+/** Ten years: longer ones are as long. */
+const LONGEST_MS = 315_360_000_000;
 
 /**
- * Storage for `ThrottlerModule` of @nestjs/throttler: one exact sliding log per key for all processes on one Redis, with
- * the answers of the library's own memory storage. Without Redis each process counts for itself.
+ * Storage for `ThrottlerModule` of @nestjs/throttler: the answers of the library's own memory storage, for all processes on
+ * one Redis. Above a limit of 128 it counts by sixteenths of the ttl, never more than the limit.
  */
 @Injectable()
 export class ThrottlerStorageRedis implements ThrottlerStorage {
-  readonly #memory = new MemoryThrottler(monotonicMs);
-
-  constructor(private readonly redis: LimiterRedis) {}
+  constructor(private readonly link: LimiterLink) {}
 
   /**
    * Counts one hit.
@@ -34,31 +33,107 @@ export class ThrottlerStorageRedis implements ThrottlerStorage {
     blockDuration: number,
     throttlerName: string,
   ): Promise<ThrottlerStorageRecord> {
-    for (const [option, value] of Object.entries({ ttl, limit, blockDuration }))
-      if (!Number.isFinite(value))
-        throw new OptionsError(option, 'a finite number', value, `throttler ${throttlerName}`);
-    const state = stateKey(key, throttlerName);
-    const [life, block] = [Math.ceil(ttl), Math.ceil(blockDuration)];
-    const answer = await this.redis.ask(INCREMENT, [state, `${state}:log`], [life, limit, block]);
-    const record = answer
-      ? toRecord(answer as [number, number, number, number])
-      : this.#memory.increment(state, life, limit, block);
-    this.redis.metrics.decided('throttler', !record.isBlocked, answer ? 'redis' : 'memory');
-    return record;
+    if (!Number.isFinite(ttl + limit + blockDuration)) refuse({ ttl, limit, blockDuration }, throttlerName);
+    const redisKey = throttlerKey(throttlerName, key);
+    const call = { ttl: micros(ttl), limit, block: Math.max(0, micros(blockDuration)) };
+    const known = this.#refuseAtOnce(redisKey, call);
+    if (known) return known;
+    const state = this.link.state(redisKey);
+    const number = this.link.ids.next();
+    const both = this.link.mode === 'recovering';
+    const record = await (both ? this.#askBoth(state, call, number) : this.#ask(state, call, number));
+    if (record) return record;
+    const now = this.link.clock.now();
+    state.prune(now);
+    const answer = throttle(state, call, shareOf(state, limit, this.link.replicas), now, number);
+    this.link.shadow.weigh(state);
+    if (answer.refused) state.epoch = '';
+    this.link.caughtUp(state);
+    return this.#decided(answer, 'shadow');
+  }
+
+  async #ask(state: KeyState, call: ThrottleCall, number: number): Promise<ThrottlerStorageRecord | undefined> {
+    const sentAt = monotonicMs();
+    const { ttl, limit, block } = call;
+    const values = await this.link.attempt(() =>
+      this.link.wire.throttle(state.key, number, ttl / 1000, limit, block / 1000),
+    );
+    if (!values) return undefined;
+    this.link.metrics.asked((monotonicMs() - sentAt) / 1000);
+    const [, hits, window, refused, retry, same] = values as [number, number, number, number, number, number];
+    const answer = { hits, window, refused: refused === 1, retry };
+    this.#learn(state, call, answer, values, number);
+    state.refusedUntil = answer.refused ? sentAt + same / 1000 : 0;
+    state.throttled = answer.refused
+      ? { ...call, hits, windowEnd: sentAt + window / 1000, retryAt: sentAt + retry / 1000 }
+      : undefined;
+    return this.#decided(answer, 'redis');
+  }
+
+  /** While Redis may lack what others have counted: this process' share first, then Redis with all that is known here. */
+  async #askBoth(state: KeyState, call: ThrottleCall, number: number): Promise<ThrottlerStorageRecord | undefined> {
+    state.prune(this.link.clock.now());
+    if (state.total >= shareOf(state, call.limit, this.link.replicas)) return undefined;
+    state.reserved++;
+    try {
+      await this.link.attempt(() => this.link.restore(state));
+      return await this.#ask(state, call, number);
+    } finally {
+      state.reserved--;
+    }
+  }
+
+  #learn(state: KeyState, call: ThrottleCall, answer: ThrottleAnswer, values: readonly number[], number: number): void {
+    const at = values[0]!;
+    const counted = values[6] === 1;
+    state.prune(at);
+    const hits = answer.hits - (answer.refused && call.block <= 0 ? 1 : 0);
+    // After a block all hits before it are forgotten.
+    if (counted && hits === 1) state.log.dropUntil(Infinity);
+    if (counted) state.log.add(at + call.ttl, number, 1, this.link.origin, state.grain);
+    state.foreign = Math.max(0, hits - (state.log.total - state.log.pending));
+    state.foreignUntil = at + call.ttl;
+    state.windowEnd = at + answer.window;
+    state.level = answer.refused && call.block > 0 ? 1 : 0;
+    state.blockedUntil = call.block > 0 ? at + answer.retry : 0;
+    state.blockKnownAt = at;
+    this.link.shadow.weigh(state);
+    this.link.belongs(state);
+  }
+
+  /** The same refusal again, as long as Redis would say the same. */
+  #refuseAtOnce(redisKey: string, call: ThrottleCall): ThrottlerStorageRecord | undefined {
+    const state = this.link.shadow.peek(redisKey);
+    const known = state?.throttled;
+    if (!known || this.link.mode !== 'redis') return undefined;
+    const now = monotonicMs();
+    if (state.refusedUntil <= now) return undefined;
+    if (known.ttl !== call.ttl || known.limit !== call.limit || known.block !== call.block) return undefined;
+    this.link.metrics.decided(POLICY, 'refused', 'local');
+    return {
+      totalHits: known.hits,
+      timeToExpire: Math.ceil((known.windowEnd - now) / 1000),
+      isBlocked: true,
+      timeToBlockExpire: Math.ceil((known.retryAt - now) / 1000),
+    };
+  }
+
+  #decided({ hits, window, refused, retry }: ThrottleAnswer, source: 'redis' | 'shadow'): ThrottlerStorageRecord {
+    this.link.metrics.decided(POLICY, refused ? 'refused' : 'allowed', source);
+    return { totalHits: hits, timeToExpire: seconds(window), isBlocked: refused, timeToBlockExpire: seconds(retry) };
   }
 }
 
-function toRecord([hits, windowMs, refused, retryMs]: [number, number, number, number]): ThrottlerStorageRecord {
-  return {
-    totalHits: hits,
-    timeToExpire: seconds(windowMs),
-    isBlocked: refused === 1,
-    timeToBlockExpire: seconds(retryMs),
-  };
+function micros(ms: number): number {
+  return Math.min(Math.ceil(ms), LONGEST_MS) * 1000;
 }
 
-/** Keys come from callers: what could choose the Cluster slot or grow without bound is hashed. */
-function stateKey(key: string, throttlerName: string): string {
-  const id = `${throttlerName}:${key}`;
-  return `yuxi:limit:{${PLAIN_ID.test(id) ? id : createHash('sha256').update(id).digest('base64url')}}`;
+/** Whole seconds, rounded up, as the library answers. */
+function seconds(us: number): number {
+  return Math.ceil(us / 1_000_000);
+}
+
+function refuse(numbers: Record<string, number>, throttlerName: string): never {
+  const bad = Object.entries(numbers).find(([, value]) => !Number.isFinite(value)) ?? ['ttl', Number.NaN];
+  throw new OptionsError(bad[0], 'a finite number', bad[1], `throttler ${throttlerName}`);
 }

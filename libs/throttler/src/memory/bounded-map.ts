@@ -11,6 +11,8 @@ export class BoundedMap<V> {
   constructor(
     private readonly maxKeys: number,
     private readonly isDead: (value: V, now: number) => boolean,
+    /** Told of each value that leaves. */
+    private readonly onDrop: (value: V) => void = () => undefined,
   ) {}
 
   get size(): number {
@@ -21,11 +23,33 @@ export class BoundedMap<V> {
   take(key: string, now: number, create: () => V): V {
     this.#sweep(now);
     const known = this.#values.get(key);
-    const value = known !== undefined && !this.isDead(known, now) ? known : create();
     this.#values.delete(key);
-    if (this.#values.size >= this.maxKeys) this.#values.delete(this.#values.keys().next().value!);
+    let value = known;
+    if (value === undefined || this.isDead(value, now)) {
+      if (value !== undefined) this.onDrop(value);
+      if (this.#values.size >= this.maxKeys) this.dropOldest();
+      value = create();
+    }
     this.#values.set(key, value);
     return value;
+  }
+
+  /** Forgets the least recently used key. */
+  dropOldest(): void {
+    for (const [key, value] of this.#values) {
+      this.#values.delete(key);
+      this.onDrop(value);
+      return;
+    }
+  }
+
+  delete(key: string): void {
+    const value = this.#values.get(key);
+    if (this.#values.delete(key)) this.onDrop(value!);
+  }
+
+  values(): Iterable<V> {
+    return this.#values.values();
   }
 
   peek(key: string): V | undefined {
@@ -36,7 +60,9 @@ export class BoundedMap<V> {
     let steps = SWEEP_STEP;
     for (const [key, value] of this.#values) {
       if (steps-- === 0) return;
-      if (this.isDead(value, now)) this.#values.delete(key);
+      if (!this.isDead(value, now)) continue;
+      this.#values.delete(key);
+      this.onDrop(value);
     }
   }
 }

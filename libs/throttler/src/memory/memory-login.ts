@@ -1,6 +1,6 @@
 import { BoundedMap } from './bounded-map.js';
 import { ExpiryLog } from './expiry-log.js';
-import { MAX_MEMORY_KEYS } from './memory-throttler.js';
+import { MAX_KEYS } from '../shadow/shadow.js';
 
 export interface MemoryAttempt {
   /** Identifies the attempt for a refund. */
@@ -18,7 +18,7 @@ export class MemoryLogin {
     private readonly clock: () => number,
     private readonly limit: number,
     private readonly windowMs: number,
-    maxKeys = MAX_MEMORY_KEYS,
+    maxKeys = MAX_KEYS,
   ) {
     this.#logs = new BoundedMap(maxKeys, (log, now) => (log.newest ?? 0) <= now);
   }

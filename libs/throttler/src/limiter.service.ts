@@ -1,0 +1,211 @@
+import { Injectable } from '@nestjs/common';
+import { type Duration, monotonicMs, OptionsError, toMs } from '@yuxi/core';
+import { LimiterAlone } from './limiter.alone.js';
+import { MadeDecision, type ResolvedHit, toAnswer } from './limiter.decision.js';
+import type { ConsumeOptions, Decision, DecisionSource, Hit, LimitAnswer, LimitState } from './limiter.types.js';
+import { wireOf } from './policies/policy.js';
+import { PolicyBook } from './policies/policy-book.js';
+import { askLimits, read } from './redis/ask-limits.js';
+import { limitKey } from './redis/limit-keys.js';
+import { LimiterLink } from './redis/limiter-link.js';
+import { Refusals } from './redis/refusals.js';
+import { learn } from './shadow/learn.js';
+import { LimiterUnavailableError } from './limiter.errors.js';
+import type { LocalAnswer } from './shadow/local-limits.js';
+
+const MAX_COST = 1_000_000;
+const MAX_HITS = 16;
+const MAX_BLOCK_MS = 31 * 86_400_000;
+const WHERE = 'LimiterService';
+
+/** Rate limits that all processes on one Redis share. Policies come from the module's options or a `PolicySource`. */
+@Injectable()
+export class LimiterService {
+  constructor(
+    private readonly policies: PolicyBook,
+    private readonly link: LimiterLink,
+    private readonly refusals: Refusals,
+    private readonly alone: LimiterAlone,
+  ) {}
+
+  /**
+   * Counts a request under all its limits, or under none when one of them refuses. One round trip; none while it is known
+   * here that a limit refuses.
+   * @throws {OptionsError} unknown policy, bad key or cost, no hit or over 16, the same limit twice
+   * @throws {LimiterUnavailableError} Redis is away and a policy is `closed`
+   */
+  async consume(hits: readonly Hit[], { onUnavailable }: ConsumeOptions = {}): Promise<Decision> {
+    const resolved = this.#resolveAll(hits);
+    const known = this.#refuseAtOnce(resolved);
+    if (known) return known;
+    const number = this.link.ids.next();
+    const decision = await (this.link.mode === 'recovering'
+      ? this.#askBoth(resolved, number)
+      : this.#ask(resolved, number));
+    if (decision) return decision;
+    try {
+      const { answers: local, source } = this.alone.consume(resolved, number, onUnavailable);
+      return this.#decide(resolved, number, source, local);
+    } catch (error) {
+      if (error instanceof LimiterUnavailableError) this.link.metrics.decided(error.policy, 'unavailable', 'shadow');
+      throw error;
+    }
+  }
+
+  /**
+   * Takes back what an allowed decision has counted, and the step of blocking that it began. Without Redis what was counted
+   * there stays counted.
+   * @returns whether it still counted under one of its limits; a second call does nothing
+   */
+  async refund(decision: Decision): Promise<boolean> {
+    if (!(decision instanceof MadeDecision)) throw new OptionsError('decision', 'what consume gave', decision, WHERE);
+    if (!decision.allowed || decision.refunded) return false;
+    decision.refunded = true;
+    const { hits, number, answers } = decision;
+    const counted = hits.map((hit, i) => ({ hit, ...answers[i]! })).filter(({ passes }) => passes);
+    const here = counted.map(({ hit, at }) => this.alone.refund(hit, number, at));
+    const there = await this.link.attempt(() =>
+      Promise.all(
+        counted.map(({ hit, at }) => this.link.wire.refund(hit.key, number, at, wireOf(hit.policy, hit.cost))),
+      ),
+    );
+    // What others say of it comes later than the answer.
+    for (const { hit } of counted) this.link.shadow.peek(hit.key)?.freed(this.link.clock.now());
+    return there?.includes(true) ?? here.includes(true);
+  }
+
+  /** Counts a cost without a decision, over the limit if need be. */
+  async penalty(policy: string, key: string, cost = 1): Promise<LimitAnswer> {
+    const hit = this.#resolve({ policy, key, cost });
+    const number = this.link.ids.next();
+    const sentAt = monotonicMs();
+    const values = await this.link.attempt(() => this.link.wire.penalize(hit.key, number, wireOf(hit.policy, cost)));
+    if (!values) return toAnswer(hit.policy, this.alone.penalize(hit, number));
+    const answer = read(values)[0]!;
+    this.#learn(hit, answer, sentAt, number);
+    return toAnswer(hit.policy, answer);
+  }
+
+  /**
+   * Refuses everything on a key for a time, in all processes at once.
+   * @param time 1 ms .. 31 days
+   * @returns whether it holds everywhere; `false`: Redis is away, it holds in this process and everywhere on its return
+   */
+  async block(policy: string, key: string, time: Duration): Promise<boolean> {
+    const hit = this.#resolve({ policy, key });
+    const ms = toMs('time', time, { max: MAX_BLOCK_MS, where: WHERE });
+    const at = await this.link.attempt(() => this.link.wire.block(hit.key, ms, wireOf(hit.policy, 1)));
+    if (at === undefined) this.alone.block(hit, ms);
+    return at !== undefined;
+  }
+
+  /**
+   * Forgets hits and blocks of a key, in all processes at once.
+   * @returns as {@link block}
+   */
+  async reset(policy: string, key: string): Promise<boolean> {
+    const hit = this.#resolve({ policy, key });
+    const at = await this.link.attempt(() => this.link.wire.reset(hit.key, 0, wireOf(hit.policy, 1)));
+    if (at === undefined) this.alone.reset(hit);
+    else this.link.state(hit.key).reset(at);
+    return at !== undefined;
+  }
+
+  /** What is known of a key; counts nothing. */
+  async inspect(policy: string, key: string): Promise<LimitState> {
+    const hit = this.#resolve({ policy, key });
+    const values = await this.link.attempt(() => this.link.wire.look(hit.key, wireOf(hit.policy, 1)));
+    const answer = values ? read(values)[0]! : this.alone.look([hit])[0]!;
+    const { limit, remaining, resetMs, retryAfterMs } = toAnswer(hit.policy, answer);
+    const source = values ? 'redis' : 'shadow';
+    return { policy, key, limit, used: answer.hits, remaining, resetMs, retryAfterMs, source };
+  }
+
+  async #ask(hits: readonly ResolvedHit[], number: number): Promise<Decision | undefined> {
+    const sentAt = monotonicMs();
+    const answers = await this.link.attempt(() => askLimits(this.link.wire, hits, number));
+    if (!answers) return undefined;
+    this.link.metrics.asked((monotonicMs() - sentAt) / 1000);
+    const decision = this.#decide(hits, number, 'redis', answers);
+    for (let i = 0; i < hits.length; i++)
+      this.#learn(hits[i]!, answers[i]!, sentAt, decision.allowed && answers[i]!.passes ? number : undefined);
+    return decision;
+  }
+
+  /** While Redis may lack what others have counted: this process' share first, then Redis with all that is known here. */
+  async #askBoth(hits: readonly ResolvedHit[], number: number): Promise<Decision | undefined> {
+    const { states, refused } = this.alone.reserve(hits);
+    if (refused) return this.#decide(hits, number, 'shadow', refused);
+    try {
+      await this.link.attempt(() => Promise.all(states.map((state) => this.link.restore(state))));
+      return await this.#ask(hits, number);
+    } finally {
+      for (const [i, state] of states.entries()) state.reserved -= hits[i]!.cost;
+    }
+  }
+
+  #refuseAtOnce(hits: readonly ResolvedHit[]): Decision | undefined {
+    for (const { key, policy } of hits) {
+      if (policy.shadow || this.refusals.left(this.link.shadow.peek(key)) === 0) continue;
+      const now = this.link.clock.now();
+      return this.#decide(
+        hits,
+        this.link.ids.next(),
+        'local',
+        hits.map((hit) => this.#known(hit, now)),
+      );
+    }
+    return undefined;
+  }
+
+  /** What is known of a limit without asking anybody. */
+  #known({ key, policy }: ResolvedHit, now: number): LocalAnswer {
+    const state = this.link.shadow.peek(key);
+    const retry = Math.ceil(this.refusals.left(state) * 1000);
+    const hits = state?.total ?? 0;
+    const reset = state && hits > 0 ? Math.max(retry, state.deadAt - now) : retry;
+    return { at: now, passes: retry === 0, hits: retry > 0 ? Math.max(hits, policy.limit) : hits, reset, retry };
+  }
+
+  #decide(
+    hits: readonly ResolvedHit[],
+    number: number,
+    source: DecisionSource,
+    answers: readonly LocalAnswer[],
+  ): MadeDecision {
+    const decision = new MadeDecision(this.link.ids.idOf(number), number, hits, source, answers);
+    for (let i = 0; i < hits.length; i++) {
+      const { policy } = hits[i]!;
+      if (!answers[i]!.passes)
+        this.link.metrics.decided(policy.name, policy.shadow ? 'would_refuse' : 'refused', source);
+      else if (decision.allowed) this.link.metrics.decided(policy.name, 'allowed', source);
+    }
+    return decision;
+  }
+
+  #learn(hit: ResolvedHit, answer: LocalAnswer, sentAt: number, number: number | undefined): void {
+    const { policy, cost } = hit;
+    const state = this.link.state(hit.key);
+    learn(state, policy, answer, number === undefined ? undefined : { number, cost, origin: this.link.origin });
+    this.link.shadow.weigh(state);
+    this.link.belongs(state);
+    // A larger cost may be refused where a smaller one would pass.
+    if (!answer.passes && (cost === 1 || state.blockedUntil > 0))
+      this.refusals.remember(state, sentAt, answer.at, answer.retry);
+  }
+
+  #resolveAll(hits: readonly Hit[]): ResolvedHit[] {
+    if (!Array.isArray(hits) || hits.length === 0 || hits.length > MAX_HITS)
+      throw new OptionsError('hits', `a list of 1..${MAX_HITS}`, hits, WHERE);
+    const resolved = hits.map((hit: Hit) => this.#resolve(hit));
+    if (resolved.length > 1 && new Set(resolved.map(({ key }) => key)).size < resolved.length)
+      throw new OptionsError('hits', 'a list with each policy and key once', hits, WHERE);
+    return resolved;
+  }
+
+  #resolve({ policy, key, cost = 1 }: Hit): ResolvedHit {
+    if (!Number.isInteger(cost) || cost < 1 || cost > MAX_COST)
+      throw new OptionsError('cost', `an integer 1..${MAX_COST}`, cost, `limit policy ${policy}`);
+    return { policy: this.policies.get(policy), key: limitKey(policy, key), cost };
+  }
+}

@@ -1,0 +1,16 @@
+import { randomBytes } from 'node:crypto';
+
+/** Numbers the hits of this process. With its nonce, new at each start, a number is unique among all processes. */
+export class HitIds {
+  /** As long as `lua/hits.lua` expects. */
+  readonly nonce = randomBytes(6).toString('base64url').slice(0, 6);
+  #last = 0;
+
+  next(): number {
+    return ++this.#last;
+  }
+
+  idOf(number: number): string {
+    return `${this.nonce}.${number.toString(36)}`;
+  }
+}

@@ -1,0 +1,32 @@
+import { OptionsError } from '@yuxi/core';
+import { encodeName } from '@yuxi/redis';
+
+const LONGEST_KEY = 512;
+const PLAIN = /^[\w:./@+=~-]{1,128}$/;
+// eslint-disable-next-line no-control-regex
+const CONTROL = /[\u0000-\u001f\u007f]/;
+
+/**
+ * Redis key of a caller's key under a policy: `yuxi:limit:{policy:key}`.
+ * @throws {OptionsError} empty, over 512 bytes, or with control characters
+ */
+export function limitKey(policy: string, key: string): string {
+  if (typeof key !== 'string' || !PLAIN.test(key)) check(policy, key);
+  return `yuxi:limit:{${encodeName(`${policy}:${key}`)}}`;
+}
+
+/** Redis key of a throttler. No policy begins with `@`. */
+export function throttlerKey(name: string, key: string): string {
+  return `yuxi:limit:{${encodeName(`@${name.replaceAll(':', '%3A')}:${key}`)}}`;
+}
+
+/** Name of the policy in a Redis key; `undefined` for a throttler. */
+export function policyOf(redisKey: string): string | undefined {
+  return /^yuxi:limit:\{([a-z][a-z0-9_.-]*):/.exec(redisKey)?.[1];
+}
+
+function check(policy: string, key: unknown): void {
+  const rule = `1..${LONGEST_KEY} bytes without control characters`;
+  if (typeof key !== 'string' || key === '' || Buffer.byteLength(key) > LONGEST_KEY || CONTROL.test(key))
+    throw new OptionsError('key', rule, key, `limit policy ${policy}`);
+}

@@ -1,0 +1,154 @@
+/** Above this limit hits are counted by sixteenths of the window, see `lua/hits.lua`. */
+export const EXACT_LIMIT = 128;
+
+/** Length of the sixteenth in which hits become one entry; 0: every hit is one. Microseconds, as the script reckons. */
+export function grainOf(limit: number, windowUs: number): number {
+  return limit > EXACT_LIMIT ? Math.ceil(windowUs / 16) : 0;
+}
+
+export interface LoggedHit {
+  /** Microseconds of the server's clock: when it was made, for a throttler when it leaves. */
+  stamp: number;
+  number: number;
+  cost: number;
+  origin: Origin;
+}
+
+/** Where a hit stands: made before the present outage; in it and not known to be in Redis; in it, and in Redis. */
+export enum Origin {
+  Before,
+  Pending,
+  Since,
+}
+
+const STAMP = 0;
+const NUMBER = 1;
+const COST = 2;
+const ORIGIN = 3;
+const WIDTH = 4;
+
+/** The hits of this process on one key, oldest first. In one array of numbers: there are many logs, most of them small. */
+export class HitLog {
+  #hits: number[] = [];
+  #first = 0;
+  /** Costs of all hits. */
+  total = 0;
+  /** Costs of the pending ones. */
+  pending = 0;
+  /** Costs of those made in the present outage. */
+  since = 0;
+
+  get size(): number {
+    return (this.#hits.length - this.#first) / WIDTH;
+  }
+
+  get oldest(): number | undefined {
+    return this.#hits[this.#first + STAMP];
+  }
+
+  get newest(): number | undefined {
+    return this.size > 0 ? this.#hits[this.#hits.length - WIDTH + STAMP] : undefined;
+  }
+
+  /** Drops what has left: stamp + `life` is not after `now`. */
+  prune(now: number, life: number): void {
+    while (this.#first < this.#hits.length && this.#hits[this.#first + STAMP]! + life <= now) this.#drop();
+    if (this.#first * 2 > this.#hits.length) {
+      this.#hits = this.#hits.slice(this.#first);
+      this.#first = 0;
+    }
+  }
+
+  /** Drops the oldest hit. @returns its cost */
+  shift(): number {
+    return this.#drop();
+  }
+
+  add(stamp: number, number: number, cost: number, origin: Origin, grain: number): void {
+    const hits = this.#hits;
+    let at = hits.length;
+    while (at > this.#first && hits[at - WIDTH + STAMP]! > stamp) at -= WIDTH;
+    this.#count(cost, origin);
+    const same = grain === 0 ? undefined : this.#neighbour(at, stamp, grain, origin);
+    if (same !== undefined) {
+      hits[same + STAMP] = Math.max(hits[same + STAMP]!, stamp);
+      hits[same + NUMBER] = number;
+      hits[same + COST]! += cost;
+    } else if (at === hits.length) hits.push(stamp, number, cost, origin);
+    else hits.splice(at, 0, stamp, number, cost, origin);
+  }
+
+  /**
+   * Takes a hit back, out of its sixteenth where it is no entry of its own.
+   * @returns whether it counted
+   */
+  remove(number: number, stamp: number, cost: number, grain: number): boolean {
+    const hits = this.#hits;
+    for (let at = hits.length - WIDTH; at >= this.#first; at -= WIDTH) {
+      const same = grain > 0 ? this.#isSame(at, stamp, grain) : hits[at + NUMBER] === number;
+      if (!same) continue;
+      const back = Math.min(cost, hits[at + COST]!);
+      this.#count(-back, hits[at + ORIGIN]!);
+      hits[at + COST]! -= back;
+      if (hits[at + COST] === 0) hits.splice(at, WIDTH);
+      return true;
+    }
+    return false;
+  }
+
+  /** Drops the hits up to a time. */
+  dropUntil(stamp: number): void {
+    while (this.#first < this.#hits.length && this.#hits[this.#first + STAMP]! <= stamp) this.#drop();
+  }
+
+  /** Redis has all hits up to this number now. */
+  settle(upTo: number): void {
+    for (let at = this.#first; at < this.#hits.length && this.pending > 0; at += WIDTH)
+      if (this.#hits[at + NUMBER]! <= upTo) this.#move(at, Origin.Pending, Origin.Since);
+  }
+
+  /** The outage is over. */
+  absorb(): void {
+    for (let at = this.#first; at < this.#hits.length && this.since > this.pending; at += WIDTH)
+      this.#move(at, Origin.Since, Origin.Before);
+  }
+
+  *[Symbol.iterator](): Generator<LoggedHit> {
+    const hits = this.#hits;
+    for (let at = this.#first; at < hits.length; at += WIDTH)
+      yield { stamp: hits[at]!, number: hits[at + NUMBER]!, cost: hits[at + COST]!, origin: hits[at + ORIGIN]! };
+  }
+
+  #drop(): number {
+    const cost = this.#hits[this.#first + COST]!;
+    this.#count(-cost, this.#hits[this.#first + ORIGIN]!);
+    this.#first += WIDTH;
+    return cost;
+  }
+
+  #move(at: number, from: Origin, to: Origin): void {
+    const hits = this.#hits;
+    if (hits[at + ORIGIN] !== from) return;
+    this.#count(-hits[at + COST]!, from);
+    this.#count(hits[at + COST]!, to);
+    hits[at + ORIGIN] = to;
+  }
+
+  #count(cost: number, origin: Origin): void {
+    this.total += cost;
+    if (origin === Origin.Pending) this.pending += cost;
+    if (origin !== Origin.Before) this.since += cost;
+  }
+
+  #neighbour(at: number, stamp: number, grain: number, origin: Origin): number | undefined {
+    if (this.#isSame(at - WIDTH, stamp, grain, origin)) return at - WIDTH;
+    return this.#isSame(at, stamp, grain, origin) ? at : undefined;
+  }
+
+  #isSame(at: number, stamp: number, grain: number, origin?: Origin): boolean {
+    const hits = this.#hits;
+    if (at < this.#first || at >= hits.length) return false;
+    if (origin !== undefined && hits[at + ORIGIN] !== origin) return false;
+    return Math.floor(hits[at + STAMP]! / grain) === Math.floor(stamp / grain);
+  }
+}
