@@ -33,11 +33,16 @@ export class MadeDecision implements Decision {
   }
 }
 
-export function toAnswer({ name, limit }: CompiledPolicy, { passes, hits, reset, retry }: LocalAnswer): LimitAnswer {
+export function toAnswer(
+  { name, limit, windowUs, shadow }: CompiledPolicy,
+  { passes, hits, reset, retry }: LocalAnswer,
+): LimitAnswer {
   return {
     policy: name,
     allowed: passes,
     limit,
+    windowMs: windowUs / 1000,
+    shadow,
     remaining: Math.max(0, limit - hits),
     resetMs: Math.ceil(reset / 1000),
     retryAfterMs: passes ? 0 : Math.max(1, Math.ceil(retry / 1000)),

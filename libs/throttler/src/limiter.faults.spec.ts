@@ -6,7 +6,7 @@ const AWAY = 'warn Redis unavailable, rate limiting will use in-memory fallback'
 const BACK = 'log Redis connected for rate limiting';
 
 async function allowed({ login }: Replica, times: number): Promise<number> {
-  const results = await Promise.allSettled(Array.from({ length: times }, () => login.reserve('198.51.100.1')));
+  const results = await Promise.allSettled(Array.from({ length: times }, () => login.knock('198.51.100.1')));
   return results.filter(({ status }) => status === 'fulfilled').length;
 }
 
@@ -42,11 +42,11 @@ describe('limits while Redis is away', () => {
   it('takes an attempt back also in memory', async () => {
     await using a = await replica({});
     expect(said()).toEqual([AWAY]);
-    const one = await a.login.reserve('198.51.100.1');
+    const one = await a.login.knock('198.51.100.1');
     expect(await allowed(a, 15)).toBe(9);
     await one.refund();
     expect(await allowed(a, 15)).toBe(1);
-    await expect(a.login.reserve('198.51.100.1')).rejects.toMatchObject({ retryAfterSeconds: 60 });
+    await expect(a.login.knock('198.51.100.1')).rejects.toMatchObject({ retryAfterSeconds: 60 });
   });
 
   it('opens the window in memory as it does in Redis', async () => {

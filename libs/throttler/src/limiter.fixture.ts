@@ -7,7 +7,7 @@ import type { Command } from 'ioredis';
 import { LimiterModule } from './limiter.module.js';
 import type { LimiterModuleOptions } from './limiter.options.js';
 import { LimiterService } from './limiter.service.js';
-import { LoginLimiter } from './login-limiter.js';
+import { LoginProtection } from './login/login-protection.js';
 import { LimiterLink } from './redis/limiter-link.js';
 import { ThrottlerStorageRedis } from './throttler-storage-redis.js';
 
@@ -16,7 +16,7 @@ export interface Replica extends AsyncDisposable {
   app: INestApplicationContext;
   limiter: LimiterService;
   link: LimiterLink;
-  login: LoginLimiter;
+  login: LoginProtection;
   storage: ThrottlerStorageRedis;
   redis: RedisClient;
   availability: RedisAvailability;
@@ -33,7 +33,7 @@ export async function replica(redis: RedisOptions, o: LimiterModuleOptions = {})
     app,
     limiter: app.get(LimiterService),
     link: app.get(LimiterLink),
-    login: app.get(LoginLimiter),
+    login: app.get(LoginProtection),
     storage: app.get(ThrottlerStorageRedis),
     redis: app.get<RedisClient>(REDIS_CONNECTION),
     availability: app.get(RedisAvailability),

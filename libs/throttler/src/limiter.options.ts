@@ -1,4 +1,4 @@
-import { type Duration, OptionsError, toMs } from '@yuxi/core';
+import { type Duration, OptionsError, type YuxiError } from '@yuxi/core';
 import type { LimitPolicy } from './policies/policy.js';
 import type { PolicySource } from './policies/policy-book.js';
 
@@ -7,6 +7,13 @@ export interface LoginLimitOptions {
   limit?: number;
   /** Time for which an attempt counts. Default 60 s. */
   window?: Duration;
+  /** Failed logins of all addresses in a minute from which on each address has 3 attempts. Default 600. */
+  alarm?: number;
+  /**
+   * A success clears the counter of its address, as replicas of the Python system do. Only to behave alike while both serve:
+   * an own account then buys unlimited guesses at others. Default `false`.
+   */
+  successClearsAddress?: boolean;
 }
 
 export interface LimiterModuleOptions {
@@ -23,22 +30,16 @@ export interface LimiterModuleOptions {
    */
   trustedProxies?: readonly string[];
   login?: LoginLimitOptions;
+  /** Also send `X-RateLimit-*` headers. Default `false`. */
+  legacyHeaders?: boolean;
+  /** Body of an answer to a client that is refused before a guard is asked. Default `{ detail, code }`. */
+  refusalBody?(error: YuxiError, requestId: string): object;
 }
 
 /** Injection token of the {@link LimiterModuleOptions}. */
 export const LIMITER_OPTIONS = Symbol.for('@yuxi/throttler:Options');
 
 const WHERE = 'LimiterModule';
-
-/** @throws {OptionsError} */
-export function resolveLoginLimit({ limit = 10, window = '60s' }: LoginLimitOptions = {}): {
-  limit: number;
-  windowMs: number;
-} {
-  if (!Number.isInteger(limit) || limit < 1 || limit > 1000)
-    throw new OptionsError('login.limit', 'an integer 1..1000', limit, WHERE);
-  return { limit, windowMs: toMs('login.window', window, { max: 86_400_000, where: WHERE }) };
-}
 
 /** @throws {OptionsError} */
 export function resolveReplicas(replicas = 1): number {

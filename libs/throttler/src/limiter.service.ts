@@ -144,6 +144,14 @@ export class LimiterService {
     }
   }
 
+  /**
+   * The refusal of a request that is known in this process, without asking anybody; `undefined` when it is not known.
+   * @throws {OptionsError} as {@link consume}
+   */
+  refusedAtOnce(hits: readonly Hit[]): Decision | undefined {
+    return hits.length === 0 ? undefined : this.#refuseAtOnce(this.#resolveAll(hits));
+  }
+
   #refuseAtOnce(hits: readonly ResolvedHit[]): Decision | undefined {
     for (const { key, policy } of hits) {
       if (policy.shadow || this.refusals.left(this.link.shadow.peek(key)) === 0) continue;

@@ -20,6 +20,9 @@ export interface LimitAnswer {
   /** Whether this limit lets pass. A policy in shadow mode may say no to a request that is allowed. */
   allowed: boolean;
   limit: number;
+  windowMs: number;
+  /** It only counts and refuses nobody. */
+  shadow: boolean;
   /** Hits that are left in the window, this one counted. */
   remaining: number;
   /** Milliseconds until no hit counts any more. */

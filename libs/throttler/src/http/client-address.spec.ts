@@ -38,6 +38,17 @@ describe('createClientAddress', () => {
     expect(createClientAddress(trusted)(remote, header)).toBe(client);
   });
 
+  it('tells once of a peer whose X-Forwarded-For it does not believe', () => {
+    const told: string[] = [];
+    const address = createClientAddress(['10.0.0.0/8'], (peer) => void told.push(peer));
+    address('10.1.1.1', '198.51.100.9');
+    address('203.0.113.7', undefined);
+    expect(told).toEqual([]);
+    expect(address('203.0.113.7', '198.51.100.9')).toBe('203.0.113.7');
+    address('203.0.113.8', '198.51.100.9');
+    expect(told).toEqual(['203.0.113.7']);
+  });
+
   it('reads several headers as one list', () => {
     expect(createClientAddress(['10.0.0.0/8'])('10.1.1.1', ['1.2.3.4', '203.0.113.7, 10.2.2.2'])).toBe('203.0.113.7');
   });

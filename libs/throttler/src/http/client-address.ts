@@ -14,9 +14,11 @@ export const CLIENT_ADDRESS = Symbol.for('@yuxi/throttler:ClientAddress');
  * @param trusted CIDRs or single addresses of the proxies whose `X-Forwarded-For` is believed; empty: nobody's.
  * The header is walked from the right, from the connection outwards, up to the first address that is not trusted. An element
  * that is no address ends the walk at the hop before it.
+ * @param ignored told of the peer, once, when one that is not trusted sends `X-Forwarded-For`: a proxy that was forgotten makes
+ * all its clients one
  * @throws {OptionsError} an element of `trusted` that is no CIDR
  */
-export function createClientAddress(trusted: readonly string[]): ClientAddress {
+export function createClientAddress(trusted: readonly string[], ignored?: (peer: string) => void): ClientAddress {
   const proxies = new BlockList();
   for (const cidr of trusted) {
     const problem = addTo(proxies, cidr);
@@ -24,11 +26,16 @@ export function createClientAddress(trusted: readonly string[]): ClientAddress {
   }
   const isTrusted = (ip: string) => proxies.check(ip, isIP(ip) === 6 ? 'ipv6' : 'ipv4');
 
+  let told = false;
   return (remoteAddress, xForwardedFor) => {
     let client = fold(remoteAddress ?? '');
     if (client === undefined) return 'unknown';
     const hops = typeof xForwardedFor === 'string' ? xForwardedFor : (xForwardedFor ?? []).join(',');
     const rest = hops.split(',');
+    if (hops !== '' && !told && !isTrusted(client)) {
+      told = true;
+      ignored?.(client);
+    }
     while (isTrusted(client) && rest.length > 0) {
       const next = fold(rest.pop()!.trim());
       if (next === undefined) break;

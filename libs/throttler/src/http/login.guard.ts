@@ -1,16 +1,22 @@
-import { type CanActivate, type ExecutionContext, Inject, Injectable } from '@nestjs/common';
-import { LoginLimiter, type Reservation } from '../login-limiter.js';
+import {
+  applyDecorators,
+  type CanActivate,
+  type ExecutionContext,
+  Inject,
+  Injectable,
+  UseGuards,
+} from '@nestjs/common';
+import type { LoginAttempt } from '../login/login-attempt.js';
+import { LoginProtection } from '../login/login-protection.js';
+import { LOGIN } from '../login/login.policies.js';
 import { CLIENT_ADDRESS, type ClientAddress } from './client-address.js';
+import { type LimitedRequest, showToHooks } from './rate-limit.decorator.js';
+import { addressOf } from './route-hits.js';
 
 /** What a request behind {@link LoginGuard} carries. */
 export interface LoginRequest {
-  /** The counted attempt: refund it when the login succeeded. */
-  loginReservation?: Reservation;
-}
-
-interface HttpRequest extends LoginRequest {
-  socket: { remoteAddress?: string };
-  headers: Record<string, string | string[] | undefined>;
+  /** The counted attempt: tell it the account before the password is looked at, and how it ended. */
+  loginAttempt?: LoginAttempt;
 }
 
 /**
@@ -20,14 +26,22 @@ interface HttpRequest extends LoginRequest {
 @Injectable()
 export class LoginGuard implements CanActivate {
   constructor(
-    private readonly limiter: LoginLimiter,
+    private readonly protection: LoginProtection,
     @Inject(CLIENT_ADDRESS) private readonly clientAddress: ClientAddress,
   ) {}
 
   async canActivate(context: ExecutionContext): Promise<boolean> {
-    const request = context.switchToHttp().getRequest<HttpRequest>();
-    const address = this.clientAddress(request.socket.remoteAddress, request.headers['x-forwarded-for']);
-    request.loginReservation = await this.limiter.reserve(address);
+    const request = context.switchToHttp().getRequest<LimitedRequest & LoginRequest>();
+    request.loginAttempt = await this.protection.knock(addressOf(request, this.clientAddress));
     return true;
   }
+}
+
+/** {@link LoginGuard} on a route, and its blocked clients answered before their body is read. */
+export function LimitLogins(): MethodDecorator {
+  return applyDecorators(
+    UseGuards(LoginGuard),
+    (_target: object, _property?: unknown, descriptor?: PropertyDescriptor) =>
+      showToHooks(descriptor!.value as object, [{ policy: LOGIN.address }]),
+  );
 }

@@ -134,6 +134,11 @@ export class LimiterLink implements OnModuleInit, OnApplicationShutdown {
     return this.#mode === 'redis' ? this.attempt(() => script.run(this.#client, keys, args)) : undefined;
   }
 
+  /** Deletes keys of somebody else, which share a slot; only in mode `redis`. */
+  async del(keys: readonly string[]): Promise<void> {
+    if (this.#mode === 'redis') await this.attempt(() => this.#client.del(...keys));
+  }
+
   /** Puts back what Redis lacks of a key; afterwards Redis may decide on it. */
   restore(state: KeyState): Promise<void> {
     return this.restorer.restore(state, this.#current);
