@@ -1,14 +1,17 @@
 import { type DynamicModule, Module } from '@nestjs/common';
+import { APP_GUARD } from '@nestjs/core';
 import type { Log } from '@yuxi/observability';
 import { type Env, PlatformModule } from '@yuxi/platform';
-import { LimiterModule } from '@yuxi/throttler';
+import { LimiterModule, RateLimitGuard } from '@yuxi/throttler';
 import { AuditModule } from './audit/index.js';
 import { AuthModule } from './auth/index.js';
-import { HttpModule } from './http/index.js';
+import { HttpModule, toProblem } from './http/index.js';
 import { DatabasesController } from './knowledge/databases.controller.js';
 import { DocumentsController } from './knowledge/documents.controller.js';
 import { FilesController } from './knowledge/files.controller.js';
 import { AuditController } from './system/audit.controller.js';
+import { LIMITS } from './limits.js';
+import { LimitsController } from './system/limits.controller.js';
 import { LocksController } from './system/locks.controller.js';
 import { SystemController } from './system/system.controller.js';
 import { TasksController } from './tasks/tasks.controller.js';
@@ -21,7 +24,11 @@ export class ApiModule {
       module: ApiModule,
       imports: [
         PlatformModule.forRoot(env, log, { worker: env.YUXI_WORKER === 'on' }),
-        LimiterModule.forRoot({ trustedProxies: env.TRUSTED_PROXIES }),
+        LimiterModule.forRoot({
+          trustedProxies: env.TRUSTED_PROXIES,
+          policies: LIMITS,
+          refusalBody: (error, requestId) => toProblem(error, requestId).body,
+        }),
         HttpModule,
         AuditModule.forRoot({ retention: env.YUXI_AUDIT_RETENTION }),
         AuthModule.forRoot({
@@ -31,12 +38,14 @@ export class ApiModule {
           setupToken: env.YUXI_SETUP_TOKEN,
         }),
       ],
+      providers: [{ provide: APP_GUARD, useExisting: RateLimitGuard }],
       controllers: [
         DatabasesController,
         DocumentsController,
         FilesController,
         TasksController,
         LocksController,
+        LimitsController,
         SystemController,
         AuditController,
       ],

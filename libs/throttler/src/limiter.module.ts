@@ -1,7 +1,9 @@
 import { ConfigurableModuleBuilder, type DynamicModule, Logger, Module } from '@nestjs/common';
+import { DiscoveryModule } from '@nestjs/core';
 import { CLIENT_ADDRESS, createClientAddress } from './http/client-address.js';
 import { EarlyRefusal } from './http/early-refusal.js';
 import { LoginGuard } from './http/login.guard.js';
+import { RateLimitExplorer } from './http/rate-limit.explorer.js';
 import { RateLimitGuard } from './http/rate-limit.guard.js';
 import { LimiterAlone } from './limiter.alone.js';
 import { LIMITER_OPTIONS, type LimiterModuleOptions } from './limiter.options.js';
@@ -28,6 +30,7 @@ function warnOfProxy(peer: string): void {
 
 /** Provides the limits to the whole application. Needs RedisModule, with or without a Redis behind it; import it after that. */
 @Module({
+  imports: [DiscoveryModule],
   providers: [
     {
       provide: PolicyBook,
@@ -48,6 +51,7 @@ function warnOfProxy(peer: string): void {
     LoginGuard,
     RateLimitGuard,
     EarlyRefusal,
+    RateLimitExplorer,
     ThrottlerStorageRedis,
     {
       provide: CLIENT_ADDRESS,

@@ -55,9 +55,10 @@ describe('LimiterService on Redis', () => {
     ]);
     expect(first).toMatchObject({ allowed: true, source: 'redis', retryAfterMs: 0 });
     expect(first.id).toMatch(/^[\w-]{6}\.[0-9a-z]+$/);
+    const usual = { allowed: true, windowMs: 60_000, shadow: false, resetMs: 60_000, retryAfterMs: 0 };
     expect(first.limits).toEqual([
-      { policy: 'ten', allowed: true, limit: 10, remaining: 7, resetMs: 60_000, retryAfterMs: 0 },
-      { policy: 'two', allowed: true, limit: 2, remaining: 1, resetMs: 60_000, retryAfterMs: 0 },
+      { ...usual, policy: 'ten', limit: 10, remaining: 7 },
+      { ...usual, policy: 'two', limit: 2, remaining: 1 },
     ]);
     await consume(b, 'two', key);
     const refused = await a.limiter.consume([

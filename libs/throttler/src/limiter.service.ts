@@ -28,6 +28,11 @@ export class LimiterService {
     private readonly alone: LimiterAlone,
   ) {}
 
+  /** `redis`: limits hold over all processes; `local`: each process decides on its share, or both still have to agree. */
+  get countedBy(): 'redis' | 'local' {
+    return this.link.mode === 'redis' ? 'redis' : 'local';
+  }
+
   /**
    * Counts a request under all its limits, or under none when one of them refuses. One round trip; none while it is known
    * here that a limit refuses.

@@ -4,6 +4,7 @@ import type { AuditOutcome } from '@yuxi/storage';
 export const AUDIT_ACTIONS = [
   'key.create',
   'key.revoke',
+  'limit.reset',
   'lock.release',
   'login',
   'logout',

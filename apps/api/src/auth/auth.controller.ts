@@ -1,6 +1,7 @@
-import { Body, Controller, Get, HttpCode, Post, Put, UseGuards, UseInterceptors } from '@nestjs/common';
+import { Body, Controller, Get, HttpCode, Post, Put, Req, Res, UseInterceptors } from '@nestjs/common';
 import { ApiConsumes, ApiOperation, ApiTags } from '@nestjs/swagger';
-import { LoginGuard } from '@yuxi/throttler';
+import { LimitLogins, RateLimit } from '@yuxi/throttler';
+import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import { ApiAnswer } from '../http/index.js';
 import { CurrentUser, KeyAccess, Public, SessionOnly } from './auth.decorators.js';
@@ -15,6 +16,7 @@ import type {
 } from './auth.schemas.js';
 import type { Caller } from './caller.js';
 import { FirstRun } from './first-run.js';
+import { LoginLimits, type LoginEntry } from './login-limits.js';
 import { LoginOutcomeInterceptor } from './login-outcome.interceptor.js';
 import { LoginService } from './login.service.js';
 import { PasswordChange } from './passwords/password-change.js';
@@ -28,6 +30,7 @@ export class AuthController {
   constructor(
     private readonly firstRun: FirstRun,
     private readonly logins: LoginService,
+    private readonly limits: LoginLimits,
     private readonly passwords: PasswordChange,
     private readonly users: UsersService,
   ) {}
@@ -41,6 +44,7 @@ export class AuthController {
   }
 
   @Public()
+  @RateLimit('tokens')
   @Post('initialize')
   @HttpCode(200)
   @ApiOperation({ summary: 'Create the administrator; works once' })
@@ -52,16 +56,23 @@ export class AuthController {
   @Public()
   @Post('token')
   @HttpCode(200)
-  @UseGuards(LoginGuard)
+  @LimitLogins()
   @UseInterceptors(LoginOutcomeInterceptor)
   @ApiOperation({ summary: 'Log in with login name or phone number and password' })
   @ApiConsumes('application/json', 'application/x-www-form-urlencoded')
   @ApiAnswer(200, 'A token for the header Authorization: Bearer', tokenView)
-  login(@Body({ schema: tokenBody }) body: TokenBody) {
-    return this.logins.login(body);
+  async login(
+    @Body({ schema: tokenBody }) body: TokenBody,
+    @Req() entry: LoginEntry,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ) {
+    const { answer, deviceCookie } = await this.logins.login(body, entry);
+    void reply.header('set-cookie', deviceCookie);
+    return answer;
   }
 
   @Public()
+  @RateLimit('tokens')
   @Post('refresh')
   @HttpCode(200)
   @ApiOperation({ summary: 'Exchange a refresh token for new tokens; each works once' })
@@ -80,11 +91,16 @@ export class AuthController {
   }
 
   @Put('password')
-  @UseGuards(LoginGuard)
+  @LimitLogins()
   @UseInterceptors(LoginOutcomeInterceptor)
   @ApiOperation({ summary: 'Change the own password; ends all other sessions' })
   @ApiAnswer(200, 'New tokens of this session, whose old ones no longer count', tokenView)
-  changePassword(@CurrentUser() caller: Caller, @Body({ schema: changePasswordBody }) body: ChangePasswordBody) {
+  async changePassword(
+    @CurrentUser() caller: Caller,
+    @Body({ schema: changePasswordBody }) body: ChangePasswordBody,
+    @Req() entry: LoginEntry,
+  ) {
+    await this.limits.confirm(entry, caller);
     return this.passwords.change(caller, body);
   }
 

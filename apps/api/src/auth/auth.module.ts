@@ -5,10 +5,12 @@ import { AuthController } from './auth.controller.js';
 import { AuthGuard } from './auth.guard.js';
 import { AUTH_OPTIONS, checkAuthOptions, ConfigurableModuleClass, type AuthOptions } from './auth.options.js';
 import { AuthSweep } from './auth.sweep.js';
+import { Devices } from './devices.js';
 import { FirstRun } from './first-run.js';
 import { ApiKeyStore } from './keys/api-key.store.js';
 import { ApiKeys } from './keys/api-keys.js';
 import { KeysController } from './keys/keys.controller.js';
+import { LoginLimits } from './login-limits.js';
 import { LoginService } from './login.service.js';
 import { PasswordChange } from './passwords/password-change.js';
 import { Passwords } from './passwords/passwords.js';
@@ -20,16 +22,25 @@ import { UserStore } from './user.store.js';
 import { UsersController } from './users.controller.js';
 import { UsersService } from './users.service.js';
 
-async function makeTokens(options: AuthOptions, database: Database): Promise<Tokens> {
-  const { jwtSecret, jwtTtlMs } = checkAuthOptions(options);
-  return new Tokens(jwtSecret ?? (await ownSigningKey(database)), jwtTtlMs);
+/** What tokens and cookies are signed with. */
+const SECRET = Symbol('auth secret');
+
+async function secretOf(options: AuthOptions, database: Database): Promise<string> {
+  return checkAuthOptions(options).jwtSecret ?? ownSigningKey(database);
 }
 
 /** Closes every route of the application but the public ones. Needs StorageModule, LimiterModule and AuditModule. */
 @Module({
   controllers: [AuthController, UsersController, KeysController],
   providers: [
-    { provide: Tokens, inject: [AUTH_OPTIONS, DATABASE], useFactory: makeTokens },
+    { provide: SECRET, inject: [AUTH_OPTIONS, DATABASE], useFactory: secretOf },
+    {
+      provide: Tokens,
+      inject: [SECRET, AUTH_OPTIONS],
+      useFactory: (secret: string, o: AuthOptions) => new Tokens(secret, checkAuthOptions(o).jwtTtlMs),
+    },
+    { provide: Devices, inject: [SECRET], useFactory: (secret: string) => new Devices(secret) },
+    LoginLimits,
     { provide: APP_GUARD, useClass: AuthGuard },
     UserStore,
     SessionStore,

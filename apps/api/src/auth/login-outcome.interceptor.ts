@@ -12,15 +12,15 @@ const GUESSES: ReadonlySet<string> = new Set(['UNAUTHORIZED', 'WRONG_PASSWORD'])
 @Injectable()
 export class LoginOutcomeInterceptor implements NestInterceptor {
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
-    const { loginReservation } = context.switchToHttp().getRequest<LoginRequest>();
-    const refund = () => from(loginReservation?.refund() ?? Promise.resolve());
+    const { loginAttempt } = context.switchToHttp().getRequest<LoginRequest>();
+    const settled = (how: 'succeeded' | 'refund') => from(loginAttempt?.[how]() ?? Promise.resolve());
     return next.handle().pipe(
       catchError((error: unknown) => {
         const guessed = error instanceof YuxiError && GUESSES.has(error.code);
         const failure = throwError(() => error);
-        return guessed ? failure : refund().pipe(mergeMap(() => failure));
+        return guessed ? failure : settled('refund').pipe(mergeMap(() => failure));
       }),
-      mergeMap((answer: unknown) => refund().pipe(map(() => answer))),
+      mergeMap((answer: unknown) => settled('succeeded').pipe(map(() => answer))),
     );
   }
 }

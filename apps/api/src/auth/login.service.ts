@@ -3,6 +3,8 @@ import { AuditLog, userTarget } from '../audit/index.js';
 import { badCredentials, unauthorized } from './auth.errors.js';
 import type { TokenBody } from './auth.schemas.js';
 import { sessionOf, type Caller } from './caller.js';
+import { Devices } from './devices.js';
+import { LoginLimits, type LoginEntry } from './login-limits.js';
 import { Passwords } from './passwords/passwords.js';
 import { Sessions } from './sessions/sessions.js';
 import { toTokenView } from './user.views.js';
@@ -17,17 +19,24 @@ export class LoginService {
     private readonly users: UserStore,
     private readonly passwords: Passwords,
     private readonly sessions: Sessions,
+    private readonly limits: LoginLimits,
+    private readonly devices: Devices,
     private readonly audit: AuditLog,
   ) {}
 
-  /** @throws {ApiError} 401, the same in text and time for a wrong password, an unknown and a deleted user */
-  async login({ username, password }: TokenBody) {
+  /**
+   * @returns the token answer, and a cookie that marks the device
+   * @throws {ApiError} 401, the same in text and time for a wrong password, an unknown and a deleted user
+   * @throws {TooManyAttemptsError} the account has to wait
+   */
+  async login({ username, password }: TokenBody, entry: LoginEntry) {
     const user = await this.users.byLogin(username);
+    await this.limits.login(entry, user, username);
     const fits = await this.passwords.verify(user?.passwordHash, password);
     const answer = user && fits ? await this.open(user) : undefined;
     if (user && answer) {
       await this.strengthen(user, password);
-      return answer;
+      return { answer, deviceCookie: this.devices.cookieFor(user) };
     }
     // What was typed as a name may be a password, so it is not written down.
     this.logger.warn(`Login refused: ${user ? `wrong password of user ${user.id}` : 'no such user'}`);

@@ -88,6 +88,15 @@ export class LoginProtection {
     await Promise.all(resets);
   }
 
+  /**
+   * Lets a client in again whom a limit refuses, whichever limit it is.
+   * @returns whether that holds everywhere; `false`: Redis is away, it holds in this process and everywhere on its return
+   */
+  async reset(policy: string, key: string): Promise<boolean> {
+    if (policy === LOGIN.address) await this.shared.reset(key);
+    return this.limiter.reset(policy, key);
+  }
+
   async takeBack(decisions: readonly Decision[]): Promise<void> {
     await Promise.all(decisions.map((decision) => this.limiter.refund(decision)));
   }

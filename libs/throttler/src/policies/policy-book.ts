@@ -57,13 +57,19 @@ export class PolicyBook implements OnApplicationShutdown {
   }
 
   /** @throws {OptionsError} there is none of that name */
-  get(name: string): CompiledPolicy {
+  get(name: string, where = 'LimiterService'): CompiledPolicy {
     const policy = this.find(name);
     if (!policy) {
       const known = [...new Set([...this.#followed.keys(), ...this.#declared.keys()])].sort().join(', ');
-      throw new OptionsError('policy', `one of ${known || '(none declared)'}`, name, 'LimiterService');
+      throw new OptionsError('policy', `one of ${known || '(none declared)'}`, name, where);
     }
     return policy;
+  }
+
+  /** In the order of their names. */
+  all(): CompiledPolicy[] {
+    const all = new Map([...this.#declared, ...this.#followed]);
+    return [...all.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
   find(name: string): CompiledPolicy | undefined {
