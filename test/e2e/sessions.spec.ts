@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type ApiResponse, eventually, FIRST_ADMINISTRATOR } from '@yuxi/testing';
 import type { TokenAnswer as Tokens } from '../support/accounts.js';
 import { type Fleet, startFleet } from '../support/fleet.js';
+import { HERE } from '../support/logins.js';
 import { tally } from '../support/logins.js';
 import { size } from '../support/size.js';
 
@@ -15,7 +16,7 @@ const sessionOf = ({ access_token }: Tokens) =>
 describe('a session that three replicas refresh', () => {
   let fleet: Fleet;
   beforeAll(async () => {
-    fleet = await startFleet();
+    fleet = await startFleet({ env: () => ({ TRUSTED_PROXIES: HERE }) });
   }, MINUTES);
   afterAll(() => fleet?.stop(), MINUTES);
 
@@ -25,8 +26,13 @@ describe('a session that three replicas refresh', () => {
     expect(status).toBe(200);
     return body;
   };
-  const refresh = (refresh_token: string, index: number): Promise<ApiResponse<Tokens>> =>
-    fleet.apis[index % 3]!.post<Tokens>('/api/auth/refresh', { json: { refresh_token } });
+  let clients = 0;
+  /** Each from an address of its own: one address may not refresh so often. */
+  const refresh = (refresh_token: string, index: number): Promise<ApiResponse<Tokens>> => {
+    const n = ++clients;
+    const headers = { 'x-forwarded-for': `10.${n >> 16}.${(n >> 8) & 255}.${n & 255}` };
+    return fleet.apis[index % 3]!.post<Tokens>('/api/auth/refresh', { json: { refresh_token }, headers });
+  };
   const statuses = (token: string) =>
     Promise.all(fleet.apis.map(async (client) => (await client.get('/api/auth/me', { token })).status));
   const tokensOf = async (tokens: Tokens) => {

@@ -2,28 +2,24 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { ApiClient, Replica } from '@yuxi/testing';
-import { Redis } from 'ioredis';
 import { type Account, addAccount, USER_PASSWORD } from '../support/accounts.js';
 import { type Fleet, startFleet } from '../support/fleet.js';
+import { forgiveHere } from '../support/logins.js';
 import { sendRaw } from '../support/wire.js';
 
 const problem = { detail: expect.any(String), code: expect.any(String), request_id: expect.any(String) };
 
 let fleet: Fleet;
-let redis: Redis;
 let here: ApiClient;
 let there: ApiClient;
 
 beforeAll(async () => {
   fleet = await startFleet({ replicas: 2 });
   [here, there] = fleet.apis as [ApiClient, ApiClient];
-  redis = new Redis(fleet.redis.url);
-  redis.on('error', () => undefined);
 }, 60_000);
 // What is counted in one test is no reason to refuse in the next.
-beforeEach(() => redis.flushall());
+beforeEach(() => forgiveHere(here, fleet.token));
 afterAll(async () => {
-  redis?.disconnect();
   await fleet?.stop();
 }, 60_000);
 

@@ -90,9 +90,10 @@ describe('RateLimitGuard', () => {
     app.inject({ method: 'GET', url: '/search', remoteAddress: client, headers });
   const post = () => app.inject({ method: 'POST', url: '/upload', remoteAddress: client, payload: { a: 1 } });
 
+  const calls = async () => Number(/cmdstat_evalsha:calls=(\d+)/.exec(await redis.info('commandstats'))![1]);
+
   it('asks once for all limits of a route and its controller', async () => {
     await get({ user: 'warm' });
-    const calls = async () => Number(/cmdstat_evalsha:calls=(\d+)/.exec(await redis.info('commandstats'))![1]);
     const before = await calls();
     expect((await get({ user: 'a' })).statusCode).toBe(200);
     expect((await calls()) - before).toBe(1);

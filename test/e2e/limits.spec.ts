@@ -1,0 +1,128 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { type ApiClient, eventually } from '@yuxi/testing';
+import { addAccount, USER_PASSWORD } from '../support/accounts.js';
+import { type Fleet, startFleet } from '../support/fleet.js';
+import { HERE, tally, type LoginAnswer } from '../support/logins.js';
+import { size } from '../support/size.js';
+
+const MINUTES = 60_000;
+
+interface Limit {
+  policy: string;
+  used: number;
+  retry_after_ms: number;
+}
+
+describe('limits over three replicas behind a proxy', () => {
+  let fleet: Fleet;
+  beforeAll(async () => {
+    fleet = await startFleet({ env: () => ({ TRUSTED_PROXIES: HERE }) });
+  }, MINUTES);
+  afterAll(() => fleet?.stop(), MINUTES);
+
+  const at = (index: number): ApiClient => fleet.apis[index % fleet.apis.length]!;
+  const login = (
+    index: number,
+    from: string,
+    username: string,
+    password = 'wrong',
+    cookie = '',
+  ): Promise<LoginAnswer> =>
+    at(index).post('/api/auth/token', {
+      json: { username, password },
+      headers: { 'x-forwarded-for': from, ...(cookie && { cookie }) },
+    });
+  const limits = async (key: string): Promise<Limit[]> => {
+    const path = `/api/system/limits?key=${encodeURIComponent(key)}`;
+    return (await at(0).get<{ limits: Limit[] }>(path, { token: fleet.token })).body.limits;
+  };
+  const limit = async (policy: string, key: string) => (await limits(key)).find((each) => each.policy === policy)!;
+
+  it(
+    'A9 an account that many addresses guess at gets slow, and its owner on a known device still gets in',
+    async () => {
+      const addresses = size(100, 1000);
+      const owner = await addAccount(at(0), fleet.token, 'owner');
+      const first = await login(0, '198.51.100.1', 'owner', USER_PASSWORD);
+      expect(first.status).toBe(200);
+      const [cookie = ''] = first.headers.get('set-cookie')!.split(';');
+      expect(first.headers.get('set-cookie')).toMatch(/; Path=\/api\/auth; .*HttpOnly; Secure; SameSite=Strict$/);
+
+      const guesses = await Promise.all(
+        Array.from({ length: addresses }, (_, i) => login(i, `10.1.${i >> 8}.${i & 255}`, 'owner')),
+      );
+      const counts = tally(guesses);
+      expect(Object.keys(counts).sort()).toEqual(['401', '429']);
+      // Ten at once, and one more for each second that the guesses took.
+      expect(counts[401]).toBeGreaterThanOrEqual(10);
+      expect(counts[401]).toBeLessThanOrEqual(size(14, 16));
+      expect((await limit('login.account', `user:${owner.id}`)).used).toBeGreaterThanOrEqual(10);
+
+      expect((await login(1, '203.0.113.99', 'owner', USER_PASSWORD, cookie)).status).toBe(200);
+      // The owner was there: the guesses of others no longer count against the account.
+      expect((await limit('login.account', `user:${owner.id}`)).used).toBe(0);
+    },
+    2 * MINUTES,
+  );
+
+  it('A8 own successes in between buy no guesses at others', async () => {
+    const attacker = 'attacker';
+    await addAccount(at(0), fleet.token, attacker);
+    const from = '198.51.100.8';
+    const guesses: LoginAnswer[] = [];
+    for (let round = 0; round < 3; round++) {
+      for (let i = 0; i < 9; i++) guesses.push(await login(i, from, 'root_admin'));
+      await login(round, from, attacker, USER_PASSWORD);
+    }
+    expect(tally(guesses)[401]).toBe(10);
+  });
+
+  it('A6 two clients behind a proxy have limits of their own, whatever they put in front', async () => {
+    for (const client of ['198.51.100.20', '198.51.100.21']) {
+      const answers = await Promise.all(
+        Array.from({ length: 15 }, (_, i) => login(i, `192.0.2.${i}, ${client}`, `${client} ${i}`)),
+      );
+      expect(tally(answers)).toEqual({ 401: 10, 429: 5 });
+    }
+  });
+
+  it('an administrator lets a client in again on all replicas at once, and that is written down', async () => {
+    const from = '198.51.100.30';
+    await Promise.all(Array.from({ length: 15 }, (_, i) => login(i, from, `name ${i}`)));
+    for (const index of [0, 1, 2]) expect((await login(index, from, 'name')).status).toBe(429);
+    expect(await limit('login.address', from)).toMatchObject({ used: 10, retry_after_ms: expect.any(Number) });
+    const path = `/api/system/limits/login.address/${from}`;
+    expect((await at(1).del(path, { token: fleet.token })).body).toMatchObject({ everywhere: true });
+    for (const index of [0, 1, 2])
+      await eventually(async () => expect((await login(index, from, `other ${index}`)).status).toBe(401), {
+        timeout: 1000,
+      });
+    await eventually(async () => {
+      const answer = await at(2).get<{ events: { target: string }[] }>('/api/system/audit?action=limit.reset', {
+        token: fleet.token,
+      });
+      expect(answer.body.events.map(({ target }) => target)).toContain(`limit:login.address:${from}`);
+    });
+    expect((await at(0).del('/api/system/limits/none/x', { token: fleet.token })).status).toBe(404);
+    expect((await at(0).del(path)).status).toBe(401);
+  });
+
+  it('tells clients where they stand, and blocked ones before their body is read', async () => {
+    const from = '198.51.100.40';
+    const refresh = (index: number) =>
+      at(index).post('/api/auth/refresh', {
+        json: { refresh_token: 'yxref_none' },
+        headers: { 'x-forwarded-for': from },
+      });
+    const first = await refresh(0);
+    expect(first.headers.get('ratelimit-policy')).toBe('"tokens";q=120;w=60');
+    expect(first.headers.get('ratelimit')).toBe('"tokens";r=119;t=60');
+    const answers = await Promise.all(Array.from({ length: 150 }, (_, i) => refresh(i)));
+    expect(answers.filter(({ status }) => status === 429)).toHaveLength(31);
+    const refused = await refresh(0);
+    expect(refused.status).toBe(429);
+    expect(refused.body).toMatchObject({ code: 'RATE_LIMITED', request_id: expect.any(String) });
+    expect(refused.headers.get('retry-after')).toMatch(/^\d+$/);
+    expect(refused.headers.get('x-content-type-options')).toBe('nosniff');
+  });
+});
