@@ -150,6 +150,29 @@ describe('limits of three replicas when Redis dies', () => {
     expect(await passes(pods, 'ten', 'earlier', 30)).toBe(10);
   });
 
+  it('a reset is not undone by a replica that was cut off and has not heard of it', async () => {
+    const proxy = await startProxy(server);
+    try {
+      await using pod = await replica({ host: proxy.host, port: proxy.port }, { policies: POLICIES });
+      expect(await passes([pod], 'ten', 'cut', 3)).toBe(3);
+      await proxy.refuse();
+      await eventually(() => pod.link.mode === 'away');
+      expect(await passes([pod], 'ten', 'cut', 1)).toBe(1);
+      expect(await pods[0]!.limiter.reset('ten', 'cut')).toBe(true);
+      await proxy.heal();
+      await eventually(() => pod.link.mode === 'redis');
+      expect(await pods[0]!.limiter.inspect('ten', 'cut')).toMatchObject({ used: 0 });
+      // Nor later, when Redis has lost the reset as well.
+      expect(await passes([pod], 'ten', 'cut', 2)).toBe(2);
+      await pods[0]!.redis.flushall();
+      await eventually(async () =>
+        expect(await pods[0]!.limiter.inspect('ten', 'cut')).toMatchObject({ used: 2, source: 'redis' }),
+      );
+    } finally {
+      await proxy.stop();
+    }
+  });
+
   it('a block by hand in the outage holds everywhere after it', async () => {
     await kill();
     expect(await pods[0]!.limiter.block('ten', 'blocked', '5m')).toBe(false);

@@ -125,7 +125,7 @@ describe('limits', () => {
 
   const engines: [string, () => Engine, number][] = [
     ['in this process', local, 150],
-    ['in Redis', () => onRedis(one), 20],
+    ['in Redis', () => onRedis(one), 40],
   ];
 
   describe.each(engines)('decided %s', (_, engine, numRuns) => {

@@ -17,6 +17,8 @@ export function learn(
   apply(state, policy, at);
   const { log } = state;
   if (counted) log.add(at, counted.number, counted.cost, counted.origin, state.grain);
+  // Forgotten there by a reset or a delay that was not heard of here.
+  while (log.size > 0 && log.total - log.pending > answer.hits) log.shift();
   state.foreign = Math.max(0, answer.hits - (log.total - log.pending));
   state.foreignUntil = at + policy.windowUs;
   const { steps } = policy;

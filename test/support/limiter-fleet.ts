@@ -1,0 +1,110 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { eventually, type RedisServer } from '@yuxi/testing';
+import type { LimitPolicy, LimitState } from '@yuxi/throttler';
+
+const WORKER = fileURLToPath(new URL('./limiter-worker.mjs', import.meta.url));
+
+/** One request that a worker asked about. */
+export interface Asked {
+  /** Monotonic milliseconds, the same clock for all processes. */
+  at: number;
+  ms: number;
+  key: string;
+  allowed: boolean;
+  source?: string;
+  error?: string;
+}
+
+export interface Target {
+  policy: string;
+  keys: string[];
+}
+
+export interface LimiterFleetOptions {
+  redis: Pick<RedisServer, 'url'>;
+  policies: LimitPolicy[];
+  workers: number;
+  /** A step that is left out, see the worker. */
+  control?: string;
+}
+
+/** Processes that share limits on one Redis. */
+export class LimiterFleet {
+  readonly #workers: ChildProcess[] = [];
+  readonly #waiting = new Map<number, { resolve(answer: unknown): void; reject(error: Error): void }>();
+  #orders = 0;
+
+  static async start({ redis, policies, workers, control }: LimiterFleetOptions): Promise<LimiterFleet> {
+    const fleet = new LimiterFleet();
+    for (let i = 0; i < workers; i++) fleet.#spawn();
+    await fleet.#all('start', { redis: { url: redis.url }, policies, control });
+    await eventually(async () => (await fleet.#all('replicas', {})).every((known) => known === workers), {
+      describe: 'each worker to know of all',
+    });
+    return fleet;
+  }
+
+  /** Asks so many times at once; on all workers, or on one. @returns what passed or failed */
+  async flood(target: Target, times: number, worker?: number): Promise<Asked[]> {
+    const order = { ...target, times };
+    if (worker !== undefined) return (await this.#order(worker, 'flood', order)) as Asked[];
+    return (await this.#all('flood', order)).flat() as Asked[];
+  }
+
+  /** Each worker asks for each target, one request after another with a pause of `every` milliseconds. */
+  async load(targets: Target[], every: number): Promise<void> {
+    await this.#all('load', { targets, every });
+    await eventually(async () => (await this.#all('asked', {})).every((asked) => (asked as number) > 100), {
+      describe: 'the load to run',
+    });
+  }
+
+  /** Ends the load. @returns what was asked, and for how long a worker was too busy to notice anything */
+  async unload(): Promise<{ asked: Asked[]; busyMs: number }> {
+    const loads = (await this.#all('unload', {})) as { asked: Asked[]; busyMs: number }[];
+    return { asked: loads.flatMap(({ asked }) => asked), busyMs: Math.max(...loads.map(({ busyMs }) => busyMs)) };
+  }
+
+  async inspect(worker: number, policy: string, key: string): Promise<LimitState> {
+    return (await this.#order(worker, 'inspect', { policy, key })) as LimitState;
+  }
+
+  signal(worker: number, signal: NodeJS.Signals): void {
+    this.#workers[worker]!.kill(signal);
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(
+      this.#workers.map(async (child) => {
+        if (child.exitCode !== null || child.signalCode !== null) return;
+        const closed = new Promise((resolve) => child.once('close', resolve));
+        child.kill('SIGKILL');
+        await closed;
+      }),
+    );
+  }
+
+  #spawn(): void {
+    const child = fork(WORKER, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'], execArgv: [] });
+    child.on('message', ({ id, answer, error }: { id: number; answer: unknown; error?: string }) => {
+      const waiting = this.#waiting.get(id);
+      this.#waiting.delete(id);
+      if (error === undefined) waiting?.resolve(answer);
+      else waiting?.reject(new Error(error));
+    });
+    this.#workers.push(child);
+  }
+
+  #all(name: string, order: object): Promise<unknown[]> {
+    return Promise.all(this.#workers.map((_, worker) => this.#order(worker, name, order)));
+  }
+
+  #order(worker: number, name: string, order: object): Promise<unknown> {
+    const id = this.#orders++;
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject });
+      this.#workers[worker]!.send({ id, name, order });
+    });
+  }
+}
