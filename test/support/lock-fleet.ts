@@ -24,8 +24,8 @@ export interface Refusal {
   code: string;
   /** Of a lock that was lost. */
   reason?: string;
-  /** Whether the guarded resource took the write; `undefined`: there was none. */
-  accepted?: boolean;
+  /** What it did until then; `undefined`: it did not come to writing. */
+  section?: Section;
 }
 
 export interface LockFleetOptions {
@@ -39,6 +39,8 @@ export interface LockFleetOptions {
   name?: string;
   /** Of LockModule. */
   options?: Record<string, unknown>;
+  /** Shortest and longest pause of an owner between reading and writing, milliseconds; default 0 and 3. */
+  pauseMs?: [number, number];
   /** Of what the workers do at random. */
   seed: number;
   /** False: the resource lets everybody in. */
@@ -102,9 +104,14 @@ export class LockFleet {
     await Promise.all(this.#workers.map((_, worker) => this.#end(worker)));
   }
 
+  /** Sections whose owners heard at their end that they had lost the lock. */
+  get late(): Section[] {
+    return this.refusals.flatMap(({ section }) => section ?? []);
+  }
+
   /** Pairs of sections that ran at the same time. */
-  overlaps(): [Section, Section][] {
-    const sorted = this.sections.toSorted((a, b) => a.entered - b.entered);
+  overlaps(sections = this.sections): [Section, Section][] {
+    const sorted = sections.toSorted((a, b) => a.entered - b.entered);
     return sorted.flatMap((one, i): [Section, Section][] => {
       const next = sorted[i + 1];
       return next && next.entered < one.left ? [[one, next]] : [];
@@ -115,6 +122,12 @@ export class LockFleet {
   fencesBack(): number {
     const sorted = this.sections.toSorted((a, b) => a.entered - b.entered);
     return sorted.filter(({ fence }, i) => i > 0 && fence <= sorted[i - 1]!.fence).length;
+  }
+
+  /** Longest time, from `at` on, in which nobody was given the lock. @param at CLOCK_MONOTONIC, milliseconds */
+  longestGapAfter(at: number): number {
+    const entered = this.sections.flatMap((section) => (section.entered > at ? [section.entered] : []));
+    return Math.max(...entered.toSorted((a, b) => a - b).map((time, i, all) => time - (all[i - 1] ?? at)));
   }
 
   async #end(worker: number): Promise<void> {
@@ -130,7 +143,8 @@ export class LockFleet {
     const { event, ...rest } = JSON.parse(line) as { event: string; error: string } & Section & Refusal;
     if (event === 'ready') this.#ready++;
     if (event === 'section') this.sections.push({ ...rest, worker });
-    if (event === 'refused') this.refusals.push(rest);
+    if (event === 'refused')
+      this.refusals.push({ ...rest, ...(rest.section && { section: { ...rest.section, worker } }) });
     if (event === 'unhandled') this.unhandled.push(rest.error);
   }
 }

@@ -42,7 +42,7 @@ function say(event) {
 
 async function run(order) {
   const { redis, registerUrl, loops, name = 'shared', options = {}, seed } = order;
-  const { guarded = true, locked = true, careless = false, once = false } = order;
+  const { pauseMs: [least, most] = [0, 3], guarded = true, locked = true, careless = false, once = false } = order;
   const random = seededRandom(seed);
   const register = new Redis(registerUrl);
   register.on('error', (error) => say({ event: 'unhandled', error: String(error) }));
@@ -55,7 +55,7 @@ async function run(order) {
     const fence = lock?.fence ?? Math.round(entered * 1000);
     const enter = (number) => register.eval(RESOURCE, 0, fence, lock?.token ?? '', guarded ? 1 : 0, number);
     const read = await enter('');
-    await pause(random() * 3);
+    await pause(least + random() * (most - least));
     if (!careless) lock?.assertValid();
     const accepted = read >= 0 && (await enter(read + 1)) >= 0;
     return { entered, left: clock(), fence, accepted, token: lock?.token };
@@ -69,7 +69,12 @@ async function run(order) {
         else done = await section();
         say({ event: 'section', asked, ...done });
       } catch (error) {
-        say({ event: 'refused', code: error.code ?? String(error), reason: error.reason, accepted: done?.accepted });
+        say({
+          event: 'refused',
+          code: error.code ?? String(error),
+          reason: error.reason,
+          section: done && { asked, ...done },
+        });
         await pause(20);
       }
     }
