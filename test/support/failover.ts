@@ -69,10 +69,10 @@ export class Failovers {
   async settle({ kind, from, to }: Failover): Promise<void> {
     if (kind === 'kill') await from.restart();
     from.resume();
-    // What isolateMaster took away.
-    for (const client of this.#clients.values()) await client.config('SET', 'masterauth', this.trio.password);
     await eventually(
       async () => {
+        // What isolateMaster took away.
+        for (const client of this.#clients.values()) await client.config('SET', 'masterauth', this.trio.password);
         expectAll(await this.client(to).info('replication'), /state=online/g, 2);
         expectAll(await this.client(from).info('replication'), /role:slave[^]*master_link_status:up/g, 1);
       },
