@@ -1,9 +1,11 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { FIRST_ADMINISTRATOR } from '@yuxi/testing';
 import { Redis } from 'ioredis';
 import { type Fleet, startFleet } from '../support/fleet.js';
 import { forgiveHere, tally, wrongLogins } from '../support/logins.js';
 import { redisIs } from '../support/readiness.js';
 import { size } from '../support/size.js';
+import { sendRaw } from '../support/wire.js';
 
 const COUNTER = 'yuxi:login_attempts:127.0.0.1';
 const MINUTES = 60_000;
@@ -13,7 +15,7 @@ describe('wrong logins spread over three replicas', () => {
   let redis: Redis;
   beforeAll(async () => {
     fleet = await startFleet();
-    redis = new Redis(fleet.redis.url);
+    redis = new Redis(fleet.redis.url, { disconnectTimeout: 100 });
     redis.on('error', () => undefined);
   }, MINUTES);
   let names = 0;
@@ -29,7 +31,7 @@ describe('wrong logins spread over three replicas', () => {
   }, MINUTES);
 
   it(
-    '10 of 15 at once are looked at, 5 are told when to come back',
+    'A3, A7 10 of 15 at once are looked at, 5 are told when to come back',
     async () => {
       for (let round = 0; round < size(2, 20); round++) {
         await forgiveHere(fleet.apis[0]!, fleet.token);
@@ -59,7 +61,7 @@ describe('wrong logins spread over three replicas', () => {
     expect(tally(await wrongLogins(fleet.apis, 3, { username }))).toEqual({ 429: 3 });
   });
 
-  it('gain nothing from a made-up X-Forwarded-For', async () => {
+  it('A4 gain nothing from a made-up X-Forwarded-For', async () => {
     const answers = await wrongLogins(fleet.apis, 15, {
       username,
       headers: (i) => ({ 'x-forwarded-for': `203.0.113.${i}` }),
@@ -67,6 +69,83 @@ describe('wrong logins spread over three replicas', () => {
     expect(tally(answers)).toEqual({ 401: 10, 429: 5 });
     expect(await redis.keys('yuxi:login_attempts:*')).toEqual([COUNTER]);
   });
+
+  it('A1 a right password gets a token, as JSON and as the form of OAuth2', async () => {
+    const { user_id: name, password } = FIRST_ADMINISTRATOR;
+    for (const body of [
+      { json: { username: name, password } },
+      { form: { username: name, password, grant_type: 'password' } },
+    ])
+      expect(await fleet.apis[1]!.post('/api/auth/token', body)).toMatchObject({
+        status: 200,
+        body: { access_token: expect.any(String), token_type: 'bearer' },
+      });
+  });
+
+  it('A5 gain nothing from any other header that names an address', async () => {
+    const made: ((n: number) => Record<string, string>)[] = [
+      (n) => ({ forwarded: `for=203.0.113.${n}` }),
+      (n) => ({ 'x-real-ip': `203.0.113.${n}` }),
+      (n) => ({ 'cf-connecting-ip': `203.0.113.${n}` }),
+      (n) => ({ 'true-client-ip': `203.0.113.${n}` }),
+      (n) => ({ 'x-client-ip': `203.0.113.${n}` }),
+      (n) => ({ 'x-forwarded-for': `1.1.1.${n}, 2.2.2.${n}` }),
+      (n) => ({ 'x-forwarded-for': `::ffff:203.0.113.${n}` }),
+      (n) => ({ 'x-forwarded-for': `203.0.113.${n}:4711` }),
+      (n) => ({ 'x-forwarded-for': Array.from({ length: 700 }, () => `203.0.113.${n}`).join(',') }),
+    ];
+    const headers = (n: number) => made[n % made.length]!(n);
+    expect(tally(await wrongLogins(fleet.apis, 18, { username, headers }))).toEqual({ 401: 10, 429: 8 });
+    expect(await redis.keys('yuxi:login_attempts:*')).toEqual([COUNTER]);
+  });
+
+  it('A5 gain nothing from X-Forwarded-For sent twice', async () => {
+    const body = `username=${username}&password=wrong`;
+    const twice = (n: number) =>
+      sendRaw(
+        fleet.replicas[n % 3]!,
+        `POST /api/auth/token HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Forwarded-For: 203.0.113.${n}\r\nX-Forwarded-For: 198.51.100.${n}\r\n` +
+          `Content-Type: application/x-www-form-urlencoded\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+      );
+    const answers = await Promise.all(Array.from({ length: 15 }, (_, n) => twice(n)));
+    expect(tally(answers)).toEqual({ 401: 10, 429: 5 });
+  });
+
+  it.each([
+    ['/api/auth/token/'],
+    ['//api/auth/token'],
+    ['/api/AUTH/token'],
+    ['/api/auth/token;x'],
+    ['/api/auth/%74oken'],
+    ['/api/auth/token?'],
+    ['/api/auth/./token'],
+  ])('A10 are counted or not found when sent to %s', async (path) => {
+    const json = { username, password: 'wrong' };
+    const answers = await Promise.all(Array.from({ length: 12 }, (_, i) => fleet.apis[i % 3]!.post(path, { json })));
+    const counts = tally(answers);
+    if (counts[404]) expect(counts).toEqual({ 404: 12 });
+    else expect(counts).toEqual({ 401: 10, 429: 2 });
+  });
+
+  it('A11 are only what is posted', async () => {
+    const client = fleet.apis[0]!;
+    const override = { 'x-http-method-override': 'POST' };
+    for (const verb of ['get', 'put', 'patch', 'del'] as const)
+      for (const headers of [{}, override])
+        expect([404, 405]).toContain((await client[verb]('/api/auth/token', { headers })).status);
+    for (const method of ['HEAD', 'OPTIONS'])
+      expect([404, 405]).toContain((await fetch(`${fleet.replicas[0]!.baseUrl}/api/auth/token`, { method })).status);
+    expect(await redis.exists(COUNTER)).toBe(0);
+  });
+
+  it(
+    'A12 of 1,000 at once at most ten are looked at',
+    async () => {
+      const counts = tally(await wrongLogins(fleet.apis, 1000, { username }));
+      expect(counts).toEqual({ 401: 10, 429: 990 });
+    },
+    MINUTES,
+  );
 
   // Last, because it takes Redis away.
   it('A13 are counted by shares, with what was counted before, when there is no Redis', async () => {
