@@ -5,7 +5,7 @@ import { type Env, PlatformModule } from '@yuxi/platform';
 import { LimiterModule, RateLimitGuard } from '@yuxi/throttler';
 import { AuditModule } from './audit/index.js';
 import { AuthModule } from './auth/index.js';
-import { HttpModule, toProblem } from './http/index.js';
+import { HttpModule, type ProblemBody } from './http/index.js';
 import { DatabasesController } from './knowledge/databases.controller.js';
 import { DocumentsController } from './knowledge/documents.controller.js';
 import { FilesController } from './knowledge/files.controller.js';
@@ -27,7 +27,8 @@ export class ApiModule {
         LimiterModule.forRoot({
           trustedProxies: env.TRUSTED_PROXIES,
           policies: LIMITS,
-          refusalBody: (error, requestId) => toProblem(error, requestId).body,
+          refusalBody: ({ message, code }, requestId) =>
+            ({ detail: message, code, request_id: requestId }) satisfies ProblemBody,
         }),
         HttpModule,
         AuditModule.forRoot({ retention: env.YUXI_AUDIT_RETENTION }),

@@ -1,4 +1,5 @@
-import { type Duration, OptionsError, type YuxiError } from '@yuxi/core';
+import { type Duration, OptionsError } from '@yuxi/core';
+import type { Refusal } from './http/rate-limited.error.js';
 import type { LimitPolicy } from './policies/policy.js';
 import type { PolicySource } from './policies/policy-book.js';
 
@@ -33,7 +34,7 @@ export interface LimiterModuleOptions {
   /** Also send `X-RateLimit-*` headers. Default `false`. */
   legacyHeaders?: boolean;
   /** Body of an answer to a client that is refused before a guard is asked. Default `{ detail, code }`. */
-  refusalBody?(error: YuxiError, requestId: string): object;
+  refusalBody?(refusal: Refusal, requestId: string): object;
 }
 
 /** Injection token of the {@link LimiterModuleOptions}. */

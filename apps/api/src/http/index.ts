@@ -7,6 +7,6 @@ export { HttpModule } from './http.module.js';
 export { buildOpenApi, OPENAPI_PATH, PUBLIC_EXTENSION, setupOpenApi } from './openapi.js';
 export type { OpenApiOptions } from './openapi.js';
 export { idParam, line, pageQuery, queryDate, queryInstant, queryInt, text } from './schemas.js';
-export { toProblem } from './problem.js';
+export type { ProblemBody } from './problem.js';
 export { readUpload } from './upload.js';
 export type { IncomingFile, Upload, UploadOptions } from './upload.js';

@@ -1,19 +1,25 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
-/** How long the rest of a refused body is read and thrown away, milliseconds. */
-const LINGER_MS = 2000;
+/** Silence after which nothing more is waited for, and the longest time for all of it, milliseconds. */
+const SILENCE_MS = 2000;
+const LONGEST_MS = 30_000;
 
 /**
- * Keeps the connection of a request that is answered before its body has come. Closing at once would reset it, and most
- * clients then lose the answer (RFC 9112, section 9.6: "lingering close"); who goes on sending is cut off after
- * {@link LINGER_MS}.
+ * Keeps the connection of a request that is answered before its body has come, and throws the rest away. Closing at once
+ * would reset it, and most clients then lose the answer (RFC 9112, section 9.6: "lingering close"; the two times are those
+ * that nginx has for it).
  */
 export function lingerOverBody(request: IncomingMessage, response: ServerResponse): void {
   // Undefined for a request that was injected without a connection.
   if (request.complete ?? true) return;
   response.once('finish', () => {
-    request.resume();
-    const timer = setTimeout(() => request.destroy(), LINGER_MS).unref();
-    for (const event of ['end', 'close']) request.once(event, () => clearTimeout(timer));
+    const cut = () => request.destroy();
+    const [silence, longest] = [SILENCE_MS, LONGEST_MS].map((ms) => setTimeout(cut, ms).unref());
+    request.on('data', () => silence!.refresh());
+    for (const event of ['end', 'close'])
+      request.once(event, () => {
+        clearTimeout(silence);
+        clearTimeout(longest);
+      });
   });
 }

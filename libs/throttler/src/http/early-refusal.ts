@@ -5,7 +5,7 @@ import { LimiterService } from '../limiter.service.js';
 import { CLIENT_ADDRESS, type ClientAddress } from './client-address.js';
 import { limitHeaders } from './limit-headers.js';
 import { refusalOf } from './rate-limited.error.js';
-import type { LimitedRequest, LimitedRoute } from './rate-limit.decorator.js';
+import type { LimitedRequest, LimitedRoute, RouteLimit } from './rate-limit.decorator.js';
 import { hitsOf } from './route-hits.js';
 
 /** What is used of Fastify, so that the library does not depend on it. */
@@ -28,6 +28,8 @@ interface HookedServer {
  */
 @Injectable()
 export class EarlyRefusal implements OnModuleInit {
+  readonly #limits = new WeakMap<LimitedRoute, readonly RouteLimit[]>();
+
   constructor(
     private readonly limiter: LimiterService,
     @Inject(CLIENT_ADDRESS) private readonly clientAddress: ClientAddress,
@@ -45,12 +47,13 @@ export class EarlyRefusal implements OnModuleInit {
   }
 
   #refuse(request: HookRequest, reply: HookReply): boolean {
-    const limits = request.routeOptions.config.rateLimits?.filter(({ by }) => typeof by !== 'function');
-    if (!limits || limits.length === 0) return false;
+    const limits = this.#limitsOf(request.routeOptions.config);
+    if (limits.length === 0) return false;
     const decision = this.limiter.refusedAtOnce(hitsOf(limits, request, this.clientAddress));
     if (!decision) return false;
-    const error = refusalOf(decision);
-    const answer = this.options.refusalBody?.(error, request.id) ?? { detail: error.message, code: error.code };
+    const refusal = refusalOf(decision);
+    const { message: detail, code } = refusal;
+    const answer = this.options.refusalBody?.(refusal, request.id) ?? { detail, code };
     reply
       .code(429)
       .headers({
@@ -59,5 +62,15 @@ export class EarlyRefusal implements OnModuleInit {
       })
       .send(JSON.stringify(answer));
     return true;
+  }
+
+  /** Those by address. */
+  #limitsOf(route: LimitedRoute): readonly RouteLimit[] {
+    let limits = this.#limits.get(route);
+    if (!limits) {
+      limits = (route.rateLimits ?? []).filter(({ by }) => typeof by !== 'function');
+      this.#limits.set(route, limits);
+    }
+    return limits;
   }
 }

@@ -1,0 +1,62 @@
+// One HTTP server of the benchmark: told its kind and its Redis by the parent, answers with its port.
+import 'reflect-metadata';
+import { createRequire } from 'node:module';
+import { Controller, Get, Module, UseGuards } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { FastifyAdapter } from '@nestjs/platform-fastify';
+import { ThrottlerGuard, ThrottlerModule } from '@nestjs/throttler';
+import { MetricsModule } from '@yuxi/observability';
+import { RedisModule } from '@yuxi/redis';
+import { LimiterModule, RateLimit, RateLimitGuard } from '@yuxi/throttler';
+import { fastify } from 'fastify';
+
+const NEVER = 1_000_000_000;
+const ONE = { window: '1h', limit: 1 };
+
+const KINDS = {
+  'an empty Fastify route': () => listen(fastify().get('/', (_request, reply) => reply.send('ok'))),
+  'Nest without a guard': () => nest([], []),
+  'Nest with @RateLimit': (url) =>
+    nest(ours(url, { window: '1m', limit: NEVER }), [UseGuards(RateLimitGuard), RateLimit('one')]),
+  'Nest with @RateLimit, client refused': (url) => nest(ours(url, ONE), [UseGuards(RateLimitGuard), RateLimit('one')]),
+  'Nest with @nest-lab/throttler-storage-redis': (url) => nest([peer(url, NEVER)], [UseGuards(ThrottlerGuard)]),
+  'Nest with @nest-lab/throttler-storage-redis, client refused': (url) =>
+    nest([peer(url, 1)], [UseGuards(ThrottlerGuard)]),
+};
+
+process.once('message', async ({ kind, url }) => process.send(await KINDS[kind](url)));
+process.once('disconnect', () => process.exit(0));
+
+function ours(url, policy) {
+  const policies = [{ name: 'one', ...policy }];
+  return [MetricsModule.forRoot({ port: 0 }), RedisModule.forRoot({ url }), LimiterModule.forRoot({ policies })];
+}
+
+function peer(url, limit) {
+  const require = createRequire(import.meta.url);
+  const { ThrottlerStorageRedisService } = require('@nest-lab/throttler-storage-redis');
+  const storage = new ThrottlerStorageRedisService(url);
+  return ThrottlerModule.forRoot({ throttlers: [{ ttl: 3_600_000, limit }], storage });
+}
+
+async function nest(imports, decorators) {
+  class Root {
+    get() {
+      return 'ok';
+    }
+  }
+  const { prototype } = Root;
+  for (const decorate of [Get(), ...decorators])
+    decorate(prototype, 'get', Object.getOwnPropertyDescriptor(prototype, 'get'));
+  Controller()(Root);
+  class App {}
+  Module({ imports, controllers: [Root] })(App);
+  const app = await NestFactory.create(App, new FastifyAdapter(), { logger: ['error'] });
+  await app.listen(0, '127.0.0.1');
+  return app.getHttpServer().address().port;
+}
+
+async function listen(server) {
+  await server.listen({ port: 0, host: '127.0.0.1' });
+  return server.server.address().port;
+}
