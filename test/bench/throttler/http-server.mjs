@@ -24,7 +24,7 @@ const KINDS = {
     nest([peer(url, 1)], [UseGuards(ThrottlerGuard)]),
 };
 
-process.once('message', async ({ kind, url }) => process.send(await KINDS[kind](url)));
+process.once('message', ({ kind, url }) => void KINDS[kind](url).then((port) => process.send(port)));
 process.once('disconnect', () => process.exit(0));
 
 function ours(url, policy) {
@@ -39,6 +39,8 @@ function peer(url, limit) {
   return ThrottlerModule.forRoot({ throttlers: [{ ttl: 3_600_000, limit }], storage });
 }
 
+function App() {}
+
 async function nest(imports, decorators) {
   class Root {
     get() {
@@ -49,7 +51,6 @@ async function nest(imports, decorators) {
   for (const decorate of [Get(), ...decorators])
     decorate(prototype, 'get', Object.getOwnPropertyDescriptor(prototype, 'get'));
   Controller()(Root);
-  class App {}
   Module({ imports, controllers: [Root] })(App);
   const app = await NestFactory.create(App, new FastifyAdapter(), { logger: ['error'] });
   await app.listen(0, '127.0.0.1');
