@@ -30,4 +30,6 @@ export default {
   testTimeout: 30_000,
   // Fault tests start fleets of their own: two of them at once on two cores would disturb each other.
   maxWorkers: 1,
+  // ES modules of a finished file are never let go: in one process the last files would run in the shadow of its collector.
+  workerIdleMemoryLimit: '800MB',
 };
