@@ -1,8 +1,8 @@
 // Other locks behind one face: `acquire(key)` resolves with what gives the lock back.
-import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
+import { installPeersIn } from '../install-peers.mjs';
 import { openLocks } from './ours.mjs';
 
 const FOLDER = fileURLToPath(new URL('.', import.meta.url));
@@ -28,21 +28,8 @@ function count(Redis) {
   };
 }
 
-/** Installs the peers when they are missing. A failure is said, not thrown: the rest is measured without them. */
-export function installPeers() {
-  if (existsSync(`${FOLDER}node_modules`)) return;
-  // Without one of its own npm would look further up and install the whole project anew.
-  if (!existsSync(`${FOLDER}package-lock.json`) || !existsSync(`${FOLDER}package.json`)) return;
-  const { status } = spawnSync(
-    'npm',
-    ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--legacy-peer-deps', '--prefix', FOLDER],
-    {
-      cwd: FOLDER,
-      stdio: ['ignore', 2, 2],
-    },
-  );
-  if (status !== 0) console.error('[lock] npm ci failed; peers that are missing are left out');
-}
+/** Installs the peers when they are missing. */
+export const installPeers = () => installPeersIn(FOLDER, 'lock');
 
 const redlock = (name, load) => ({
   name,
