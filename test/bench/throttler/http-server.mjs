@@ -11,14 +11,15 @@ import { LimiterModule, RateLimit, RateLimitGuard } from '@yuxi/throttler';
 import { fastify } from 'fastify';
 
 const NEVER = 1_000_000_000;
-const ONE = { window: '1h', limit: 1 };
+const FREE = { name: 'free', window: '1m', limit: NEVER };
+const FULL = { name: 'full', window: '1h', limit: 1 };
 
 const KINDS = {
   'an empty Fastify route': () => listen(fastify().get('/', (_request, reply) => reply.send('ok'))),
   'Nest without a guard': () => nest([], []),
-  'Nest with @RateLimit': (url) =>
-    nest(ours(url, { window: '1m', limit: NEVER }), [UseGuards(RateLimitGuard), RateLimit('one')]),
-  'Nest with @RateLimit, client refused': (url) => nest(ours(url, ONE), [UseGuards(RateLimitGuard), RateLimit('one')]),
+  'Nest with @RateLimit': (url) => nest(ours(url, FREE), [UseGuards(RateLimitGuard), RateLimit(FREE.name)]),
+  'Nest with @RateLimit, client refused': (url) =>
+    nest(ours(url, FULL), [UseGuards(RateLimitGuard), RateLimit(FULL.name)]),
   'Nest with @nest-lab/throttler-storage-redis': (url) => nest([peer(url, NEVER)], [UseGuards(ThrottlerGuard)]),
   'Nest with @nest-lab/throttler-storage-redis, client refused': (url) =>
     nest([peer(url, 1)], [UseGuards(ThrottlerGuard)]),
@@ -28,15 +29,21 @@ process.once('message', ({ kind, url }) => void KINDS[kind](url).then((port) => 
 process.once('disconnect', () => process.exit(0));
 
 function ours(url, policy) {
-  const policies = [{ name: 'one', ...policy }];
-  return [MetricsModule.forRoot({ port: 0 }), RedisModule.forRoot({ url }), LimiterModule.forRoot({ policies })];
+  return [
+    MetricsModule.forRoot({ port: 0 }),
+    RedisModule.forRoot({ url }),
+    LimiterModule.forRoot({ policies: [policy] }),
+  ];
 }
 
 function peer(url, limit) {
   const require = createRequire(import.meta.url);
   const { ThrottlerStorageRedisService } = require('@nest-lab/throttler-storage-redis');
   const storage = new ThrottlerStorageRedisService(url);
-  return ThrottlerModule.forRoot({ throttlers: [{ ttl: 3_600_000, limit }], storage });
+  return ThrottlerModule.forRoot({
+    throttlers: [{ ttl: 3_600_000, limit, getTracker: () => `limit ${limit}` }],
+    storage,
+  });
 }
 
 function App() {}
@@ -52,7 +59,7 @@ async function nest(imports, decorators) {
     decorate(prototype, 'get', Object.getOwnPropertyDescriptor(prototype, 'get'));
   Controller()(Root);
   Module({ imports, controllers: [Root] })(App);
-  const app = await NestFactory.create(App, new FastifyAdapter(), { logger: ['error'] });
+  const app = await NestFactory.create(App, new FastifyAdapter(), { logger: false });
   await app.listen(0, '127.0.0.1');
   return app.getHttpServer().address().port;
 }
