@@ -73,6 +73,26 @@ describe('ScriptBatch', () => {
     expect(sent).toBe(1);
   });
 
+  it('gives each operation what the script says for all', async () => {
+    const batch = new ScriptBatch(redis.client, script, { common: () => [''], shared: true });
+    // The script has no element more.
+    const pair = Promise.all([batch.send(['yuxi:shared'], ['x']), batch.send(['yuxi:shared'], ['y'])]);
+    expect(await pair).toEqual([
+      [1, undefined],
+      [2, undefined],
+    ]);
+    writeFileSync(
+      join(folder, 'sum.lua'),
+      SOURCE.replace('return answers\n', "answers[#KEYS + 1] = 'all'\nreturn answers\n"),
+    );
+    const sum = defineScript('sum', pathToFileURL(join(folder, 'sum.lua')));
+    const summed = new ScriptBatch(redis.client, sum, { common: () => [''], shared: true });
+    expect(await Promise.all(['x', 'y'].map((text) => summed.send([`yuxi:sum:${text}`], [text])))).toEqual([
+      [1, 'all'],
+      [1, 'all'],
+    ]);
+  });
+
   it('puts what answers of one script set off into one script again', async () => {
     const batch = new ScriptBatch(redis.client, script, { common: () => [''] });
     const caller = async (_: unknown, i: number) => {

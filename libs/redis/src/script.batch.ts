@@ -12,6 +12,11 @@ export interface ScriptBatchOptions {
   perScript?: number;
   /** The script answers a single operation without a list around the answer, which spares what most calls are. Default `false`. */
   alone?: boolean;
+  /**
+   * The script answers with one element more, which belongs to all operations: each resolves with `[answer, shared]`.
+   * Default `false`.
+   */
+  shared?: boolean;
 }
 
 interface Operation {
@@ -31,36 +36,40 @@ export class ScriptBatch {
   readonly #common: () => readonly ScriptArgument[];
   readonly #perScript: number;
   readonly #alone: boolean;
+  readonly #shared: boolean;
   #pending: Operation[] = [];
 
   constructor(
     private readonly client: RedisClient,
     private readonly script: Script,
-    { common = () => [], perScript = 16, alone = false }: ScriptBatchOptions = {},
+    { common = () => [], perScript = 16, alone = false, shared = false }: ScriptBatchOptions = {},
   ) {
     this.#common = common;
     this.#perScript = perScript;
     this.#alone = alone;
+    this.#shared = shared;
   }
 
   /** @throws {RedisUnavailableError} when Redis cannot serve it. After a timeout it may still have run. */
   send(keys: readonly string[], args: readonly ScriptArgument[]): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      // After the microtasks, so that what the answers of one script set off goes together again.
-      if (this.#pending.push({ keys, args, resolve, reject }) === 1) process.nextTick(() => this.#flush());
+      // After the microtasks, so that what the answers of one script set off goes together again; a full script at once, so that
+      // Redis works on it meanwhile.
+      const pending = this.#pending.push({ keys, args, resolve, reject });
+      if (pending === this.#perScript) this.#flush();
+      else if (pending === 1) process.nextTick(() => this.#flush());
     });
   }
 
   #flush(): void {
     const pending = this.#pending;
     this.#pending = [];
-    if (pending.length === 1) return void this.#run(pending);
-    for (const group of this.client.isCluster ? bySlot(pending) : [pending])
-      for (let from = 0; from < group.length; from += this.#perScript)
-        void this.#run(group.slice(from, from + this.#perScript));
+    if (pending.length < 2 || !this.client.isCluster) return void this.#run(pending);
+    for (const group of bySlot(pending)) void this.#run(group);
   }
 
   async #run(batch: readonly Operation[]): Promise<void> {
+    if (batch.length === 0) return;
     try {
       const all: string[] = [];
       const args = [...this.#common()];
@@ -70,7 +79,8 @@ export class ScriptBatch {
       }
       const answer = await this.script.run(this.client, all, args);
       const answers = this.#alone && batch.length === 1 ? [answer] : (answer as unknown[]);
-      for (let i = 0; i < batch.length; i++) batch[i]!.resolve(answers[i]);
+      const shared = answers[batch.length];
+      for (let i = 0; i < batch.length; i++) batch[i]!.resolve(this.#shared ? [answers[i], shared] : answers[i]);
     } catch (error) {
       for (const operation of batch) operation.reject(error);
     }

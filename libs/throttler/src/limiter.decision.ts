@@ -1,3 +1,4 @@
+import { idOf } from './redis/hit-ids.js';
 import type { CompiledPolicy } from './policies/policy.js';
 import type { LocalAnswer } from './shadow/local-limits.js';
 import type { Decision, DecisionSource, LimitAnswer } from './limiter.types.js';
@@ -10,26 +11,43 @@ export interface ResolvedHit {
   cost: number;
 }
 
-/** A decision that remembers what a refund needs. */
+/** A decision that remembers what a refund needs. Most callers look at little of it, so the rest is made when asked for. */
 export class MadeDecision implements Decision {
   readonly allowed: boolean;
-  readonly retryAfterMs: number;
-  readonly limits: readonly LimitAnswer[];
   refunded = false;
+  #limits: readonly LimitAnswer[] | undefined;
 
+  /** @param number of the hit in the process with that nonce */
   constructor(
-    readonly id: string,
+    private readonly nonce: string,
     readonly number: number,
     readonly hits: readonly ResolvedHit[],
     readonly source: DecisionSource,
     readonly answers: readonly LocalAnswer[],
   ) {
-    this.allowed = answers.every(({ passes }, i) => passes || hits[i]!.policy.shadow);
-    this.limits = answers.map((answer, i) => toAnswer(hits[i]!.policy, answer));
-    this.retryAfterMs = 0;
-    if (!this.allowed)
-      for (const [i, { retryAfterMs }] of this.limits.entries())
-        if (!hits[i]!.policy.shadow && retryAfterMs > this.retryAfterMs) this.retryAfterMs = retryAfterMs;
+    let allowed = true;
+    for (let i = 0; i < hits.length; i++) allowed &&= answers[i]!.passes || hits[i]!.policy.shadow;
+    this.allowed = allowed;
+  }
+
+  get id(): string {
+    return idOf(this.nonce, this.number);
+  }
+
+  get limits(): readonly LimitAnswer[] {
+    this.#limits ??= this.answers.map((answer, i) => toAnswer(this.hits[i]!.policy, answer));
+    return this.#limits;
+  }
+
+  get retryAfterMs(): number {
+    if (this.allowed) return 0;
+    const refusing = this.limits.filter((_, i) => !this.hits[i]!.policy.shadow);
+    return Math.max(...refusing.map(({ retryAfterMs }) => retryAfterMs));
+  }
+
+  toJSON(): Decision {
+    const { allowed, id, source, retryAfterMs, limits } = this;
+    return { allowed, id, source, retryAfterMs, limits };
   }
 }
 

@@ -67,7 +67,7 @@ export async function scriptsSent({ link }: Replica, work: () => Promise<unknown
 }
 
 const SERVER_TIME = /(?:redis\.)?call\('TIME'\)/;
-const EXPIRY = /call\('PEXPIRE', ([\w.[\]]+), [^\n]+\)/g;
+const EXPIRY = /, 'PX', [^\n]+\)/g;
 
 /** Runs a script of this library at a time of the caller's choice; nothing it touches expires by the server's clock. */
 export function scriptAt(names: string | readonly string[], client: RedisClient) {
@@ -78,7 +78,7 @@ export function scriptAt(names: string | readonly string[], client: RedisClient)
   if (source.split(SERVER_TIME).length !== 2) throw new Error(`${String(names)} must read the server's time once`);
   return (nowMs: number, keys: string[], args: (string | number)[]): Promise<unknown> => {
     const time = `{ '${Math.floor(nowMs / 1000)}', '${Math.round((nowMs % 1000) * 1000)}' }`;
-    const timeless = source.replace(SERVER_TIME, time).replace(EXPIRY, "call('PERSIST', $1)");
+    const timeless = source.replace(SERVER_TIME, time).replace(EXPIRY, ')');
     return client.eval(timeless, keys.length, ...keys, ...args);
   };
 }

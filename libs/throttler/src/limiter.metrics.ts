@@ -1,11 +1,9 @@
-import { counter, gauge, histogram } from '@yuxi/observability';
-import type { Counter, Registry } from 'prom-client';
+import { bufferedCounter, bufferedHistogram, counter, gauge } from '@yuxi/observability';
+import type { Registry } from 'prom-client';
 import type { DecisionSource } from './limiter.types.js';
 
 /** `would_refuse`: by a policy that only counts. */
 export type DecisionResult = 'allowed' | 'refused' | 'would_refuse' | 'unavailable';
-
-type Labels = 'policy' | 'result' | 'source';
 
 const SECONDS = [0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5];
 
@@ -15,18 +13,14 @@ export class LimiterMetrics {
   readonly #seconds;
   readonly #degraded;
   readonly #reconciled;
-  readonly #policies = new Map<
-    string,
-    Partial<Record<DecisionResult, Partial<Record<DecisionSource, Counter.Internal>>>>
-  >();
 
   constructor(registry?: Registry) {
-    this.#decisions = counter<Labels>(registry, {
+    this.#decisions = bufferedCounter<[policy: string, result: DecisionResult, source: DecisionSource]>(registry, {
       name: 'yuxi_limiter_decisions_total',
       help: 'Rate limit decisions, by policy, result and where they were made.',
       labelNames: ['policy', 'result', 'source'],
     });
-    this.#seconds = histogram(registry, {
+    this.#seconds = bufferedHistogram(registry, {
       name: 'yuxi_limiter_decision_seconds',
       help: 'Time from a request to its decision, where Redis was asked.',
       buckets: SECONDS,
@@ -42,10 +36,7 @@ export class LimiterMetrics {
   }
 
   decided(policy: string, result: DecisionResult, source: DecisionSource): void {
-    let results = this.#policies.get(policy);
-    if (!results) this.#policies.set(policy, (results = {}));
-    const sources = (results[result] ??= {});
-    (sources[source] ??= this.#decisions.labels({ policy, result, source })).inc();
+    this.#decisions.inc(policy, result, source);
   }
 
   asked(seconds: number): void {

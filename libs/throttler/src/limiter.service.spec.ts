@@ -254,14 +254,12 @@ describe('LimiterService on Redis', () => {
   it('refuses nobody for longer than a window when the clock of the server runs back', async () => {
     const run = scriptAt(['hits', 'policy', 'consume'], a.redis);
     const ask = async (now: number) =>
-      ((await run(now, ['yuxi:limit:{0:back}'], ['abcdef', '1 2,60000'])) as number[][])[0]!;
+      ((await run(now, ['yuxi:limit:{0:back}'], ['abcdef', '1 2,60000'])) as [number | number[]])[0];
     const start = 1_750_000_000_000;
-    expect((await ask(start))[1]).toBe(1);
-    expect((await ask(start))[1]).toBe(1);
+    expect([await ask(start), await ask(start)]).toEqual([1, 2]);
     const hourBefore = start - 3_600_000;
-    const [, passes, , , retry] = await ask(hourBefore);
-    expect([passes, retry]).toEqual([0, 60_000_000]);
-    expect((await ask(hourBefore + 59_999))[1]).toBe(0);
-    expect((await ask(hourBefore + 60_000))[1]).toBe(1);
+    expect(await ask(hourBefore)).toEqual([0, 2, 60_000_000, 60_000_000]);
+    expect(await ask(hourBefore + 59_999)).toEqual([0, 2, 1000, 1000]);
+    expect(await ask(hourBefore + 60_000)).toBe(1);
   });
 });

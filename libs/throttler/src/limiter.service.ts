@@ -84,9 +84,9 @@ export class LimiterService {
     const hit = this.#resolve({ policy, key, cost });
     const number = this.link.ids.next();
     const sentAt = monotonicMs();
-    const values = await this.link.attempt(() => this.link.wire.penalize(hit.key, number, wireOf(hit.policy, cost)));
-    if (!values) return toAnswer(hit.policy, this.alone.penalize(hit, number));
-    const answer = read(values)[0]!;
+    const heard = await this.link.attempt(() => this.link.wire.penalize(hit.key, number, wireOf(hit.policy, cost)));
+    if (!heard) return toAnswer(hit.policy, this.alone.penalize(hit, number));
+    const answer = read(...heard, hit.policy);
     this.#learn(hit, answer, sentAt, number);
     return toAnswer(hit.policy, answer);
   }
@@ -99,9 +99,9 @@ export class LimiterService {
   async block(policy: string, key: string, time: Duration): Promise<boolean> {
     const hit = this.#resolve({ policy, key });
     const ms = toMs('time', time, { max: MAX_BLOCK_MS, where: WHERE });
-    const at = await this.link.attempt(() => this.link.wire.block(hit.key, ms, wireOf(hit.policy, 1)));
-    if (at === undefined) this.alone.block(hit, ms);
-    return at !== undefined;
+    if (await this.link.attempt(() => this.link.wire.block(hit.key, ms, wireOf(hit.policy, 1)))) return true;
+    this.alone.block(hit, ms);
+    return false;
   }
 
   /**
@@ -119,17 +119,24 @@ export class LimiterService {
   /** What is known of a key; counts nothing. */
   async inspect(policy: string, key: string): Promise<LimitState> {
     const hit = this.#resolve({ policy, key });
-    const values = await this.link.attempt(() => this.link.wire.look(hit.key, wireOf(hit.policy, 1)));
-    const answer = values ? read(values)[0]! : this.alone.look([hit])[0]!;
+    const heard = await this.link.attempt(() => this.link.wire.look(hit.key, wireOf(hit.policy, 1)));
+    const answer = heard ? read(...heard, hit.policy) : this.alone.look([hit])[0]!;
     const { limit, remaining, resetMs, retryAfterMs } = toAnswer(hit.policy, answer);
-    const source = values ? 'redis' : 'shadow';
+    const source = heard ? 'redis' : 'shadow';
     return { policy, key, limit, used: answer.hits, remaining, resetMs, retryAfterMs, source };
   }
 
   async #ask(hits: readonly ResolvedHit[], number: number): Promise<Decision | undefined> {
+    if (this.link.mode === 'away') return undefined;
     const sentAt = monotonicMs();
-    const answers = await this.link.attempt(() => askLimits(this.link.wire, hits, number));
-    if (!answers) return undefined;
+    let answers: LocalAnswer[];
+    try {
+      answers = await askLimits(this.link.wire, hits, number);
+    } catch (error) {
+      this.link.failed(error);
+      return undefined;
+    }
+    this.link.clock.observe(answers[0]!.at, sentAt);
     this.link.metrics.asked((monotonicMs() - sentAt) / 1000);
     const decision = this.#decide(hits, number, 'redis', answers);
     for (let i = 0; i < hits.length; i++)
@@ -158,26 +165,12 @@ export class LimiterService {
   }
 
   #refuseAtOnce(hits: readonly ResolvedHit[]): Decision | undefined {
+    if (!this.refusals.holding) return undefined;
     for (const { key, policy } of hits) {
       if (policy.shadow || this.refusals.left(this.link.shadow.peek(key)) === 0) continue;
-      const now = this.link.clock.now();
-      return this.#decide(
-        hits,
-        this.link.ids.next(),
-        'local',
-        hits.map((hit) => this.#known(hit, now)),
-      );
+      return this.#decide(hits, this.link.ids.next(), 'local', this.refusals.known(hits));
     }
     return undefined;
-  }
-
-  /** What is known of a limit without asking anybody. */
-  #known({ key, policy }: ResolvedHit, now: number): LocalAnswer {
-    const state = this.link.shadow.peek(key);
-    const retry = Math.ceil(this.refusals.left(state) * 1000);
-    const hits = state?.total ?? 0;
-    const reset = state && hits > 0 ? Math.max(retry, state.deadAt - now) : retry;
-    return { at: now, passes: retry === 0, hits: retry > 0 ? Math.max(hits, policy.limit) : hits, reset, retry };
   }
 
   #decide(
@@ -186,7 +179,7 @@ export class LimiterService {
     source: DecisionSource,
     answers: readonly LocalAnswer[],
   ): MadeDecision {
-    const decision = new MadeDecision(this.link.ids.idOf(number), number, hits, source, answers);
+    const decision = new MadeDecision(this.link.ids.nonce, number, hits, source, answers);
     for (let i = 0; i < hits.length; i++) {
       const { policy } = hits[i]!;
       if (!answers[i]!.passes)
@@ -210,9 +203,13 @@ export class LimiterService {
   #resolveAll(hits: readonly Hit[]): ResolvedHit[] {
     if (!Array.isArray(hits) || hits.length === 0 || hits.length > MAX_HITS)
       throw new OptionsError('hits', `a list of 1..${MAX_HITS}`, hits, WHERE);
-    const resolved = hits.map((hit: Hit) => this.#resolve(hit));
-    if (resolved.length > 1 && new Set(resolved.map(({ key }) => key)).size < resolved.length)
-      throw new OptionsError('hits', 'a list with each policy and key once', hits, WHERE);
+    const resolved: ResolvedHit[] = [];
+    for (const hit of hits as Hit[]) {
+      const added = this.#resolve(hit);
+      for (const { key } of resolved)
+        if (key === added.key) throw new OptionsError('hits', 'a list with each policy and key once', hits, WHERE);
+      resolved.push(added);
+    }
     return resolved;
   }
 

@@ -56,11 +56,13 @@ function onRedis({ redis }: Replica): Engine {
     async consume(now, asked, number) {
       const what = `${number.toString(36)} ${asked.map(({ policy, cost }) => wireOf(policy, cost)).join(' ')}`;
       const keys = asked.map(({ key }) => keyOf(key));
-      return read(((await consumeAt(now, keys, ['abcdef', what])) as number[][])[0]!);
+      const [answer, at] = (await consumeAt(now, keys, ['abcdef', what])) as [unknown, number];
+      const answers = asked.length === 1 ? [answer] : (answer as unknown[]);
+      return answers.map((each, i) => read(each, at, asked[i]!.policy));
     },
     async penalty(now, asked, number) {
       const what = `a${number.toString(36)} ${wireOf(asked.policy, asked.cost)}`;
-      return read((await one(now, asked, what)) as number[])[0]!;
+      return read(await one(now, asked, what), now * 1000, asked.policy);
     },
     refund: async (now, asked, number, at) =>
       (await one(now, asked, `f${number.toString(36)} ${at} ${wireOf(asked.policy, asked.cost)}`)) === 1,

@@ -55,14 +55,16 @@ export class ThrottlerStorageRedis implements ThrottlerStorage {
   async #ask(state: KeyState, call: ThrottleCall, number: number): Promise<ThrottlerStorageRecord | undefined> {
     const sentAt = monotonicMs();
     const { ttl, limit, block } = call;
-    const values = await this.link.attempt(() =>
+    const heard = await this.link.attempt(() =>
       this.link.wire.throttle(state.key, number, ttl / 1000, limit, block / 1000),
     );
-    if (!values) return undefined;
+    if (!heard) return undefined;
+    const [values, at] = heard;
+    this.link.clock.observe(at, sentAt);
     this.link.metrics.asked((monotonicMs() - sentAt) / 1000);
-    const [, hits, window, refused, retry, same] = values as [number, number, number, number, number, number];
-    const answer = { hits, window, refused: refused === 1, retry };
-    this.#learn(state, call, answer, values, number);
+    const { same, counted, ...answer } = heardAnswer(values, at, block);
+    const { hits, window, retry } = answer;
+    this.#learn(state, call, answer, at, counted ? number : undefined);
     state.refusedUntil = answer.refused ? sentAt + same / 1000 : 0;
     state.throttled = answer.refused
       ? { ...call, hits, windowEnd: sentAt + window / 1000, retryAt: sentAt + retry / 1000 }
@@ -83,14 +85,12 @@ export class ThrottlerStorageRedis implements ThrottlerStorage {
     }
   }
 
-  #learn(state: KeyState, call: ThrottleCall, answer: ThrottleAnswer, values: readonly number[], number: number): void {
-    const at = values[0]!;
-    const counted = values[6] === 1;
+  #learn(state: KeyState, call: ThrottleCall, answer: ThrottleAnswer, at: number, number: number | undefined): void {
     state.prune(at);
     const hits = answer.hits - (answer.refused && call.block <= 0 ? 1 : 0);
     // After a block all hits before it are forgotten.
-    if (counted && hits === 1) state.log.dropUntil(Infinity);
-    if (counted) state.log.add(at + call.ttl, number, 1, this.link.origin, state.grain);
+    if (number !== undefined && hits === 1) state.log.dropUntil(Infinity);
+    if (number !== undefined) state.log.add(at + call.ttl, number, 1, this.link.origin, state.grain);
     state.foreign = Math.max(0, hits - (state.log.total - state.log.pending));
     state.foreignUntil = at + call.ttl;
     state.windowEnd = at + answer.window;
@@ -122,6 +122,21 @@ export class ThrottlerStorageRedis implements ThrottlerStorage {
     this.link.metrics.decided(POLICY, refused ? 'refused' : 'allowed', source);
     return { totalHits: hits, timeToExpire: seconds(window), isBlocked: refused, timeToBlockExpire: seconds(retry) };
   }
+}
+
+/**
+ * What `lua/throttle.lua` says of one hit; most answers leave out what is clear from the question.
+ * @param at microseconds of the server
+ * @param block microseconds or milliseconds, asked for
+ */
+export function heardAnswer(
+  values: readonly number[],
+  at: number,
+  block: number,
+): ThrottleAnswer & { same: number; counted: boolean } {
+  // Who was never blocked was, says the library, blocked until the beginning of time.
+  const [hits = 0, window = 0, refused = 0, retry = block > 0 ? -at : 0, same = 0, counted = 1] = values;
+  return { hits, window, refused: refused === 1, retry, same, counted: counted === 1 };
 }
 
 function micros(ms: number): number {

@@ -7,6 +7,7 @@ import { captureLog, type Replica, replica, scriptAt } from './limiter.fixture.j
 import { Origin } from './shadow/hit-log.js';
 import { throttle } from './shadow/local-throttler.js';
 import { Shadow } from './shadow/shadow.js';
+import { heardAnswer } from './throttler-storage-redis.js';
 import type { ThrottlerStorageRecord } from './throttler.types.js';
 
 type Increment = (
@@ -119,12 +120,12 @@ describe('answers equal those of the memory storage of @nestjs/throttler', () =>
     let number = 0;
     return async (ttl, limit, block) => {
       const args = ['abcdef', `${(++number).toString(36)} ${ttl} ${limit} ${block}`];
-      const [answer] = (await run(now, [key], args)) as [number[]];
-      const [, totalHits, window, refused, retry] = answer as [number, number, number, number, number];
+      const [answer, at] = (await run(now, [key], args)) as [number[], number];
+      const { hits, window, refused, retry } = heardAnswer(answer, at, block);
       return {
-        totalHits,
+        totalHits: hits,
         timeToExpire: seconds(window),
-        isBlocked: refused === 1,
+        isBlocked: refused,
         timeToBlockExpire: seconds(retry),
       };
     };
@@ -212,20 +213,26 @@ describe('answers equal those of the memory storage of @nestjs/throttler', () =>
   });
 });
 
-it('forgets the least recently used key when a process is full, and expired ones by itself', () => {
+it('forgets keys that are not used when a process is full, by their number and by their hits, and expired ones', () => {
   let now = 0;
-  const shadow = new Shadow(100, 150);
+  const shadow = new Shadow(100, 2000);
   const hit = (key: string, times: number) => {
     const state = shadow.take(key, now);
     state.prune(now);
     for (let i = 0; i < times; i++) state.log.add(now + 1000, i, 1, Origin.Pending, 0);
     shadow.weigh(state);
   };
-  for (let i = 0; i < 1000; i++) hit(`key-${i}`, 1);
-  expect(shadow.size).toBe(100);
-  for (let i = 0; i < 10; i++) hit(`many-${i}`, 50);
+  for (let i = 0; i < 1000; i++) {
+    hit(`key-${i}`, 1);
+    hit('used', 1);
+  }
+  expect(shadow.size).toBeLessThanOrEqual(100);
+  expect(shadow.size).toBeGreaterThanOrEqual(50);
+  expect(shadow.peek('used')?.log.size).toBe(1000);
+  for (let i = 0; i < 10; i++) hit(`many-${i}`, 700);
   expect(shadow.size).toBeLessThanOrEqual(3);
+  for (let i = 0; i < 40; i++) hit(`dead-${i}`, 1);
   now = 60_000_000;
-  for (let i = 0; i < 50; i++) hit('same', 1);
-  expect(shadow.size).toBe(1);
+  for (let i = 0; i < 100; i++) hit(`live-${i}`, 1);
+  expect(shadow.peek('dead-39')).toBeUndefined();
 });

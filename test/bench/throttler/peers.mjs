@@ -47,7 +47,7 @@ export const PEERS = {
     const { RedisStore } = require('rate-limit-redis');
     const stores = limits.map(({ name, limit, windowMs }) => {
       const store = new RedisStore({ prefix: `${name}:`, sendCommand: (...args) => client.call(...args) });
-      store.init({ windowMs });
+      void store.init({ windowMs });
       return { store, limit };
     });
     return async (key) => {

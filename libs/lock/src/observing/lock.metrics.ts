@@ -26,17 +26,17 @@ export class LockMetrics {
       help: 'Time from the grant of a lock to its release or loss.',
       buckets: SECONDS,
     });
-    this.#acquired = bufferedCounter<AcquireResult>(registry, {
+    this.#acquired = bufferedCounter<[AcquireResult]>(registry, {
       name: 'yuxi_lock_acquire_total',
       help: 'Attempts to take a lock, by result.',
       labelNames: ['result'],
     });
-    this.#lost = bufferedCounter<LostReason>(registry, {
+    this.#lost = bufferedCounter<[LostReason]>(registry, {
       name: 'yuxi_lock_lost_total',
       help: 'Locks lost while they were held, by reason.',
       labelNames: ['reason'],
     });
-    this.#renewed = bufferedCounter<RenewResult>(registry, {
+    this.#renewed = bufferedCounter<[RenewResult]>(registry, {
       name: 'yuxi_lock_renew_total',
       help: 'Renewals of held locks, by result.',
       labelNames: ['result'],

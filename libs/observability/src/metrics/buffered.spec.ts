@@ -8,7 +8,7 @@ const HISTOGRAM = { name: 'yuxi_jobs_seconds', help: 'Time of a job', buckets: [
 describe('buffered metrics', () => {
   it('are read with all that was counted, each time', async () => {
     const registry = new Registry();
-    const jobs = bufferedCounter<'ok' | 'failed'>(registry, COUNTER);
+    const jobs = bufferedCounter<['ok' | 'failed']>(registry, COUNTER);
     const seconds = bufferedHistogram(registry, HISTOGRAM);
     for (let i = 0; i < 3; i++) jobs.inc('ok');
     for (const value of [0.5, 5, 50]) seconds.observe(value);
@@ -22,6 +22,23 @@ describe('buffered metrics', () => {
     expect(second).toContain('yuxi_jobs_total{result="ok"} 4');
     expect(second).toContain('yuxi_jobs_total{result="failed"} 1');
     expect(second).toContain('yuxi_jobs_seconds_count 3');
+  });
+
+  it('count by each combination of labels', async () => {
+    const registry = new Registry();
+    const name = 'yuxi_calls_total';
+    const calls = bufferedCounter(registry, { name, help: 'Calls', labelNames: ['method', 'result'] as const });
+    for (const [method, result] of [
+      ['get', 'ok'],
+      ['get', 'failed'],
+      ['put', 'ok'],
+      ['get', 'ok'],
+    ] as const)
+      calls.inc(method, result);
+    const text = await registry.metrics();
+    expect(text).toContain('yuxi_calls_total{method="get",result="ok"} 2');
+    expect(text).toContain('yuxi_calls_total{method="get",result="failed"} 1');
+    expect(text).toContain('yuxi_calls_total{method="put",result="ok"} 1');
   });
 
   it('are the same for all who ask a registry', async () => {

@@ -1,9 +1,10 @@
 import type { Counter, CounterConfiguration, Histogram, HistogramConfiguration, Registry } from 'prom-client';
 import { counter, histogram, type MetricConfig } from './metrics.js';
 
-/** A counter with one label, for paths on which prom-client itself would cost more than what is counted. */
-export interface BufferedCounter<V extends string> {
-  inc(value: V): void;
+/** A counter for paths on which prom-client itself would cost more than what is counted. */
+export interface BufferedCounter<V extends readonly string[]> {
+  /** @param values of the labels, in the order of `labelNames` */
+  inc(...values: V): void;
 }
 
 /** A histogram without labels, for such paths. */
@@ -14,28 +15,27 @@ export interface BufferedHistogram {
 /** Values that are kept until somebody reads the metric, or there are this many. */
 const MOST = 512;
 
-const counters = new WeakMap<Counter, BufferedCounter<string>>();
+const counters = new WeakMap<Counter, Counts>();
 const histograms = new WeakMap<Histogram, BufferedHistogram>();
 
 /**
- * As `counter`, with the values of its one label counted in plain numbers until the metric is read.
+ * As `counter`, with what is counted kept in plain numbers until the metric is read.
  * @throws {YuxiError} as `counter`
  */
-export function bufferedCounter<V extends string>(
+export function bufferedCounter<V extends readonly [string, ...string[]]>(
   registry: Registry | undefined,
-  config: MetricConfig<CounterConfiguration<string>> & { labelNames: readonly [string] },
+  config: MetricConfig<CounterConfiguration<string>> & { labelNames: { readonly [I in keyof V]: string } },
 ): BufferedCounter<V> {
   if (!registry) return { inc: () => undefined };
-  const counts = new Map<string, number>();
+  const counts = new Counts();
   const metric = counter(registry, {
     ...config,
     collect() {
-      for (const [value, count] of counts) this.inc({ [config.labelNames[0]]: value }, count);
-      counts.clear();
+      for (const { values, count } of counts.take())
+        this.inc(Object.fromEntries(values.map((value, i) => [config.labelNames[i], value])), count);
     },
   });
-  const buffer = { inc: (value: string) => void counts.set(value, (counts.get(value) ?? 0) + 1) };
-  return once(counters, metric, buffer);
+  return once(counters, metric, counts);
 }
 
 /**
@@ -70,4 +70,41 @@ function once<M extends object, B>(buffers: WeakMap<M, B>, metric: M, buffer: B)
   if (known) return known;
   buffers.set(metric, buffer);
   return buffer;
+}
+
+interface Count {
+  readonly values: readonly string[];
+  count: number;
+}
+type Branch = Map<string, Branch | Count>;
+
+/** A tree by label value: finding a count costs one look for each label, and no text is made. */
+class Counts implements BufferedCounter<readonly string[]> {
+  readonly #root: Branch = new Map();
+  readonly #all: Count[] = [];
+
+  inc(...values: readonly string[]): void {
+    let branch = this.#root;
+    for (let i = 0; i < values.length - 1; i++) {
+      let next = branch.get(values[i]!) as Branch | undefined;
+      if (!next) branch.set(values[i]!, (next = new Map()));
+      branch = next;
+    }
+    const last = values.at(-1)!;
+    let leaf = branch.get(last) as Count | undefined;
+    if (!leaf) {
+      branch.set(last, (leaf = { values, count: 0 }));
+      this.#all.push(leaf);
+    }
+    leaf.count++;
+  }
+
+  /** What was counted since the last time. */
+  *take(): Generator<Count> {
+    for (const each of this.#all) {
+      const { values, count } = each;
+      each.count = 0;
+      if (count > 0) yield { values, count };
+    }
+  }
 }

@@ -1,11 +1,17 @@
--- What the scripts of this library share. The hits of a key are a list, oldest first, behind a header where one is needed.
---   hit     stamp: when it was made, for throttle when it leaves; cost; id: nonce of its process and number
---   header  costs beyond one a hit, in total; end of the block; steps of blocking taken; end of the announced window (throttle
---           only); time of the last reset; id of the hit that took the last step
--- Times are microseconds of the server's clock. Above 128 hits a limit counts by sixteenths of its window: hits of one
--- sixteenth are one entry with the time of the latest, so that none leaves early.
+-- What the scripts of this library share. A key holds one string, read and written whole, since a call from a script costs more
+-- than the bytes:
+--   kind    1 byte: 0 hits, 2 entries; 1 more when a header follows
+--   header  end of the block; steps of blocking taken; end of the announced window (throttle only); time of the last reset;
+--           id of the hit that took the last step
+--   total   of entries: how many hits they are
+--   hit     oldest first: stamp, when it was made, for throttle when it leaves; id: nonce of its process and number
+--   entry   of a limit above 128, the hits of one sixteenth of its window: as a hit, with the stamp of the latest, so that
+--           none leaves early; and how many they are
+-- A cost is as many equal hits. There are at most 256 hits or entries: what is older changes no decision. Times are microseconds
+-- of the server's clock.
 -- ARGV[1] begins with the nonce of the process, 6 characters; the rest is the epoch it works in, none: any.
 local call, pack, unpack, match = redis.call, struct.pack, struct.unpack, string.match
+local sub, floor, min, max = string.sub, math.floor, math.min, math.max
 local nonce, epoch = match(ARGV[1], '^(......)(.*)$')
 if epoch ~= '' and call('HGET', 'yuxi:limiter_epoch:{yuxi:limiter:replicas}', 'id') ~= epoch then
   return redis.error_reply('EPOCH the limits have been lost and are being restored')
@@ -13,133 +19,232 @@ end
 
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
-local HIT, HEADER = '>I7I4c6I5', '>I4I7I2I7I7c6I5'
-local HIT_SIZE, HEADER_SIZE = 22, 38
+local HIT, ENTRY, HEADER = '>I7c6I5', '>I7c6I5I4', '>I7I2I7I7c6I5'
+local HIT_SIZE, ENTRY_SIZE, HEADER_SIZE, TOTAL_SIZE = 18, 22, 34, 5
+local MOST_HITS, MOST_COST, MOST_TOTAL = 256, 4294967295, 1099511627775
 local NOBODY = '\0\0\0\0\0\0'
-local MOST = 4294967295
+local NO_HEAD = { blocked = 0, level = 0, window = 0, reset = 0, stepper = NOBODY, step = 0 }
 
--- Reads a key and passes over hits that have left; `life` is added to their stamps. Writes nothing.
-local function open(key, life)
-  local first = redis.pcall('LINDEX', key, 0)
-  -- What is none of ours is as good as none.
-  if type(first) == 'table' or first and #first ~= HIT_SIZE and #first ~= HEADER_SIZE then
-    call('DEL', key)
-    first = false
+local function stampOf(hit)
+  return (unpack('>I7', hit))
+end
+
+local function costOf(hit)
+  return #hit == ENTRY_SIZE and (unpack('>I4', hit, HIT_SIZE + 1)) or 1
+end
+
+-- Reads what the string says. @return whether it is one of ours
+local function parse(state, value)
+  local kind, at = string.byte(value) - 48, 2
+  if kind ~= floor(kind) or kind < 0 or kind > 3 then
+    return false
   end
-  local state = {
+  if kind % 2 == 1 then
+    if #value <= HEADER_SIZE then
+      return false
+    end
+    local head = {}
+    head.blocked, head.level, head.window, head.reset, head.stepper, head.step = unpack(HEADER, value, at)
+    state.head, at = head, at + HEADER_SIZE
+  end
+  if kind >= 2 then
+    if #value < at + TOTAL_SIZE - 1 then
+      return false
+    end
+    state.size, state.total, at = ENTRY_SIZE, unpack('>I5', value, at), at + TOTAL_SIZE
+  end
+  state.value, state.at = value, at
+  return (#value - at + 1) % state.size == 0
+end
+
+local function new(key, grain)
+  return {
     key = key,
-    hits = first and call('LLEN', key) or 0,
+    grain = grain,
+    value = '',
+    at = 1,
+    tail = '',
+    size = HIT_SIZE,
     total = 0,
     oldest = nil,
     newest = nil,
-    gone = 0,
-    header = false,
-    extra = 0,
-    blocked = 0,
-    level = 0,
-    window = 0,
-    reset = 0,
-    stepper = NOBODY,
-    step = 0,
+    head = NO_HEAD,
   }
-  if first and #first == HEADER_SIZE then
-    state.header, state.hits = true, state.hits - 1
-    state.extra, state.blocked, state.level, state.window, state.reset, state.stepper, state.step = unpack(HEADER, first)
-    first = call('LINDEX', key, 1)
+end
+
+-- Reads a key and passes over hits that have left; `life` is added to their stamps. `grain`: length of a sixteenth, or 0.
+-- Writes nothing.
+local function open(key, life, grain)
+  local value = redis.pcall('GET', key)
+  local state = new(key, grain)
+  -- What is none of ours is as good as none.
+  if type(value) ~= 'string' or value == '' then
+    return state
+  elseif not parse(state, value) then
+    return new(key, grain)
   end
-  while first do
-    local stamp, cost = unpack('>I7I4', first)
+  local at, size = state.at, state.size
+  while at <= #value do
+    local stamp = unpack('>I7', value, at)
     if stamp + life > now then
       state.oldest = stamp
       break
     end
-    state.gone, state.hits, state.extra = state.gone + 1, state.hits - 1, state.extra - cost + 1
-    first = call('LINDEX', key, (state.header and 1 or 0) + state.gone)
+    if size == ENTRY_SIZE then
+      state.total = state.total - unpack('>I4', value, at + HIT_SIZE)
+    end
+    at = at + size
   end
-  state.extra = state.oldest and math.max(0, state.extra) or 0
-  state.total = state.hits + state.extra
+  state.at = at
+  if size == HIT_SIZE then
+    state.total = (#value - at + 1) / HIT_SIZE
+  elseif at > #value then
+    state.size, state.total = HIT_SIZE, 0
+  end
   return state
 end
 
--- Writes what has changed beside the hits themselves, and keeps the key for `life` from now.
-local function save(state, life)
-  local key, gone = state.key, state.gone + (state.header and 1 or 0)
-  local needed = state.extra > 0 or state.blocked > 0 or state.level > 0 or state.window > 0 or state.reset > 0
-  if not needed then
-    if gone > 0 then
-      call('LPOP', key, gone)
+-- The header, to be changed.
+local function headOf(state)
+  if state.head == NO_HEAD then
+    local copy = {}
+    for name, value in pairs(NO_HEAD) do
+      copy[name] = value
     end
-  else
-    local header = pack(
-      HEADER,
-      math.min(state.extra, MOST),
-      state.blocked,
-      state.level,
-      state.window,
-      state.reset,
-      state.stepper,
-      state.step
-    )
-    if state.header and state.gone == 0 then
-      call('LSET', key, 0, header)
-    else
-      if gone > 0 then
-        call('LPOP', key, gone)
-      end
-      call('LPUSH', key, header)
-    end
+    state.head = copy
   end
-  state.header, state.gone = needed, 0
-  -- Never shorter than the hits count: the server rounds its time down.
-  call('PEXPIRE', key, math.ceil(life / 1000) + 1)
+  return state.head
 end
 
--- All hits that count, for the rare cases that look at more than the first and the last.
+-- Writes the key, and keeps it for `life` from now.
+local function save(state, life)
+  local head, size = state.head, state.size
+  local needed = head ~= NO_HEAD and (head.blocked > 0 or head.level > 0 or head.window > 0 or head.reset > 0)
+  local kind = size == HIT_SIZE and (needed and '1' or '0') or needed and '3' or '2'
+  if needed then
+    kind = kind .. pack(HEADER, head.blocked, head.level, head.window, head.reset, head.stepper, head.step)
+  elseif state.total == 0 then
+    call('DEL', state.key)
+    return
+  end
+  if size == ENTRY_SIZE then
+    kind = kind .. pack('>I5', min(state.total, MOST_TOTAL))
+  end
+  -- Never shorter than the hits count: the server rounds its time down.
+  call('SET', state.key, kind .. sub(state.value, state.at) .. state.tail, 'PX', math.ceil(life / 1000) + 1)
+end
+
+-- All hits that count, in one string.
+local function flat(state)
+  if state.tail ~= '' then
+    state.value, state.at, state.tail = sub(state.value, state.at) .. state.tail, 1, ''
+  end
+  return state.value
+end
+
+-- The same one by one, for the rare cases that look at more than the first and the last.
 local function hitsOf(state)
-  return call('LRANGE', state.key, state.gone + (state.header and 1 or 0), -1)
+  local value, hits = flat(state), {}
+  for at = state.at, #value, state.size do
+    hits[#hits + 1] = sub(value, at, at + state.size - 1)
+  end
+  return hits
 end
 
 local function before(one, other)
-  return (unpack('>I7', one)) < (unpack('>I7', other))
+  return stampOf(one) < stampOf(other)
 end
 
--- Writes the hits anew, in their order; the header follows with `save`.
+-- Takes other hits, in their order; they are written with `save`.
 local function rewrite(state, hits)
   table.sort(hits, before)
-  call('DEL', state.key)
-  state.header, state.gone, state.hits, state.extra, state.oldest, state.newest = false, 0, #hits, 0, nil, nil
-  for _, hit in ipairs(hits) do
-    local stamp, cost = unpack('>I7I4', hit)
-    state.oldest, state.newest, state.extra = state.oldest or stamp, stamp, state.extra + cost - 1
-    call('RPUSH', state.key, hit)
+  while #hits > MOST_HITS do
+    table.remove(hits, 1)
   end
-  state.total = state.hits + state.extra
+  state.total = 0
+  for _, hit in ipairs(hits) do
+    state.total = state.total + costOf(hit)
+  end
+  state.size = #(hits[1] or '') == ENTRY_SIZE and ENTRY_SIZE or HIT_SIZE
+  state.value, state.at, state.tail = table.concat(hits), 1, ''
+  state.oldest, state.newest = hits[1] and stampOf(hits[1]), hits[1] and stampOf(hits[#hits])
 end
 
--- Stamp of the newest hit.
-local function newest(state)
-  if not state.newest and state.hits > 0 then
-    state.newest = unpack('>I7', call('LINDEX', state.key, -1))
+-- Makes entries of hits.
+local function coarsen(state)
+  local hits = hitsOf(state)
+  for i, hit in ipairs(hits) do
+    hits[i] = hit .. pack('>I4', 1)
   end
+  state.value, state.at, state.size = table.concat(hits), 1, ENTRY_SIZE
+end
+
+-- Stamp of the newest hit; there must be one.
+local function newest(state)
+  state.newest = state.newest or unpack('>I7', state.value, #state.value - state.size + 1)
   return state.newest
 end
 
--- Adds a hit that is not older than the newest; `grain` is the length of a sixteenth, 0: each hit is an entry, up to 256.
-local function push(state, stamp, cost, number, grain)
-  local crowded = state.hits >= 256
-  if state.hits > 0 and (grain > 0 or crowded) then
-    local last, already = unpack('>I7I4', call('LINDEX', state.key, -1))
-    if crowded or math.floor(last / grain) == math.floor(stamp / grain) then
-      call('LSET', state.key, -1, pack(HIT, math.max(last, stamp), math.min(already + cost, MOST), nonce, number))
-      state.newest = math.max(last, stamp)
-      if state.hits == 1 then
-        state.oldest = state.newest
-      end
-      state.extra, state.total = state.extra + cost, state.total + cost
-      return
+-- Passes over the oldest hit or entry.
+local function drop(state)
+  local value, at, size = flat(state), state.at, state.size
+  state.total = state.total - (size == ENTRY_SIZE and unpack('>I4', value, at + HIT_SIZE) or 1)
+  state.at = at + size
+  state.oldest = state.at <= #value and unpack('>I7', value, state.at) or nil
+end
+
+-- Cost of the oldest hit or entry; there must be one.
+local function oldestCost(state)
+  return state.size == ENTRY_SIZE and (unpack('>I4', flat(state), state.at + HIT_SIZE)) or 1
+end
+
+-- Stamp of the hit with which so many have left.
+local function leaving(state, count)
+  if count == 1 then
+    return state.oldest
+  end
+  local value = flat(state)
+  if state.size == HIT_SIZE then
+    return (unpack('>I7', value, state.at + (count - 1) * HIT_SIZE))
+  end
+  local stamp
+  for at = state.at, #value, ENTRY_SIZE do
+    if count <= 0 then
+      break
+    end
+    stamp, count = unpack('>I7', value, at), count - unpack('>I4', value, at + HIT_SIZE)
+  end
+  return stamp
+end
+
+-- Adds to the sixteenth, or begins one.
+local function pushEntry(state, stamp, cost, number)
+  if state.size == HIT_SIZE then
+    coarsen(state)
+  end
+  local value, last = flat(state), state.total > 0 and newest(state)
+  if last and state.grain > 0 and floor(last / state.grain) == floor(stamp / state.grain) then
+    local at = #value - ENTRY_SIZE + 1
+    state.value, cost = sub(value, 1, at - 1), unpack('>I4', value, at + HIT_SIZE) + cost
+    stamp = max(stamp, last)
+    if state.oldest == last then
+      state.oldest = stamp
     end
   end
-  call('RPUSH', state.key, pack(HIT, stamp, cost, nonce, number))
-  state.hits, state.extra, state.total = state.hits + 1, state.extra + cost - 1, state.total + cost
-  state.oldest, state.newest = state.oldest or stamp, stamp
+  state.tail = pack(ENTRY, stamp, nonce, number, min(cost, MOST_COST))
+end
+
+-- Adds hits that are not older than the newest.
+local function push(state, stamp, cost, number)
+  if state.grain > 0 or state.size == ENTRY_SIZE then
+    pushEntry(state, stamp, cost, number)
+  else
+    cost = min(cost, MOST_HITS)
+    local hit = pack(HIT, stamp, nonce, number)
+    state.tail = state.tail .. (cost == 1 and hit or string.rep(hit, cost))
+  end
+  state.total, state.newest, state.oldest = state.total + cost, max(stamp, state.newest or 0), state.oldest or stamp
+  for _ = MOST_HITS + 1, (#state.value - state.at + 1 + #state.tail) / state.size do
+    drop(state)
+  end
 end

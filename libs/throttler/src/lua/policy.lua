@@ -1,8 +1,6 @@
 -- Limits by policy, shared by consume and manage. A limit on the wire is
 --   limit,window ms[,cost[,flags[,base ms,factor,max ms,resetAfter ms]]]
 -- with the flags s shadow, b broadcast, k block, d delay.
-local floor, min, max = math.floor, math.min, math.max
-
 local known = {}
 local function limitOf(text)
   local limit = known[text]
@@ -27,23 +25,29 @@ local function limitOf(text)
       limit.kept = max(limit.kept, limit.max + limit.resetAfter)
     end
   end
+  -- As text, which a number would be made into at each call.
+  limit.px = string.format('%.0f', math.ceil(limit.window / 1000) + 1)
+  limit.plain = limit.cost == 1 and not limit.b and not limit.d
   known[text] = limit
   return limit
 end
 
 local function look(key, limit)
-  local state = open(key, limit.window)
-  if state.blocked + (state.level > 0 and limit.resetAfter or 0) <= now then
-    state.blocked, state.level, state.stepper, state.step = 0, 0, NOBODY, 0
-  end
-  if state.reset + limit.kept <= now then
-    state.reset = 0
+  local state = open(key, limit.window, limit.grain)
+  local head = state.head
+  if head ~= NO_HEAD then
+    if head.blocked + (head.level > 0 and limit.resetAfter or 0) <= now then
+      head.blocked, head.level, head.stepper, head.step = 0, 0, NOBODY, 0
+    end
+    if head.reset + limit.kept <= now then
+      head.reset = 0
+    end
   end
   if state.oldest and state.oldest > now then
     -- The clock ran back, or a server with another one took over: nothing was hit later than now.
     local hits = hitsOf(state)
     for i, hit in ipairs(hits) do
-      hits[i] = pack('>I7', now) .. string.sub(hit, 8)
+      hits[i] = pack('>I7', now) .. sub(hit, 8)
     end
     rewrite(state, hits)
     state.changed = true
@@ -52,40 +56,31 @@ local function look(key, limit)
 end
 
 local function store(state, limit)
-  local life = max(limit.window, state.blocked - now)
-  if state.level > 0 then
-    life = max(life, state.blocked + (limit.resetAfter or 0) - now)
-  end
-  if state.reset > 0 then
-    life = max(life, state.reset + limit.kept - now)
+  local head, life = state.head, limit.window
+  if head ~= NO_HEAD then
+    life = max(life, head.blocked - now)
+    if head.level > 0 then
+      life = max(life, head.blocked + (limit.resetAfter or 0) - now)
+    end
+    if head.reset > 0 then
+      life = max(life, head.reset + limit.kept - now)
+    end
   end
   save(state, life)
 end
 
 -- Until `cost` more fit.
 local function untilFit(state, limit, cost)
-  local over = state.total + cost - limit.limit
   if cost > limit.limit or not state.oldest then
     return limit.window
   end
-  local stamp = state.oldest
-  if over > 1 then
-    for _, hit in ipairs(hitsOf(state)) do
-      local left
-      stamp, left = unpack('>I7I4', hit)
-      over = over - left
-      if over <= 0 then
-        break
-      end
-    end
-  end
-  return stamp + limit.window - now
+  return leaving(state, state.total + cost - limit.limit) + limit.window - now
 end
 
 -- How long the limit refuses; nil: it does not.
 local function refusal(state, limit)
-  if state.blocked > now then
-    return state.blocked - now
+  if state.head.blocked > now then
+    return state.head.blocked - now
   end
   if state.total + limit.cost <= limit.limit or limit.d and limit.cost <= limit.limit then
     return nil
@@ -98,41 +93,39 @@ local function announce(what, at, key)
 end
 
 local function announceFull(state, limit)
-  if limit.b and (state.blocked > now or state.total >= limit.limit) then
-    local blocked = state.blocked > now
-    announce(blocked and 'b' or 'f', blocked and state.blocked or now + untilFit(state, limit, 1), state.key)
+  local blocked = state.head.blocked
+  if blocked > now then
+    announce('b', blocked, state.key)
+  elseif state.total >= limit.limit then
+    announce('f', now + untilFit(state, limit, 1), state.key)
   end
 end
 
 local function step(state, limit, number)
-  state.blocked = now + floor(min(limit.max, limit.base * limit.factor ^ state.level))
-  state.level = min(state.level + 1, 65535)
-  state.stepper, state.step = nonce, number
+  local head = headOf(state)
+  head.blocked = now + floor(min(limit.max, limit.base * limit.factor ^ head.level))
+  head.level = min(head.level + 1, 65535)
+  head.stepper, head.step = nonce, number
 end
 
 local function take(state, limit, number)
-  push(state, now, limit.cost, number, limit.grain)
-  if limit.d then
+  push(state, now, limit.cost, number)
+  if limit.d and state.total >= limit.limit then
     -- The waits are the limit: who has served them is not counted beyond it.
-    for _, hit in ipairs(state.total > limit.limit and hitsOf(state) or {}) do
-      local stamp, cost = unpack('>I7I4', hit)
-      state.oldest = stamp
-      if state.total - cost < limit.limit then
-        break
-      end
-      state.gone, state.hits, state.extra = state.gone + 1, state.hits - 1, state.extra - cost + 1
-      state.total = state.total - cost
+    while state.total - oldestCost(state) >= limit.limit do
+      drop(state)
     end
-    if state.total >= limit.limit then
-      step(state, limit, number)
-    end
+    step(state, limit, number)
   end
   store(state, limit)
-  announceFull(state, limit)
+  if limit.b then
+    announceFull(state, limit)
+  end
 end
 
 -- What a caller hears of one limit.
 local function tell(state, limit, refused)
-  local left = state.hits > 0 and newest(state) + limit.window - now or 0
-  return refused and 0 or 1, state.total, max(0, left, state.blocked - now), refused or max(0, state.blocked - now)
+  local left = state.total > 0 and newest(state) + limit.window - now or 0
+  local blocked = max(0, state.head.blocked - now)
+  return refused and 0 or 1, state.total, max(left, blocked), refused or blocked
 end

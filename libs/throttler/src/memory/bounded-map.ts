@@ -1,12 +1,19 @@
-/** How many entries one write may look at in search of dead ones: keeps every write O(1). */
+/** How many entries a new key looks at in search of dead ones: keeps every access O(1). */
 const SWEEP_STEP = 4;
 
+/** A value that remembers whether it was used since somebody last looked. */
+export interface Usable {
+  used: boolean;
+}
+
 /**
- * Map of limited size for values that die by themselves. Each access moves its key to the young end and clears a few dead
- * values from the old end; when full the oldest key gives way.
+ * Map of limited size for values that die by themselves. One hand goes round: it takes away what is dead, and when the map is
+ * full what was not used since its last visit. Nothing moves on use; a map whose used keys move to its end is full of holes that
+ * every walk from its beginning has to cross.
  */
-export class BoundedMap<V> {
+export class BoundedMap<V extends Usable> {
   readonly #values = new Map<string, V>();
+  #hand = this.#values.entries();
 
   constructor(
     private readonly maxKeys: number,
@@ -21,48 +28,55 @@ export class BoundedMap<V> {
 
   /** The living value of the key, or a new one. */
   take(key: string, now: number, create: () => V): V {
-    this.#sweep(now);
     const known = this.#values.get(key);
-    this.#values.delete(key);
-    let value = known;
-    if (value === undefined || this.isDead(value, now)) {
-      if (value !== undefined) this.onDrop(value);
-      if (this.#values.size >= this.maxKeys) this.dropOldest();
-      value = create();
+    if (known !== undefined && !this.isDead(known, now)) {
+      known.used = true;
+      return known;
     }
+    if (known !== undefined) this.onDrop(known);
+    else {
+      this.#sweep(now);
+      if (this.#values.size >= this.maxKeys) this.dropOldest();
+    }
+    const value = create();
     this.#values.set(key, value);
     return value;
-  }
-
-  /** Forgets the least recently used key. */
-  dropOldest(): void {
-    for (const [key, value] of this.#values) {
-      this.#values.delete(key);
-      this.onDrop(value);
-      return;
-    }
-  }
-
-  delete(key: string): void {
-    const value = this.#values.get(key);
-    if (this.#values.delete(key)) this.onDrop(value!);
-  }
-
-  values(): Iterable<V> {
-    return this.#values.values();
   }
 
   peek(key: string): V | undefined {
     return this.#values.get(key);
   }
 
-  #sweep(now: number): void {
-    let steps = SWEEP_STEP;
-    for (const [key, value] of this.#values) {
-      if (steps-- === 0) return;
-      if (!this.isDead(value, now)) continue;
-      this.#values.delete(key);
-      this.onDrop(value);
+  values(): V[] {
+    return [...this.#values.values()];
+  }
+
+  /** Forgets a key that was not used of late. */
+  dropOldest(): void {
+    for (let visits = 2 * this.#values.size + 1; visits > 0; visits--) {
+      const [key, value] = this.#next() ?? [];
+      if (key === undefined || value === undefined) continue;
+      if (!value.used) return this.#drop(key, value);
+      value.used = false;
     }
+  }
+
+  #sweep(now: number): void {
+    for (let step = 0; step < SWEEP_STEP; step++) {
+      const [key, value] = this.#next() ?? [];
+      if (key !== undefined && value !== undefined && this.isDead(value, now)) this.#drop(key, value);
+    }
+  }
+
+  #next(): [string, V] | undefined {
+    const { value, done } = this.#hand.next();
+    if (!done) return value;
+    this.#hand = this.#values.entries();
+    return undefined;
+  }
+
+  #drop(key: string, value: V): void {
+    this.#values.delete(key);
+    this.onDrop(value);
   }
 }

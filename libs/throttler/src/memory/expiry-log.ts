@@ -1,5 +1,6 @@
 /** Times at which hits leave, in order. Adding and dropping cost O(1) as long as all hits live equally long. */
 export class ExpiryLog {
+  used = false;
   #times: number[] = [];
   #first = 0;
 

@@ -1,13 +1,11 @@
 import { slotOf } from '@yuxi/redis';
 import type { ResolvedHit } from '../limiter.decision.js';
-import { wireOf } from '../policies/policy.js';
+import { type CompiledPolicy, wireOf } from '../policies/policy.js';
 import type { LocalAnswer } from '../shadow/local-limits.js';
 import type { LimitWire } from './limit-wire.js';
 
-const WIDTH = 4;
-
 /** One round trip for all hits of a request, also where their keys live in different slots of a Cluster. */
-export async function askLimits(wire: LimitWire, hits: readonly ResolvedHit[], number: number): Promise<LocalAnswer[]> {
+export function askLimits(wire: LimitWire, hits: readonly ResolvedHit[], number: number): Promise<LocalAnswer[]> {
   if (hits.length === 1 || !wire.client.isCluster) return ask(wire, hits, number);
   const slots = new Map<number, number[]>();
   for (const [i, { key }] of hits.entries()) {
@@ -18,12 +16,16 @@ export async function askLimits(wire: LimitWire, hits: readonly ResolvedHit[], n
 }
 
 async function ask(wire: LimitWire, hits: readonly ResolvedHit[], number: number): Promise<LocalAnswer[]> {
+  if (hits.length === 1) {
+    const [{ key, policy, cost }] = hits as [ResolvedHit];
+    const [answer, at] = await wire.consume([key], number, wireOf(policy, cost));
+    return [read(answer, at, policy)];
+  }
   let limits = '';
-  const keys = hits.map(({ key, policy, cost }) => {
-    limits += limits === '' ? wireOf(policy, cost) : ` ${wireOf(policy, cost)}`;
-    return key;
-  });
-  return read(await wire.consume(keys, number, limits));
+  for (const { policy, cost } of hits) limits += limits === '' ? wireOf(policy, cost) : ` ${wireOf(policy, cost)}`;
+  const keys = hits.map(({ key }) => key);
+  const [answers, at] = (await wire.consume(keys, number, limits)) as [unknown[], number];
+  return answers.map((answer, i) => read(answer, at, hits[i]!.policy));
 }
 
 /** What one slot has counted is taken back when another one refuses. */
@@ -60,11 +62,9 @@ async function askApart(
   return limits;
 }
 
-/** Answers to `consume`, `penalize` and `look`. */
-export function read(values: readonly number[]): LocalAnswer[] {
-  const at = values[0]!;
-  const limits: LocalAnswer[] = [];
-  for (let i = 1; i < values.length; i += WIDTH)
-    limits.push({ at, passes: values[i] === 1, hits: values[i + 1]!, reset: values[i + 2]!, retry: values[i + 3]! });
-  return limits;
+/** What a script says of one limit; see `lua/consume.lua`. */
+export function read(answer: unknown, at: number, { windowUs }: CompiledPolicy): LocalAnswer {
+  if (typeof answer === 'number') return { at, passes: true, hits: answer, reset: windowUs, retry: 0 };
+  const [passes, hits, reset, retry] = answer as [number, number, number, number];
+  return { at, passes: passes === 1, hits, reset, retry };
 }

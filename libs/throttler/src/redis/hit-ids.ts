@@ -9,8 +9,8 @@ export class HitIds {
   next(): number {
     return ++this.#last;
   }
+}
 
-  idOf(number: number): string {
-    return `${this.nonce}.${number.toString(36)}`;
-  }
+export function idOf(nonce: string, number: number): string {
+  return `${nonce}.${number.toString(36)}`;
 }

@@ -2,7 +2,9 @@ import { OptionsError } from '@yuxi/core';
 import { encodeName } from '@yuxi/redis';
 
 const LONGEST_KEY = 512;
-const PLAIN = /^[\w:./@+=~-]{1,128}$/;
+/** Needs no encoding, with the name of a policy neither. */
+const PLAIN = /^[\w:./@+=~-]{1,90}$/;
+const PLAIN_NAME = /^[\w.-]{1,32}$/;
 // eslint-disable-next-line no-control-regex
 const CONTROL = /[\u0000-\u001f\u007f]/;
 
@@ -11,12 +13,14 @@ const CONTROL = /[\u0000-\u001f\u007f]/;
  * @throws {OptionsError} empty, over 512 bytes, or with control characters
  */
 export function limitKey(policy: string, key: string): string {
-  if (typeof key !== 'string' || !PLAIN.test(key)) check(policy, key);
+  if (typeof key === 'string' && PLAIN.test(key)) return `yuxi:limit:{${policy}:${key}}`;
+  check(policy, key);
   return `yuxi:limit:{${encodeName(`${policy}:${key}`)}}`;
 }
 
 /** Redis key of a throttler. No policy begins with `@`. */
 export function throttlerKey(name: string, key: string): string {
+  if (PLAIN_NAME.test(name) && PLAIN.test(key)) return `yuxi:limit:{@${name}:${key}}`;
   return `yuxi:limit:{${encodeName(`@${name.replaceAll(':', '%3A')}:${key}`)}}`;
 }
 

@@ -60,7 +60,7 @@ export class LimiterLink implements OnModuleInit, OnApplicationShutdown {
     this.#leastReplicas = resolveReplicas(options.replicas);
     this.metrics = new LimiterMetrics(registry);
     this.#client = connections.duplicate('command', 'limiter');
-    this.wire = new LimitWire(this.#client, this.ids, this.clock);
+    this.wire = new LimitWire(this.#client, this.ids);
     this.#epoch = new Epoch(this.#client, this.ids.nonce, this.clock);
     this.restorer = new Restorer(this.wire, this.shadow, this.clock, (hits) => this.metrics.reconciled(hits));
   }
@@ -124,7 +124,7 @@ export class LimiterLink implements OnModuleInit, OnApplicationShutdown {
     try {
       return await question();
     } catch (error) {
-      this.#failed(error);
+      this.failed(error);
       return undefined;
     }
   }
@@ -154,7 +154,8 @@ export class LimiterLink implements OnModuleInit, OnApplicationShutdown {
     if (this.#mode !== 'away') void this.attempt(() => this.restore(state));
   }
 
-  #failed(error: unknown): void {
+  /** What to make of an error of Redis: the next question may have to be decided here. */
+  failed(error: unknown): void {
     if (isOtherEpoch(error)) return this.#otherEpoch();
     if (unavailableReason(error) !== undefined) return this.#lost();
     // A limit that cannot be counted centrally must neither fail the request nor let everything through.
@@ -186,7 +187,7 @@ export class LimiterLink implements OnModuleInit, OnApplicationShutdown {
     this.#recovering = this.#rejoin()
       .catch((error: unknown) => {
         this.#mode = 'away';
-        this.#failed(error);
+        this.failed(error);
       })
       .finally(() => (this.#recovering = undefined));
   }

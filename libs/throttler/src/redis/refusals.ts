@@ -2,10 +2,11 @@ import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit } fro
 import { monotonicMs, sleep } from '@yuxi/core';
 import { RedisAvailability, RedisConnections } from '@yuxi/redis';
 import type { Subscription } from 'rxjs';
+import type { ResolvedHit } from '../limiter.decision.js';
 import type { CompiledPolicy } from '../policies/policy.js';
 import { PolicyBook } from '../policies/policy-book.js';
 import type { KeyState } from '../shadow/key-state.js';
-import { apply, stepsTaken } from '../shadow/local-limits.js';
+import { apply, type LocalAnswer, stepsTaken } from '../shadow/local-limits.js';
 import { policyOf } from './limit-keys.js';
 import { LimiterLink } from './limiter-link.js';
 import { type Update, UpdatesChannel } from './updates-channel.js';
@@ -20,6 +21,8 @@ export class Refusals implements OnModuleInit, OnApplicationShutdown {
   readonly #changes: Subscription;
   /** Refusals of former generations may be out of date. */
   #generation = 1;
+  /** When the last refusal ends that is known now. */
+  #latest = 0;
 
   constructor(
     private readonly link: LimiterLink,
@@ -46,11 +49,29 @@ export class Refusals implements OnModuleInit, OnApplicationShutdown {
     await this.#channel.close();
   }
 
+  /** Whether there are refusals that may be given from here: only as long as Redis decides, and what others say is heard. */
+  get holding(): boolean {
+    return this.link.mode === 'redis' && this.#channel.listening && this.#latest > monotonicMs();
+  }
+
   /** Milliseconds for which everything on a key is known to be refused; 0: not known. */
   left(state: KeyState | undefined): number {
     if (state === undefined || state.refusedUntil === 0) return 0;
-    if (state.generation !== this.#generation || this.link.mode !== 'redis' || !this.#channel.listening) return 0;
+    if (state.generation !== this.#generation || !this.holding) return 0;
     return Math.max(0, state.refusedUntil - monotonicMs());
+  }
+
+  /** What is known of the limits of a request without asking anybody. */
+  known(hits: readonly ResolvedHit[]): LocalAnswer[] {
+    const now = this.link.clock.now();
+    return hits.map(({ key, policy }) => {
+      const state = this.link.shadow.peek(key);
+      if (!state) return { at: now, passes: true, hits: 0, reset: 0, retry: 0 };
+      const retry = Math.ceil(this.left(state) * 1000);
+      const { total } = state;
+      const reset = total > 0 ? Math.max(retry, state.deadAt - now) : retry;
+      return { at: now, passes: retry === 0, hits: retry > 0 ? Math.max(total, policy.limit) : total, reset, retry };
+    });
   }
 
   /**
@@ -60,8 +81,13 @@ export class Refusals implements OnModuleInit, OnApplicationShutdown {
    */
   remember(state: KeyState, sentAt: number, answeredAt: number, forUs: number): void {
     if (answeredAt <= state.freedAt) return;
-    state.refusedUntil = sentAt + forUs / 1000;
+    this.#refuse(state, sentAt + forUs / 1000);
+  }
+
+  #refuse(state: KeyState, until: number): void {
+    state.refusedUntil = until;
     state.generation = this.#generation;
+    this.#latest = Math.max(this.#latest, until);
   }
 
   #heard(update: Update, at: number, key: string): void {
@@ -75,8 +101,7 @@ export class Refusals implements OnModuleInit, OnApplicationShutdown {
     else {
       if (update === 'f') this.#full(state, policy, now);
       else this.#blocked(state, policy, at, now);
-      state.refusedUntil = policy.shadow ? 0 : this.link.clock.monotonic(at);
-      state.generation = this.#generation;
+      this.#refuse(state, policy.shadow ? 0 : this.link.clock.monotonic(at));
     }
   }
 

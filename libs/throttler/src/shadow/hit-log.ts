@@ -59,9 +59,16 @@ export class HitLog {
     }
   }
 
-  /** Drops the oldest hit. @returns its cost */
-  shift(): number {
-    return this.#drop();
+  /** Drops the oldest costs, so many and no more; of sixteenths only whole ones. */
+  trim(excess: number, grain: number): void {
+    for (let left = excess; left > 0 && this.size > 0;) {
+      const cost = this.#hits[this.#first + COST]!;
+      if (cost <= left) left -= this.#drop();
+      else {
+        if (grain === 0) this.#cut(left);
+        return;
+      }
+    }
   }
 
   add(stamp: number, number: number, cost: number, origin: Origin, grain: number): void {
@@ -74,7 +81,10 @@ export class HitLog {
       hits[same + STAMP] = Math.max(hits[same + STAMP]!, stamp);
       hits[same + NUMBER] = number;
       hits[same + COST]! += cost;
-    } else if (at === hits.length) hits.push(stamp, number, cost, origin);
+    }
+    // Most logs hold one hit, an array that grows has room for six.
+    else if (hits.length === 0) this.#hits = [stamp, number, cost, origin];
+    else if (at === hits.length) hits.push(stamp, number, cost, origin);
     else hits.splice(at, 0, stamp, number, cost, origin);
   }
 
@@ -124,6 +134,11 @@ export class HitLog {
     this.#count(-cost, this.#hits[this.#first + ORIGIN]!);
     this.#first += WIDTH;
     return cost;
+  }
+
+  #cut(cost: number): void {
+    this.#hits[this.#first + COST]! -= cost;
+    this.#count(-cost, this.#hits[this.#first + ORIGIN]!);
   }
 
   #move(at: number, from: Origin, to: Origin): void {

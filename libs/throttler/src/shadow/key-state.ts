@@ -8,6 +8,8 @@ export class KeyState {
   readonly log = new HitLog();
   /** Entries of the log when they were last counted. */
   weight = 0;
+  used = false;
+  /** When it was last taken. */
   usedAt = 0;
   /** Hits of others when Redis was last heard, all of which have left at `foreignUntil`. */
   foreign = 0;

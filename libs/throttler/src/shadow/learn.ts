@@ -18,7 +18,7 @@ export function learn(
   const { log } = state;
   if (counted) log.add(at, counted.number, counted.cost, counted.origin, state.grain);
   // Forgotten there by a reset or a delay that was not heard of here.
-  while (log.size > 0 && log.total - log.pending > answer.hits) log.shift();
+  log.trim(log.total - log.pending - answer.hits, 0);
   state.foreign = Math.max(0, answer.hits - (log.total - log.pending));
   state.foreignUntil = at + policy.windowUs;
   const { steps } = policy;

@@ -78,13 +78,8 @@ function take({ state, policy, cost, most }: LocalLimit, now: number, number: nu
   const { steps } = policy;
   if (steps?.kind !== 'delay') return;
   // The waits are the limit: who has served them is not counted beyond it.
-  while (state.log.size > 0 && state.total - oldestCost(state) >= most) state.log.shift();
+  state.log.trim(state.total - most, state.grain);
   if (state.total >= most) step(state, steps, now, number);
-}
-
-function oldestCost(state: KeyState): number {
-  for (const { cost } of state.log) return cost;
-  return 0;
 }
 
 function stepOnRefusal({ state, policy }: LocalLimit, now: number, number: number): void {

@@ -2,7 +2,7 @@ import { BoundedMap } from '../memory/bounded-map.js';
 import { KeyState } from './key-state.js';
 
 /** Keys one process remembers at most. */
-export const MAX_KEYS = 50_000;
+export const MAX_KEYS = 100_000;
 /** Whoever took a key has so long to add what it is about to learn, microseconds. */
 const GRACE = 5_000_000;
 /** Hits of its own that it remembers at most, over all keys. */
@@ -44,7 +44,7 @@ export class Shadow {
   }
 
   all(): KeyState[] {
-    return [...this.#states.values()];
+    return this.#states.values();
   }
 
   /** To be called after hits were added to a state. */
