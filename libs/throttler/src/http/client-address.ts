@@ -24,25 +24,53 @@ export function createClientAddress(trusted: readonly string[], ignored?: (peer:
     const problem = addTo(proxies, cidr);
     if (problem) throw new OptionsError('trustedProxies', problem, cidr);
   }
-  const isTrusted = (ip: string) => proxies.check(ip, isIP(ip) === 6 ? 'ipv6' : 'ipv4');
+  const read = (text: string): Hop | undefined => {
+    const ip = fold(text);
+    if (ip === undefined) return undefined;
+    const isV6 = isIP(ip) === 6;
+    return { ip, trusted: proxies.check(ip, isV6 ? 'ipv6' : 'ipv4'), counted: isV6 ? prefix64(ip) : ip };
+  };
+  // Connections stay and come again; reading an address costs more than all else that is done with it.
+  const known = new Map<string, Hop>();
+  const hopOf = (text: string): Hop | undefined => {
+    const same = known.get(text);
+    if (same !== undefined) return same;
+    const hop = read(text);
+    // What is no address may be of any length.
+    if (hop === undefined) return undefined;
+    if (known.size >= MOST_KNOWN) known.clear();
+    known.set(text, hop);
+    return hop;
+  };
 
   let told = false;
   return (remoteAddress, xForwardedFor) => {
-    let client = fold(remoteAddress ?? '');
+    let client = hopOf(remoteAddress ?? '');
     if (client === undefined) return 'unknown';
-    const hops = typeof xForwardedFor === 'string' ? xForwardedFor : (xForwardedFor ?? []).join(',');
-    const rest = hops.split(',');
-    if (hops !== '' && !told && !isTrusted(client)) {
+    if (xForwardedFor === undefined || xForwardedFor === '') return client.counted;
+    const rest = (typeof xForwardedFor === 'string' ? xForwardedFor : xForwardedFor.join(',')).split(',');
+    if (!told && !client.trusted) {
       told = true;
-      ignored?.(client);
+      ignored?.(client.ip);
     }
-    while (isTrusted(client) && rest.length > 0) {
-      const next = fold(rest.pop()!.trim());
+    while (client.trusted && rest.length > 0) {
+      const next = hopOf(rest.pop()!.trim());
       if (next === undefined) break;
       client = next;
     }
-    return isIP(client) === 6 ? prefix64(client) : client;
+    return client.counted;
   };
+}
+
+/** Addresses that are remembered at most. */
+const MOST_KNOWN = 10_000;
+
+interface Hop {
+  /** In one spelling. */
+  ip: string;
+  trusted: boolean;
+  /** What limits count by. */
+  counted: string;
 }
 
 /**
