@@ -6,11 +6,16 @@ import { retryAfterSeconds } from './limit-headers.js';
 
 const RATE_LIMITED = 'RATE_LIMITED';
 
-/** A limit of the route is reached. Code `RATE_LIMITED`, retryable. Nest's own exception filter answers 429. */
+/**
+ * A limit of the route is reached. Code `RATE_LIMITED`, retryable. Nest's own exception filter answers 429, since the error looks
+ * like one of http-errors.
+ */
 export class RateLimitedError extends YuxiError {
   /** Whole seconds, at least 1. */
   readonly retryAfterSeconds: number;
   readonly statusCode = 429;
+  readonly status = 429;
+  readonly expose = true;
 
   constructor(readonly decision: Decision) {
     const seconds = retryAfterSeconds(decision);
