@@ -165,12 +165,8 @@ export class LimiterService {
   }
 
   #refuseAtOnce(hits: readonly ResolvedHit[]): Decision | undefined {
-    if (!this.refusals.holding) return undefined;
-    for (const { key, policy } of hits) {
-      if (policy.shadow || this.refusals.left(this.link.shadow.peek(key)) === 0) continue;
-      return this.#decide(hits, this.link.ids.next(), 'local', this.refusals.known(hits));
-    }
-    return undefined;
+    const answers = this.refusals.refused(hits);
+    return answers && this.#decide(hits, this.link.ids.next(), 'local', answers);
   }
 
   #decide(

@@ -49,29 +49,33 @@ export class Refusals implements OnModuleInit, OnApplicationShutdown {
     await this.#channel.close();
   }
 
-  /** Whether there are refusals that may be given from here: only as long as Redis decides, and what others say is heard. */
-  get holding(): boolean {
-    return this.link.mode === 'redis' && this.#channel.listening && this.#latest > monotonicMs();
+  /** What is known of the limits of a request without asking anybody; `undefined` when none is known to refuse. */
+  refused(hits: readonly ResolvedHit[]): LocalAnswer[] | undefined {
+    // Only as long as Redis decides, and what others say is heard.
+    if (this.link.mode !== 'redis' || !this.#channel.listening) return undefined;
+    const now = monotonicMs();
+    if (this.#latest <= now) return undefined;
+    for (const { key, policy } of hits)
+      if (!policy.shadow && this.#left(this.link.shadow.peek(key), now) > 0) return this.#known(hits, now);
+    return undefined;
+  }
+
+  #known(hits: readonly ResolvedHit[], now: number): LocalAnswer[] {
+    const at = this.link.clock.now();
+    return hits.map(({ key, policy }) => {
+      const state = this.link.shadow.peek(key);
+      if (!state) return { at, passes: true, hits: 0, reset: 0, retry: 0 };
+      const retry = Math.ceil(this.#left(state, now) * 1000);
+      const { total } = state;
+      const reset = total > 0 ? Math.max(retry, state.deadAt - at) : retry;
+      return { at, passes: retry === 0, hits: retry > 0 ? Math.max(total, policy.limit) : total, reset, retry };
+    });
   }
 
   /** Milliseconds for which everything on a key is known to be refused; 0: not known. */
-  left(state: KeyState | undefined): number {
-    if (state === undefined || state.refusedUntil === 0) return 0;
-    if (state.generation !== this.#generation || !this.holding) return 0;
-    return Math.max(0, state.refusedUntil - monotonicMs());
-  }
-
-  /** What is known of the limits of a request without asking anybody. */
-  known(hits: readonly ResolvedHit[]): LocalAnswer[] {
-    const now = this.link.clock.now();
-    return hits.map(({ key, policy }) => {
-      const state = this.link.shadow.peek(key);
-      if (!state) return { at: now, passes: true, hits: 0, reset: 0, retry: 0 };
-      const retry = Math.ceil(this.left(state) * 1000);
-      const { total } = state;
-      const reset = total > 0 ? Math.max(retry, state.deadAt - now) : retry;
-      return { at: now, passes: retry === 0, hits: retry > 0 ? Math.max(total, policy.limit) : total, reset, retry };
-    });
+  #left(state: KeyState | undefined, now: number): number {
+    if (state === undefined || state.generation !== this.#generation) return 0;
+    return Math.max(0, state.refusedUntil - now);
   }
 
   /**
