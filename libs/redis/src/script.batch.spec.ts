@@ -73,6 +73,19 @@ describe('ScriptBatch', () => {
     expect(sent).toBe(1);
   });
 
+  it('sends a full script at once, not only when the turn ends', async () => {
+    const sent: number[] = [];
+    const run: Script['run'] = async (client, keys, args) => {
+      sent.push(keys.length);
+      return script.run(client, keys, args);
+    };
+    const batch = new ScriptBatch(redis.client, { ...script, run }, { common: () => ['p:'], perScript: 2 });
+    const all = ['a', 'b', 'c'].map((key) => batch.send([`yuxi:full:${key}`], [key]));
+    expect(sent).toEqual([2]);
+    await Promise.all(all);
+    expect(sent).toEqual([2, 1]);
+  });
+
   it('gives each operation what the script says for all', async () => {
     const batch = new ScriptBatch(redis.client, script, { common: () => [''], shared: true });
     // The script has no element more.
