@@ -1,9 +1,9 @@
 // The limits beside a script that counts and nothing else, and beside other limiters; interleaved rounds.
 // npm run bench -- throttler [--json] [--rounds N]
 import 'reflect-metadata';
-import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { startRedis } from '@yuxi/testing';
+import { cpuOf, median } from './measure.mjs';
 import { print } from './product/table.mjs';
 import { http } from './throttler/http.mjs';
 import { openLimits } from './throttler/ours.mjs';
@@ -33,7 +33,6 @@ const MANY = { name: 'many', limit: 1000, windowMs: MINUTE };
 const FULL = { name: 'full', limit: 10, windowMs: 60 * MINUTE };
 const policies = [...ONE, ...THREE, MANY, FULL].map(({ name, limit, windowMs }) => ({ name, limit, window: windowMs }));
 
-const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1];
 const rows = [];
 const row = (what, value, unit, bar) => rows.push({ what, value, unit, bar });
 
@@ -186,7 +185,7 @@ function report(what, name, slices) {
 }
 
 async function slice(ask, width, next) {
-  const before = { ...(await traffic()), server: cpuOfServer(), cpu: process.cpuUsage() };
+  const before = { ...(await traffic()), server: cpuOf(server.pid), cpu: process.cpuUsage() };
   const from = performance.now();
   let decisions = 0;
   await Promise.all(
@@ -196,7 +195,7 @@ async function slice(ask, width, next) {
   );
   const seconds = (performance.now() - from) / 1000;
   const { user, system } = process.cpuUsage(before.cpu);
-  const redis = (cpuOfServer() - before.server) / decisions;
+  const redis = (cpuOf(server.pid) - before.server) / decisions;
   const after = await traffic();
   return {
     rate: decisions / seconds,
@@ -213,10 +212,4 @@ async function traffic() {
   const calls = (name) => Number(new RegExp(`cmdstat_${name}:calls=(\\d+)`).exec(commands)?.[1] ?? 0);
   const bytes = Number(/total_net_input_bytes:(\d+)/.exec(stats)[1]);
   return { bytes, scripts: calls('evalsha') + calls('eval') };
-}
-
-/** Microseconds of CPU the server has used. */
-function cpuOfServer() {
-  const [user, system] = readFileSync(`/proc/${server.pid}/stat`, 'utf8').split(') ')[1].split(' ').slice(11, 13);
-  return (Number(user) + Number(system)) * 10_000;
 }

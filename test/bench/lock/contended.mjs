@@ -1,7 +1,8 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { median, OURS, say } from './measure.mjs';
+import { median } from '../measure.mjs';
+import { OURS, say } from './names.mjs';
 import { open } from './peers.mjs';
 
 const CONTENDER = fileURLToPath(new URL('contender.mjs', import.meta.url));

@@ -1,4 +1,5 @@
-import { cpuOf, median, OURS } from './measure.mjs';
+import { cpuOf, median } from '../measure.mjs';
+import { OURS } from './names.mjs';
 import { commandsSent, open } from './peers.mjs';
 
 /** Milliseconds for which one lock is measured before the next one has its turn. */

@@ -1,6 +1,7 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { cpuOf, median } from '../measure.mjs';
 import { load } from './http-load.mjs';
 
 const SERVER = fileURLToPath(new URL('http-server.mjs', import.meta.url));
@@ -13,12 +14,10 @@ const OURS = 'Nest with @RateLimit';
 const PEER = 'Nest with @nest-lab/throttler-storage-redis';
 const REFUSED = ', client refused';
 
-const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1];
-
 /** Routes with one limit over HTTP, each server in a process of its own, in turns. */
 export async function http({ server, rounds, peers, row }) {
   const kinds = [EMPTY, PLAIN, OURS, OURS + REFUSED, ...(peers.length > 0 ? [PEER, PEER + REFUSED] : [])];
-  const children = kinds.map((kind) => ({ kind, child: fork(SERVER), rates: [] }));
+  const children = kinds.map((kind) => ({ kind, child: fork(SERVER), rates: [], cpu: [] }));
   try {
     for (const each of children) {
       each.child.send({ kind: each.kind, url: server.url });
@@ -26,18 +25,24 @@ export async function http({ server, rounds, peers, row }) {
     }
     // The first rounds compile: a server beside its load leaves the compiler little of two cores.
     for (let round = -WARM_UP; round <= rounds; round++)
-      for (const { kind, port, rates } of children) {
+      for (const { kind, port, child, rates, cpu } of children) {
+        const before = cpuOf(child.pid);
         const { rate, statuses } = await load(port, { connections: CONNECTIONS, ms: SLICE });
         const expected = kind.endsWith(REFUSED) && round > 0 ? '429' : '200';
         if (round > 0 && Object.keys(statuses).join() !== expected)
           throw new Error(`${kind}: ${JSON.stringify(statuses)}`);
-        if (round > 0) rates.push(rate);
+        if (round < 1) continue;
+        rates.push(rate);
+        cpu.push((cpuOf(child.pid) - before) / Object.values(statuses).reduce((sum, each) => sum + each, 0));
       }
   } finally {
     for (const { child } of children) child.kill();
   }
-  const of = (kind) => median(children.find((each) => each.kind === kind).rates);
-  for (const kind of kinds) row(`HTTP, ${kind}`, of(kind), '/s');
+  const of = (kind, what = 'rates') => median(children.find((each) => each.kind === kind)[what]);
+  for (const kind of kinds) {
+    row(`HTTP, ${kind}`, of(kind), '/s');
+    row(`HTTP, ${kind}: CPU of its process for an answer`, of(kind, 'cpu'), 'us');
+  }
   row('HTTP, @RateLimit over no guard', of(OURS) / of(PLAIN), 'x', '>= 0.6');
   if (peers.length > 0) row('HTTP, @RateLimit over @nest-lab', of(OURS) / of(PEER), 'x', '> 1');
   row('HTTP, an empty route over a refused client', of(EMPTY) / of(OURS + REFUSED), 'x', '<= 1.3');

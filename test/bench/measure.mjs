@@ -1,8 +1,5 @@
 import { readFileSync } from 'node:fs';
 
-export const OURS = '@yuxi/lock';
-
-export const say = (text) => console.error(`[lock] ${text}`);
 export const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1];
 
 /** Microseconds of CPU that a process of this machine has used. */

@@ -1,0 +1,3 @@
+export const OURS = '@yuxi/lock';
+
+export const say = (text) => console.error(`[lock] ${text}`);
