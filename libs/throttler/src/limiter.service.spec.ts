@@ -244,7 +244,7 @@ describe('LimiterService on Redis', () => {
     await a.redis.persist(redisKey);
     await consume(a, 'two', key);
     expect(await a.redis.pttl(redisKey)).toBeGreaterThan(0);
-    for (const value of ['rubbish', 'x'.repeat(38)]) {
+    for (const value of ['rubbish', 'x'.repeat(38), '0', '1', '2', '']) {
       await a.redis.set(`yuxi:limit:{ten:${key}}`, value);
       expect(await consume(a, 'ten', key)).toMatchObject({ allowed: true, source: 'redis' });
       expect(await a.redis.pttl(`yuxi:limit:{ten:${key}}`)).toBeGreaterThan(0);

@@ -42,7 +42,7 @@ local function plainly(value, limit, number)
     return limit.grain == 0 and '0' .. pack(HIT, now, nonce, number) or nil, 1
   end
   local kind, at, size = string.byte(value), 2, #value
-  if kind == 48 and limit.grain == 0 and (size - 1) % HIT_SIZE == 0 then
+  if kind == 48 and limit.grain == 0 and size > 1 and (size - 1) % HIT_SIZE == 0 then
     local stamp = unpack('>I7', value, at)
     if stamp > now then
       return nil

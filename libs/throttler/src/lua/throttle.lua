@@ -2,7 +2,7 @@
 -- KEYS      one for each hit
 -- ARGV[1]   nonce and epoch, see hits.lua
 -- ARGV[2..] one for each hit: its number in base 36, ttl, limit, block; ms
--- Returns   for each hit {hits, us to the end of the window}, and unless it counted without a block {..., 1 when refused else 0,
+-- Returns   for each hit {hits, us to the end of the window}, and unless it counted and nothing was ever blocked {..., 1 when refused else 0,
 --           us to the end of the refusal, us for which a refusal stays the same, 1 when the hit counted else 0};
 --           after them the time, us; the error EPOCH when the limits are those of another epoch
 -- Hits with different lives leave in another order than they came.
