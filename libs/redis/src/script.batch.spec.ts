@@ -86,6 +86,36 @@ describe('ScriptBatch', () => {
     expect(sent).toEqual([2, 1]);
   });
 
+  it('lets what other callbacks of the same turn send travel together while a script is under way', async () => {
+    const sizes: number[] = [];
+    const finish: Array<() => void> = [];
+    const run: Script['run'] = (_client, keys) => {
+      sizes.push(keys.length);
+      return new Promise((resolve) => finish.push(() => resolve(keys.map(() => 'done'))));
+    };
+    const batch = new ScriptBatch(redis.client, { ...script, run });
+    /** Callbacks of one turn, as sockets that became readable together give them. */
+    const fromCallbacks = (keys: string[]) =>
+      Promise.all(
+        keys.map((key) => new Promise((resolve) => setImmediate(() => resolve({ answer: batch.send([key], []) })))),
+      ) as Promise<Array<{ answer: Promise<unknown> }>>;
+
+    const first = await fromCallbacks(['a']);
+    expect(sizes).toEqual([1]);
+    const others = await fromCallbacks(['b', 'c', 'd']);
+    await new Promise(setImmediate);
+    expect(sizes).toEqual([1, 3]);
+
+    for (const end of finish) end();
+    const answers = [...first, ...others].map(({ answer }) => answer);
+    expect(await Promise.all(answers)).toEqual(Array.from({ length: 4 }, () => 'done'));
+    // With nothing under way nobody waits for others.
+    const last = await fromCallbacks(['e']);
+    expect(sizes).toEqual([1, 3, 1]);
+    finish.at(-1)!();
+    await last[0]!.answer;
+  });
+
   it('gives each operation what the script says for all', async () => {
     const batch = new ScriptBatch(redis.client, script, { common: () => [''], shared: true });
     // The script has no element more.

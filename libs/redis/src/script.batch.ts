@@ -29,6 +29,8 @@ interface Operation {
 /**
  * Sends operations of one kind; all of one turn of the event loop travel in one script. It gets the keys of all operations,
  * the common arguments and then those of each operation, and must answer with one element for each of them.
+ * An operation that finds no script under way leaves when the running callback ends; others wait for the end of the turn, so that
+ * requests which come in on many connections travel together.
  * Operations on the same key are carried out in the order in which they were sent. An error reply rejects all that travelled
  * together. On a Cluster the keys of one operation must share a slot; operations of different slots travel apart.
  */
@@ -38,6 +40,7 @@ export class ScriptBatch {
   readonly #alone: boolean;
   readonly #shared: boolean;
   #pending: Operation[] = [];
+  #underWay = 0;
 
   constructor(
     private readonly client: RedisClient,
@@ -57,19 +60,21 @@ export class ScriptBatch {
       // Redis works on it meanwhile.
       const pending = this.#pending.push({ keys, args, resolve, reject });
       if (pending === this.#perScript) this.#flush();
-      else if (pending === 1) process.nextTick(() => this.#flush());
+      else if (pending === 1 && this.#underWay === 0) process.nextTick(this.#flush);
+      else if (pending === 1) setImmediate(this.#flush);
     });
   }
 
-  #flush(): void {
+  readonly #flush = (): void => {
     const pending = this.#pending;
     this.#pending = [];
     if (pending.length < 2 || !this.client.isCluster) return void this.#run(pending);
     for (const group of bySlot(pending)) void this.#run(group);
-  }
+  };
 
   async #run(batch: readonly Operation[]): Promise<void> {
     if (batch.length === 0) return;
+    this.#underWay++;
     try {
       const all: string[] = [];
       const args = [...this.#common()];
@@ -83,6 +88,8 @@ export class ScriptBatch {
       for (let i = 0; i < batch.length; i++) batch[i]!.resolve(this.#shared ? [answers[i], shared] : answers[i]);
     } catch (error) {
       for (const operation of batch) operation.reject(error);
+    } finally {
+      this.#underWay--;
     }
   }
 }

@@ -41,8 +41,10 @@ export class MadeDecision implements Decision {
 
   get retryAfterMs(): number {
     if (this.allowed) return 0;
-    const refusing = this.limits.filter((_, i) => !this.hits[i]!.policy.shadow);
-    return Math.max(...refusing.map(({ retryAfterMs }) => retryAfterMs));
+    let longest = 0;
+    for (const { allowed, shadow, retryAfterMs } of this.limits)
+      if (!allowed && !shadow && retryAfterMs > longest) longest = retryAfterMs;
+    return longest;
   }
 
   toJSON(): Decision {

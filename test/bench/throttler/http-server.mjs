@@ -14,8 +14,19 @@ const NEVER = 1_000_000_000;
 const FREE = { name: 'free', window: '1m', limit: NEVER };
 const FULL = { name: 'full', window: '1h', limit: 1 };
 
+const REFUSAL = {
+  'retry-after': '3600',
+  'ratelimit-policy': '"full";q=1;w=3600',
+  ratelimit: '"full";r=0;t=3600',
+  'content-type': 'application/json; charset=utf-8',
+};
+const REFUSED = '{"detail":"Too many requests, try again in 3600 s","code":"RATE_LIMITED"}';
+
 const KINDS = {
   'an empty Fastify route': () => listen(fastify().get('/', (_request, reply) => reply.send('ok'))),
+  // What a refusal costs at least: the same bytes, known beforehand.
+  'an empty Fastify route that says 429': () =>
+    listen(fastify().get('/', (_request, reply) => reply.code(429).headers(REFUSAL).send(REFUSED))),
   'Nest without a guard': () => nest([], []),
   'Nest with @RateLimit': (url) => nest(ours(url, FREE), [UseGuards(RateLimitGuard), RateLimit(FREE.name)]),
   'Nest with @RateLimit, client refused': (url) =>

@@ -6,9 +6,10 @@ import { load } from './http-load.mjs';
 
 const SERVER = fileURLToPath(new URL('http-server.mjs', import.meta.url));
 const CONNECTIONS = 64;
-const SLICE = 1000;
-const WARM_UP = 4;
+const SLICE = 500;
+const WARM_UP = 20;
 const EMPTY = 'an empty Fastify route';
+const FLOOR = 'an empty Fastify route that says 429';
 const PLAIN = 'Nest without a guard';
 const OURS = 'Nest with @RateLimit';
 const PEER = 'Nest with @nest-lab/throttler-storage-redis';
@@ -16,7 +17,7 @@ const REFUSED = ', client refused';
 
 /** Routes with one limit over HTTP, each server in a process of its own, in turns. */
 export async function http({ server, rounds, peers, row }) {
-  const kinds = [EMPTY, PLAIN, OURS, OURS + REFUSED, ...(peers.length > 0 ? [PEER, PEER + REFUSED] : [])];
+  const kinds = [EMPTY, FLOOR, PLAIN, OURS, OURS + REFUSED, ...(peers.length > 0 ? [PEER, PEER + REFUSED] : [])];
   const children = kinds.map((kind) => ({ kind, child: fork(SERVER), rates: [], cpu: [] }));
   try {
     for (const each of children) {
@@ -28,7 +29,7 @@ export async function http({ server, rounds, peers, row }) {
       for (const { kind, port, child, rates, cpu } of children) {
         const before = cpuOf(child.pid);
         const { rate, statuses } = await load(port, { connections: CONNECTIONS, ms: SLICE });
-        const expected = kind.endsWith(REFUSED) && round > 0 ? '429' : '200';
+        const expected = kind === FLOOR || (kind.endsWith(REFUSED) && round > 0) ? '429' : '200';
         if (round > 0 && Object.keys(statuses).join() !== expected)
           throw new Error(`${kind}: ${JSON.stringify(statuses)}`);
         if (round < 1) continue;
@@ -45,5 +46,6 @@ export async function http({ server, rounds, peers, row }) {
   }
   row('HTTP, @RateLimit over no guard', of(OURS) / of(PLAIN), 'x', '>= 0.6');
   if (peers.length > 0) row('HTTP, @RateLimit over @nest-lab', of(OURS) / of(PEER), 'x', '> 1');
+  row('HTTP, an empty route over one that says 429', of(EMPTY) / of(FLOOR), 'x');
   row('HTTP, an empty route over a refused client', of(EMPTY) / of(OURS + REFUSED), 'x', '<= 1.3');
 }

@@ -3,9 +3,8 @@ import { HttpAdapterHost } from '@nestjs/core';
 import { LIMITER_OPTIONS, type LimiterModuleOptions } from '../limiter.options.js';
 import { LimiterService } from '../limiter.service.js';
 import { CLIENT_ADDRESS, type ClientAddress } from './client-address.js';
-import { limitHeaders } from './limit-headers.js';
-import { refusalOf } from './rate-limited.error.js';
 import type { LimitedRequest, LimitedRoute, RouteLimit } from './rate-limit.decorator.js';
+import { ReadyRefusals } from './ready-refusals.js';
 import { hitsOf } from './route-hits.js';
 
 /** What is used of Fastify, so that the library does not depend on it. */
@@ -15,8 +14,13 @@ interface HookRequest extends LimitedRequest {
 }
 interface HookReply {
   code(status: number): this;
-  headers(values: Record<string, string>): this;
+  header(name: string, value: string): this;
   send(body: string): void;
+}
+interface Watched {
+  /** Those by address. */
+  limits: readonly RouteLimit[];
+  refusals: ReadyRefusals;
 }
 interface HookedServer {
   addHook(name: 'onRequest', hook: (request: HookRequest, reply: HookReply, done: () => void) => void): void;
@@ -28,7 +32,7 @@ interface HookedServer {
  */
 @Injectable()
 export class EarlyRefusal implements OnModuleInit {
-  readonly #limits = new WeakMap<LimitedRoute, readonly RouteLimit[]>();
+  readonly #routes = new WeakMap<LimitedRoute, Watched>();
 
   constructor(
     private readonly limiter: LimiterService,
@@ -47,30 +51,25 @@ export class EarlyRefusal implements OnModuleInit {
   }
 
   #refuse(request: HookRequest, reply: HookReply): boolean {
-    const limits = this.#limitsOf(request.routeOptions.config);
+    const { limits, refusals } = this.#watched(request.routeOptions.config);
     if (limits.length === 0) return false;
     const decision = this.limiter.refusedAtOnce(hitsOf(limits, request, this.clientAddress));
     if (!decision) return false;
-    const refusal = refusalOf(decision);
-    const { message: detail, code } = refusal;
-    const answer = this.options.refusalBody?.(refusal, request.id) ?? { detail, code };
-    reply
-      .code(429)
-      .headers({
-        ...limitHeaders(decision, { legacy: this.options.legacyHeaders }),
-        'content-type': 'application/json; charset=utf-8',
-      })
-      .send(JSON.stringify(answer));
+    const { refusal, headers, body } = refusals.of(decision);
+    const own = this.options.refusalBody?.(refusal, request.id);
+    reply.code(429);
+    for (const [name, value] of headers) reply.header(name, value);
+    reply.send(own === undefined ? body : JSON.stringify(own));
     return true;
   }
 
-  /** Those by address. */
-  #limitsOf(route: LimitedRoute): readonly RouteLimit[] {
-    let limits = this.#limits.get(route);
-    if (!limits) {
-      limits = (route.rateLimits ?? []).filter(({ by }) => typeof by !== 'function');
-      this.#limits.set(route, limits);
+  #watched(route: LimitedRoute): Watched {
+    let watched = this.#routes.get(route);
+    if (!watched) {
+      const limits = (route.rateLimits ?? []).filter(({ by }) => typeof by !== 'function');
+      watched = { limits, refusals: new ReadyRefusals({ legacy: this.options.legacyHeaders }) };
+      this.#routes.set(route, watched);
     }
-    return limits;
+    return watched;
   }
 }

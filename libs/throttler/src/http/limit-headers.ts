@@ -33,6 +33,23 @@ export function retryAfterSeconds({ retryAfterMs }: Pick<Decision, 'retryAfterMs
   return Math.max(1, seconds(retryAfterMs));
 }
 
+/** Whether {@link limitHeaders} says the same of both. */
+export function saySame(some: readonly LimitAnswer[], others: readonly LimitAnswer[]): boolean {
+  for (let i = 0; i < some.length; i++) if (!saysSame(some[i]!, others[i])) return false;
+  return some.length === others.length;
+}
+
+function saysSame(one: LimitAnswer, other: LimitAnswer | undefined): boolean {
+  return (
+    one.policy === other?.policy &&
+    one.limit === other.limit &&
+    one.windowMs === other.windowMs &&
+    one.shadow === other.shadow &&
+    one.remaining === other.remaining &&
+    seconds(timeOf(one)) === seconds(timeOf(other))
+  );
+}
+
 /** A refused client waits for its next chance; others are told when they have their whole quota again. */
 function timeOf({ allowed, retryAfterMs, resetMs }: LimitAnswer): number {
   return allowed ? resetMs : retryAfterMs;

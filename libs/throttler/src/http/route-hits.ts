@@ -7,7 +7,7 @@ export function hitsOf(limits: readonly RouteLimit[], request: LimitedRequest, c
   const hits: Hit[] = [];
   for (const { policy, by, cost } of limits) {
     const key = typeof by === 'function' ? by(request as never) : addressOf(request, clientAddress);
-    if (key !== undefined) hits.push({ policy, key, ...(cost !== 1 && { cost }) });
+    if (key !== undefined) hits.push({ policy, key, cost });
   }
   return hits;
 }
