@@ -10,6 +10,13 @@ export interface QueryOptions {
    * anew for these values and the tables as they are now, for statements that read many rows. Default `once`.
    */
   plan?: 'once' | 'each';
+  /** Longest wait for the answer, milliseconds; then the call throws and its connection is given up. Default none. */
+  timeout?: number;
+}
+
+export interface TransactionOptions {
+  /** Longest wait for the answer to each statement, milliseconds, begin and commit among them. Default none. */
+  timeout?: number;
 }
 
 /**
@@ -24,11 +31,30 @@ export interface SqlClient {
     options?: QueryOptions,
   ): Promise<SqlResult<Row>>;
   /** Runs `body` in one transaction; a throw rolls back. The client handed in must be used inside. */
-  transaction<T>(body: (tx: SqlClient) => Promise<T>): Promise<T>;
+  transaction<T>(body: (tx: SqlClient) => Promise<T>, options?: TransactionOptions): Promise<T>;
 }
 
 /** Injection token of the {@link SqlClient}. */
 export const SQL_CLIENT = Symbol.for('@yuxi/core:SqlClient');
+
+export interface SqlListener {
+  /** What a `NOTIFY` on the channel carried. */
+  message(payload: string): void;
+  /** Listening from now on, at first and after each interruption: what was sent before may be lost. */
+  listening(): void;
+}
+
+/** Notices that the database passes on between its clients when a transaction commits (`LISTEN` and `NOTIFY`). */
+export interface SqlNotifications {
+  /**
+   * Listens until the answer is called, however often the connection is lost.
+   * @param channel letters, digits and underscores
+   */
+  listen(channel: string, listener: SqlListener): () => Promise<void>;
+}
+
+/** Injection token of the {@link SqlNotifications}; an application may have none. */
+export const SQL_NOTIFICATIONS = Symbol.for('@yuxi/core:SqlNotifications');
 
 /** One step of a schema, owned by the library whose tables it makes. Applied once, in the order given. */
 export interface Migration {
