@@ -16,4 +16,9 @@ export class Coalesced {
     });
     return this.next;
   }
+
+  /** Resolves when what runs now is over. */
+  settled(): Promise<void> {
+    return this.running;
+  }
 }

@@ -6,11 +6,13 @@ import { ConfigValidationError } from './config-sync.errors.js';
 import { CONFIG_SYNC_OPTIONS } from './config-sync.options.js';
 import type { ResolvedConfigSyncOptions } from './config-sync.options.js';
 import { ConfigMetrics } from './config.metrics.js';
+import { LastKnownGood } from './fallback/last-known-good.js';
 import { ConfigHandlers } from './handlers/config-handlers.js';
+import { ReplicaReporter } from './rollout/replica-reporter.js';
 import { ConfigSchema } from './schema/config-schema.js';
 import type { Values } from './schema/config-schema.js';
+import { type ConfigHead, isBehind } from './store/config-head.js';
 import { ConfigStore } from './store/config.store.js';
-import type { ConfigHead } from './store/config.store.js';
 import { within } from './within.js';
 
 export interface AppliedConfig {
@@ -29,6 +31,8 @@ export class ConfigReplica {
 
   /** In force now; undefined until the first read succeeded. */
   applied?: AppliedConfig;
+  /** What is in force comes from the file: the database was not read yet. */
+  recalled = false;
   readonly changes = new Subject<AppliedConfig>();
 
   constructor(
@@ -36,6 +40,8 @@ export class ConfigReplica {
     private readonly schema: ConfigSchema,
     private readonly handlers: ConfigHandlers,
     private readonly metrics: ConfigMetrics,
+    private readonly reporter: ReplicaReporter,
+    private readonly lastKnownGood: LastKnownGood,
     @Inject(CONFIG_SYNC_OPTIONS) private readonly options: ResolvedConfigSyncOptions,
   ) {
     metrics.staleSeconds = () => this.staleSeconds;
@@ -51,52 +57,89 @@ export class ConfigReplica {
     return this.reads.run();
   }
 
+  /** As {@link refresh}, unless the read that is under way already brings what is `wanted`. */
+  async refreshUnless(satisfied: () => boolean): Promise<void> {
+    await this.reads.settled();
+    if (!satisfied()) await this.reads.run();
+  }
+
+  /** With nothing read yet, serves what this replica served last. */
+  async recall(): Promise<void> {
+    const head = await this.lastKnownGood.read();
+    if (!head || this.applied || this.stopped) return;
+    this.logger.warn(`The database cannot be read: serving revision ${head.revision} from the last known good file`);
+    this.recalled = true;
+    this.serve({ head, values: this.schema.resolveValidPart(head.stored) });
+  }
+
   /** No read begins any more; resolves when the last one is over. */
   async stop(): Promise<void> {
     this.stopped = true;
     await this.reads.run();
+    await this.lastKnownGood.settled();
     this.changes.complete();
   }
 
   private async follow(): Promise<void> {
     if (this.stopped) return;
+    const { applied } = this;
+    let head: ConfigHead | undefined;
     try {
-      const { applied } = this;
-      const head = await within(
-        this.options.readTimeout,
-        `no answer from the database within ${this.options.readTimeout} ms`,
-        this.store.read(applied?.head),
-      );
+      head = await this.read();
       this.metrics.revision.set(head.revision);
       if (applied && isBehind(head, applied.head)) await this.wentBack(head, applied.head);
       await this.apply(head, applied);
     } catch (error) {
-      this.failed(error);
+      this.failed(error, head);
+      // Started from the file: the methods get what is served all the same.
+      if (applied && !this.handlers.have(applied.values)) await this.offer(applied.head, applied.values);
     }
+  }
+
+  private read(): Promise<ConfigHead> {
+    const { readTimeout } = this.options;
+    // The store gives up by itself; a client that cannot is not waited for.
+    return within(
+      readTimeout + 50,
+      `no answer from the database within ${readTimeout} ms`,
+      this.store.read(this.applied?.head),
+    );
   }
 
   private async apply(head: ConfigHead, applied: AppliedConfig | undefined): Promise<void> {
     if (head !== applied?.head || !this.handlers.have(applied.values)) {
-      const values = head === applied?.head ? applied.values : this.resolve(head, applied);
-      const complete = await this.handlers.offer(values, head.revision, this.options.handlerTimeout);
-      if (!complete) this.metrics.failed('handler');
-      if (!complete && applied) return;
+      const { values, refused } =
+        head === applied?.head ? { ...applied, refused: undefined } : this.resolve(head, applied);
+      const refusal = await this.offer(head, values);
+      if (refusal !== undefined) {
+        this.metrics.failed('handler');
+        if (!applied) this.serve({ head, values });
+        void this.reporter.tell({ head: this.applied?.head, refused: head.revision, reason: refusal });
+        return;
+      }
       this.serve({ head, values });
-      if (!complete) return;
+      void this.reporter.tell({ head, ...refused });
+      void this.lastKnownGood.keep(head);
     }
     this.problem = '';
+    this.recalled = false;
     this.verifiedAt = monotonicMs();
     this.metrics.applied.set(head.revision);
   }
 
+  private offer({ revision }: ConfigHead, values: Values): Promise<string | undefined> {
+    return this.handlers.offer(values, revision, this.options.handlerTimeout);
+  }
+
   /** With nothing better at hand, a setting that this build refuses takes its default rather than stop the start. */
-  private resolve(head: ConfigHead, applied: AppliedConfig | undefined): Values {
+  private resolve({ stored, revision }: ConfigHead, applied: AppliedConfig | undefined) {
     try {
-      return this.schema.resolve(head.stored);
+      return { values: this.schema.resolve(stored) };
     } catch (error) {
       if (applied) throw error;
       this.failed(error);
-      return this.schema.resolveValidPart(head.stored);
+      const refused = { refused: revision, reason: (error as Error).message };
+      return { values: this.schema.resolveValidPart(stored), refused };
     }
   }
 
@@ -111,11 +154,12 @@ export class ConfigReplica {
     await this.store.renewEpoch(head);
   }
 
-  private failed(error: unknown): void {
+  private failed(error: unknown, head?: ConfigHead): void {
     if (this.stopped) return;
     const invalid = error instanceof ConfigValidationError;
     this.metrics.failed(invalid ? 'invalid' : 'read');
     const problem = (error as Error).message;
+    if (invalid && head) void this.reporter.tell({ head: this.applied?.head, refused: head.revision, reason: problem });
     const text = invalid ? 'The stored configuration is not valid for this build' : 'The configuration cannot be read';
     // Once per problem: the next reconcile is two seconds away.
     if (problem !== this.problem)
@@ -124,12 +168,4 @@ export class ConfigReplica {
       );
     this.problem = problem;
   }
-}
-
-/** Within one epoch revisions only grow, unless the database was restored from an older copy. */
-function isBehind(head: ConfigHead, applied: ConfigHead): boolean {
-  return (
-    head.epoch === applied.epoch &&
-    (head.revision < applied.revision || (head.revision === applied.revision && head.hash !== applied.hash))
-  );
 }

@@ -1,4 +1,5 @@
 import { YuxiError } from '@yuxi/core';
+import type { ConfigDifference } from './schema/diff.js';
 
 export interface ConfigIssue {
   /** Section and key, e.g. `general.chunk_size`. */
@@ -28,10 +29,23 @@ export class ConfigConflictError extends YuxiError {
     readonly expected: number,
     /** The revision that holds now. */
     readonly revision: number,
+    /** What changed since the expected revision, where that is known. */
+    readonly changes?: readonly ConfigDifference[],
   ) {
     super(`configuration is at revision ${revision}, not ${expected}: read it again before changing it`, {
       code: 'CONFIG_CONFLICT',
     });
+  }
+
+  get details() {
+    return { revision: this.revision, ...(this.changes && { changes: this.changes }) };
+  }
+}
+
+/** There is no such revision in the history. */
+export class ConfigRevisionError extends YuxiError {
+  constructor(readonly revision: number) {
+    super(`there is no revision ${revision} in the history`, { code: 'CONFIG_REVISION_NOT_FOUND' });
   }
 }
 

@@ -12,12 +12,19 @@ import {
   resolveOptions,
 } from './config-sync.options.js';
 import type { ConfigSyncOptions, OPTIONS_TYPE, ResolvedConfigSyncOptions } from './config-sync.options.js';
+import { ConfigWriter } from './config-writer.js';
 import { ConfigMetrics } from './config.metrics.js';
+import { LastKnownGood } from './fallback/last-known-good.js';
 import { ConfigExplorer } from './handlers/config-explorer.js';
 import { ConfigHandlers } from './handlers/config-handlers.js';
 import { ConfigPubSubService } from './hints/config-pub-sub.service.js';
+import { SqlHints } from './hints/sql-hints.js';
 import { LiveConfig } from './live-config.js';
+import { ConfigRollout } from './rollout/config-rollout.js';
+import { ReplicaReporter } from './rollout/replica-reporter.js';
+import { ReplicaStore } from './rollout/replica.store.js';
 import { ConfigSchema } from './schema/config-schema.js';
+import { ConfigHistory } from './store/config-history.js';
 import { ConfigStore } from './store/config.store.js';
 
 /** Live configuration for the whole application. Needs `RedisModule` and a `SQL_CLIENT` that are global, and {@link configMigrations}. */
@@ -32,7 +39,19 @@ import { ConfigStore } from './store/config.store.js';
     },
     {
       provide: ConfigStore,
-      useFactory: (sql: SqlClient, { scope }: ResolvedConfigSyncOptions) => new ConfigStore(sql, scope),
+      useFactory: (sql: SqlClient, { scope, readTimeout }: ResolvedConfigSyncOptions, { version }: ConfigSchema) =>
+        new ConfigStore(sql, { scope, readTimeout, schemaVersion: version }),
+      inject: [SQL_CLIENT, CONFIG_SYNC_OPTIONS, ConfigSchema],
+    },
+    {
+      provide: ConfigHistory,
+      useFactory: (sql: SqlClient, { scope }: ResolvedConfigSyncOptions) => new ConfigHistory(sql, scope),
+      inject: [SQL_CLIENT, CONFIG_SYNC_OPTIONS],
+    },
+    {
+      provide: ReplicaStore,
+      useFactory: (sql: SqlClient, { scope, readTimeout }: ResolvedConfigSyncOptions) =>
+        new ReplicaStore(sql, scope, readTimeout),
       inject: [SQL_CLIENT, CONFIG_SYNC_OPTIONS],
     },
     ConfigMetrics,
@@ -40,10 +59,15 @@ import { ConfigStore } from './store/config.store.js';
     ConfigExplorer,
     ConfigReplica,
     ConfigPubSubService,
+    SqlHints,
+    LastKnownGood,
+    ReplicaReporter,
     ConfigFollower,
+    ConfigWriter,
+    ConfigRollout,
     LiveConfig,
   ],
-  exports: [LiveConfig, ConfigPubSubService],
+  exports: [LiveConfig, ConfigRollout, ConfigPubSubService],
 })
 export class ConfigSyncModule extends ConfigurableModuleClass {
   static override forRoot(options: typeof OPTIONS_TYPE = {}): DynamicModule {

@@ -1,3 +1,4 @@
+import { hostname } from 'node:os';
 import { ConfigurableModuleBuilder } from '@nestjs/common';
 import { OptionsError, toMs } from '@yuxi/core';
 import type { Duration } from '@yuxi/core';
@@ -19,8 +20,18 @@ export interface ConfigSyncOptions {
   readTimeout?: Duration;
   /** Longest time for one `@OnConfigChange` method; then it counts as failed. Default 10 s. */
   handlerTimeout?: Duration;
-  /** How long start-up waits for the first read; then it goes on without and keeps trying. Default 2 s. */
+  /**
+   * How long start-up waits for the first read; then it goes on with the last known good configuration, or without, and
+   * keeps trying. Default 2 s.
+   */
   startupWait?: Duration;
+  /**
+   * Name of this replica in the rollout, 1 to 200 characters. One that outlives the process, e.g. the name of the pod, spares
+   * operators a missing replica after a crash. Default `<host>:<pid>`.
+   */
+  replica?: string;
+  /** File for the last known good configuration. Default none: a start without the database has no configuration. */
+  lastKnownGood?: string;
 }
 
 export interface ResolvedConfigSyncOptions {
@@ -29,6 +40,8 @@ export interface ResolvedConfigSyncOptions {
   readTimeout: number;
   handlerTimeout: number;
   startupWait: number;
+  replica: string;
+  lastKnownGood?: string;
 }
 
 export const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN, OPTIONS_TYPE, ASYNC_OPTIONS_TYPE } =
@@ -42,15 +55,21 @@ export const CONFIG_SYNC_OPTIONS = Symbol.for('@yuxi/config-sync:Options');
 /** @throws {OptionsError} naming the option that breaks a rule. */
 export function resolveOptions(options: ConfigSyncOptions): ResolvedConfigSyncOptions {
   const { scope = 'default', reconcileEvery = '2s', readTimeout = '5s' } = options;
-  const { handlerTimeout = '10s', startupWait = '2s' } = options;
+  const { handlerTimeout = '10s', startupWait = '2s', lastKnownGood } = options;
+  const { replica = `${hostname()}:${process.pid}` } = options;
   const where = 'ConfigSyncModule';
   if (!/^[\w.-]{1,64}$/.test(scope))
     throw new OptionsError('scope', '1 to 64 letters, digits, dots or dashes', scope, where);
+  if (typeof replica !== 'string' || !/^[^\p{C}]{1,200}$/u.test(replica))
+    throw new OptionsError('replica', '1 to 200 printable characters', replica, where);
+  if (lastKnownGood === '') throw new OptionsError('lastKnownGood', 'the path of a file', lastKnownGood, where);
   return {
     scope,
     reconcileEvery: toMs('reconcileEvery', reconcileEvery, { min: 100, where }),
     readTimeout: toMs('readTimeout', readTimeout, { where }),
     handlerTimeout: toMs('handlerTimeout', handlerTimeout, { where }),
     startupWait: toMs('startupWait', startupWait, { min: 0, where }),
+    replica,
+    lastKnownGood,
   };
 }

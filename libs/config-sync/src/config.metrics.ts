@@ -3,6 +3,8 @@ import { counter, gauge, METRICS } from '@yuxi/observability';
 import type { MetricsRegistry } from '@yuxi/observability';
 
 export type ApplyFailure = 'read' | 'invalid' | 'handler';
+/** Which way a notice came. */
+export type HintSource = 'redis' | 'sql';
 /** `read`: the head was read because of it; `known`: about the revision applied already; `ignored`: not a notice. */
 export type HintResult = 'read' | 'known' | 'ignored';
 
@@ -27,7 +29,7 @@ export class ConfigMetrics {
     this.hints = counter(registry, {
       name: 'yuxi_config_hints_total',
       help: 'Change notices received',
-      labelNames: ['result'],
+      labelNames: ['source', 'result'],
     });
     const stale = () => this.staleSeconds();
     gauge(registry, {
@@ -43,7 +45,7 @@ export class ConfigMetrics {
     this.failures.inc({ reason });
   }
 
-  hinted(result: HintResult): void {
-    this.hints.inc({ result });
+  hinted(source: HintSource, result: HintResult): void {
+    this.hints.inc({ source, result });
   }
 }

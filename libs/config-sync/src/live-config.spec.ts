@@ -128,7 +128,7 @@ describe('LiveConfig without Redis', () => {
 
   it('a stored value that this build refuses is not applied; what is served stays', async () => {
     const { live, metric } = await start();
-    await new ConfigStore(storage.sql, `s${scope}`).commit({
+    await new ConfigStore(storage.sql, { scope: `s${scope}` }).commit({
       patch: {},
       next: () => ({ general: { chunk_size: 9_999_999 } }),
       author: 'newer',

@@ -1,27 +1,20 @@
 import { Injectable } from '@nestjs/common';
-import { OptionsError, YuxiError } from '@yuxi/core';
+import { requestContext } from '@yuxi/observability';
 import { map } from 'rxjs';
 import type { Observable } from 'rxjs';
 import { ConfigReplica } from './config-replica.js';
 import type { AppliedConfig } from './config-replica.js';
 import { ConfigUnavailableError } from './config-sync.errors.js';
-import { ConfigHandlers } from './handlers/config-handlers.js';
-import { ConfigPubSubService } from './hints/config-pub-sub.service.js';
-import { ConfigSchema } from './schema/config-schema.js';
-import { ConfigStore } from './store/config.store.js';
-import type { ConfigHead } from './store/config.store.js';
+import { ConfigWriter, type WriteOptions } from './config-writer.js';
+import { ConfigSchema, type Values } from './schema/config-schema.js';
+import type { ConfigDifference } from './schema/diff.js';
+import type { ConfigHead } from './store/config-head.js';
+import { ConfigHistory, type ConfigRevision, type HistoryQuery } from './store/config-history.js';
 
 /** A merge patch over sections: what is absent stays, null returns to the default. */
 export type ConfigPatch<T> = Partial<{ [Name in keyof T]: Partial<Record<keyof T[Name], unknown>> | null }>;
 
-export interface UpdateOptions {
-  /** The update fails unless this is the head. Default: whatever the head is, the patch goes on top of it. */
-  ifRevision?: number;
-  /** Who changes it, for the history. Default `unknown`. */
-  author?: string;
-  /** Why, for the history. */
-  reason?: string;
-}
+export type UpdateOptions = WriteOptions;
 
 export interface ConfigUpdate {
   revision: number;
@@ -36,13 +29,22 @@ export interface ConfigSnapshot<T> {
   values: Readonly<T>;
 }
 
+export interface ConfigPreview {
+  /** The head that the patch would go on top of. */
+  revision: number;
+  hash: string;
+  changes: ConfigDifference[];
+}
+
 /**
  * The configuration of all replicas. `T` is what the sections' schemas make: `LiveConfig<ConfigOf<typeof sections>>`.
  * Reading is a property access; every replica follows a change within milliseconds, and within 2.5 s when notices are lost.
+ * One request sees one revision from its first look to its end, whatever is committed meanwhile; its own changes it sees.
  */
 @Injectable()
 export class LiveConfig<T extends object = Record<string, Record<string, unknown>>> {
-  private writes: Promise<unknown> = Promise.resolve();
+  /** By the context of the request. */
+  private readonly pinned = new WeakMap<object, AppliedConfig>();
 
   /** Each revision that came into force on this replica, in order. */
   readonly changes: Observable<ConfigSnapshot<T>>;
@@ -50,18 +52,18 @@ export class LiveConfig<T extends object = Record<string, Record<string, unknown
   constructor(
     private readonly replica: ConfigReplica,
     private readonly schema: ConfigSchema,
-    private readonly store: ConfigStore,
-    private readonly pubSub: ConfigPubSubService,
+    private readonly writer: ConfigWriter,
+    private readonly revisions: ConfigHistory,
   ) {
-    this.changes = replica.changes.pipe(map((applied) => this.toSnapshot(applied)));
+    this.changes = replica.changes.pipe(map((applied) => toSnapshot<T>(applied)));
   }
 
   /**
    * All sections in force: one frozen object per revision, so take it once where several values must fit together.
-   * @throws {ConfigUnavailableError} until the first read succeeded.
+   * @throws {ConfigUnavailableError} until the first read succeeded and while there is no last known good file.
    */
   get(): Readonly<T> {
-    return this.snapshot().values;
+    return this.current().values as T;
   }
 
   /** @throws {ConfigUnavailableError} as {@link get}. */
@@ -71,13 +73,23 @@ export class LiveConfig<T extends object = Record<string, Record<string, unknown
 
   /** Values with the revision they belong to. @throws {ConfigUnavailableError} as {@link get}. */
   snapshot(): ConfigSnapshot<T> {
-    if (!this.replica.applied) throw new ConfigUnavailableError('not read from the database yet');
-    return this.toSnapshot(this.replica.applied);
+    return toSnapshot(this.current());
   }
 
-  /** Revision in force on this replica. @throws {ConfigUnavailableError} as {@link get}. */
+  /** As {@link snapshot}, with `***` for each reference to a secret: to be shown. @throws {ConfigUnavailableError} as {@link get}. */
+  masked(): ConfigSnapshot<T> {
+    const { values, ...version } = this.snapshot();
+    return { ...version, values: this.schema.secrets.mask(values as Values) as T };
+  }
+
+  /** Revision in force. @throws {ConfigUnavailableError} as {@link get}. */
   get revision(): number {
-    return this.snapshot().revision;
+    return this.current().head.revision;
+  }
+
+  /** Changes when the sections' schemas do. */
+  get schemaVersion(): string {
+    return this.schema.version;
   }
 
   /** Reads the head now. Never rejects; nobody has to call it. */
@@ -87,46 +99,50 @@ export class LiveConfig<T extends object = Record<string, Record<string, unknown
 
   /**
    * Commits one more revision, tells all replicas and applies it here. Concurrent updates wait for each other and none is lost.
-   * An empty patch changes nothing and makes no revision.
+   * A patch that changes nothing makes no revision.
    * @throws {ConfigValidationError} naming path, rule and value; nothing was changed.
-   * @throws {ConfigConflictError} when `ifRevision` is not the head; nothing was changed.
+   * @throws {ConfigConflictError} when the head is not the one named, with what changed since; nothing was changed.
    * @throws {ConfigUnavailableError} when the database failed; if the connection broke, the change may have been made.
    */
   async update(patch: ConfigPatch<T>, options: UpdateOptions = {}): Promise<ConfigUpdate> {
-    const { ifRevision, author = 'unknown', reason = '' } = options;
-    if (ifRevision !== undefined && (!Number.isSafeInteger(ifRevision) || ifRevision < 0))
-      throw new OptionsError('ifRevision', 'an integer from 0', ifRevision, 'LiveConfig.update');
-    const change = this.schema.readPatch(patch);
-    if (!this.replica.applied) await this.replica.refresh();
-    const sections = Object.keys(change);
-    if (sections.length === 0) return { ...this.snapshot(), applied: true };
-    const next = (stored: ConfigHead['stored']) => this.schema.merge(stored, change);
-    const head = await this.inTurn(() =>
-      this.store.commit({ patch: change, next, ifRevision, author, reason }).catch(unavailable),
-    );
-    const { revision, hash } = head;
-    const told = Promise.all(sections.map((type) => this.pubSub.publish({ type, revision, hash })));
-    const followed = this.replica.refresh();
-    // Inside a handler the replica is busy with that very handler: it follows afterwards.
-    if (!ConfigHandlers.active) await followed;
-    await told;
+    return this.written(await this.writer.update(patch, options));
+  }
+
+  /**
+   * Commits one more revision with the content of an earlier one, as {@link update} does and with its errors.
+   * @throws {ConfigRevisionError} when there was no such revision.
+   */
+  async rollback(revision: number, options: UpdateOptions = {}): Promise<ConfigUpdate> {
+    return this.written(await this.writer.rollback(revision, options));
+  }
+
+  /** What {@link update} would change; changes nothing. @throws as {@link update}. */
+  async preview(patch: ConfigPatch<T>, options: UpdateOptions = {}): Promise<ConfigPreview> {
+    const { head, changes } = await this.writer.preview(patch, options);
+    return { revision: head.revision, hash: head.hash, changes };
+  }
+
+  /** Revisions, newest first, with `***` for each reference to a secret. */
+  async history(query: HistoryQuery = {}): Promise<ConfigRevision[]> {
+    const revisions = await this.revisions.list(query);
+    return revisions.map((revision) => ({ ...revision, patch: this.schema.secrets.mask(revision.patch) }));
+  }
+
+  private written({ revision, hash }: ConfigHead): ConfigUpdate {
+    const request = requestContext.getStore();
+    if (request) this.pinned.delete(request);
     return { revision, hash, applied: (this.replica.applied?.head.revision ?? -1) >= revision };
   }
 
-  /** Writers of one replica queue here and not at the row, where each would hold a connection of the pool. */
-  private inTurn<R>(write: () => Promise<R>): Promise<R> {
-    const result = this.writes.then(write);
-    this.writes = result.catch(() => undefined);
-    return result;
-  }
-
-  private toSnapshot({ head, values }: AppliedConfig): ConfigSnapshot<T> {
-    return { revision: head.revision, hash: head.hash, values: values as T };
+  private current(): AppliedConfig {
+    const request = requestContext.getStore();
+    const applied = (request && this.pinned.get(request)) ?? this.replica.applied;
+    if (!applied) throw new ConfigUnavailableError('not read from the database yet');
+    if (request) this.pinned.set(request, applied);
+    return applied;
   }
 }
 
-/** Errors of a driver carry a `code` (SQLSTATE or of the socket); anything else is a bug and stays what it is. */
-function unavailable(error: unknown): never {
-  if (error instanceof YuxiError || typeof (error as { code?: unknown }).code !== 'string') throw error;
-  throw new ConfigUnavailableError('the database did not take the change', error);
+function toSnapshot<T>({ head, values }: AppliedConfig): ConfigSnapshot<T> {
+  return { revision: head.revision, hash: head.hash, values: values as T };
 }

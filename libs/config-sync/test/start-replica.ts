@@ -1,13 +1,13 @@
 import { Global, Module } from '@nestjs/common';
 import type { DynamicModule, Provider, Type } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
-import { SQL_CLIENT } from '@yuxi/core';
-import type { SqlClient } from '@yuxi/core';
+import { SQL_CLIENT, SQL_NOTIFICATIONS } from '@yuxi/core';
+import type { SqlClient, SqlNotifications } from '@yuxi/core';
 import { HealthModule, HealthRegistry, METRICS, MetricsModule } from '@yuxi/observability';
 import { RedisModule } from '@yuxi/redis';
 import type { Registry } from 'prom-client';
 import { z } from 'zod';
-import { ConfigPubSubService, ConfigSyncModule, LiveConfig } from '../src/index.js';
+import { ConfigPubSubService, ConfigRollout, ConfigSyncModule, LiveConfig } from '../src/index.js';
 import type { ConfigOf, ConfigSyncOptions } from '../src/index.js';
 
 export const sections = {
@@ -26,13 +26,19 @@ export type Settings = ConfigOf<typeof sections>;
 @Global()
 @Module({})
 class SqlModule {
-  static with(sql: SqlClient): DynamicModule {
-    return { module: SqlModule, providers: [{ provide: SQL_CLIENT, useValue: sql }], exports: [SQL_CLIENT] };
+  static with(sql: SqlClient, notifications?: SqlNotifications): DynamicModule {
+    const providers = [
+      { provide: SQL_CLIENT, useValue: sql },
+      { provide: SQL_NOTIFICATIONS, useValue: notifications },
+    ];
+    return { module: SqlModule, providers, exports: [SQL_CLIENT, SQL_NOTIFICATIONS] };
   }
 }
 
 export interface ReplicaOptions extends ConfigSyncOptions {
   sql: SqlClient;
+  /** Default none: what is left are notices over Redis. */
+  notifications?: SqlNotifications;
   redisUrl?: string;
   providers?: Provider[];
   pubSub?: Type<ConfigPubSubService>;
@@ -40,6 +46,7 @@ export interface ReplicaOptions extends ConfigSyncOptions {
 
 export interface Replica {
   live: LiveConfig<Settings>;
+  rollout: ConfigRollout;
   pubSub: ConfigPubSubService;
   health: HealthRegistry;
   /** Value of one time series, 0 when there is none. */
@@ -48,10 +55,17 @@ export interface Replica {
 }
 
 /** A Nest application with nothing but the configuration in it. */
-export async function startReplica({ sql, redisUrl, providers, pubSub, ...options }: ReplicaOptions): Promise<Replica> {
+export async function startReplica({
+  sql,
+  notifications,
+  redisUrl,
+  providers,
+  pubSub,
+  ...options
+}: ReplicaOptions): Promise<Replica> {
   const builder = Test.createTestingModule({
     imports: [
-      SqlModule.with(sql),
+      SqlModule.with(sql, notifications),
       HealthModule,
       MetricsModule.forRoot({ processMetrics: false }),
       redisUrl === undefined ? RedisModule.forRoot() : RedisModule.forRoot({ url: redisUrl }),
@@ -66,6 +80,7 @@ export async function startReplica({ sql, redisUrl, providers, pubSub, ...option
   const registry = app.get<Registry>(METRICS);
   return {
     live: app.get<LiveConfig<Settings>>(LiveConfig),
+    rollout: app.get(ConfigRollout),
     pubSub: app.get(ConfigPubSubService),
     health: app.get(HealthRegistry),
     close: () => app.close(),

@@ -40,18 +40,18 @@ export class ConfigHandlers {
 
   /**
    * Gives each method its section if it does not have it. All are tried, one after another.
-   * @returns whether all have it now.
+   * @returns undefined when all have it now, else what one of them said.
    */
-  async offer(values: Values, revision: number, timeout: number): Promise<boolean> {
-    let complete = true;
-    for (const entry of this.entries) complete = (await this.give(entry, values, revision, timeout)) && complete;
-    return complete;
+  async offer(values: Values, revision: number, timeout: number): Promise<string | undefined> {
+    let refusal: string | undefined;
+    for (const entry of this.entries) refusal = (await this.give(entry, values, revision, timeout)) ?? refusal;
+    return refusal;
   }
 
-  private async give(entry: Entry, values: Values, revision: number, timeout: number): Promise<boolean> {
+  private async give(entry: Entry, values: Values, revision: number, timeout: number): Promise<string | undefined> {
     const value = values[entry.section];
     const text = canonical(value);
-    if (entry.given?.text === text) return true;
+    if (entry.given?.text === text) return undefined;
     const context = { active: true };
     try {
       const info = { previous: entry.given?.value, revision };
@@ -62,12 +62,12 @@ export class ConfigHandlers {
       );
       entry.given = { text, value };
       entry.failedAt = undefined;
-      return true;
+      return undefined;
     } catch (error) {
       if (entry.failedAt !== revision)
         this.logger.error(`${entry.name} refused revision ${revision} of '${entry.section}'; trying again`, error);
       entry.failedAt = revision;
-      return false;
+      return `${entry.name}: ${(error as Error).message}`;
     } finally {
       context.active = false;
     }

@@ -71,7 +71,7 @@ export class ConfigPubSubService implements OnModuleInit, BeforeApplicationShutd
   private receive(text: string): void {
     const hint = readHint(text);
     if (hint) this.hints.next(hint);
-    else this.metrics.hinted('ignored');
+    else this.metrics.hinted('redis', 'ignored');
   }
 
   private async subscribe(client: RedisClient): Promise<void> {

@@ -1,8 +1,10 @@
+import { createHash } from 'node:crypto';
 import { describe, OptionsError } from '@yuxi/core';
-import type { z } from 'zod';
+import { z } from 'zod';
 import { ConfigValidationError } from '../config-sync.errors.js';
 import type { ConfigIssue } from '../config-sync.errors.js';
 import type { ConfigSections } from '../config-sync.options.js';
+import { SecretSettings } from '../secrets/secret-settings.js';
 import { toIssues } from './issues.js';
 import { deepFreeze, isObject, mergePatch, toJson } from './json.js';
 import type { Json, JsonObject } from './json.js';
@@ -16,6 +18,10 @@ export type Values = Readonly<Record<string, Readonly<Record<string, unknown>>>>
  */
 export class ConfigSchema {
   private readonly sections: [name: string, schema: z.ZodObject][];
+
+  readonly secrets: SecretSettings;
+  /** Changes with what the sections allow: first digits of the hash of their JSON Schema. */
+  readonly version: string;
 
   /** @throws {OptionsError} for a section that is not complete by its defaults. */
   constructor(sections: ConfigSections) {
@@ -31,6 +37,8 @@ export class ConfigSchema {
           'ConfigSyncModule',
         );
     }
+    this.secrets = new SecretSettings(this.sections);
+    this.version = versionOf(this.sections);
   }
 
   get names(): string[] {
@@ -50,7 +58,7 @@ export class ConfigSchema {
         errors.push({ path: name, rule: 'must be an object', got: describe(change) });
     }
     if (errors.length > 0) throw new ConfigValidationError(errors);
-    return copy;
+    return this.secrets.unmask(copy);
   }
 
   /**
@@ -59,6 +67,8 @@ export class ConfigSchema {
    */
   merge(stored: JsonObject, patch: JsonObject): JsonObject {
     const merged = mergePatch(stored, patch) as JsonObject;
+    for (const [name, section] of Object.entries(merged))
+      if (isObject(section) && Object.keys(section).length === 0) delete merged[name];
     const { values, errors } = this.parse(merged);
     for (const [name, schema] of this.sections) {
       const change = patch[name];
@@ -99,10 +109,18 @@ export class ConfigSchema {
     for (const [name, schema] of this.sections) {
       const result = schema.safeParse(stored[name] ?? {});
       if (result.success) values[name] = result.data;
-      else errors.push(...toIssues(name, stored[name], result.error.issues));
+      else errors.push(...this.secrets.hideIn(toIssues(name, stored[name], result.error.issues)));
     }
     return { values, errors };
   }
+}
+
+function versionOf(sections: readonly [string, z.ZodObject][]): string {
+  const schemas = sections.map(([name, schema]) => [
+    name,
+    z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }),
+  ]);
+  return createHash('sha256').update(JSON.stringify(schemas)).digest('hex').slice(0, 12);
 }
 
 /** Keys of the patch that the parsed values lost: the schema does not know them. */

@@ -8,7 +8,7 @@ import { ConfigConflictError, ConfigUnavailableError } from '../config-sync.erro
 import type { JsonObject } from '../schema/json.js';
 import { mergePatch } from '../schema/json.js';
 import { ConfigStore } from './config.store.js';
-import type { ConfigHead } from './config.store.js';
+import type { ConfigHead } from './config-head.js';
 
 interface Opened {
   sql: SqlClient;
@@ -50,7 +50,7 @@ describe.each([
   let opened: Opened;
   const newStore = () => {
     const scope = randomUUID();
-    return { scope, store: new ConfigStore(opened.sql, scope) };
+    return { scope, store: new ConfigStore(opened.sql, { scope }) };
   };
 
   beforeAll(async () => {

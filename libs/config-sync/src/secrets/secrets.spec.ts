@@ -1,0 +1,85 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { z } from 'zod';
+import { ConfigSchema } from '../schema/config-schema.js';
+import { readSecret } from './read-secret.js';
+import { secretReference } from './secret-reference.js';
+
+describe('a reference to a secret', () => {
+  let folder: string;
+  let schema: ConfigSchema;
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'yuxi-secrets-'));
+    const key = secretReference({ folder }).nullable().default(null);
+    schema = new ConfigSchema({ model: z.strictObject({ key, name: z.string().default('small') }) });
+  });
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  it.each([
+    'hunter2',
+    'env:JWT_SECRET',
+    'env:secret_x',
+    'env:SECRET_',
+    'env:SECRET_X Y',
+    'file:/etc/passwd',
+    'file:relative',
+    'https://hunter2',
+    'env:',
+    '',
+    7,
+  ])('is not %j', (value) => {
+    const patch = { model: { key: value } };
+    if (value === 'env:SECRET_') expect(schema.merge({}, schema.readPatch(patch))).toEqual(patch);
+    else
+      expect(() => schema.merge({}, schema.readPatch(patch))).toThrow(
+        expect.objectContaining({ errors: [{ path: 'model.key', rule: expect.any(String), got: '***' }] }),
+      );
+  });
+
+  it('does not leave its folder', () => {
+    const patch = { model: { key: `file:${folder}/../x` } };
+    expect(() => schema.merge({}, patch)).toThrow(/model\.key/);
+  });
+
+  it('is shown as ***, and what is shown, given back, changes nothing', () => {
+    const stored = schema.merge({}, schema.readPatch({ model: { key: 'env:SECRET_KEY', name: 'x' } }));
+    expect(schema.secrets.mask(schema.resolve(stored))).toEqual({ model: { key: '***', name: 'x' } });
+    expect(schema.secrets.mask(schema.resolve({}))).toEqual({ model: { key: null, name: 'small' } });
+    const again = schema.merge(stored, schema.readPatch({ model: { key: '***', name: 'y' } }));
+    expect(again).toEqual({ model: { key: 'env:SECRET_KEY', name: 'y' } });
+    // Only a secret is shown so: elsewhere it is a text.
+    expect(schema.readPatch({ model: { name: '***' } })).toEqual({ model: { name: '***' } });
+  });
+
+  it('is named in differences, without its place', () => {
+    const [before, after] = ['env:SECRET_A', 'env:SECRET_B'].map((key) => schema.resolve({ model: { key } }));
+    expect(schema.secrets.differences(before!, after!)).toEqual([{ path: 'model.key', from: '***', to: '***' }]);
+    expect(schema.secrets.differences(schema.resolve({}), after!)).toEqual([
+      { path: 'model.key', from: null, to: '***' },
+    ]);
+  });
+
+  it('is read anew each time, from the environment or a file, without the line break at its end', async () => {
+    expect(await readSecret('env:SECRET_X', { SECRET_X: 'hunter2' })).toBe('hunter2');
+    const path = join(folder, 'key');
+    for (const [content, secret] of [
+      ['one\n', 'one'],
+      ['two\r\n', 'two'],
+    ] as const) {
+      writeFileSync(path, content);
+      expect(await readSecret(`file:${path}`)).toBe(secret);
+    }
+  });
+
+  it('to nothing is an error that names the reference', async () => {
+    writeFileSync(join(folder, 'large'), 'x'.repeat(70_000));
+    writeFileSync(join(folder, 'empty'), '\n');
+    await expect(readSecret('env:SECRET_X', {})).rejects.toThrow(/env:SECRET_X cannot be used: it is not set/);
+    await expect(readSecret(`file:${folder}/none`)).rejects.toMatchObject({ code: 'CONFIG_SECRET' });
+    await expect(readSecret(`file:${folder}/large`)).rejects.toThrow(/larger than 65536 bytes/);
+    await expect(readSecret(`file:${folder}/empty`)).rejects.toThrow(/not set or empty/);
+    await expect(readSecret('hunter2')).rejects.toThrow(/^(?!.*hunter2)/);
+  });
+});
