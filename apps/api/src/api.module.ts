@@ -10,9 +10,10 @@ import { DatabasesController } from './knowledge/databases.controller.js';
 import { DocumentsController } from './knowledge/documents.controller.js';
 import { FilesController } from './knowledge/files.controller.js';
 import { AuditController } from './system/audit.controller.js';
-import { LIMITS } from './limits.js';
 import { LimitsController } from './system/limits.controller.js';
+import { DEFAULT_LIMITS, LiveLimits } from './system/live-limits.js';
 import { LocksController } from './system/locks.controller.js';
+import { RolloutController, SettingsController, SettingsService } from './system/settings/index.js';
 import { SystemController } from './system/system.controller.js';
 import { TasksController } from './tasks/tasks.controller.js';
 
@@ -26,7 +27,7 @@ export class ApiModule {
         PlatformModule.forRoot(env, log, { worker: env.YUXI_WORKER === 'on' }),
         LimiterModule.forRoot({
           trustedProxies: env.TRUSTED_PROXIES,
-          policies: LIMITS,
+          policies: DEFAULT_LIMITS,
           refusalBody: ({ message, code }, requestId) =>
             ({ detail: message, code, request_id: requestId }) satisfies ProblemBody,
         }),
@@ -39,7 +40,7 @@ export class ApiModule {
           setupToken: env.YUXI_SETUP_TOKEN,
         }),
       ],
-      providers: [{ provide: APP_GUARD, useExisting: RateLimitGuard }],
+      providers: [{ provide: APP_GUARD, useExisting: RateLimitGuard }, LiveLimits, SettingsService],
       controllers: [
         DatabasesController,
         DocumentsController,
@@ -48,6 +49,8 @@ export class ApiModule {
         LocksController,
         LimitsController,
         SystemController,
+        SettingsController,
+        RolloutController,
         AuditController,
       ],
     };

@@ -3,7 +3,7 @@ import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { Test } from '@nestjs/testing';
 import { RedisModule } from '@yuxi/redis';
 import { DATABASE, StorageModule, type Database } from '@yuxi/storage';
-import { LIMITS } from '../src/limits.js';
+import { DEFAULT_LIMITS } from '../src/system/live-limits.js';
 import { LimiterModule, type LimiterModuleOptions } from '@yuxi/throttler';
 import { AuditModule, type AuditOptions } from '../src/audit/index.js';
 import { AuthModule, CurrentUser, KeyAccess, Roles, type AuthOptions, type Caller } from '../src/auth/index.js';
@@ -65,7 +65,7 @@ export class AuthApp {
     @Module({
       imports: [
         RedisModule.forRoot(),
-        LimiterModule.forRoot({ policies: LIMITS, ...limiter }),
+        LimiterModule.forRoot({ policies: DEFAULT_LIMITS, ...limiter }),
         StorageModule.forRoot({ databaseUrl }),
         HttpModule,
         AuditModule.forRoot(audit),

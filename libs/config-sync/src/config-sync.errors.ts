@@ -10,6 +10,9 @@ export interface ConfigIssue {
   got: string;
 }
 
+/** Errors that a message names; all of them are in `errors`. */
+const TOLD = 5;
+
 /**
  * A patch that breaks the schema; nothing was changed.
  * `code` is `CONFIG_KEY_REFUSED` when a key could reach an object's prototype, else `CONFIG_INVALID`.
@@ -19,7 +22,9 @@ export class ConfigValidationError extends YuxiError {
     readonly errors: readonly ConfigIssue[],
     code: 'CONFIG_INVALID' | 'CONFIG_KEY_REFUSED' = 'CONFIG_INVALID',
   ) {
-    super(errors.map(({ path, rule, got }) => `${path || 'patch'} ${rule}, got ${got}`).join('; '), { code });
+    const told = errors.slice(0, TOLD).map(({ path, rule, got }) => `${path || 'patch'} ${rule}, got ${got}`);
+    if (errors.length > TOLD) told.push(`and ${errors.length - TOLD} more`);
+    super(told.join('; '), { code });
   }
 }
 

@@ -18,6 +18,7 @@ export type { ConfigPatch, ConfigPreview, ConfigSnapshot, ConfigUpdate, UpdateOp
 export { configMigrations } from './migrations/index.js';
 export { ConfigRollout } from './rollout/config-rollout.js';
 export type { ReplicaState, ReplicaStatus, Rollout } from './rollout/config-rollout.js';
+export { toJson as readConfigJson } from './schema/json.js';
 export type { ConfigDifference } from './schema/diff.js';
 export { ConfigSecretError, readSecret } from './secrets/read-secret.js';
 export { MASK, secretReference } from './secrets/secret-reference.js';

@@ -87,6 +87,11 @@ export class LiveConfig<T extends object = Record<string, Record<string, unknown
     return this.current().head.revision;
   }
 
+  /** The keys of each section. */
+  get keys(): Readonly<Record<string, readonly string[]>> {
+    return this.schema.keys;
+  }
+
   /** Changes when the sections' schemas do. */
   get schemaVersion(): string {
     return this.schema.version;

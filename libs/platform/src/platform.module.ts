@@ -1,3 +1,5 @@
+import { hostname } from 'node:os';
+import { join } from 'node:path';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { configMigrations, ConfigSyncModule } from '@yuxi/config-sync';
 import { KnowledgeModule } from '@yuxi/knowledge';
@@ -29,7 +31,12 @@ export class PlatformModule {
           migrations: [...configMigrations, ...tasksMigrations],
         }),
         LockModule.forRoot({ ttl: env.LOCK_TTL_MS }),
-        ConfigSyncModule.forRoot({ sections: SETTINGS }),
+        ConfigSyncModule.forRoot({
+          sections: SETTINGS,
+          // The same after a restart, so that a replica that crashed is not missed once it is back.
+          replica: `${hostname()}:${env.PORT || process.pid}`,
+          lastKnownGood: env.DATABASE_URL === undefined ? undefined : join(env.YUXI_DATA_DIR, 'settings.json'),
+        }),
         TasksModule.forRoot({ worker, concurrency: env.YUXI_WORKER_CONCURRENCY }),
         KnowledgeModule,
       ],

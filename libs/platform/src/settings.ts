@@ -14,6 +14,16 @@ export const SETTINGS = {
     chunk_size: z.int().min(64).max(8192).default(512).describe('Default size of a chunk, in estimated tokens'),
     chunk_overlap: z.int().min(0).max(1024).default(0).describe('Default overlap of chunks, in estimated tokens'),
   }),
+  limits: z.strictObject({
+    login_attempts: z.int().min(3).max(1000).default(10).describe('Logins that one client address may try in a window'),
+    login_window_seconds: z.int().min(10).max(3600).default(60).describe('Length of that window'),
+    refreshes_per_minute: z
+      .int()
+      .min(10)
+      .max(10_000)
+      .default(120)
+      .describe('Times that one client address may refresh tokens'),
+  }),
   search: z.strictObject({
     final_top_k: z.int().min(1).max(100).default(10).describe('Results of a search that does not say how many'),
   }),

@@ -17,7 +17,7 @@ export type { ConsumeOptions, Decision, DecisionSource, Hit, LimitAnswer, LimitS
 export { LoginAttempt } from './login/login-attempt.js';
 export { LoginProtection } from './login/login-protection.js';
 export type { LoginTarget } from './login/login-protection.js';
-export { LOGIN } from './login/login.policies.js';
+export { LOGIN, loginPolicies } from './login/login.policies.js';
 export type { LimitPolicy, OnUnavailable, Steps } from './policies/policy.js';
 export { PolicyBook } from './policies/policy-book.js';
 export type { PolicySource } from './policies/policy-book.js';

@@ -6,7 +6,17 @@ export type { HttpAdapterOptions } from './http-adapter.js';
 export { HttpModule } from './http.module.js';
 export { buildOpenApi, OPENAPI_PATH, PUBLIC_EXTENSION, setupOpenApi } from './openapi.js';
 export type { OpenApiOptions } from './openapi.js';
-export { idParam, line, pageQuery, queryDate, queryInstant, queryInt, text } from './schemas.js';
+export {
+  idParam,
+  line,
+  pageQuery,
+  queryDate,
+  queryDuration,
+  queryFlag,
+  queryInstant,
+  queryInt,
+  text,
+} from './schemas.js';
 export type { ProblemBody } from './problem.js';
 export { readUpload } from './upload.js';
 export type { IncomingFile, Upload, UploadOptions } from './upload.js';

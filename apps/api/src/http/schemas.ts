@@ -1,3 +1,4 @@
+import { toMs } from '@yuxi/core';
 import { z } from 'zod';
 
 /** Text that PostgreSQL and a log line can hold: no NUL, no other control characters but tab and line ends. */
@@ -30,6 +31,21 @@ export function queryInt(min: number, max: number) {
     .transform(Number)
     .pipe(z.int().min(min).max(max));
 }
+
+/** A time in a query string, `5s` or `500ms`. @param max milliseconds */
+export function queryDuration(max: number) {
+  return z.string({ error: 'must be given once, like 5s' }).transform((value, context) => {
+    try {
+      return toMs('duration', value, { min: 0, max });
+    } catch {
+      context.addIssue({ code: 'custom', message: `must be a time like 5s, at most ${max / 1000}s` });
+      return z.NEVER;
+    }
+  });
+}
+
+/** `true` or `false` in a query string. */
+export const queryFlag = z.enum(['true', 'false'], 'must be true or false').transform((value) => value === 'true');
 
 /** Calendar date in a query string, `YYYY-MM-DD`; a day that does not exist is refused. */
 export const queryDate = z.iso.date('must be a date like 2026-01-31');

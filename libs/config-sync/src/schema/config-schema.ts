@@ -41,6 +41,10 @@ export class ConfigSchema {
     this.version = versionOf(this.sections);
   }
 
+  get keys(): Record<string, string[]> {
+    return Object.fromEntries(this.sections.map(([name, { shape }]) => [name, Object.keys(shape)]));
+  }
+
   get names(): string[] {
     return this.sections.map(([name]) => name);
   }

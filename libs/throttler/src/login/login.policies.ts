@@ -22,7 +22,7 @@ const names: readonly string[] = Object.values(LOGIN);
 
 export const isLoginPolicy = (name: string): boolean => names.includes(name);
 
-/** @throws {OptionsError} */
+/** The policies behind a login, e.g. for a `PolicySource` whose numbers can change. @throws {OptionsError} */
 export function loginPolicies({ limit = 10, window = '60s', alarm = 600 }: LoginLimitOptions = {}): LimitPolicy[] {
   if (!Number.isInteger(limit) || limit < 1 || limit > 1000)
     throw new OptionsError('login.limit', 'an integer 1..1000', limit, 'LimiterModule');

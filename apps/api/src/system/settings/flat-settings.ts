@@ -1,11 +1,10 @@
-import { ConfigValidationError } from '@yuxi/config-sync';
-import type { z } from 'zod';
+import { ConfigValidationError, readConfigJson } from '@yuxi/config-sync';
 
-type Sections = Record<string, z.ZodObject>;
+type Sections = Readonly<Record<string, readonly string[]>>;
 type Values = Record<string, Record<string, unknown>>;
 
 /** The founding API shows one flat object: keys are unique over the sections. */
-export function flatten(settings: Readonly<Record<string, object>>): Record<string, unknown> {
+export function flatten(settings: Readonly<Record<string, unknown>>): Record<string, unknown> {
   return Object.assign({}, ...Object.values(settings)) as Record<string, unknown>;
 }
 
@@ -13,11 +12,11 @@ export function flatten(settings: Readonly<Record<string, object>>): Record<stri
  * Sorts flat keys into their sections.
  * @throws {ConfigValidationError} naming every key that no section has.
  */
-export function toPatch(sections: Sections, flat: Record<string, unknown>): Values {
+export function toPatch(sections: Sections, flat: unknown): Values {
   const patch: Values = {};
   const unknown: string[] = [];
-  for (const [key, value] of Object.entries(flat)) {
-    const section = Object.keys(sections).find((name) => Object.hasOwn(sections[name]!.shape, key));
+  for (const [key, value] of Object.entries(readConfigJson(flat) as Record<string, unknown>)) {
+    const section = Object.keys(sections).find((name) => sections[name]!.includes(key));
     if (section) (patch[section] ??= {})[key] = value;
     else unknown.push(key);
   }

@@ -1,0 +1,58 @@
+import { Controller, Delete, Get, Inject, Param, Query } from '@nestjs/common';
+import { ApiOperation, ApiTags } from '@nestjs/swagger';
+import { ConfigRollout, LiveConfig } from '@yuxi/config-sync';
+import { z } from 'zod';
+import { Roles } from '../../auth/index.js';
+import { ApiAnswer, ApiError } from '../../http/index.js';
+import { flatten } from './flat-settings.js';
+import { toRolloutView } from './rollout.view.js';
+import * as schemas from './settings.schemas.js';
+
+const replicaId = z.string().min(1).max(210);
+
+/** Which revisions there were, and which replica serves which. */
+@ApiTags('system')
+@Roles('superadmin')
+@Controller('api/system/config')
+export class RolloutController {
+  constructor(
+    @Inject(LiveConfig) private readonly config: LiveConfig,
+    @Inject(ConfigRollout) private readonly rollout: ConfigRollout,
+  ) {}
+
+  @Get('rollout')
+  @ApiOperation({ summary: 'Which replica serves which revision of the settings; names laggards and missing ones' })
+  @ApiAnswer(200, 'With wait: as soon as all serve the newest, or when the time is over', schemas.rolloutView)
+  async status(@Query({ schema: schemas.rolloutQuery }) { wait = 0 }: z.output<typeof schemas.rolloutQuery>) {
+    return toRolloutView(await this.rollout.wait(wait));
+  }
+
+  @Delete('rollout/:id')
+  @ApiOperation({ summary: 'No longer count a replica that will not come back' })
+  async forget(@Param('id', { schema: replicaId }) id: string) {
+    if (!(await this.rollout.forget(id))) throw new ApiError('NOT_FOUND', `There is no replica "${id}"`);
+    return { message: 'replica forgotten', id };
+  }
+
+  @Get('history')
+  @ApiOperation({ summary: 'Revisions of the settings, newest first' })
+  @ApiAnswer(200, 'One page', schemas.historyView)
+  async history(
+    @Query({ schema: schemas.historyQuery }) { before, limit }: z.output<typeof schemas.historyQuery>,
+  ): Promise<z.output<typeof schemas.historyView>> {
+    // One more than asked for tells whether there is another page.
+    const found = await this.config.history({ before, limit: limit + 1 });
+    const revisions = found
+      .slice(0, limit)
+      .map(({ createdAt, schemaVersion, patch, revision, author, reason, hash }) => ({
+        revision,
+        at: createdAt.toISOString(),
+        author,
+        reason,
+        patch: flatten(patch),
+        hash,
+        schema_version: schemaVersion,
+      }));
+    return { revisions, next_before: found.length > limit ? revisions.at(-1)!.revision : null };
+  }
+}
