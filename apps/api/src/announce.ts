@@ -1,6 +1,7 @@
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { Log } from '@yuxi/observability';
 import type { Env } from '@yuxi/platform';
+import { STORAGE_DRIVER, type StorageDriver } from '@yuxi/storage';
 import { FirstRun } from './auth/index.js';
 
 /** What an operator wants to see first: where it listens, on what it runs and, once, how to become its administrator. */
@@ -13,6 +14,7 @@ export async function announce(app: NestFastifyApplication, env: Env, log: Log):
       'Single-process mode: no Redis is configured, every service uses its local fallback (set REDIS_URL to run several replicas)',
       'Yuxi',
     );
+  await app.get<StorageDriver>(STORAGE_DRIVER).ready;
   if (await app.get(FirstRun).isOpen()) {
     log.log(`No administrator yet: POST ${url}/api/auth/initialize with user_id and password`, 'Yuxi');
     // Not through the log, which takes out whatever looks like a password.

@@ -4,10 +4,11 @@ export function monotonicMs(): number {
 }
 
 /**
- * Waits, without keeping the process alive.
+ * Waits.
  * @param signal ends the wait early; the promise then resolves, it never rejects.
+ * @param keepAlive the process goes on for the sake of this wait. Default `false`.
  */
-export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
+export function sleep(ms: number, signal?: AbortSignal, keepAlive = false): Promise<void> {
   if (signal?.aborted) return Promise.resolve();
   return new Promise((resolve) => {
     const done = () => {
@@ -15,7 +16,8 @@ export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
       signal?.removeEventListener('abort', done);
       resolve();
     };
-    const timer = setTimeout(done, ms).unref();
+    const timer = setTimeout(done, ms);
+    if (!keepAlive) timer.unref();
     signal?.addEventListener('abort', done, { once: true });
   });
 }

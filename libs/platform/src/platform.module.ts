@@ -27,6 +27,9 @@ export class PlatformModule {
         RedisModule.forRoot(env.redis ?? {}),
         StorageModule.forRoot({
           databaseUrl: env.DATABASE_URL,
+          // Probes answer meanwhile, and nobody has to start it again when the database comes.
+          startupWait: '5s',
+          startWithout: true,
           dataDir: env.YUXI_DATA_DIR,
           migrations: [...configMigrations, ...tasksMigrations],
         }),

@@ -2,6 +2,7 @@ export * from './blobs/blob-store.js';
 export * from './blobs/database-blob-store.js';
 export * from './database.js';
 export * from './drivers/driver.js';
+export { isLostConnection } from './drivers/lost-connection.js';
 export * from './drivers/sql-of.js';
 export * from './migrations/index.js';
 export { migrate } from './migrator.js';

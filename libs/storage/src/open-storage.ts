@@ -10,11 +10,12 @@ import { resolveStorageOptions, type StorageOptions } from './storage.options.js
  * The caller closes it.
  */
 export async function openStorage(options: StorageOptions = {}): Promise<StorageDriver> {
-  const { databaseUrl, ...rest } = resolveStorageOptions(options);
-  const driver =
-    databaseUrl === undefined ? await openPglite(rest.dataDir) : await openPostgres({ databaseUrl, ...rest });
+  const { databaseUrl, ...resolved } = resolveStorageOptions(options);
+  const migrations = [...storageMigrations, ...resolved.migrations];
+  if (databaseUrl !== undefined) return openPostgres({ ...resolved, databaseUrl, migrations });
+  const driver = await openPglite(resolved.dataDir);
   try {
-    await migrate(driver.sql, [...storageMigrations, ...rest.migrations]);
+    await migrate(driver.sql, migrations);
     return driver;
   } catch (error) {
     await driver.close();

@@ -2,25 +2,41 @@ import { Logger } from '@nestjs/common';
 import type { StorageDriver } from './drivers/driver.js';
 import { lockSchema } from './migrator.js';
 
-/** What the open database is and can do; read once at boot. Injectable by this class. */
+const logger = new Logger('StorageInfo');
+
+/** What the open database is and can do; read once, when it is there. Injectable by this class. */
 export class StorageInfo {
-  constructor(
-    readonly driver: 'postgres' | 'pglite',
-    /** Whether the `vector` extension can be used; without it the product searches by keyword only. */
-    readonly vector: boolean,
-    /** Version of the server, e.g. `15.13`. */
-    readonly version: string,
-  ) {}
+  /** Whether the `vector` extension can be used; without it the product searches by keyword only. */
+  vector = false;
+  /** Version of the server, e.g. `15.13`; empty until it was reached. */
+  version = '';
+
+  constructor(readonly driver: 'postgres' | 'pglite') {}
 }
 
 /** Creates the `vector` extension where that is possible and reports the result; never fails because of it. */
-export async function readStorageInfo({ kind, sql }: StorageDriver): Promise<StorageInfo> {
-  if (kind === 'postgres') await tryVector(sql);
-  const { rows } = await sql.query<{ version: string; vector: boolean }>(
-    `SELECT split_part(current_setting('server_version'), ' ', 1) AS version,
-            EXISTS (SELECT FROM pg_extension WHERE extname = 'vector') AS vector`,
-  );
-  return new StorageInfo(kind, rows[0]!.vector, rows[0]!.version);
+export async function readStorageInfo({ kind, sql, ready }: StorageDriver): Promise<StorageInfo> {
+  const info = new StorageInfo(kind);
+  const read = async () => {
+    if (kind === 'postgres') await tryVector(sql);
+    const { rows } = await sql.query<{ version: string; vector: boolean }>(
+      `SELECT split_part(current_setting('server_version'), ' ', 1) AS version,
+              EXISTS (SELECT FROM pg_extension WHERE extname = 'vector') AS vector`,
+    );
+    Object.assign(info, rows[0]);
+  };
+  const reading = ready.then(read);
+  // A database that is not there yet is not waited for.
+  if (await isSettled(ready)) await reading;
+  else
+    reading.catch((error: unknown) =>
+      logger.warn(`the database cannot be asked what it is: ${(error as Error).message}`),
+    );
+  return info;
+}
+
+async function isSettled(promise: Promise<void>): Promise<boolean> {
+  return Promise.race([promise.then(() => true), Promise.resolve(false).then(() => false)]);
 }
 
 async function tryVector(sql: StorageDriver['sql']): Promise<void> {
@@ -30,7 +46,7 @@ async function tryVector(sql: StorageDriver['sql']): Promise<void> {
       await tx.script('CREATE EXTENSION IF NOT EXISTS vector');
     });
   } catch (error) {
-    new Logger('StorageInfo').log(
+    logger.log(
       `no vector extension (${(error as Error).message}): search by keyword only; install pgvector to change that`,
     );
   }

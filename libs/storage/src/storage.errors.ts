@@ -1,9 +1,16 @@
 import { YuxiError } from '@yuxi/core';
 
-/** The database did not answer within `startupWait`, or refused the connection for good. */
+/** The database cannot be reached, lost the connection, refuses it for good, or has no schema yet. */
 export class DatabaseUnavailableError extends YuxiError {
   constructor(where: string, reason: string, cause?: unknown) {
     super(`database at ${where} cannot be used: ${reason}`, { code: 'DATABASE_UNAVAILABLE', retryable: true, cause });
+  }
+}
+
+/** The database did not answer in the time that the caller gave it. The statement may still have run. */
+export class DatabaseTimeoutError extends YuxiError {
+  constructor(readonly timeout: number) {
+    super(`the database did not answer within ${timeout} ms`, { code: 'DATABASE_TIMEOUT', retryable: true });
   }
 }
 

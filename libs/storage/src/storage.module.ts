@@ -1,6 +1,6 @@
 import { Global, Inject, Module, type DynamicModule, type OnApplicationShutdown } from '@nestjs/common';
 import { ConfigurableModuleBuilder } from '@nestjs/common';
-import { SQL_CLIENT } from '@yuxi/core';
+import { SQL_CLIENT, SQL_NOTIFICATIONS } from '@yuxi/core';
 import { BLOB_STORE } from './blobs/blob-store.js';
 import { DatabaseBlobStore } from './blobs/database-blob-store.js';
 import { DATABASE } from './database.js';
@@ -13,8 +13,8 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN, OPTIONS_TYPE, ASYNC_OPTIO
   new ConfigurableModuleBuilder<StorageOptions>({ moduleName: 'Storage' }).setClassMethodName('forRoot').build();
 
 /**
- * Opens the database, migrates it and gives out `DATABASE`, `SQL_CLIENT`, `BLOB_STORE` and `StorageInfo`, all over one pool.
- * Whatever injects one of them finds a migrated schema, and is shut down before the pool closes.
+ * Opens the database, migrates it and gives out `DATABASE`, `SQL_CLIENT`, `SQL_NOTIFICATIONS`, `BLOB_STORE` and `StorageInfo`.
+ * Whatever injects one of them finds a migrated schema or an error, and is shut down before the pool closes.
  */
 @Global()
 @Module({
@@ -22,6 +22,11 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN, OPTIONS_TYPE, ASYNC_OPTIO
     { provide: STORAGE_DRIVER, useFactory: openStorage, inject: [MODULE_OPTIONS_TOKEN] },
     { provide: DATABASE, useFactory: (driver: StorageDriver) => driver.db, inject: [STORAGE_DRIVER] },
     { provide: SQL_CLIENT, useFactory: (driver: StorageDriver) => driver.sql, inject: [STORAGE_DRIVER] },
+    {
+      provide: SQL_NOTIFICATIONS,
+      useFactory: (driver: StorageDriver) => driver.notifications,
+      inject: [STORAGE_DRIVER],
+    },
     { provide: StorageInfo, useFactory: readStorageInfo, inject: [STORAGE_DRIVER] },
     {
       provide: BLOB_STORE,
@@ -29,7 +34,7 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN, OPTIONS_TYPE, ASYNC_OPTIO
       inject: [STORAGE_DRIVER],
     },
   ],
-  exports: [STORAGE_DRIVER, DATABASE, SQL_CLIENT, StorageInfo, BLOB_STORE],
+  exports: [STORAGE_DRIVER, DATABASE, SQL_CLIENT, SQL_NOTIFICATIONS, StorageInfo, BLOB_STORE],
 })
 export class StorageModule extends ConfigurableModuleClass implements OnApplicationShutdown {
   constructor(@Inject(STORAGE_DRIVER) private readonly driver: StorageDriver) {

@@ -11,6 +11,11 @@ export interface StorageOptions {
   statementTimeout?: Duration;
   /** How long the boot waits for a PostgreSQL that is not up yet. Default 30 s; 0 tries once. */
   startupWait?: Duration;
+  /**
+   * Start without a PostgreSQL that is not up by then: calls fail with `DATABASE_UNAVAILABLE` until it is there and has its
+   * schema. What waiting cannot cure (a wrong password, no such database) still fails the start. Default `false`.
+   */
+  startWithout?: boolean;
   /** Longest wait for a connection, whether to the server or for a free one of the pool. Default 10 s. */
   connectTimeout?: Duration;
   /** Schemas of other libraries, applied after the product's own, in the order given. */
@@ -24,13 +29,14 @@ export interface ResolvedStorageOptions {
   /** Milliseconds; 0 = no limit. */
   statementTimeout: number;
   startupWait: number;
+  startWithout: boolean;
   connectTimeout: number;
   migrations: readonly Migration[];
 }
 
 /** @throws {OptionsError} naming the option that breaks its rule. */
 export function resolveStorageOptions(options: StorageOptions): ResolvedStorageOptions {
-  const { databaseUrl, dataDir, poolSize = 10, statementTimeout = 0, migrations = [] } = options;
+  const { databaseUrl, dataDir, poolSize = 10, statementTimeout = 0, migrations = [], startWithout = false } = options;
   // The URL may hold a password, so the error must not repeat it.
   if (databaseUrl !== undefined && !/^postgres(ql)?:\/\//.test(databaseUrl))
     throw new OptionsError('databaseUrl', 'a postgres:// URL', undefined);
@@ -42,6 +48,7 @@ export function resolveStorageOptions(options: StorageOptions): ResolvedStorageO
     poolSize,
     statementTimeout: toMs('statementTimeout', statementTimeout, { min: 0 }),
     startupWait: toMs('startupWait', options.startupWait ?? '30s', { min: 0 }),
+    startWithout,
     connectTimeout: toMs('connectTimeout', options.connectTimeout ?? '10s'),
     migrations,
   };

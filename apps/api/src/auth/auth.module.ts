@@ -1,6 +1,6 @@
 import { Module } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
-import { DATABASE, type Database } from '@yuxi/storage';
+import { STORAGE_DRIVER, type StorageDriver } from '@yuxi/storage';
 import { AuthController } from './auth.controller.js';
 import { AuthGuard } from './auth.guard.js';
 import { AUTH_OPTIONS, checkAuthOptions, ConfigurableModuleClass, type AuthOptions } from './auth.options.js';
@@ -25,15 +25,18 @@ import { UsersService } from './users.service.js';
 /** What tokens and cookies are signed with. */
 const SECRET = Symbol('auth secret');
 
-async function secretOf(options: AuthOptions, database: Database): Promise<string> {
-  return checkAuthOptions(options).jwtSecret ?? ownSigningKey(database);
+async function secretOf(options: AuthOptions, { db, ready }: StorageDriver): Promise<string> {
+  const { jwtSecret } = checkAuthOptions(options);
+  if (jwtSecret !== undefined) return jwtSecret;
+  await ready;
+  return ownSigningKey(db);
 }
 
 /** Closes every route of the application but the public ones. Needs StorageModule, LimiterModule and AuditModule. */
 @Module({
   controllers: [AuthController, UsersController, KeysController],
   providers: [
-    { provide: SECRET, inject: [AUTH_OPTIONS, DATABASE], useFactory: secretOf },
+    { provide: SECRET, inject: [AUTH_OPTIONS, STORAGE_DRIVER], useFactory: secretOf },
     {
       provide: Tokens,
       inject: [SECRET, AUTH_OPTIONS],

@@ -1,6 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 import { HttpException } from '@nestjs/common';
 import { YuxiError } from '@yuxi/core';
+import { isLostConnection } from '@yuxi/storage';
 import { codeOfStatus, STATUS_OF_CODE } from './error-status.js';
 
 /** Body of every answer from 400 on. */
@@ -47,6 +48,9 @@ function read(error: unknown): Known {
   if (error instanceof YuxiError) return fromYuxi(error);
   if (error instanceof HttpException) return fromHttp(error);
   if (error instanceof Error && error.name === 'FastifyError') return fromFastify(error);
+  // The query builder wraps what the database's driver throws.
+  if (error instanceof Error && error.cause instanceof YuxiError) return fromYuxi(error.cause);
+  if (isLostConnection(error)) return ofStatus(503);
   return INTERNAL;
 }
 

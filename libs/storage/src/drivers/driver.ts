@@ -1,10 +1,10 @@
-import type { SqlClient } from '@yuxi/core';
+import type { SqlClient, SqlNotifications, TransactionOptions } from '@yuxi/core';
 import type { Database } from '../database.js';
 
 /** A {@link SqlClient} that can also run a script of several statements without parameters. */
 export interface ScriptClient extends SqlClient {
   script(text: string): Promise<void>;
-  transaction<T>(body: (tx: ScriptClient) => Promise<T>): Promise<T>;
+  transaction<T>(body: (tx: ScriptClient) => Promise<T>, options?: TransactionOptions): Promise<T>;
 }
 
 /** An open database. */
@@ -12,6 +12,9 @@ export interface StorageDriver {
   readonly kind: 'postgres' | 'pglite';
   readonly sql: ScriptClient;
   readonly db: Database;
+  readonly notifications: SqlNotifications;
+  /** Resolves when the database can be used; until then every call throws a `DatabaseUnavailableError`. */
+  readonly ready: Promise<void>;
   close(): Promise<void>;
 }
 

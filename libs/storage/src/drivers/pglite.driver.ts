@@ -6,6 +6,7 @@ import * as schema from '../schema/index.js';
 import type { StorageDriver } from './driver.js';
 import { lockFolder } from './folder-lock.js';
 import { pgliteClient } from './pglite-client.js';
+import { pgliteNotifications } from './pglite-notifications.js';
 
 const BYTEA = 17;
 const INT8 = 20;
@@ -29,6 +30,8 @@ export async function openPglite(dataDir?: string): Promise<StorageDriver> {
       kind: 'pglite',
       sql: pgliteClient(pglite),
       db: drizzle(pglite, { schema }) as unknown as Database,
+      notifications: pgliteNotifications(pglite),
+      ready: Promise.resolve(),
       async close() {
         await pglite.close();
         lock?.release();

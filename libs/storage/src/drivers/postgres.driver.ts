@@ -1,13 +1,16 @@
 import { Logger } from '@nestjs/common';
 import { drizzle } from 'drizzle-orm/node-postgres';
-import { Pool, types } from 'pg';
+import { type PoolConfig, types } from 'pg';
 import { jitter, monotonicMs, sleep } from '@yuxi/core';
 import type { Database } from '../database.js';
+import { migrate } from '../migrator.js';
 import * as schema from '../schema/index.js';
-import { DatabaseUnavailableError } from '../storage.errors.js';
+import { DatabaseUnavailableError, MigrationError } from '../storage.errors.js';
 import type { ResolvedStorageOptions } from '../storage.options.js';
 import type { StorageDriver } from './driver.js';
 import { postgresClient } from './postgres-client.js';
+import { PostgresNotifications } from './postgres-notifications.js';
+import { StoragePool } from './storage-pool.js';
 
 /** Longest silence inside a transaction, milliseconds. */
 const STALL_LIMIT_MS = 20_000;
@@ -17,50 +20,83 @@ types.setTypeParser(INT8, Number);
 
 const logger = new Logger('PostgresDriver');
 
-type Options = Pick<ResolvedStorageOptions, 'poolSize' | 'statementTimeout' | 'startupWait' | 'connectTimeout'> & {
-  databaseUrl: string;
-};
+export type PostgresOptions = ResolvedStorageOptions & { databaseUrl: string };
 
 /**
- * Opens a pool and waits until the server answers.
- * @throws {DatabaseUnavailableError} after `startupWait`, or at once when waiting cannot help (wrong password, no such database).
+ * Opens a pool, waits until the server answers and brings the schema up to date.
+ * @throws {DatabaseUnavailableError} after `startupWait`, or at once when waiting cannot help (wrong password, no such
+ * database). With `startWithout` only in the second case: then it goes on trying, and the driver is `ready` later.
+ * @throws {MigrationError} as above
  */
-export async function openPostgres(options: Options): Promise<StorageDriver> {
-  const pool = new Pool({
-    connectionString: options.databaseUrl,
-    max: options.poolSize,
-    connectionTimeoutMillis: options.connectTimeout,
-    keepAlive: true,
-    application_name: 'yuxi',
-    // A process stopped inside a transaction would hold its rows: the server then ends the session.
-    idle_in_transaction_session_timeout: STALL_LIMIT_MS,
-    ...(options.statementTimeout > 0 && {
-      statement_timeout: options.statementTimeout,
-      // For a server that went silent and cannot end the statement itself.
-      query_timeout: options.statementTimeout + 5000,
-    }),
-  });
+export async function openPostgres(options: PostgresOptions): Promise<StorageDriver> {
+  const where = whereOf(options.databaseUrl);
+  const config = configOf(options);
+  const pool = new StoragePool(config, where);
   pool.on('error', (error) => logger.warn(`an idle connection was lost: ${error.message}`));
   // The pool listens to idle connections only; one that dies between two statements of a transaction would end the process.
   pool.on('connect', (connection) => connection.on('error', () => undefined));
-  try {
-    await untilUp(pool, options);
-  } catch (error) {
+  const notifications = new PostgresNotifications(config);
+  const closing = new AbortController();
+  const close = async () => {
+    closing.abort();
+    await notifications.close();
     await pool.end();
-    throw error;
-  }
-  return {
-    kind: 'postgres',
-    sql: postgresClient(pool),
-    db: drizzle(pool, { schema }) as unknown as Database,
-    close: () => pool.end(),
   };
+  let ready: Promise<void> = Promise.resolve();
+  try {
+    await prepare(pool, options, options.startupWait, closing.signal);
+  } catch (error) {
+    if (!options.startWithout || !mayComeUp(error)) {
+      await close();
+      throw error;
+    }
+    logger.warn(`starting without the database at ${where}: every request for it fails until it is there`);
+    ready = prepareLater(pool, options, closing.signal);
+  }
+  const db = drizzle(pool, { schema }) as unknown as Database;
+  return { kind: 'postgres', sql: clientOf(pool), db, notifications, ready, close };
 }
 
-async function untilUp(pool: Pool, { databaseUrl, startupWait }: Options): Promise<void> {
-  const { hostname, port, pathname } = new URL(databaseUrl);
-  const where = `${hostname}:${port || 5432}${pathname}`;
-  const end = monotonicMs() + startupWait;
+/** For the time before the pool gives out connections, one of its own. */
+async function prepare(pool: StoragePool, options: PostgresOptions, wait: number, closing: AbortSignal): Promise<void> {
+  const first = new StoragePool({ ...configOf(options), max: 1 }, pool.where);
+  first.on('error', () => undefined);
+  first.on('connect', (connection) => connection.on('error', () => undefined));
+  first.open();
+  try {
+    await untilUp(first, wait, closing);
+    await migrate(clientOf(first), options.migrations);
+    pool.open();
+  } catch (error) {
+    pool.shut(reasonOf(error));
+    throw error;
+  } finally {
+    await first.end();
+  }
+}
+
+/** Never rejects: an operator may give the missing permission or database at any time. */
+async function prepareLater(pool: StoragePool, options: PostgresOptions, closing: AbortSignal): Promise<void> {
+  const told = new Set<string>();
+  while (!closing.aborted) {
+    try {
+      await prepare(pool, options, 0, closing);
+      logger.log(`the database at ${pool.where} is there`);
+      return;
+    } catch (error) {
+      const { message } = error as Error;
+      if (!told.has(message)) logger.warn(`${message}; trying again`);
+      told.add(message);
+      await sleep(jitter(1000), closing, true);
+    }
+  }
+  // Closed before it was there: nobody waits for it any more.
+  return new Promise(() => undefined);
+}
+
+async function untilUp(pool: StoragePool, wait: number, closing: AbortSignal): Promise<void> {
+  const end = monotonicMs() + wait;
+  let told = '';
   for (let pause = 200; ; pause = Math.min(pause * 1.5, 2000)) {
     try {
       await pool.query('SELECT 1');
@@ -68,20 +104,54 @@ async function untilUp(pool: Pool, { databaseUrl, startupWait }: Options): Promi
     } catch (error) {
       const reason = reasonOf(error);
       const left = end - monotonicMs();
-      if (left <= 0 || !mayComeUp(error)) throw new DatabaseUnavailableError(where, reason, error);
-      logger.warn(`database at ${where} is not up (${reason}); waiting ${Math.ceil(left / 1000)} s more`);
-      await sleep(Math.min(jitter(pause), left));
+      if (left <= 0 || !mayComeUp(error) || closing.aborted)
+        throw error instanceof DatabaseUnavailableError
+          ? error
+          : new DatabaseUnavailableError(pool.where, reason, error);
+      if (told !== reason)
+        logger.warn(`database at ${pool.where} is not up (${reason}); waiting ${Math.ceil(left / 1000)} s more`);
+      told = reason;
+      // A process that starts has nothing else that keeps it.
+      await sleep(Math.min(jitter(pause), left), closing, true);
     }
   }
 }
 
-/** Wrong password, unknown role and unknown database stay wrong however long one waits. */
+function clientOf(pool: StoragePool) {
+  return postgresClient(pool, (error) => pool.explain(error));
+}
+
+function configOf({ databaseUrl, poolSize, connectTimeout, statementTimeout }: PostgresOptions): PoolConfig {
+  return {
+    connectionString: databaseUrl,
+    max: poolSize,
+    connectionTimeoutMillis: connectTimeout,
+    keepAlive: true,
+    application_name: 'yuxi',
+    // A process stopped inside a transaction would hold its rows: the server then ends the session.
+    idle_in_transaction_session_timeout: STALL_LIMIT_MS,
+    ...(statementTimeout > 0 && {
+      statement_timeout: statementTimeout,
+      // For a server that went silent and cannot end the statement itself.
+      query_timeout: statementTimeout + 5000,
+    }),
+  };
+}
+
+function whereOf(databaseUrl: string): string {
+  const { hostname, port, pathname } = new URL(databaseUrl);
+  return `${hostname}:${port || 5432}${pathname}`;
+}
+
+/** Wrong password, unknown role and unknown database stay wrong however long one waits; so does SQL that fails. */
 function mayComeUp(error: unknown): boolean {
-  const { code } = error as { code?: string };
+  if (error instanceof MigrationError) return false;
+  const { code } = (error instanceof DatabaseUnavailableError ? error.cause : error) as { code?: string };
   return !(code?.startsWith('28') || code === '3D000' || code === '42501');
 }
 
 function reasonOf(error: unknown): string {
+  if (error instanceof DatabaseUnavailableError && error.cause) return reasonOf(error.cause);
   if (error instanceof AggregateError) return reasonOf(error.errors[0]);
   return error instanceof Error ? error.message : String(error);
 }

@@ -54,17 +54,18 @@ export class Heartbeat {
     void this.parts.serial
       .run(() => this.beat())
       .then(
-        () => this.parts.outage.succeeded(),
+        (asked) => asked && this.parts.outage.succeeded(),
         (error: unknown) => this.parts.outage.failed(error),
       )
       .finally(() => (this.beating = false));
   }
 
-  private async beat(): Promise<void> {
+  /** @returns whether the database was asked: a worker without work asks nothing */
+  private async beat(): Promise<boolean> {
     const { store, running, outcomes } = this.parts;
     const runs = [...running.values()];
     const ids = [...new Set([...running.keys(), ...outcomes.ids])];
-    if (ids.length === 0) return;
+    if (ids.length === 0) return false;
     const progress = runs.flatMap((run) => run.takeProgress() ?? []);
     if (progress.length > 0) await store.saveProgress(progress);
     const now = monotonicMs();
@@ -81,6 +82,7 @@ export class Heartbeat {
         if (state.cancelled) run.abort(new TaskCancelledError(id));
       }
     }
+    return true;
   }
 
   /** Without a word from the database for a whole lease, somebody else may have the task by now. */

@@ -1,0 +1,121 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { Logger } from '@nestjs/common';
+import { type ChaosProxy, eventually, freePort, type PostgresServer, startPostgres, startProxy } from '@yuxi/testing';
+import { openStorage } from '../open-storage.js';
+import type { StorageOptions } from '../storage.options.js';
+import type { StorageDriver } from './driver.js';
+
+const SHORT = 150;
+
+describe('PostgreSQL behind a link that fails', () => {
+  let server: PostgresServer;
+  let proxy: ChaosProxy;
+  let driver: StorageDriver | undefined;
+  let database: string;
+
+  const open = async (options: StorageOptions = {}) => {
+    driver = await openStorage({ databaseUrl: database, connectTimeout: 1000, poolSize: 1, ...options });
+    return driver;
+  };
+
+  beforeAll(async () => {
+    for (const level of ['warn', 'log', 'debug'] as const)
+      jest.spyOn(Logger.prototype, level).mockImplementation(() => undefined);
+    server = await startPostgres();
+  });
+  beforeEach(async () => {
+    const { url } = await server.createDatabase();
+    const { hostname, port } = new URL(url);
+    proxy = await startProxy({ host: hostname, port: Number(port) });
+    database = Object.assign(new URL(url), { hostname: '127.0.0.1', port: String(proxy.port) }).toString();
+  });
+  afterEach(async () => {
+    await driver?.close();
+    driver = undefined;
+    await proxy.stop();
+  });
+  afterAll(async () => {
+    jest.restoreAllMocks();
+    await server.stop();
+  });
+
+  it('a statement with a time limit is given up, and its connection with it', async () => {
+    const { sql } = await open();
+    const slow = sql.query('SELECT pg_sleep($1)', [5], { timeout: SHORT });
+    await expect(slow).rejects.toMatchObject({ code: 'DATABASE_TIMEOUT', retryable: true, timeout: SHORT });
+    // With one connection in the pool: it was replaced, not waited for.
+    expect((await sql.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]);
+    proxy.blackhole();
+    await expect(sql.query('SELECT 1', [], { timeout: SHORT })).rejects.toMatchObject({ code: 'DATABASE_TIMEOUT' });
+    await proxy.heal();
+    await eventually(async () => expect((await sql.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]));
+  });
+
+  it.each(['in its first statement', 'in a savepoint', 'at the commit'])(
+    'a transaction with a time limit is given up %s, and leaves the pool usable',
+    async (place) => {
+      const { sql } = await open();
+      await sql.script('CREATE TABLE t (n int)');
+      const transaction = sql.transaction(
+        async (tx) => {
+          if (place === 'in its first statement') proxy.blackhole();
+          await tx.query('INSERT INTO t VALUES (1)');
+          if (place === 'in a savepoint')
+            await tx.transaction(async (inner) => {
+              proxy.blackhole();
+              await inner.query('INSERT INTO t VALUES (2)');
+            });
+          if (place === 'at the commit') proxy.blackhole();
+        },
+        { timeout: SHORT },
+      );
+      await expect(transaction).rejects.toMatchObject({ code: 'DATABASE_TIMEOUT' });
+      await proxy.heal();
+      await eventually(async () => expect((await sql.query('SELECT n FROM t')).rows).toEqual([]));
+    },
+  );
+
+  it('a lost connection is an unavailable database; an error of a statement stays what it is', async () => {
+    const { sql } = await open();
+    await expect(sql.query('SELECT nonsense')).rejects.toMatchObject({ code: '42703' });
+    const cut = sql.transaction(async (tx) => {
+      await tx.query('SELECT 1');
+      proxy.cut();
+      await tx.query('SELECT 2');
+    });
+    await expect(cut).rejects.toMatchObject({ code: 'DATABASE_UNAVAILABLE', retryable: true });
+    await proxy.refuse();
+    await expect(sql.query('SELECT 1')).rejects.toMatchObject({ code: 'DATABASE_UNAVAILABLE' });
+    await proxy.heal();
+    await eventually(() => sql.query('SELECT 1'));
+  });
+
+  it('starts without a server that is away, and is ready with its schema when that comes', async () => {
+    await proxy.refuse();
+    const { sql, db, ready } = await open({ startWithout: true, startupWait: 0 });
+    let there = false;
+    const isThere = ready.then(() => (there = true));
+    await expect(sql.query('SELECT 1')).rejects.toMatchObject({ code: 'DATABASE_UNAVAILABLE' });
+    await expect(sql.transaction(() => Promise.resolve(1))).rejects.toMatchObject({ code: 'DATABASE_UNAVAILABLE' });
+    await expect(db.execute('SELECT 1')).rejects.toMatchObject({ cause: { code: 'DATABASE_UNAVAILABLE' } });
+    expect(there).toBe(false);
+    await proxy.heal();
+    await isThere;
+    expect((await sql.query('SELECT count(*) AS n FROM users')).rows).toEqual([{ n: 0 }]);
+  });
+
+  it('does not start without one that refuses for good, or that it was not told to', async () => {
+    const missing = database.replace(/\/[^/]*$/, '/missing');
+    await expect(open({ databaseUrl: missing, startWithout: true })).rejects.toThrow(/"missing" does not exist/);
+    await proxy.refuse();
+    await expect(open({ startupWait: 0 })).rejects.toMatchObject({ code: 'DATABASE_UNAVAILABLE' });
+  });
+
+  it('closes while it still tries', async () => {
+    const nobody = `postgres://127.0.0.1:${await freePort()}/x`;
+    const trying = await open({ databaseUrl: nobody, startWithout: true, startupWait: 0 });
+    driver = undefined;
+    await trying.close();
+    await expect(open({ databaseUrl: nobody, startupWait: 0 })).rejects.toThrow();
+  });
+});

@@ -1,0 +1,54 @@
+import { Pool, type PoolClient, type PoolConfig } from 'pg';
+import { DatabaseUnavailableError } from '../storage.errors.js';
+import { isLostConnection } from './lost-connection.js';
+
+type Connected = (
+  error: Error | undefined,
+  client: PoolClient | undefined,
+  release: (release?: unknown) => void,
+) => void;
+
+/** A pool that gives out no connection before the schema is there, and says of a failed connection what it means. */
+export class StoragePool extends Pool {
+  #closed: string | undefined = 'it was not reached yet';
+
+  /** @param where host, port and database, for messages; no secret */
+  constructor(
+    config: PoolConfig,
+    readonly where: string,
+  ) {
+    super(config);
+  }
+
+  /** From now on connections are given out. */
+  open(): void {
+    this.#closed = undefined;
+  }
+
+  /** @param reason why there are none */
+  shut(reason: string): void {
+    this.#closed = reason;
+  }
+
+  /** What a failure means to a caller: a lost connection is an unavailable database, anything else stays what it is. */
+  explain(error: unknown): unknown {
+    if (error instanceof DatabaseUnavailableError || !isLostConnection(error)) return error;
+    return new DatabaseUnavailableError(this.where, (error as Error).message || 'the connection failed', error);
+  }
+
+  override connect(): Promise<PoolClient>;
+  override connect(connected: Connected): void;
+  override connect(connected?: Connected): Promise<PoolClient> | void {
+    if (this.#closed !== undefined) {
+      const error = new DatabaseUnavailableError(this.where, this.#closed);
+      return connected ? process.nextTick(connected, error) : Promise.reject(error);
+    }
+    if (connected)
+      return super.connect((error, client, release) =>
+        connected(error && (this.explain(error) as Error), client, release),
+      );
+    return super.connect().catch((error: unknown) => {
+      throw this.explain(error);
+    });
+  }
+}
