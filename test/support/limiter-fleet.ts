@@ -1,6 +1,5 @@
-import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { eventually, type RedisServer } from '@yuxi/testing';
+import { eventually, OrderedWorker, type RedisServer } from '@yuxi/testing';
 import type { LimitPolicy, LimitState } from '@yuxi/throttler';
 
 const WORKER = fileURLToPath(new URL('./limiter-worker.mjs', import.meta.url));
@@ -31,13 +30,11 @@ export interface LimiterFleetOptions {
 
 /** Processes that share limits on one Redis. */
 export class LimiterFleet {
-  readonly #workers: ChildProcess[] = [];
-  readonly #waiting = new Map<number, { resolve(answer: unknown): void; reject(error: Error): void }>();
-  #orders = 0;
+  readonly #workers: OrderedWorker[] = [];
 
   static async start({ redis, policies, workers, control }: LimiterFleetOptions): Promise<LimiterFleet> {
     const fleet = new LimiterFleet();
-    for (let i = 0; i < workers; i++) fleet.#spawn();
+    for (let i = 0; i < workers; i++) fleet.#workers.push(new OrderedWorker(WORKER));
     await fleet.#all('start', { redis: { url: redis.url }, policies, control });
     await eventually(async () => (await fleet.#all('replicas', {})).every((known) => known === workers), {
       describe: 'each worker to know of all',
@@ -48,7 +45,7 @@ export class LimiterFleet {
   /** Asks so many times at once; on all workers, or on one. @returns what passed or failed */
   async flood(target: Target, times: number, worker?: number): Promise<Asked[]> {
     const order = { ...target, times };
-    if (worker !== undefined) return (await this.#order(worker, 'flood', order)) as Asked[];
+    if (worker !== undefined) return (await this.#workers[worker]!.order('flood', order)) as Asked[];
     return (await this.#all('flood', order)).flat() as Asked[];
   }
 
@@ -67,44 +64,18 @@ export class LimiterFleet {
   }
 
   async inspect(worker: number, policy: string, key: string): Promise<LimitState> {
-    return (await this.#order(worker, 'inspect', { policy, key })) as LimitState;
+    return (await this.#workers[worker]!.order('inspect', { policy, key })) as LimitState;
   }
 
   signal(worker: number, signal: NodeJS.Signals): void {
-    this.#workers[worker]!.kill(signal);
+    this.#workers[worker]!.signal(signal);
   }
 
   async stop(): Promise<void> {
-    await Promise.all(
-      this.#workers.map(async (child) => {
-        if (child.exitCode !== null || child.signalCode !== null) return;
-        const closed = new Promise((resolve) => child.once('close', resolve));
-        child.kill('SIGKILL');
-        await closed;
-      }),
-    );
-  }
-
-  #spawn(): void {
-    const child = fork(WORKER, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'], execArgv: [] });
-    child.on('message', ({ id, answer, error }: { id: number; answer: unknown; error?: string }) => {
-      const waiting = this.#waiting.get(id);
-      this.#waiting.delete(id);
-      if (error === undefined) waiting?.resolve(answer);
-      else waiting?.reject(new Error(error));
-    });
-    this.#workers.push(child);
+    await Promise.all(this.#workers.map((worker) => worker.kill()));
   }
 
   #all(name: string, order: object): Promise<unknown[]> {
-    return Promise.all(this.#workers.map((_, worker) => this.#order(worker, name, order)));
-  }
-
-  #order(worker: number, name: string, order: object): Promise<unknown> {
-    const id = this.#orders++;
-    return new Promise((resolve, reject) => {
-      this.#waiting.set(id, { resolve, reject });
-      this.#workers[worker]!.send({ id, name, order });
-    });
+    return Promise.all(this.#workers.map((worker) => worker.order(name, order)));
   }
 }

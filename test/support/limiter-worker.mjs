@@ -5,6 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { RedisModule } from '@yuxi/redis';
+import { takeOrders } from '@yuxi/testing';
 import { LimiterModule, LimiterService } from '@yuxi/throttler';
 
 function App() {}
@@ -67,16 +68,7 @@ const orders = {
   inspect: ({ policy, key }) => limiter.inspect(policy, key),
 };
 
-process.on('message', (message) => void obey(message));
-process.once('disconnect', () => process.exit(0));
-
-async function obey({ id, name, order }) {
-  try {
-    process.send({ id, answer: await orders[name](order) });
-  } catch (error) {
-    process.send({ id, error: String(error?.stack ?? error) });
-  }
-}
+takeOrders(orders);
 
 /** CLOCK_MONOTONIC, the same for all processes of a machine, milliseconds. */
 const clock = () => Number(process.hrtime.bigint()) / 1e6;

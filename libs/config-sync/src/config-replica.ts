@@ -2,7 +2,7 @@ import { Inject, Injectable, Logger } from '@nestjs/common';
 import { monotonicMs } from '@yuxi/core';
 import { Subject } from 'rxjs';
 import { Coalesced } from './coalesced.js';
-import { ConfigValidationError } from './config-sync.errors.js';
+import { ConfigUnavailableError, ConfigValidationError } from './config-sync.errors.js';
 import { CONFIG_SYNC_OPTIONS } from './config-sync.options.js';
 import type { ResolvedConfigSyncOptions } from './config-sync.options.js';
 import { ConfigMetrics } from './config.metrics.js';
@@ -87,7 +87,7 @@ export class ConfigReplica {
     try {
       head = await this.read();
       this.metrics.revision.set(head.revision);
-      if (applied && isBehind(head, applied.head)) await this.wentBack(head, applied.head);
+      if (applied && isBehind(head, applied.head)) head = await this.wentBack(head, applied.head);
       await this.apply(head, applied);
     } catch (error) {
       this.failed(error, head);
@@ -149,9 +149,15 @@ export class ConfigReplica {
     if (changed) this.changes.next(next);
   }
 
-  private async wentBack(head: ConfigHead, from: ConfigHead): Promise<void> {
+  /** @returns the head in its new epoch, so that within each epoch this replica only ever went forward */
+  private async wentBack(head: ConfigHead, from: ConfigHead): Promise<ConfigHead> {
     this.logger.warn(`Configuration went back from revision ${from.revision} to ${head.revision}: database restored?`);
     await this.store.renewEpoch(head);
+    const renewed = await this.read();
+    if (isBehind(renewed, from))
+      throw new ConfigUnavailableError(`the epoch of revision ${head.revision} is still the old one`);
+    this.metrics.revision.set(renewed.revision);
+    return renewed;
   }
 
   private failed(error: unknown, head?: ConfigHead): void {

@@ -99,6 +99,18 @@ describe('replicas that share a Redis and a PostgreSQL', () => {
     await eventually(() => expect(title(b)).toBe('unheard'), { timeout: 2000 });
   });
 
+  it('with Redis gone a change is told by the database, once for all of a scope', async () => {
+    const { notifications } = storage;
+    const [a, b] = await startTwo({ notifications });
+    const other = await start({ notifications, scope: randomUUID() });
+    await withRedisKilled(async () => {
+      await a.live.update({ general: { title: 'notified' } });
+      await eventually(() => expect(title(b)).toBe('notified'), { timeout: 1000 });
+    });
+    expect(await b.metric('yuxi_config_hints_total', { source: 'sql', result: 'read' })).toBe(1);
+    expect(await other.metric('yuxi_config_hints_total', { source: 'sql' })).toBe(0);
+  });
+
   it('with Redis gone a change is saved, and found by the next reconcile', async () => {
     const [a, b] = await startTwo({ reconcileEvery: 200 });
     await withRedisKilled(async () => {

@@ -1,4 +1,6 @@
 export * from './eventually.js';
+export { OrderedWorker, takeOrders } from './ordered-worker.js';
+export type { Orders } from './ordered-worker.js';
 export { seededRandom } from './random.js';
 export { reportSkip } from './report-skip.js';
 export { temporaryFolder } from './run-folder.js';

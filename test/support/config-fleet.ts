@@ -1,0 +1,169 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Rollout } from '@yuxi/config-sync';
+import {
+  type ChaosProxy,
+  eventually,
+  OrderedWorker,
+  type PostgresServer,
+  type RedisServer,
+  startPostgres,
+  startProxy,
+  startRedis,
+  temporaryFolder,
+} from '@yuxi/testing';
+import { Pool } from 'pg';
+
+const WORKER = fileURLToPath(new URL('./config-worker.mjs', import.meta.url));
+
+export interface ConfigFleetOptions {
+  replicas: number;
+  /** The database tells of commits too. Default `true`. */
+  notify?: boolean;
+  /** A step that is left out, see the worker. */
+  control?: string;
+}
+
+/** One process behind links of its own to Redis and PostgreSQL. */
+export interface Member {
+  index: number;
+  worker: OrderedWorker;
+  redis: ChaosProxy;
+  postgres: ChaosProxy;
+  /** What came into force, over all processes that stood in this place. */
+  log: string;
+}
+
+/** What a replica is at, by its own word. */
+export interface MemberStatus {
+  revision: number;
+  n: number;
+  reads: number;
+}
+
+/** Replicas of a configuration, and a writer that nothing stands between. */
+export class ConfigFleet {
+  readonly members: Member[] = [];
+  readonly #folder = temporaryFolder('config');
+  writer!: OrderedWorker;
+
+  private constructor(
+    private readonly options: ConfigFleetOptions,
+    readonly redis: RedisServer,
+    readonly postgres: PostgresServer,
+    private readonly database: string,
+    readonly sql: Pool,
+  ) {}
+
+  static async start(options: ConfigFleetOptions): Promise<ConfigFleet> {
+    const [redis, postgres] = await Promise.all([startRedis(), startPostgres()]);
+    const { url } = await postgres.createDatabase();
+    const sql = new Pool({ connectionString: url, max: 2 });
+    sql.on('error', () => undefined);
+    const fleet = new ConfigFleet(options, redis, postgres, url, sql);
+    fleet.writer = new OrderedWorker(WORKER);
+    const { control } = options;
+    await fleet.writer.order('start', {
+      databaseUrl: url,
+      redisUrl: redis.url,
+      replica: 'writer',
+      poolSize: 4,
+      ...(control !== 'only notices count' && { control }),
+    });
+    await Promise.all(Array.from({ length: options.replicas }, (_, index) => fleet.#add(index)));
+    return fleet;
+  }
+
+  /** Ends a process without a warning and starts another one in its place. */
+  async restart(member: Member): Promise<void> {
+    await member.worker.kill();
+    // Replicas that were at a revision may start again at any later one: their log begins anew.
+    writeFileSync(member.log, 'started\n', { flag: 'a' });
+    member.worker = await this.#spawn(member);
+  }
+
+  /** Commits values at a pace. @returns the last revision */
+  async write(from: number, to: number, every: number): Promise<number> {
+    return (await this.writer.order('write', { from, to, every })) as number;
+  }
+
+  async status({ worker }: Member): Promise<MemberStatus> {
+    return (await worker.order('status')) as MemberStatus;
+  }
+
+  async rollout(wait = 0): Promise<Rollout> {
+    return (await this.writer.order('rollout', { wait })) as Rollout;
+  }
+
+  /** Waits until every replica serves a value. */
+  async allServe(n: number, timeout: number): Promise<void> {
+    await eventually(
+      async () => {
+        const served = await Promise.all(this.members.map(async (member) => (await this.status(member)).n));
+        if (served.some((each) => each !== n)) throw new Error(`served: ${served.join(', ')}, not ${n}`);
+      },
+      { timeout, every: 20 },
+    );
+  }
+
+  async epoch(): Promise<string> {
+    const { rows } = await this.sql.query<{ epoch: string }>('SELECT epoch FROM config_head');
+    return rows[0]!.epoch;
+  }
+
+  /** Puts the database back to an earlier revision, as restoring a copy of it does. */
+  async restore(revision: number): Promise<void> {
+    await this.sql.query(
+      `UPDATE config_head SET (revision, hash, snapshot) =
+         (SELECT revision, hash, snapshot FROM config_revision WHERE revision = $1)`,
+      [revision],
+    );
+    await this.sql.query('DELETE FROM config_revision WHERE revision > $1', [revision]);
+  }
+
+  /** What each replica had in force, by process: `epoch revision`, in order. */
+  histories(): { member: number; lines: string[] }[] {
+    return this.members.flatMap(({ index, log }) =>
+      readFileSync(log, 'utf8')
+        .split('started\n')
+        .map((text) => ({ member: index, lines: text.split('\n').filter(Boolean) })),
+    );
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([this.writer, ...this.members.map(({ worker }) => worker)].map((worker) => worker?.kill()));
+    await Promise.all(this.members.flatMap(({ redis, postgres }) => [redis.stop(), postgres.stop()]));
+    await this.sql.end();
+    await Promise.all([this.redis.stop(), this.postgres.stop()]);
+  }
+
+  async #add(index: number): Promise<void> {
+    const { hostname, port } = new URL(this.database);
+    const member: Omit<Member, 'worker'> = {
+      index,
+      redis: await startProxy({ host: this.redis.host, port: this.redis.port }),
+      postgres: await startProxy({ host: hostname, port: Number(port) }),
+      log: join(this.#folder, `${index}.log`),
+    };
+    writeFileSync(member.log, '');
+    this.members[index] = { ...member, worker: await this.#spawn(member) };
+  }
+
+  async #spawn({ index, redis, postgres, log }: Omit<Member, 'worker'>): Promise<OrderedWorker> {
+    const worker = new OrderedWorker(WORKER);
+    await worker.order('start', {
+      databaseUrl: through(this.database, postgres),
+      redisUrl: through(this.redis.url, redis),
+      replica: `replica-${index}`,
+      log,
+      notify: this.options.notify,
+      control: this.options.control,
+    });
+    return worker;
+  }
+}
+
+function through(url: string, { port }: ChaosProxy): string {
+  return Object.assign(new URL(url), { hostname: '127.0.0.1', port: String(port) }).toString();
+}
