@@ -15,6 +15,7 @@ import { ConfigFollower } from '../../libs/config-sync/dist/config-follower.js';
 import { SqlHints } from '../../libs/config-sync/dist/hints/sql-hints.js';
 import { ConfigReplica } from '../../libs/config-sync/dist/config-replica.js';
 import { hashOf } from '../../libs/config-sync/dist/schema/json.js';
+import { ConfigStore } from '../../libs/config-sync/dist/store/config.store.js';
 
 function App() {}
 Module({})(App);
@@ -54,7 +55,7 @@ let live;
 let reads = 0;
 const orders = {
   /** Writes each revision that comes into force to `log`, and looks at what is served again and again. */
-  async start({ databaseUrl, redisUrl, notify = true, replica, log, control, poolSize = 2, reconcileEvery }) {
+  async start({ databaseUrl, redisUrl, notify = true, deaf = false, replica, log, control, poolSize = 2 }) {
     const imports = [
       RedisModule.forRoot(redisUrl === undefined ? {} : { url: redisUrl }),
       StorageModule.forRoot({
@@ -65,8 +66,9 @@ const orders = {
         connectTimeout: 1000,
         migrations: configMigrations,
       }),
-      ConfigSyncModule.forRoot({ sections, replica, readTimeout: 1000, reconcileEvery }),
+      ConfigSyncModule.forRoot({ sections, replica, readTimeout: 1000 }),
     ];
+    if (deaf) ConfigPubSubService.prototype.onModuleInit = () => undefined;
     if (!notify) SqlHints.prototype.onModuleInit = () => undefined;
     app = await NestFactory.createApplicationContext({ module: App, imports }, { logger: false });
     if (control) CONTROLS[control](app);
@@ -102,10 +104,32 @@ const orders = {
       waiting.add({ reached, response });
       check();
     });
+    server.keepAliveTimeout = 0;
     await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
     return server.address().port;
   },
-  publish: ({ n }) => app.get(RedisConnections).shared.publish('raw', String(n)),
+  /** A plain message. @returns when it was sent */
+  async publish({ n }) {
+    const at = clock();
+    await app.get(RedisConnections).shared.publish('raw', String(n));
+    return at;
+  },
+  /** One change. @returns when it was committed */
+  async change({ n }) {
+    const commit = Object.getOwnPropertyDescriptor(ConfigStore.prototype, 'commit').value;
+    let at;
+    ConfigStore.prototype.commit = async function timed(...args) {
+      const head = await commit.apply(this, args);
+      at = clock();
+      return head;
+    };
+    try {
+      await live.update(valuesOf(n));
+      return at;
+    } finally {
+      ConfigStore.prototype.commit = commit;
+    }
+  },
   /** Commits the values `from` to `to`, each until it is in. @returns the last revision */
   async write({ from, to, every }) {
     let revision;
@@ -129,6 +153,11 @@ const orders = {
   stop: () => app.close(),
 };
 takeOrders(orders);
+
+/** CLOCK_MONOTONIC, the same for all processes of a machine, milliseconds. */
+function clock() {
+  return Number(process.hrtime.bigint()) / 1e6;
+}
 
 function valueOf() {
   return live.section('general').n;

@@ -1,0 +1,66 @@
+// Replicas of a live configuration, each behind a link of its own to Redis, and one process that changes it.
+import { Agent, get } from 'node:http';
+import { fileURLToPath } from 'node:url';
+import { OrderedWorker, startPostgres, startProxy, startRedis } from '@yuxi/testing';
+
+const WORKER = fileURLToPath(new URL('../../support/config-worker.mjs', import.meta.url));
+const agent = new Agent({ keepAlive: true });
+
+/** CLOCK_MONOTONIC, the same for all processes of a machine, milliseconds. */
+export const clock = () => Number(process.hrtime.bigint()) / 1e6;
+
+/** @param options of the replicas, see the worker */
+export async function startFleet(count, options = {}) {
+  const [redis, postgres] = await Promise.all([startRedis(), startPostgres()]);
+  const { url: databaseUrl } = await postgres.createDatabase();
+  const writer = new OrderedWorker(WORKER);
+  await writer.order('start', { databaseUrl, redisUrl: redis.url, replica: 'writer' });
+  const replicas = await Promise.all(
+    Array.from({ length: count }, async (_, index) => {
+      const link = await startProxy({ host: redis.host, port: redis.port });
+      const worker = new OrderedWorker(WORKER);
+      const redisUrl = `redis://127.0.0.1:${link.port}`;
+      await worker.order('start', { databaseUrl, redisUrl, replica: `replica-${index}`, ...options });
+      return { worker, link, port: await worker.order('probe') };
+    }),
+  );
+  let n = 0;
+  /** @returns milliseconds from what `what` did until every replica showed it over HTTP */
+  const reachAll = async (what, ports, begin) => {
+    n++;
+    const shown = Promise.all(ports.map((port) => answered(port, `/${what}/${n}`)));
+    const at = await begin(n);
+    return Math.max(...(await shown)) - at;
+  };
+  const ports = replicas.map(({ port }) => port);
+  return {
+    redis,
+    replicas,
+    /** From the commit of a change until all serve it, or those at `of`. */
+    changed: (of = ports) => reachAll('served', of, (value) => writer.order('change', { n: value })),
+    /** From the publication of a plain message until all received it. */
+    published: () => reachAll('raw', ports, (value) => writer.order('publish', { n: value })),
+    /** From the end of `work`, which begins after a change was committed, until all serve that. */
+    servedAfter: (work) =>
+      reachAll('served', ports, async (value) => {
+        await writer.order('change', { n: value });
+        await work();
+        return clock();
+      }),
+    async stop() {
+      await Promise.all([writer, ...replicas.map(({ worker }) => worker)].map((worker) => worker.kill()));
+      await Promise.all(replicas.map(({ link }) => link.stop()));
+      await Promise.all([redis.stop(), postgres.stop()]);
+    },
+  };
+}
+
+/** @returns when the answer came */
+function answered(port, path) {
+  return new Promise((resolve, reject) => {
+    get({ host: '127.0.0.1', port, path, agent }, (response) => {
+      const at = clock();
+      response.resume().on('end', () => resolve(at));
+    }).on('error', reject);
+  });
+}
