@@ -8,7 +8,8 @@ RUN npm ci --no-audit --no-fund && npm run build && npm prune --omit=dev \
   && find libs apps -mindepth 2 -maxdepth 2 -name src -exec rm -rf {} +
 
 FROM ${NODE_IMAGE}
-ENV NODE_ENV=production
+# With a DATABASE_URL only the settings that were in force last are kept there; without one it needs a volume.
+ENV NODE_ENV=production YUXI_DATA_DIR=/tmp/yuxi
 WORKDIR /app
 COPY --from=build /app/package.json ./
 COPY --from=build /app/node_modules ./node_modules

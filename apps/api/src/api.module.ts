@@ -13,6 +13,7 @@ import { AuditController } from './system/audit.controller.js';
 import { LimitsController } from './system/limits.controller.js';
 import { DEFAULT_LIMITS, LiveLimits } from './system/live-limits.js';
 import { LocksController } from './system/locks.controller.js';
+import { QueuesController } from './system/queues.controller.js';
 import { RolloutController, SettingsController, SettingsService } from './system/settings/index.js';
 import { SystemController } from './system/system.controller.js';
 import { TasksController } from './tasks/tasks.controller.js';
@@ -48,6 +49,7 @@ export class ApiModule {
         TasksController,
         LocksController,
         LimitsController,
+        QueuesController,
         SystemController,
         SettingsController,
         RolloutController,

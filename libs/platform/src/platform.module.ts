@@ -11,6 +11,7 @@ import { TasksModule, tasksMigrations } from '@yuxi/tasks';
 import { type Env, ENV } from './env.js';
 import { HealthProbes } from './health.probes.js';
 import { HealthController } from './health.controller.js';
+import { LiveWorker } from './live-worker.js';
 import { LogLevel } from './log-level.js';
 import { SETTINGS } from './settings.js';
 
@@ -44,7 +45,7 @@ export class PlatformModule {
         KnowledgeModule,
       ],
       controllers: [HealthController],
-      providers: [{ provide: ENV, useValue: env }, { provide: Log, useValue: log }, HealthProbes, LogLevel],
+      providers: [{ provide: ENV, useValue: env }, { provide: Log, useValue: log }, HealthProbes, LogLevel, LiveWorker],
       exports: [ENV, KnowledgeModule, TasksModule],
     };
   }

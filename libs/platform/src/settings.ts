@@ -27,6 +27,15 @@ export const SETTINGS = {
   search: z.strictObject({
     final_top_k: z.int().min(1).max(100).default(10).describe('Results of a search that does not say how many'),
   }),
+  tasks: z.strictObject({
+    worker_concurrency: z
+      .int()
+      .min(1)
+      .max(64)
+      .nullable()
+      .default(null)
+      .describe('Tasks that each process runs at once; unset: YUXI_WORKER_CONCURRENCY of the environment'),
+  }),
 };
 
 export type Settings = { [Section in keyof typeof SETTINGS]: z.output<(typeof SETTINGS)[Section]> };

@@ -1,10 +1,14 @@
 export { MAX_JSON } from './json.js';
 export * from './migrations/index.js';
 export * from './task.decorator.js';
+export type { DeadLetter, DeadLetterChoice, DeadLetterQuery } from './store/dead-letters.js';
+export type { QueueView } from './store/queues.js';
 export * from './task.queue.js';
+export * from './task.queues.js';
 export * from './task.service.js';
 export * from './task.types.js';
 export * from './tasks.errors.js';
 export * from './tasks.module.js';
 export { resolveTasksOptions } from './tasks.options.js';
 export type { TasksOptions } from './tasks.options.js';
+export { WorkerSize } from './worker/worker-size.js';

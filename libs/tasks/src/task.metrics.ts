@@ -8,11 +8,21 @@ import type { Outcome } from './worker/worker.store.js';
 @Injectable()
 export class TaskMetrics {
   readonly running: Gauge;
+  /** Set by the owner of the number. */
+  concurrency: () => number = () => 0;
   private readonly total: Counter<'name' | 'result'>;
   private readonly duration: Histogram<'name'>;
 
   constructor(@Optional() @Inject(METRICS) registry: Registry | undefined, @Inject(SQL_CLIENT) sql: SqlClient) {
     this.running = gauge(registry, { name: 'yuxi_tasks_running', help: 'Handlers running in this process' });
+    const concurrency = () => this.concurrency();
+    gauge(registry, {
+      name: 'yuxi_tasks_concurrency',
+      help: 'Handlers that this process may run at once; 0: it runs none',
+      collect() {
+        this.set(concurrency());
+      },
+    });
     this.total = counter(registry, {
       name: 'yuxi_tasks_total',
       help: 'Runs that ended in this process: success, failed, cancelled, retried, put_back or lost',

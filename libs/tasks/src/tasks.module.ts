@@ -3,11 +3,13 @@ import { DiscoveryModule } from '@nestjs/core';
 import { TaskExplorer } from './task.explorer.js';
 import { TaskMetrics } from './task.metrics.js';
 import { TaskQueue } from './task.queue.js';
+import { TaskQueues } from './task.queues.js';
 import { TaskRegistry } from './task.registry.js';
 import { TaskService } from './task.service.js';
 import type { TasksOptions } from './tasks.options.js';
 import { TASKS_OPTIONS } from './tasks.tokens.js';
 import { WakeUp } from './worker/wake-up.js';
+import { WorkerSize } from './worker/worker-size.js';
 import { WorkerHost } from './worker/worker.host.js';
 
 const { ConfigurableModuleClass, OPTIONS_TYPE, ASYNC_OPTIONS_TYPE } = new ConfigurableModuleBuilder<TasksOptions>({
@@ -20,8 +22,18 @@ const { ConfigurableModuleClass, OPTIONS_TYPE, ASYNC_OPTIONS_TYPE } = new Config
 @Global()
 @Module({
   imports: [DiscoveryModule],
-  providers: [TaskRegistry, TaskExplorer, TaskMetrics, TaskQueue, TaskService, WakeUp, WorkerHost],
-  exports: [TaskQueue, TaskService],
+  providers: [
+    TaskRegistry,
+    TaskExplorer,
+    TaskMetrics,
+    TaskQueue,
+    TaskQueues,
+    TaskService,
+    WakeUp,
+    WorkerSize,
+    WorkerHost,
+  ],
+  exports: [TaskQueue, TaskQueues, TaskService, WorkerSize],
 })
 export class TasksModule extends ConfigurableModuleClass {
   static override forRoot(options: typeof OPTIONS_TYPE = {}): DynamicModule {

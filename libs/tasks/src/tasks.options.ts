@@ -35,12 +35,18 @@ export interface ResolvedTasksOptions {
 
 const YEAR = 365 * 86_400_000;
 
+/** @throws {OptionsError} */
+export function checkConcurrency(value: number, where: string): number {
+  if (!Number.isInteger(value) || value < 1 || value > 1000)
+    throw new OptionsError('concurrency', 'an integer 1..1000', value, where);
+  return value;
+}
+
 /** @throws {OptionsError} naming the option that breaks its rule */
 export function resolveTasksOptions(options: TasksOptions): ResolvedTasksOptions {
   const { worker = true, concurrency = 4, queues, sweep = {} } = options;
   const where = 'TasksModule';
-  if (!Number.isInteger(concurrency) || concurrency < 1 || concurrency > 1000)
-    throw new OptionsError('concurrency', 'an integer 1..1000', concurrency, where);
+  checkConcurrency(concurrency, where);
   if (queues && queues.length === 0)
     throw new OptionsError('queues', 'at least one name, or left out for all', queues, where);
   return {

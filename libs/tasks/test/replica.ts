@@ -2,12 +2,14 @@ import type { SqlClient } from '@yuxi/core';
 import { z } from 'zod';
 import { TaskMetrics } from '../src/task.metrics.js';
 import { TaskQueue } from '../src/task.queue.js';
+import { TaskQueues } from '../src/task.queues.js';
 import { TaskRegistry } from '../src/task.registry.js';
 import { TaskService } from '../src/task.service.js';
 import type { TaskContext, TaskOptions } from '../src/task.types.js';
 import { resolveTasksOptions, type TasksOptions } from '../src/tasks.options.js';
 import { TaskWorker } from '../src/worker/task.worker.js';
 import { WakeUp } from '../src/worker/wake-up.js';
+import { WorkerSize } from '../src/worker/worker-size.js';
 import { WorkerStore } from '../src/worker/worker.store.js';
 
 export type Handlers = Record<
@@ -20,6 +22,8 @@ export class Replica {
   private static readonly started = new Set<Replica>();
   readonly queue: TaskQueue;
   readonly service: TaskService;
+  readonly queues: TaskQueues;
+  readonly size: WorkerSize;
   readonly worker: TaskWorker;
 
   constructor(
@@ -37,7 +41,9 @@ export class Replica {
     this.queue = new TaskQueue(sql, registry, wakeUp);
     this.service = new TaskService(sql, wakeUp);
     const resolved = resolveTasksOptions({ pollInterval: 20, lease: 2000, shutdownGrace: 100, ...options });
-    this.worker = new TaskWorker(sql, store, registry, resolved, new TaskMetrics(undefined, sql));
+    this.size = new WorkerSize(resolved, wakeUp);
+    this.queues = new TaskQueues(sql, wakeUp);
+    this.worker = new TaskWorker(sql, store, registry, resolved, new TaskMetrics(undefined, sql), this.size);
     wakeUp.listen(
       () => this.worker.poke(),
       () => this.worker.pokeBeat(),

@@ -1,9 +1,10 @@
 import { Controller, Delete, Get, HttpCode, Inject, Param, Post, Query } from '@nestjs/common';
 import { ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { Actor } from '@yuxi/knowledge';
-import { TaskService } from '@yuxi/tasks';
+import { TaskQueues, TaskService } from '@yuxi/tasks';
 import { z } from 'zod';
 import { CurrentUser } from '../auth/index.js';
+import { ApiError } from '../http/index.js';
 
 const listQuery = z.strictObject({
   status: z.enum(['pending', 'running', 'success', 'failed', 'cancelled']).optional(),
@@ -22,7 +23,10 @@ const ownerOf = (actor: Actor) => (actor.role === 'user' ? String(actor.id) : un
 @ApiTags('tasks')
 @Controller('api/tasks')
 export class TasksController {
-  constructor(@Inject(TaskService) private readonly tasks: TaskService) {}
+  constructor(
+    @Inject(TaskService) private readonly tasks: TaskService,
+    @Inject(TaskQueues) private readonly queues: TaskQueues,
+  ) {}
 
   @Get()
   @ApiOperation({ summary: 'Tasks, newest first, with counts' })
@@ -42,6 +46,20 @@ export class TasksController {
   async cancel(@CurrentUser() actor: Actor, @Param('task_id', { schema: taskId }) id: string) {
     await this.tasks.cancel(id, { owner: ownerOf(actor) });
     return { message: 'cancel requested', task_id: id };
+  }
+
+  @Post(':task_id/retry')
+  @HttpCode(200)
+  @ApiOperation({ summary: 'Run a failed task again, with all its attempts' })
+  async retry(@CurrentUser() actor: Actor, @Param('task_id', { schema: taskId }) id: string) {
+    const owner = ownerOf(actor);
+    const { status } = await this.tasks.get(id, { owner });
+    if ((await this.queues.replay({ id, owner })) === 0)
+      throw new ApiError(
+        'CONFLICT',
+        `Task ${id} cannot be run again: it is ${status}, or another one like it is under way`,
+      );
+    return { message: 'task runs again', task_id: id };
   }
 
   @Delete(':task_id')

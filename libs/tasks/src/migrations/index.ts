@@ -1,7 +1,10 @@
 import { readFileSync } from 'node:fs';
 import type { Migration } from '@yuxi/core';
 
-/** The table of the queue. The application applies it together with its own schema. */
+const read = (file: string) => readFileSync(new URL(file, import.meta.url), 'utf8');
+
+/** The tables of the queue. The application applies them together with its own schema. */
 export const tasksMigrations: readonly Migration[] = [
-  { id: 'tasks/0001-tasks', sql: readFileSync(new URL('./0001_tasks.sql', import.meta.url), 'utf8') },
+  { id: 'tasks/0001-tasks', sql: read('./0001_tasks.sql') },
+  { id: 'tasks/0002-queues', sql: read('./0002_queues.sql') },
 ];

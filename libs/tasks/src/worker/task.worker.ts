@@ -12,6 +12,7 @@ import { Outage } from './outage.js';
 import { Outcomes } from './outcomes.js';
 import { Run } from './run.js';
 import { Serial } from './serial.js';
+import type { WorkerSize } from './worker-size.js';
 import type { WorkerStore } from './worker.store.js';
 
 /** After the signals of a shutdown, handlers get so long to end by themselves, milliseconds. */
@@ -37,6 +38,7 @@ export class TaskWorker {
     private readonly registry: TaskRegistry,
     private readonly options: ResolvedTasksOptions,
     private readonly metrics: TaskMetrics,
+    private readonly size: WorkerSize,
   ) {
     const { running, outage } = this;
     const serial = new Serial();
@@ -59,8 +61,8 @@ export class TaskWorker {
     this.heartbeat.start();
     this.loop = this.claimAgainAndAgain();
     void this.sweepNowAndThen();
-    const { concurrency, queues } = this.options;
-    const what = `${concurrency} at once${queues ? `, queues ${queues.join(', ')}` : ''}`;
+    const { queues } = this.options;
+    const what = `${this.size.concurrency} at once${queues ? `, queues ${queues.join(', ')}` : ''}`;
     this.logger.log(`worker ${this.store.worker} runs tasks: ${what}`);
   }
 
@@ -102,7 +104,8 @@ export class TaskWorker {
     let more = false;
     const counts = new Map<string, number>();
     for (const { row } of this.running.values()) counts.set(row.name, (counts.get(row.name) ?? 0) + 1);
-    const free = () => this.options.concurrency - this.running.size;
+    // More may run than are allowed from now on.
+    const free = () => Math.max(0, this.size.concurrency - this.running.size);
     try {
       for (const step of planClaims(this.registry.all(), counts, free(), this.turn++)) {
         const limit = Math.min(step.limit, free());

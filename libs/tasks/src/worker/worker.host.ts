@@ -6,6 +6,7 @@ import { resolveTasksOptions, type TasksOptions } from '../tasks.options.js';
 import { TASKS_OPTIONS } from '../tasks.tokens.js';
 import { TaskWorker } from './task.worker.js';
 import { WakeUp } from './wake-up.js';
+import { WorkerSize } from './worker-size.js';
 import { WorkerStore } from './worker.store.js';
 
 /** Starts the worker when the application is up, and stops it before anything it needs goes away. */
@@ -18,11 +19,13 @@ export class WorkerHost implements OnApplicationBootstrap, BeforeApplicationShut
     @Inject(SQL_CLIENT) sql: SqlClient,
     registry: TaskRegistry,
     metrics: TaskMetrics,
+    size: WorkerSize,
     private readonly wakeUp: WakeUp,
   ) {
     const resolved = resolveTasksOptions(options);
-    if (resolved.worker)
-      this.worker = new TaskWorker(sql, new WorkerStore(sql, resolved.lease), registry, resolved, metrics);
+    if (!resolved.worker) return;
+    metrics.concurrency = () => size.concurrency;
+    this.worker = new TaskWorker(sql, new WorkerStore(sql, resolved.lease), registry, resolved, metrics, size);
   }
 
   onApplicationBootstrap(): void {

@@ -55,6 +55,7 @@ export class WorkerStore {
          WHERE status = 'pending' AND NOT is_group AND run_at <= now()
            AND version <= COALESCE(($1::jsonb ->> name)::int, 0)
            AND ($2::text[] IS NULL OR queue = ANY($2::text[]))
+           AND NOT EXISTS (SELECT FROM task_queues WHERE task_queues.queue = tasks.queue)
          ORDER BY priority DESC, run_at, id LIMIT $3
          FOR UPDATE SKIP LOCKED)
        UPDATE tasks AS t
