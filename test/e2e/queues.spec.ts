@@ -55,6 +55,12 @@ describe('queues of several replicas', () => {
         return Number(/^yuxi_tasks_concurrency (\d+)/m.exec(text)?.[1]);
       }),
     );
+  const set = async (worker_concurrency: unknown) =>
+    apis[0]!.put('/api/system/config?wait=5s', {
+      json: { worker_concurrency },
+      token,
+      headers: { 'if-match': await etag() },
+    });
 
   it('stop on all of them when one is told to pause, and go on when another is told to resume', async () => {
     expect((await apis[0]!.post(`${QUEUES}/default/pause`, { token })).status).toBe(200);
@@ -83,6 +89,33 @@ describe('queues of several replicas', () => {
     await apis[0]!.post(`${QUEUES}/default/resume`, { token });
   });
 
+  it('are watched on one replica, whichever runs the task, until it has ended or was cancelled on another', async () => {
+    const watch = async (replica: number, id: string) => {
+      const headers = { authorization: `Bearer ${token}` };
+      const response = await fetch(`${fleet.replicas[replica]!.baseUrl}/api/tasks/${id}/events`, { headers });
+      return { status: response.status, type: response.headers.get('content-type'), text: response.text() };
+    };
+    const task = await requestIndex(apis[0]!, token, dbId, await upload('watched'));
+    const { status, type, text } = await watch(1, task);
+    expect([status, type]).toEqual([200, 'text/event-stream']);
+    const events = (await text).split('\n\n').filter((event) => event.includes('data:'));
+    const last = JSON.parse(/^data: (.*)$/m.exec(events.at(-1)!)![1]!) as { task: TaskView };
+    expect(last.task).toMatchObject({ id: task, status: 'success', progress: 100 });
+
+    await apis[0]!.post(`${QUEUES}/default/pause`, { token });
+    const waiting = await requestIndex(apis[0]!, token, dbId, await upload('cancelled'));
+    const stream = await watch(1, waiting);
+    await apis[0]!.post(`/api/tasks/${waiting}/cancel`, { token });
+    expect(await stream.text).toContain('event: cancelled');
+    await apis[0]!.post(`${QUEUES}/default/resume`, { token });
+
+    const none = await watch(0, 'nothing');
+    expect([none.status, JSON.parse(await none.text)]).toEqual([
+      404,
+      expect.objectContaining({ code: 'TASK_NOT_FOUND' }),
+    ]);
+  });
+
   it('show what failed for good; it is run again on demand, and runs', async () => {
     const [fileId] = await upload('failed');
     const done = await requestIndex(apis[0]!, token, dbId, [fileId!]);
@@ -107,12 +140,6 @@ describe('queues of several replicas', () => {
   });
 
   it('have as many workers as the live settings say', async () => {
-    const set = async (worker_concurrency: unknown) =>
-      apis[0]!.put('/api/system/config?wait=5s', {
-        json: { worker_concurrency },
-        token,
-        headers: { 'if-match': await etag() },
-      });
     expect((await set(1)).status).toBe(200);
     expect((await set(0)).status).toBe(422);
     expect(await sizes()).toEqual([1, 1]);

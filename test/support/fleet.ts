@@ -46,6 +46,11 @@ export async function startFleet({ replicas = 3, env, proxied = [] }: FleetOptio
   const proxies = new Map<number, ChaosProxy>();
   for (const index of proxied) proxies.set(index, await startProxy({ host: redis.host, port: redis.port }));
 
+  const stopServers = async () => {
+    await Promise.all([...proxies.values()].map((proxy) => proxy.stop()));
+    await postgres.stop();
+    await redis.stop();
+  };
   const started = await startReplicas({
     count: replicas,
     databaseUrl: database.url,
@@ -54,6 +59,9 @@ export async function startFleet({ replicas = 3, env, proxied = [] }: FleetOptio
       return `redis://:${redis.password}@${redis.host}:${port}`;
     },
     env,
+  }).catch(async (error: unknown) => {
+    await stopServers();
+    throw error;
   });
   const pool = new Pool({ connectionString: database.url, max: 4 });
   const apis = started.map(({ baseUrl }) => api(baseUrl));
@@ -68,9 +76,7 @@ export async function startFleet({ replicas = 3, env, proxied = [] }: FleetOptio
     stop: async () => {
       await pool.end();
       await Promise.all(started.map((replica) => replica.stop()));
-      await Promise.all([...proxies.values()].map((proxy) => proxy.stop()));
-      await postgres.stop();
-      await redis.stop();
+      await stopServers();
     },
   };
 }

@@ -7,6 +7,7 @@ export * from './task.queue.js';
 export * from './task.queues.js';
 export * from './task.service.js';
 export * from './task.types.js';
+export * from './task.watch.js';
 export * from './tasks.errors.js';
 export * from './tasks.module.js';
 export { resolveTasksOptions } from './tasks.options.js';

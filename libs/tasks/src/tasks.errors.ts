@@ -75,3 +75,13 @@ export class TaskActiveError extends YuxiError {
     super(`task ${id} is not finished: cancel it before removing it`, { code: 'TASK_ACTIVE' });
   }
 }
+
+/** This process follows as many tasks for clients as it can. */
+export class TooManyWatchersError extends YuxiError {
+  constructor(limit: number) {
+    super(`${limit} tasks are followed already: ask for the task now and then instead`, {
+      code: 'TASK_WATCHERS',
+      retryable: true,
+    });
+  }
+}

@@ -6,6 +6,7 @@ import { TaskQueue } from './task.queue.js';
 import { TaskQueues } from './task.queues.js';
 import { TaskRegistry } from './task.registry.js';
 import { TaskService } from './task.service.js';
+import { TaskWatch } from './task.watch.js';
 import type { TasksOptions } from './tasks.options.js';
 import { TASKS_OPTIONS } from './tasks.tokens.js';
 import { WakeUp } from './worker/wake-up.js';
@@ -29,11 +30,12 @@ const { ConfigurableModuleClass, OPTIONS_TYPE, ASYNC_OPTIONS_TYPE } = new Config
     TaskQueue,
     TaskQueues,
     TaskService,
+    TaskWatch,
     WakeUp,
     WorkerSize,
     WorkerHost,
   ],
-  exports: [TaskQueue, TaskQueues, TaskService, WorkerSize],
+  exports: [TaskQueue, TaskQueues, TaskService, TaskWatch, WorkerSize],
 })
 export class TasksModule extends ConfigurableModuleClass {
   static override forRoot(options: typeof OPTIONS_TYPE = {}): DynamicModule {

@@ -5,6 +5,7 @@ import { TaskQueue } from '../src/task.queue.js';
 import { TaskQueues } from '../src/task.queues.js';
 import { TaskRegistry } from '../src/task.registry.js';
 import { TaskService } from '../src/task.service.js';
+import { TaskWatch } from '../src/task.watch.js';
 import type { TaskContext, TaskOptions } from '../src/task.types.js';
 import { resolveTasksOptions, type TasksOptions } from '../src/tasks.options.js';
 import { TaskWorker } from '../src/worker/task.worker.js';
@@ -24,6 +25,7 @@ export class Replica {
   readonly service: TaskService;
   readonly queues: TaskQueues;
   readonly size: WorkerSize;
+  readonly watch: TaskWatch;
   readonly worker: TaskWorker;
 
   constructor(
@@ -43,6 +45,7 @@ export class Replica {
     const resolved = resolveTasksOptions({ pollInterval: 20, lease: 2000, shutdownGrace: 100, ...options });
     this.size = new WorkerSize(resolved, wakeUp);
     this.queues = new TaskQueues(sql, wakeUp);
+    this.watch = new TaskWatch(sql, this.service);
     this.worker = new TaskWorker(sql, store, registry, resolved, new TaskMetrics(undefined, sql), this.size);
     wakeUp.listen(
       () => this.worker.poke(),

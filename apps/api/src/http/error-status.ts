@@ -37,6 +37,7 @@ export const STATUS_OF_CODE: Readonly<Record<string, number>> = {
   LOCK_UNAVAILABLE: 503,
   LOCK_LOST: 503,
   REDIS_UNAVAILABLE: 503,
+  TASK_WATCHERS: 503,
 };
 
 /** Code answered for an error that carries nothing but a status. */

@@ -1,7 +1,8 @@
-import { Controller, Delete, Get, HttpCode, Inject, Param, Post, Query } from '@nestjs/common';
+import { Controller, Delete, Get, HttpCode, Inject, Param, Post, Query, Sse } from '@nestjs/common';
 import { ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { Actor } from '@yuxi/knowledge';
-import { TaskQueues, TaskService } from '@yuxi/tasks';
+import { TaskQueues, TaskService, TaskWatch } from '@yuxi/tasks';
+import { catchError, EMPTY, endWith, ignoreElements, interval, map, merge, share, takeUntil } from 'rxjs';
 import { z } from 'zod';
 import { CurrentUser } from '../auth/index.js';
 import { ApiError } from '../http/index.js';
@@ -17,6 +18,15 @@ const listQuery = z.strictObject({
 });
 const taskId = z.string().min(1).max(128);
 
+/** Milliseconds. */
+const ALIVE_EVERY = 15_000;
+
+/** What is sent: the status is the name of the event. */
+interface Event {
+  type: string;
+  data: object;
+}
+
 /** Administrators see every task, others their own. */
 const ownerOf = (actor: Actor) => (actor.role === 'user' ? String(actor.id) : undefined);
 
@@ -26,6 +36,7 @@ export class TasksController {
   constructor(
     @Inject(TaskService) private readonly tasks: TaskService,
     @Inject(TaskQueues) private readonly queues: TaskQueues,
+    @Inject(TaskWatch) private readonly watch: TaskWatch,
   ) {}
 
   @Get()
@@ -38,6 +49,23 @@ export class TasksController {
   @ApiOperation({ summary: 'One task, as any replica sees it' })
   async get(@CurrentUser() actor: Actor, @Param('task_id', { schema: taskId }) id: string) {
     return { task: await this.tasks.get(id, { owner: ownerOf(actor) }) };
+  }
+
+  @Sse(':task_id/events')
+  @ApiOperation({ summary: 'One task as server-sent events: now and after each change, until it has ended' })
+  async events(@CurrentUser() actor: Actor, @Param('task_id', { schema: taskId }) id: string) {
+    const changes = await this.watch.watch(id, { owner: ownerOf(actor) });
+    const shown = changes.pipe(
+      map((task): Event => ({ type: task.status, data: { task } })),
+      catchError(() => EMPTY),
+      share(),
+    );
+    // A comment now and then, so that no proxy takes the connection for dead.
+    const alive = interval(ALIVE_EVERY).pipe(
+      map((): Event => ({ type: 'alive', data: {} })),
+      takeUntil(shown.pipe(ignoreElements(), endWith(true))),
+    );
+    return merge(shown, alive);
   }
 
   @Post(':task_id/cancel')

@@ -38,6 +38,15 @@ export async function readTask(sql: SqlClient, id: string, owner?: string): Prom
   return rows[0] && toView(rows[0]);
 }
 
+/** Those of `ids` that there are, in no order. */
+export async function readTasks(sql: SqlClient, ids: readonly string[]): Promise<TaskView[]> {
+  const { rows } = await sql.query<Row>(
+    `SELECT ${COLUMNS} FROM tasks AS g ${OPEN_GROUP} WHERE g.id = ANY($1::text[])`,
+    [ids],
+  );
+  return rows.map(toView);
+}
+
 export async function listTasks(
   sql: SqlClient,
   { status, limit, owner }: { status?: TaskStatus; limit: number; owner?: string },
