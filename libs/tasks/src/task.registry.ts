@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { jitter, OptionsError, toMs, YuxiError } from '@yuxi/core';
+import { CronPlan } from './cron/cron-plan.js';
 import { PayloadError } from './tasks.errors.js';
 import type { TaskHandler, TaskOptions } from './task.types.js';
 
@@ -12,6 +13,7 @@ export interface RegisteredTask {
   /** Milliseconds. */
   timeout?: number;
   concurrency?: number;
+  cron?: CronPlan;
   run: TaskHandler;
   /** Milliseconds to wait after the run that was attempt number `attempt`. */
   backoff(attempt: number): number;
@@ -65,6 +67,7 @@ function resolve(options: TaskOptions, where: string, run: TaskHandler): Registe
     attempts: whole('retry.attempts', retry.attempts ?? 3, 1, 100),
     timeout: options.timeout === undefined ? undefined : toMs('timeout', options.timeout, { where }),
     concurrency: options.concurrency === undefined ? undefined : whole('concurrency', options.concurrency, 1, 1000),
+    cron: options.cron && new CronPlan(options.cron, where),
     run,
     backoff: (attempt) => jitter(Math.min(first * 2 ** (attempt - 1), longest)),
     async parse(payload) {

@@ -13,6 +13,17 @@ export interface TaskRetry {
   maxBackoff?: Duration;
 }
 
+export interface TaskCron {
+  /** Five fields beginning with the minute, or six with the second first: `0 3 * * *` is every day at three. */
+  pattern: string;
+  /** IANA name, e.g. `Asia/Shanghai`. Default `UTC`. */
+  timezone?: string;
+  /** Of each task. Default `{}`. */
+  payload?: unknown;
+  /** Ticks at which no worker was alive: `skip` all of them, or make up for them `once`. Default `skip`. */
+  missed?: 'skip' | 'once';
+}
+
 export interface TaskOptions<Schema extends z.ZodType = z.ZodType> {
   /** Unique in the application; part of stored rows, so renaming strands what is waiting. */
   name: string;
@@ -27,6 +38,11 @@ export interface TaskOptions<Schema extends z.ZodType = z.ZodType> {
   concurrency?: number;
   /** Default `default`. */
   queue?: string;
+  /**
+   * Enqueues the task at each tick, once over all processes. A tick is left out while the task of an earlier one still waits
+   * or runs.
+   */
+  cron?: TaskCron;
 }
 
 /** What a handler is told about its run. */

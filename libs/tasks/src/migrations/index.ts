@@ -7,4 +7,5 @@ const read = (file: string) => readFileSync(new URL(file, import.meta.url), 'utf
 export const tasksMigrations: readonly Migration[] = [
   { id: 'tasks/0001-tasks', sql: read('./0001_tasks.sql') },
   { id: 'tasks/0002-queues', sql: read('./0002_queues.sql') },
+  { id: 'tasks/0003-cron', sql: read('./0003_cron.sql') },
 ];

@@ -1,6 +1,8 @@
 import { Inject, Injectable, type BeforeApplicationShutdown, type OnApplicationBootstrap } from '@nestjs/common';
 import { SQL_CLIENT, type SqlClient } from '@yuxi/core';
+import { CronClock } from '../cron/cron-clock.js';
 import { TaskMetrics } from '../task.metrics.js';
+import { TaskQueue } from '../task.queue.js';
 import { TaskRegistry } from '../task.registry.js';
 import { resolveTasksOptions, type TasksOptions } from '../tasks.options.js';
 import { TASKS_OPTIONS } from '../tasks.tokens.js';
@@ -13,6 +15,7 @@ import { WorkerStore } from './worker.store.js';
 @Injectable()
 export class WorkerHost implements OnApplicationBootstrap, BeforeApplicationShutdown {
   private readonly worker?: TaskWorker;
+  private readonly clock?: CronClock;
 
   constructor(
     @Inject(TASKS_OPTIONS) options: TasksOptions,
@@ -20,12 +23,14 @@ export class WorkerHost implements OnApplicationBootstrap, BeforeApplicationShut
     registry: TaskRegistry,
     metrics: TaskMetrics,
     size: WorkerSize,
+    queue: TaskQueue,
     private readonly wakeUp: WakeUp,
   ) {
     const resolved = resolveTasksOptions(options);
     if (!resolved.worker) return;
     metrics.concurrency = () => size.concurrency;
     this.worker = new TaskWorker(sql, new WorkerStore(sql, resolved.lease), registry, resolved, metrics, size);
+    this.clock = new CronClock(sql, registry, queue);
   }
 
   onApplicationBootstrap(): void {
@@ -36,9 +41,11 @@ export class WorkerHost implements OnApplicationBootstrap, BeforeApplicationShut
       () => worker.pokeBeat(),
     );
     worker.start();
+    this.clock?.start();
   }
 
   async beforeApplicationShutdown(): Promise<void> {
+    await this.clock?.stop();
     await this.worker?.stop();
   }
 }
