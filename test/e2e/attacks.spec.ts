@@ -165,7 +165,7 @@ describe('what an administrator does', () => {
         }),
       ]),
     );
-    const metrics = await (await fetch(`http://127.0.0.1:${first().metricsPort}/metrics`)).text();
+    const metrics = await first().metrics();
     expect(metrics).toMatch(/^yuxi_audit_events_total\{result="written"\} [1-9]/m);
     expect(metrics).toMatch(/^yuxi_audit_events_total\{result="lost"\} 0$/m);
   });

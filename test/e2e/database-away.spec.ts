@@ -31,8 +31,7 @@ describe('a replica whose PostgreSQL is away', () => {
     const { hostname, port } = new URL(url);
     proxy = await startProxy({ host: hostname, port: Number(port) });
     await proxy.refuse();
-    const databaseUrl = Object.assign(new URL(url), { hostname: '127.0.0.1', port: String(proxy.port) }).toString();
-    [replica] = (await startReplicas({ count: 1, databaseUrl })) as [Replica];
+    [replica] = (await startReplicas({ count: 1, databaseUrl: proxy.through(url) })) as [Replica];
     client = api(replica.baseUrl);
   }, MINUTES);
   afterAll(async () => {

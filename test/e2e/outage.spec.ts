@@ -17,8 +17,8 @@ const NO_LOCK = /Acquiring lock 'yuxi:lock:index_\w+' without Redis \(no-op mode
 
 const times = ({ logs }: Replica, text: string | RegExp): number => logs.filter((line) => line.match(text)).length;
 
-async function lockIsDegraded({ metricsPort }: Replica): Promise<boolean> {
-  const text = await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text();
+async function lockIsDegraded(replica: Replica): Promise<boolean> {
+  const text = await replica.metrics();
   const value = /^yuxi_lock_degraded(?:\{[^}]*\})? (\d)$/m.exec(text)?.[1];
   if (value === undefined) throw new Error('no yuxi_lock_degraded among the metrics');
   return value === '1';

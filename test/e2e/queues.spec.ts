@@ -50,10 +50,9 @@ describe('queues of several replicas', () => {
   const etag = async () => (await apis[0]!.get('/api/system/config', { token })).headers.get('etag')!;
   const sizes = () =>
     Promise.all(
-      fleet.replicas.map(async ({ metricsPort }) => {
-        const text = await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text();
-        return Number(/^yuxi_tasks_concurrency (\d+)/m.exec(text)?.[1]);
-      }),
+      fleet.replicas.map(async (replica) =>
+        Number(/^yuxi_tasks_concurrency (\d+)/m.exec(await replica.metrics())?.[1]),
+      ),
     );
   const set = async (worker_concurrency: unknown) =>
     apis[0]!.put('/api/system/config?wait=5s', {

@@ -164,8 +164,8 @@ describe('settings of three replicas', () => {
     const outsider = new Redis(fleet.redis.url);
     const ignored = async () => {
       const counts = await Promise.all(
-        fleet.replicas.map(async ({ metricsPort }) => {
-          const text = await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text();
+        fleet.replicas.map(async (replica) => {
+          const text = await replica.metrics();
           return Number(/^yuxi_config_hints_total\{source="redis",result="ignored"\} (\d+)/m.exec(text)?.[1] ?? 0);
         }),
       );

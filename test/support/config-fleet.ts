@@ -153,8 +153,8 @@ export class ConfigFleet {
   async #spawn({ index, redis, postgres, log }: Omit<Member, 'worker'>): Promise<OrderedWorker> {
     const worker = new OrderedWorker(WORKER);
     await worker.order('start', {
-      databaseUrl: through(this.database, postgres),
-      redisUrl: through(this.redis.url, redis),
+      databaseUrl: postgres.through(this.database),
+      redisUrl: redis.through(this.redis.url),
       replica: `replica-${index}`,
       log,
       notify: this.options.notify,
@@ -162,8 +162,4 @@ export class ConfigFleet {
     });
     return worker;
   }
-}
-
-function through(url: string, { port }: ChaosProxy): string {
-  return Object.assign(new URL(url), { hostname: '127.0.0.1', port: String(port) }).toString();
 }

@@ -1,8 +1,8 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
-import { monotonicMs } from '@yuxi/core';
+import { monotonicMs, within } from '@yuxi/core';
 import { Subject } from 'rxjs';
 import { Coalesced } from './coalesced.js';
-import { ConfigUnavailableError, ConfigValidationError } from './config-sync.errors.js';
+import { ConfigTimeoutError, ConfigUnavailableError, ConfigValidationError } from './config-sync.errors.js';
 import { CONFIG_SYNC_OPTIONS } from './config-sync.options.js';
 import type { ResolvedConfigSyncOptions } from './config-sync.options.js';
 import { ConfigMetrics } from './config.metrics.js';
@@ -13,7 +13,6 @@ import { ConfigSchema } from './schema/config-schema.js';
 import type { Values } from './schema/config-schema.js';
 import { type ConfigHead, isBehind } from './store/config-head.js';
 import { ConfigStore } from './store/config.store.js';
-import { within } from './within.js';
 
 export interface AppliedConfig {
   readonly head: ConfigHead;
@@ -101,8 +100,8 @@ export class ConfigReplica {
     // The store gives up by itself; a client that cannot is not waited for.
     return within(
       readTimeout + 50,
-      `no answer from the database within ${readTimeout} ms`,
       this.store.read(this.applied?.head),
+      () => new ConfigTimeoutError(`no answer from the database within ${readTimeout} ms`),
     );
   }
 

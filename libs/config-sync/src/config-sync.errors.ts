@@ -47,6 +47,13 @@ export class ConfigConflictError extends YuxiError {
   }
 }
 
+/** Something took longer than its option allows; tried again by itself. */
+export class ConfigTimeoutError extends YuxiError {
+  constructor(message: string) {
+    super(message, { code: 'CONFIG_TIMEOUT', retryable: true });
+  }
+}
+
 /** There is no such revision in the history. */
 export class ConfigRevisionError extends YuxiError {
   constructor(readonly revision: number) {

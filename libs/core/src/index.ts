@@ -4,3 +4,4 @@ export * from './duration.js';
 export * from './errors.js';
 export * from './sql-client.js';
 export * from './env.js';
+export * from './within.js';

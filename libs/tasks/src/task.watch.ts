@@ -62,6 +62,7 @@ export class TaskWatch implements BeforeApplicationShutdown {
 
   async #look(): Promise<void> {
     this.#timer = undefined;
+    if (this.#watchers.size === 0) return;
     this.#looking = true;
     try {
       const watched = [...this.#watchers];

@@ -19,8 +19,12 @@ export async function startFleet(count, options = {}) {
     Array.from({ length: count }, async (_, index) => {
       const link = await startProxy({ host: redis.host, port: redis.port });
       const worker = new OrderedWorker(WORKER);
-      const redisUrl = `redis://127.0.0.1:${link.port}`;
-      await worker.order('start', { databaseUrl, redisUrl, replica: `replica-${index}`, ...options });
+      await worker.order('start', {
+        databaseUrl,
+        redisUrl: link.through(redis.url),
+        replica: `replica-${index}`,
+        ...options,
+      });
       return { worker, link, port: await worker.order('probe') };
     }),
   );

@@ -1,8 +1,9 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { Injectable, Logger } from '@nestjs/common';
+import { within } from '@yuxi/core';
+import { ConfigTimeoutError } from '../config-sync.errors.js';
 import type { Values } from '../schema/config-schema.js';
 import { canonical } from '../schema/json.js';
-import { within } from '../within.js';
 
 export interface Handler {
   section: string;
@@ -57,8 +58,8 @@ export class ConfigHandlers {
       const info = { previous: entry.given?.value, revision };
       await within(
         timeout,
-        `${entry.name} took longer than ${timeout} ms`,
         running.run(context, async () => entry.call(value, info)),
+        () => new ConfigTimeoutError(`${entry.name} took longer than ${timeout} ms`),
       );
       entry.given = { text, value };
       entry.failedAt = undefined;

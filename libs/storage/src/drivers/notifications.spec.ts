@@ -80,9 +80,8 @@ describe('notices of PostgreSQL over a link that fails', () => {
     const { url } = await server.createDatabase();
     const { hostname, port } = new URL(url);
     proxy = await startProxy({ host: hostname, port: Number(port) });
-    const proxied = Object.assign(new URL(url), { hostname: '127.0.0.1', port: String(proxy.port) }).toString();
     direct = await openStorage({ databaseUrl: url });
-    driver = await openStorage({ databaseUrl: proxied, poolSize: 1 });
+    driver = await openStorage({ databaseUrl: proxy.through(url), poolSize: 1 });
     listener = new Listener();
     driver.notifications.listen('yuxi_spec', listener);
     await eventually(() => expect(listener.listens).toBe(1));

@@ -1,5 +1,5 @@
 import type { PGlite, Transaction } from '@electric-sql/pglite';
-import type { QueryOptions, SqlResult } from '@yuxi/core';
+import { within, type QueryOptions, type SqlResult } from '@yuxi/core';
 import { DatabaseTimeoutError } from '../storage.errors.js';
 import type { ScriptClient } from './driver.js';
 import { inSavepoint } from './savepoint.js';
@@ -30,24 +30,13 @@ function statements(target: PGlite | Transaction): Pick<ScriptClient, 'query' | 
       params: readonly unknown[] = [],
       { timeout }: QueryOptions = {},
     ): Promise<SqlResult<Row>> {
-      const { rows, affectedRows } = await within(timeout, target.query<Row>(text, [...params]));
+      const answer = target.query<Row>(text, [...params]);
+      const { rows, affectedRows } =
+        timeout === undefined ? await answer : await within(timeout, answer, () => new DatabaseTimeoutError(timeout));
       return { rows, rowCount: affectedRows || rows.length };
     },
     async script(text) {
       await target.exec(text);
     },
   };
-}
-
-async function within<T>(timeout: number | undefined, work: Promise<T>): Promise<T> {
-  if (timeout === undefined) return work;
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new DatabaseTimeoutError(timeout)), timeout);
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

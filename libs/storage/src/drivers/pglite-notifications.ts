@@ -1,15 +1,13 @@
 import { Logger } from '@nestjs/common';
 import type { PGlite } from '@electric-sql/pglite';
-import { OptionsError, type SqlListener, type SqlNotifications } from '@yuxi/core';
-
-const CHANNEL = /^\w{1,63}$/;
+import type { SqlListener, SqlNotifications } from '@yuxi/core';
+import { checkChannel } from './channel.js';
 
 /** `LISTEN` in the embedded database: all who notify are this process. */
 export function pgliteNotifications(pglite: PGlite): SqlNotifications {
   return {
     listen(channel: string, listener: SqlListener) {
-      if (!CHANNEL.test(channel))
-        throw new OptionsError('channel', '1..63 letters, digits and underscores', channel, 'SqlNotifications');
+      checkChannel(channel);
       const listening = pglite.listen(channel, (payload) => listener.message(payload));
       listening.then(
         () => listener.listening(),

@@ -1,8 +1,8 @@
 import { Logger } from '@nestjs/common';
-import { jitter, OptionsError, sleep, type SqlListener, type SqlNotifications } from '@yuxi/core';
+import { jitter, sleep, type SqlListener, type SqlNotifications } from '@yuxi/core';
 import { Client, type ClientConfig } from 'pg';
+import { checkChannel } from './channel.js';
 
-const CHANNEL = /^\w{1,63}$/;
 const FIRST_PAUSE = 100;
 const LONGEST_PAUSE = 1000;
 /** A half-open link never tells: pg and the kernel wait for minutes. */
@@ -21,8 +21,7 @@ export class PostgresNotifications implements SqlNotifications {
   constructor(private readonly config: ClientConfig) {}
 
   listen(channel: string, listener: SqlListener): () => Promise<void> {
-    if (!CHANNEL.test(channel))
-      throw new OptionsError('channel', '1..63 letters, digits and underscores', channel, 'SqlNotifications');
+    checkChannel(channel);
     const others = this.#listeners.get(channel) ?? new Set();
     this.#listeners.set(channel, others.add(listener));
     if (this.#listening) void this.#join(channel, [listener]);

@@ -27,7 +27,7 @@ describe('PostgreSQL behind a link that fails', () => {
     const { url } = await server.createDatabase();
     const { hostname, port } = new URL(url);
     proxy = await startProxy({ host: hostname, port: Number(port) });
-    database = Object.assign(new URL(url), { hostname: '127.0.0.1', port: String(proxy.port) }).toString();
+    database = proxy.through(url);
   });
   afterEach(async () => {
     await driver?.close();

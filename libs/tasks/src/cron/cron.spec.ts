@@ -93,6 +93,18 @@ onBothDrivers(
       expect(await tasks()).toEqual([{ n: 7 }, { n: 7 }]);
     });
 
+    it('that have been are not had again by a process that comes late', async () => {
+      start({ missed: 'once' });
+      await begun();
+      await passTo('00:01:00', '00:01:00');
+      // So that no open task stands in the way of a second one.
+      await endAll();
+      const late = start({ missed: 'once' });
+      await passTo('00:02:00', '00:02:00');
+      await late.stop();
+      expect(await tasks()).toHaveLength(2);
+    });
+
     it('are left out while the task of an earlier one is open', async () => {
       start();
       await begun();

@@ -12,6 +12,8 @@ export interface Replica {
   readonly pid: number;
   /** Every line written so far. */
   readonly logs: string[];
+  /** What it answers to a scrape. */
+  metrics(): Promise<string>;
   /** SIGTERM, after 30 seconds SIGKILL; resolves with the exit code, -1 when a signal ended it. */
   stop(): Promise<number>;
   /** SIGKILL, waits for the end. */
@@ -60,6 +62,10 @@ export class AppProcess implements Replica {
       env: this.env,
     });
     await this.#child.untilReady(() => this.#serves(), readyWithin, 50);
+  }
+
+  async metrics(): Promise<string> {
+    return (await fetch(`http://127.0.0.1:${this.metricsPort}/metrics`)).text();
   }
 
   async stop(): Promise<number> {

@@ -13,6 +13,8 @@ export interface ProxyTarget {
 export interface ChaosProxy {
   readonly host: string;
   readonly port: number;
+  /** The URL of the target, by way of this proxy. */
+  through(url: string): string;
   /** Connections are accepted and kept, but nothing is delivered in either direction. */
   blackhole(): void;
   /** Requests are delivered, answers are not. */
@@ -54,6 +56,10 @@ class TcpChaosProxy implements ChaosProxy {
     server.unref();
     this.#server = server;
     this.port = (server.address() as AddressInfo).port;
+  }
+
+  through(url: string): string {
+    return Object.assign(new URL(url), { hostname: this.host, port: String(this.port) }).toString();
   }
 
   blackhole(): void {
