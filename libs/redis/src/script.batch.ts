@@ -5,6 +5,8 @@ import type { Script, ScriptArgument } from './script.js';
 export interface ScriptBatchOptions {
   /** Arguments that precede those of the operations; asked for once per script. Default none. */
   common?: () => readonly ScriptArgument[];
+  /** Keys that precede those of the operations, in the slot of them all. Default none. */
+  commonKeys?: readonly string[];
   /**
    * Most operations in one script, default 16. While Redis works on one script the client writes the next one, and nobody
    * else waits long for either.
@@ -36,6 +38,7 @@ interface Operation {
  */
 export class ScriptBatch {
   readonly #common: () => readonly ScriptArgument[];
+  readonly #commonKeys: readonly string[];
   readonly #perScript: number;
   readonly #alone: boolean;
   readonly #shared: boolean;
@@ -45,9 +48,10 @@ export class ScriptBatch {
   constructor(
     private readonly client: RedisClient,
     private readonly script: Script,
-    { common = () => [], perScript = 16, alone = false, shared = false }: ScriptBatchOptions = {},
+    { common = () => [], commonKeys = [], perScript = 16, alone = false, shared = false }: ScriptBatchOptions = {},
   ) {
     this.#common = common;
+    this.#commonKeys = commonKeys;
     this.#perScript = perScript;
     this.#alone = alone;
     this.#shared = shared;
@@ -68,7 +72,7 @@ export class ScriptBatch {
   readonly #flush = (): void => {
     const pending = this.#pending;
     this.#pending = [];
-    if (pending.length < 2 || !this.client.isCluster) return void this.#run(pending);
+    if (pending.length < 2 || !this.client.isCluster || this.#commonKeys.length > 0) return void this.#run(pending);
     for (const group of bySlot(pending)) void this.#run(group);
   };
 
@@ -76,7 +80,7 @@ export class ScriptBatch {
     if (batch.length === 0) return;
     this.#underWay++;
     try {
-      const all: string[] = [];
+      const all = [...this.#commonKeys];
       const args = [...this.#common()];
       for (const operation of batch) {
         for (const key of operation.keys) all.push(key);

@@ -1,20 +1,28 @@
 import { Inject, Injectable, Optional } from '@nestjs/common';
-import { monotonicMs, SQL_CLIENT, type SqlClient } from '@yuxi/core';
-import { counter, gauge, histogram, METRICS } from '@yuxi/observability';
-import type { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { monotonicMs, type SqlClient } from '@yuxi/core';
+import { bufferedCounter, type BufferedCounter, bufferedHistogram, type BufferedHistogram, gauge, METRICS } from '@yuxi/observability';
+import type { Registry } from 'prom-client';
 import type { Run } from './worker/run.js';
 import type { Outcome } from './worker/worker.store.js';
+import { TASKS_SQL } from './tasks.tokens.js';
 
 @Injectable()
 export class TaskMetrics {
-  readonly running: Gauge;
   /** Set by the owner of the number. */
   concurrency: () => number = () => 0;
-  private readonly total: Counter<'name' | 'result'>;
-  private readonly duration: Histogram<'name'>;
+  private running = 0;
+  private readonly total: BufferedCounter<readonly [name: string, result: string]>;
+  private readonly duration: BufferedHistogram;
 
-  constructor(@Optional() @Inject(METRICS) registry: Registry | undefined, @Inject(SQL_CLIENT) sql: SqlClient) {
-    this.running = gauge(registry, { name: 'yuxi_tasks_running', help: 'Handlers running in this process' });
+  constructor(@Optional() @Inject(METRICS) registry: Registry | undefined, @Inject(TASKS_SQL) sql: SqlClient) {
+    const running = () => this.running;
+    gauge(registry, {
+      name: 'yuxi_tasks_running',
+      help: 'Handlers running in this process',
+      collect() {
+        this.set(running());
+      },
+    });
     const concurrency = () => this.concurrency();
     gauge(registry, {
       name: 'yuxi_tasks_concurrency',
@@ -23,12 +31,12 @@ export class TaskMetrics {
         this.set(concurrency());
       },
     });
-    this.total = counter(registry, {
+    this.total = bufferedCounter(registry, {
       name: 'yuxi_tasks_total',
       help: 'Runs that ended in this process: success, failed, cancelled, retried, put_back or lost',
       labelNames: ['name', 'result'],
     });
-    this.duration = histogram(registry, {
+    this.duration = bufferedHistogram(registry, {
       name: 'yuxi_task_duration_seconds',
       help: 'Time a handler took',
       labelNames: ['name'],
@@ -45,11 +53,17 @@ export class TaskMetrics {
     });
   }
 
-  ended(run: Run, outcome: Outcome | undefined): void {
-    const { name } = run.row;
-    this.running.dec();
-    this.duration.observe({ name }, (monotonicMs() - run.startedAt) / 1000);
-    this.total.inc({ name, result: resultOf(outcome) });
+  began(): void {
+    this.running++;
+  }
+
+  /** @returns milliseconds that the run took */
+  ended({ row: { name }, startedAt }: Run, outcome: Outcome | undefined): number {
+    const ms = monotonicMs() - startedAt;
+    this.running--;
+    this.duration.observe(ms / 1000, name);
+    this.total.inc(name, resultOf(outcome));
+    return ms;
   }
 }
 

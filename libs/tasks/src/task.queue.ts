@@ -1,12 +1,15 @@
-import { randomBytes } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
-import { OptionsError, SQL_CLIENT, toMs, type SqlClient } from '@yuxi/core';
+import { OptionsError, toMs, type SqlClient } from '@yuxi/core';
 import { toJson } from './json.js';
 import { closeGroups } from './store/groups.js';
 import { insertGroup, insertTask, type NewTask } from './store/insert.js';
+import { isPromise } from './promise.js';
+import { newId } from './task-id.js';
+import { StreamTasks } from './streams/stream-tasks.js';
 import { TaskRegistry } from './task.registry.js';
 import type { EnqueueOptions, GroupOptions } from './task.types.js';
 import { WakeUp } from './worker/wake-up.js';
+import { TASKS_SQL } from './tasks.tokens.js';
 
 /** Most members of one group; their ids are numbered with six digits. */
 const MAX_GROUP = 100_000;
@@ -15,23 +18,31 @@ const DAY = 86_400_000;
 @Injectable()
 export class TaskQueue {
   constructor(
-    @Inject(SQL_CLIENT) private readonly sql: SqlClient,
+    @Inject(TASKS_SQL) private readonly sql: SqlClient,
     private readonly registry: TaskRegistry,
     private readonly wakeUp: WakeUp,
+    private readonly streams: StreamTasks,
   ) {}
 
   /**
    * Stores a task; any worker may run it from now on.
-   * @param tx a transaction of the caller: the task exists exactly if that one commits
+   * @param tx a transaction of the caller: the task exists exactly if that one commits. Not for tasks that live in Redis.
    * @returns the id
    * @throws {PayloadError} for a payload that is no JSON, larger than 256 KiB, or not what the handler's schema allows
-   * (checked when the handler is known in this process); {@link OptionsError}
+   * (checked when the handler is known in this process); {@link OptionsError}; for a task that lives in Redis also
+   * {@link QueueFullError}, and {@link RedisUnavailableError}, after which it may still be there
    */
   async enqueue(name: string, payload: unknown, options: EnqueueOptions = {}, tx?: SqlClient): Promise<string> {
     const { id = newId(), dedupe } = options;
     if (id.length === 0 || id.length > 128) throw new OptionsError('id', '1..128 characters', id, `enqueue ${name}`);
-    const json = await this.check(name, payload);
-    const stored = await insertTask(tx ?? this.sql, { ...this.common(name, options), id, payload: json, dedupe });
+    const checked = this.check(name, payload);
+    const json = typeof checked === 'string' ? checked : await checked;
+    const task: NewTask = { ...this.common(name, options), id, payload: json, dedupe };
+    if (this.streams.carries(name)) {
+      if (tx) throw new OptionsError('tx', 'left out for a task that lives in Redis', 'given', `enqueue ${name}`);
+      return this.streams.enqueue(task, options.id !== undefined);
+    }
+    const stored = await insertTask(tx ?? this.sql, task);
     this.wakeUp.poke();
     return stored;
   }
@@ -47,6 +58,8 @@ export class TaskQueue {
     options: GroupOptions = {},
     tx?: SqlClient,
   ): Promise<string> {
+    if (this.streams.carries(name))
+      throw new OptionsError('engine', 'rows for the tasks of a group', 'streams', `enqueueGroup ${name}`);
     if (payloads.length > MAX_GROUP)
       throw new OptionsError('payloads', `at most ${MAX_GROUP} tasks`, payloads.length, `enqueueGroup ${name}`);
     const id = newId();
@@ -68,10 +81,10 @@ export class TaskQueue {
     return id;
   }
 
-  private async check(name: string, payload: unknown): Promise<string> {
+  private check(name: string, payload: unknown): string | Promise<string> {
     const json = toJson(name, payload);
-    await this.registry.get(name)?.parse(payload);
-    return json;
+    const parsed = this.registry.get(name)?.parse(payload);
+    return isPromise(parsed) ? parsed.then(() => json) : json;
   }
 
   private common(name: string, options: EnqueueOptions | GroupOptions): Omit<NewTask, 'id' | 'payload'> {
@@ -90,9 +103,4 @@ export class TaskQueue {
       owner,
     };
   }
-}
-
-/** Sorts by time of creation, cannot be guessed. */
-function newId(): string {
-  return `${Date.now().toString(36).padStart(9, '0')}${randomBytes(8).toString('hex')}`;
 }

@@ -1,5 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { OptionsError, SQL_CLIENT, type SqlClient } from '@yuxi/core';
+import { OptionsError, type SqlClient } from '@yuxi/core';
 import {
   type DeadLetter,
   type DeadLetterChoice,
@@ -11,12 +11,13 @@ import {
 import { closeGroups } from './store/groups.js';
 import { drainQueue, pauseQueue, type QueueView, readQueues, resumeQueue } from './store/queues.js';
 import { WakeUp } from './worker/wake-up.js';
+import { TASKS_SQL } from './tasks.tokens.js';
 
 /** Queues as operators see and steer them. Whatever is changed here holds for the workers of all processes. */
 @Injectable()
 export class TaskQueues {
   constructor(
-    @Inject(SQL_CLIENT) private readonly sql: SqlClient,
+    @Inject(TASKS_SQL) private readonly sql: SqlClient,
     private readonly wakeUp: WakeUp,
   ) {}
 

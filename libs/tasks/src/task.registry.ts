@@ -1,14 +1,17 @@
 import { Injectable } from '@nestjs/common';
 import { jitter, OptionsError, toMs, YuxiError } from '@yuxi/core';
 import { CronPlan } from './cron/cron-plan.js';
+import { z } from 'zod';
 import { PayloadError } from './tasks.errors.js';
-import type { TaskHandler, TaskOptions } from './task.types.js';
+import { TASK_ENGINES, type TaskEngineName, type TaskHandler, type TaskOptions } from './task.types.js';
 
 /** A handler with its options read. */
 export interface RegisteredTask {
   name: string;
   version: number;
   queue: string;
+  /** Undefined: that of the module. */
+  engine?: TaskEngineName;
   attempts: number;
   /** Milliseconds. */
   timeout?: number;
@@ -17,8 +20,8 @@ export interface RegisteredTask {
   run: TaskHandler;
   /** Milliseconds to wait after the run that was attempt number `attempt`. */
   backoff(attempt: number): number;
-  /** @throws {PayloadError} */
-  parse(payload: unknown): Promise<unknown>;
+  /** At once, or later for a schema with asynchronous checks. @throws {PayloadError} */
+  parse(payload: unknown): unknown;
 }
 
 /** The handlers this process knows. */
@@ -47,6 +50,12 @@ export class TaskRegistry {
   }
 }
 
+/** @throws {OptionsError} */
+export function checkEngine(engine: TaskEngineName, where: string): TaskEngineName {
+  if (!TASK_ENGINES.includes(engine)) throw new OptionsError('engine', TASK_ENGINES.join(' or '), engine, where);
+  return engine;
+}
+
 function resolve(options: TaskOptions, where: string, run: TaskHandler): RegisteredTask {
   const { name, version = 1, schema, retry = {}, queue = 'default' } = options;
   const whole = (option: string, value: number, min: number, max: number) => {
@@ -64,18 +73,33 @@ function resolve(options: TaskOptions, where: string, run: TaskHandler): Registe
     name,
     version: whole('version', version, 1, 1_000_000),
     queue,
+    engine: options.engine && checkEngine(options.engine, where),
     attempts: whole('retry.attempts', retry.attempts ?? 3, 1, 100),
     timeout: options.timeout === undefined ? undefined : toMs('timeout', options.timeout, { where }),
     concurrency: options.concurrency === undefined ? undefined : whole('concurrency', options.concurrency, 1, 1000),
     cron: options.cron && new CronPlan(options.cron, where),
     run,
     backoff: (attempt) => jitter(Math.min(first * 2 ** (attempt - 1), longest)),
-    async parse(payload) {
-      const read = await schema.safeParseAsync(payload);
-      if (read.success) return read.data;
-      const [issue] = read.error.issues;
-      const path = (issue?.path ?? []).map((key) => (typeof key === 'number' ? `[${key}]` : `.${String(key)}`));
-      throw new PayloadError(name, `$${path.join('')}`, `does not match the schema: ${issue?.message ?? 'invalid'}`);
-    },
+    parse: parser(name, schema),
+  };
+}
+
+function parser(name: string, schema: z.ZodType): RegisteredTask['parse'] {
+  const read = (result: z.ZodSafeParseResult<unknown>): unknown => {
+    if (result.success) return result.data;
+    const [issue] = result.error.issues;
+    const path = (issue?.path ?? []).map((key) => (typeof key === 'number' ? `[${key}]` : `.${String(key)}`));
+    throw new PayloadError(name, `$${path.join('')}`, `does not match the schema: ${issue?.message ?? 'invalid'}`);
+  };
+  let atOnce = true;
+  return (payload) => {
+    if (atOnce)
+      try {
+        return read(schema.safeParse(payload));
+      } catch (error) {
+        if (!(error instanceof z.core.$ZodAsyncError)) throw error;
+        atOnce = false;
+      }
+    return schema.safeParseAsync(payload).then(read);
   };
 }

@@ -1,10 +1,11 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { OptionsError, SQL_CLIENT, type SqlClient } from '@yuxi/core';
+import { OptionsError, type SqlClient } from '@yuxi/core';
 import { removeFinished, requestCancel } from './store/control.js';
 import { listTasks, readTask } from './store/view.js';
 import type { TaskList, TaskStatus, TaskView } from './task.types.js';
 import { TaskActiveError, TaskFinishedError, TaskNotFoundError } from './tasks.errors.js';
 import { WakeUp } from './worker/wake-up.js';
+import { TASKS_SQL } from './tasks.tokens.js';
 
 /** Whose tasks count; left out = everybody's. What belongs to others does not exist for the caller. */
 export interface OwnerFilter {
@@ -15,7 +16,7 @@ export interface OwnerFilter {
 @Injectable()
 export class TaskService {
   constructor(
-    @Inject(SQL_CLIENT) private readonly sql: SqlClient,
+    @Inject(TASKS_SQL) private readonly sql: SqlClient,
     private readonly wakeUp: WakeUp,
   ) {}
 

@@ -4,6 +4,13 @@ import type { z } from 'zod';
 export const TASK_STATUSES = ['pending', 'running', 'success', 'failed', 'cancelled'] as const;
 export type TaskStatus = (typeof TASK_STATUSES)[number];
 
+/**
+ * Where a task lives. `rows`: in the database, where everybody sees it, with its result, for days. `streams`: in Redis, until it
+ * has ended; for many small tasks that nobody looks at.
+ */
+export const TASK_ENGINES = ['rows', 'streams'] as const;
+export type TaskEngineName = (typeof TASK_ENGINES)[number];
+
 export interface TaskRetry {
   /** Runs in all, 1..100. Default 3. */
   attempts?: number;
@@ -38,6 +45,8 @@ export interface TaskOptions<Schema extends z.ZodType = z.ZodType> {
   concurrency?: number;
   /** Default `default`. */
   queue?: string;
+  /** Default: that of the module. */
+  engine?: TaskEngineName;
   /**
    * Enqueues the task at each tick, once over all processes. A tick is left out while the task of an earlier one still waits
    * or runs.

@@ -1,10 +1,11 @@
 import { type BeforeApplicationShutdown, Inject, Injectable, Logger } from '@nestjs/common';
-import { jitter, SQL_CLIENT, type SqlClient } from '@yuxi/core';
+import { jitter, type SqlClient } from '@yuxi/core';
 import { Observable, type Subscriber } from 'rxjs';
 import { readTasks } from './store/view.js';
 import { type OwnerFilter, TaskService } from './task.service.js';
 import type { TaskView } from './task.types.js';
 import { TaskNotFoundError, TooManyWatchersError } from './tasks.errors.js';
+import { TASKS_SQL } from './tasks.tokens.js';
 
 /** How often the watched tasks are looked at, all in one query, milliseconds. */
 const LOOK_EVERY = 300;
@@ -28,7 +29,7 @@ export class TaskWatch implements BeforeApplicationShutdown {
   #failing = false;
 
   constructor(
-    @Inject(SQL_CLIENT) private readonly sql: SqlClient,
+    @Inject(TASKS_SQL) private readonly sql: SqlClient,
     private readonly tasks: TaskService,
   ) {}
 

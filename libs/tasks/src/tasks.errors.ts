@@ -85,3 +85,17 @@ export class TooManyWatchersError extends YuxiError {
     });
   }
 }
+
+/** The queue holds as many tasks as it may; nothing was added. Code `QUEUE_FULL`, retryable. */
+export class QueueFullError extends YuxiError {
+  constructor(
+    readonly queue: string,
+    /** Most tasks. */
+    readonly most: number,
+  ) {
+    super(`queue ${queue} holds ${most} tasks already: try again when workers have caught up`, {
+      code: 'QUEUE_FULL',
+      retryable: true,
+    });
+  }
+}

@@ -1,5 +1,9 @@
 import { ConfigurableModuleBuilder, Global, Module, type DynamicModule } from '@nestjs/common';
 import { DiscoveryModule } from '@nestjs/core';
+import { SQL_CLIENT, type SqlClient } from '@yuxi/core';
+import { absentSql } from './store/absent-sql.js';
+import { StreamHost } from './streams/stream-host.js';
+import { StreamTasks } from './streams/stream-tasks.js';
 import { TaskExplorer } from './task.explorer.js';
 import { TaskMetrics } from './task.metrics.js';
 import { TaskQueue } from './task.queue.js';
@@ -8,7 +12,7 @@ import { TaskRegistry } from './task.registry.js';
 import { TaskService } from './task.service.js';
 import { TaskWatch } from './task.watch.js';
 import type { TasksOptions } from './tasks.options.js';
-import { TASKS_OPTIONS } from './tasks.tokens.js';
+import { TASKS_OPTIONS, TASKS_SQL } from './tasks.tokens.js';
 import { WakeUp } from './worker/wake-up.js';
 import { WorkerSize } from './worker/worker-size.js';
 import { WorkerHost } from './worker/worker.host.js';
@@ -19,11 +23,16 @@ const { ConfigurableModuleClass, OPTIONS_TYPE, ASYNC_OPTIONS_TYPE } = new Config
   .setClassMethodName('forRoot')
   .build();
 
-/** Needs `SQL_CLIENT` and the tables of `tasksMigrations`. Global. */
+/** Needs `SQL_CLIENT` and the tables of `tasksMigrations`, or `RedisModule`, or both. Global. */
 @Global()
 @Module({
   imports: [DiscoveryModule],
   providers: [
+    {
+      provide: TASKS_SQL,
+      inject: [{ token: SQL_CLIENT, optional: true }],
+      useFactory: (sql?: SqlClient) => sql ?? absentSql,
+    },
     TaskRegistry,
     TaskExplorer,
     TaskMetrics,
@@ -31,6 +40,8 @@ const { ConfigurableModuleClass, OPTIONS_TYPE, ASYNC_OPTIONS_TYPE } = new Config
     TaskQueues,
     TaskService,
     TaskWatch,
+    StreamTasks,
+    StreamHost,
     WakeUp,
     WorkerSize,
     WorkerHost,

@@ -1,6 +1,26 @@
 import { OptionsError, toMs, type Duration } from '@yuxi/core';
+import { checkEngine } from './task.registry.js';
+import type { TaskEngineName } from './task.types.js';
+
+export interface StreamsOptions {
+  /** A worker that is silent for so long is dead, and its tasks are given to others, at least 2 s. Default 5 s. */
+  lease?: Duration;
+  /** A process whose event loop stands still for so long loses its tasks. Default 5 min. */
+  maxBlock?: Duration;
+  /** How often a process may die while a task runs alone before that task is a dead letter, 1..100. Default 3. */
+  maxCrashes?: number;
+  /** Most tasks in a queue; one more is refused. Default 0: any number. */
+  maxLength?: number;
+  /** Dead letters kept for each queue, roughly. Default 10,000. */
+  deadLetters?: number;
+  /** How long dead letters are kept. Default 14 d. */
+  keepDead?: Duration;
+}
 
 export interface TasksOptions {
+  /** Of tasks that name none, 'rows' or 'streams'. Default `rows`. */
+  engine?: TaskEngineName;
+  streams?: StreamsOptions;
   /** Whether this process runs tasks; every process can enqueue and look. Default `true`. */
   worker?: boolean;
   /** Tasks at once in this process, 1..1000. Default 4. */
@@ -23,6 +43,8 @@ export interface TasksOptions {
 
 /** Durations in milliseconds. */
 export interface ResolvedTasksOptions {
+  engine: TaskEngineName;
+  streams: Required<{ [Name in keyof StreamsOptions]: number }>;
   worker: boolean;
   concurrency: number;
   queues?: readonly string[];
@@ -50,6 +72,8 @@ export function resolveTasksOptions(options: TasksOptions): ResolvedTasksOptions
   if (queues && queues.length === 0)
     throw new OptionsError('queues', 'at least one name, or left out for all', queues, where);
   return {
+    engine: checkEngine(options.engine ?? 'rows', where),
+    streams: resolveStreams(options.streams ?? {}),
     worker,
     concurrency,
     queues,
@@ -58,5 +82,22 @@ export function resolveTasksOptions(options: TasksOptions): ResolvedTasksOptions
     shutdownGrace: toMs('shutdownGrace', options.shutdownGrace ?? '10s', { min: 0, where }),
     sweepEvery: toMs('sweep.every', sweep.every ?? '1m', { min: 100, where }),
     keep: toMs('sweep.keep', sweep.keep ?? '7d', { max: 10 * YEAR, where }),
+  };
+}
+
+function resolveStreams(options: StreamsOptions): ResolvedTasksOptions['streams'] {
+  const where = 'TasksModule';
+  const whole = (name: 'maxCrashes' | 'maxLength' | 'deadLetters', value: number, min: number, max: number) => {
+    if (!Number.isInteger(value) || value < min || value > max)
+      throw new OptionsError(`streams.${name}`, `an integer ${min}..${max}`, value, where);
+    return value;
+  };
+  return {
+    lease: toMs('streams.lease', options.lease ?? '5s', { min: 2000, where }),
+    maxBlock: toMs('streams.maxBlock', options.maxBlock ?? '5m', { min: 1000, where }),
+    maxCrashes: whole('maxCrashes', options.maxCrashes ?? 3, 1, 100),
+    maxLength: whole('maxLength', options.maxLength ?? 0, 0, 1e9),
+    deadLetters: whole('deadLetters', options.deadLetters ?? 10_000, 1, 1e7),
+    keepDead: toMs('streams.keepDead', options.keepDead ?? '14d', { max: 10 * YEAR, where }),
   };
 }

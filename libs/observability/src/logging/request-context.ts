@@ -10,6 +10,8 @@ export interface RequestPeer {
 
 export interface RequestContext {
   requestId: string;
+  /** W3C trace context of the caller, as its `traceparent` header said it. */
+  traceparent?: string;
   peer?: RequestPeer;
 }
 

@@ -7,9 +7,10 @@ export interface BufferedCounter<V extends readonly string[]> {
   inc(...values: V): void;
 }
 
-/** A histogram without labels, for such paths. */
+/** A histogram with one label or none, for such paths. */
 export interface BufferedHistogram {
-  observe(value: number): void;
+  /** @param label value of the label, where there is one */
+  observe(value: number, label?: string): void;
 }
 
 /** Values that are kept until somebody reads the metric, or there are this many. */
@@ -47,19 +48,23 @@ export function bufferedHistogram(
   config: MetricConfig<HistogramConfiguration<string>>,
 ): BufferedHistogram {
   if (!registry) return { observe: () => undefined };
-  const values: number[] = [];
-  const flush = (into: Histogram) => {
-    for (const value of values) into.observe(value);
+  const [labelName] = config.labelNames ?? [];
+  const buffers = new Map<string | undefined, number[]>();
+  const flush = (into: Histogram, label: string | undefined, values: number[]) => {
+    const one = labelName === undefined || label === undefined ? into : into.labels({ [labelName]: label });
+    for (const value of values) one.observe(value);
     values.length = 0;
   };
   const metric = histogram(registry, {
     ...config,
     collect() {
-      flush(this);
+      for (const [label, values] of buffers) flush(this, label, values);
     },
   });
-  const observe = (value: number) => {
-    if (values.push(value) >= MOST) flush(metric);
+  const observe = (value: number, label?: string) => {
+    let values = buffers.get(label);
+    if (!values) buffers.set(label, (values = []));
+    if (values.push(value) >= MOST) flush(metric, label, values);
   };
   return once(histograms, metric, { observe });
 }

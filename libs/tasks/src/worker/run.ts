@@ -1,5 +1,6 @@
 import { monotonicMs } from '@yuxi/core';
 import { toJson } from '../json.js';
+import { isPromise } from '../promise.js';
 import type { RegisteredTask } from '../task.registry.js';
 import type { TaskContext } from '../task.types.js';
 import {
@@ -21,7 +22,10 @@ export class Run {
   readonly startedAt = monotonicMs();
   /** When the lease was taken or renewed last, seen before the statement was sent. */
   leasedAt: number;
-  private readonly controller = new AbortController();
+  private controller?: AbortController;
+  private reason?: Error;
+  private abandon?: (reason: Error) => void;
+  private abandonTimer?: NodeJS.Timeout;
   private unsaved?: Progress;
   private latest?: Progress;
 
@@ -39,7 +43,10 @@ export class Run {
   }
 
   abort(reason: Error): void {
-    if (!this.controller.signal.aborted) this.controller.abort(reason);
+    if (this.reason) return;
+    this.reason = reason;
+    this.controller?.abort(reason);
+    if (this.abandon) this.abandonLater(this.abandon);
   }
 
   /** Progress that was not stored yet; it counts as stored from now on. */
@@ -49,24 +56,32 @@ export class Run {
     return unsaved;
   }
 
+  progress(percent: number, message = this.latest?.message ?? ''): void {
+    const { id, run } = this.row;
+    const progress = Number.isFinite(percent) ? Math.min(100, Math.max(0, percent)) : (this.latest?.progress ?? 0);
+    this.latest = this.unsaved = { id, run, progress, message: storable(message) };
+  }
+
   /** Runs the handler; never rejects. Undefined: the task is not ours any more, so there is nothing to write. */
   async execute(): Promise<Outcome | undefined> {
     const { timeout } = this.task;
     const late = () => this.abort(new TaskTimeoutError(this.row.id, timeout!));
     const timer = timeout === undefined ? undefined : setTimeout(late, timeout).unref();
-    const abandoned = new AbortController();
     try {
-      const payload = await this.task.parse(this.row.payload);
-      const result = await Promise.race([this.task.run(payload, this.context()), this.abandonment(abandoned.signal)]);
-      if (this.controller.signal.reason instanceof TaskLostError) return undefined;
+      const parsed = this.task.parse(this.row.payload);
+      const payload = isPromise(parsed) ? await parsed : parsed;
+      const returned = this.task.run(payload, new RunContext(this));
+      const result = isPromise(returned) ? await this.orAbandoned(returned) : returned;
+      if (this.reason instanceof TaskLostError) return undefined;
       const value = result ?? null;
-      toJson(this.row.name, value);
+      if (value !== null) toJson(this.row.name, value);
       return this.outcome({ status: 'success', result: value, progress: 100 });
     } catch (error) {
       return this.afterError(error);
     } finally {
       clearTimeout(timer);
-      abandoned.abort();
+      clearTimeout(this.abandonTimer);
+      this.abandon = undefined;
     }
   }
 
@@ -76,7 +91,7 @@ export class Run {
   }
 
   private afterError(error: unknown): Outcome | undefined {
-    const reason: unknown = this.controller.signal.reason;
+    const { reason } = this;
     if (reason instanceof TaskLostError) return undefined;
     if (reason instanceof TaskHandedBackError) return this.handBack();
     if (reason instanceof TaskCancelledError) return this.outcome({ status: 'cancelled' });
@@ -101,32 +116,52 @@ export class Run {
     return { id: this.row.id, run: this.row.run, progress, message, ...how };
   }
 
-  private context(): TaskContext {
-    const { id, name, attempt, group_id: groupId, owner_id: owner, run } = this.row;
-    return {
-      id,
-      name,
-      attempt,
-      groupId,
-      owner,
-      signal: this.controller.signal,
-      progress: (percent, message = this.latest?.message ?? '') => {
-        const progress = Number.isFinite(percent) ? Math.min(100, Math.max(0, percent)) : (this.latest?.progress ?? 0);
-        this.latest = this.unsaved = { id, run, progress, message: storable(message) };
-      },
-    };
+  /** Made when a handler asks for it: most never do. */
+  get signal(): AbortSignal {
+    if (!this.controller) {
+      this.controller = new AbortController();
+      if (this.reason) this.controller.abort(this.reason);
+    }
+    return this.controller.signal;
   }
 
-  /** Rejects some time after the signal aborted, so that a handler that ignores it cannot hold its place for ever. */
-  private abandonment(settled: AbortSignal): Promise<never> {
-    const { signal } = this.controller;
-    return new Promise((_, reject) => {
-      const give = () => {
-        const timer = setTimeout(() => reject(signal.reason as Error), this.abandonAfter).unref();
-        settled.addEventListener('abort', () => clearTimeout(timer), { once: true });
-      };
-      if (signal.aborted) give();
-      else signal.addEventListener('abort', give, { once: true });
+  /** Rejects some time after an abort, so that a handler that ignores its signal cannot hold its place for ever. */
+  private orAbandoned<T>(work: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      work.then(resolve, reject);
+      this.abandon = reject;
+      if (this.reason) this.abandonLater(reject);
     });
+  }
+
+  private abandonLater(reject: (reason: Error) => void): void {
+    this.abandonTimer = setTimeout(() => reject(this.reason!), this.abandonAfter).unref();
+  }
+}
+
+/** What a handler sees of its run. */
+class RunContext implements TaskContext {
+  readonly #run: Run;
+  readonly id: string;
+  readonly name: string;
+  readonly attempt: number;
+  readonly groupId: string | null;
+  readonly owner: string | null;
+  /** A property, so that it can be taken out of the context. */
+  readonly progress: TaskContext['progress'];
+
+  constructor(run: Run) {
+    const { row } = run;
+    this.#run = run;
+    this.id = row.id;
+    this.name = row.name;
+    this.attempt = row.attempt;
+    this.groupId = row.group_id;
+    this.owner = row.owner_id;
+    this.progress = (percent, message) => run.progress(percent, message);
+  }
+
+  get signal(): AbortSignal {
+    return this.#run.signal;
   }
 }

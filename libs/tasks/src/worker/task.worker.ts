@@ -126,7 +126,7 @@ export class TaskWorker {
     // The claim was under way when the shutdown began.
     if (this.stopping.signal.aborted) return this.outcomes.add(run.handBack());
     this.running.set(run.row.id, run);
-    this.metrics.running.inc();
+    this.metrics.began();
     void this.follow(run);
   }
 

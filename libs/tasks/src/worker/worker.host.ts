@@ -1,11 +1,12 @@
 import { Inject, Injectable, type BeforeApplicationShutdown, type OnApplicationBootstrap } from '@nestjs/common';
-import { SQL_CLIENT, type SqlClient } from '@yuxi/core';
+import { type SqlClient } from '@yuxi/core';
 import { CronClock } from '../cron/cron-clock.js';
+import { absentSql } from '../store/absent-sql.js';
 import { TaskMetrics } from '../task.metrics.js';
 import { TaskQueue } from '../task.queue.js';
 import { TaskRegistry } from '../task.registry.js';
 import { resolveTasksOptions, type TasksOptions } from '../tasks.options.js';
-import { TASKS_OPTIONS } from '../tasks.tokens.js';
+import { TASKS_OPTIONS, TASKS_SQL } from '../tasks.tokens.js';
 import { TaskWorker } from './task.worker.js';
 import { WakeUp } from './wake-up.js';
 import { WorkerSize } from './worker-size.js';
@@ -19,7 +20,7 @@ export class WorkerHost implements OnApplicationBootstrap, BeforeApplicationShut
 
   constructor(
     @Inject(TASKS_OPTIONS) options: TasksOptions,
-    @Inject(SQL_CLIENT) sql: SqlClient,
+    @Inject(TASKS_SQL) sql: SqlClient,
     registry: TaskRegistry,
     metrics: TaskMetrics,
     size: WorkerSize,
@@ -27,7 +28,7 @@ export class WorkerHost implements OnApplicationBootstrap, BeforeApplicationShut
     private readonly wakeUp: WakeUp,
   ) {
     const resolved = resolveTasksOptions(options);
-    if (!resolved.worker) return;
+    if (!resolved.worker || sql === absentSql) return;
     metrics.concurrency = () => size.concurrency;
     this.worker = new TaskWorker(sql, new WorkerStore(sql, resolved.lease), registry, resolved, metrics, size);
     this.clock = new CronClock(sql, registry, queue);

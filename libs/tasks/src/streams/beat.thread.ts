@@ -1,0 +1,40 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { Logger } from '@nestjs/common';
+import { monotonicMs, sleep } from '@yuxi/core';
+import { RedisAvailability, RedisConnections, resolveRedisOptions } from '@yuxi/redis';
+import type { BeatNews, BeatOrder, BeatThreadData } from './beats.js';
+import { BEAT } from './scripts.js';
+
+const EVERY = 1000;
+
+const { redis, lease, maxBlock, maxCrashes, deadLetters, keepDead, ticks } = workerData as BeatThreadData;
+const members = new Map<string, string>();
+// The application says what is wrong with Redis; twice would be once too often.
+Logger.overrideLogger(false);
+const connections = new RedisConnections(resolveRedisOptions(redis), new RedisAvailability('tasks'));
+
+parentPort!.on('message', (order: BeatOrder) => {
+  if (order.kind === 'join') members.set(order.key, order.worker);
+  else members.delete(order.key);
+});
+
+async function beat(key: string, worker: string): Promise<void> {
+  const args = [worker, lease, maxCrashes, deadLetters, keepDead];
+  const [member, , list] = (await BEAT.run(connections.shared, [key], args)) as [number, number, string];
+  if (members.get(key) !== worker) return;
+  const tell = (kind: BeatNews['kind']) => parentPort!.postMessage({ kind, key, worker, list } satisfies BeatNews);
+  if (member === 0) tell('lost');
+  else if (list !== '') tell('cancels');
+}
+
+let seen = -1;
+let seenAt = monotonicMs();
+for (;;) {
+  const from = monotonicMs();
+  const tick = Atomics.load(ticks, 0);
+  if (tick !== seen) [seen, seenAt] = [tick, from];
+  // A process whose main loop hangs for good must not keep its tasks for ever.
+  if (from - seenAt < maxBlock)
+    await Promise.allSettled([...members].map(([key, worker]) => beat(key, worker)));
+  await sleep(Math.max(10, Math.min(EVERY, lease / 5) - (monotonicMs() - from)), undefined, true);
+}

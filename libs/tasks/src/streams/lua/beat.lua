@@ -1,0 +1,97 @@
+-- Renews the lease of a worker and takes back the tasks of those that are silent.
+-- KEYS[1]  the queue, see queue.lua
+-- ARGV     worker, lease in ms, crashes alone that make a task poison, dead letters kept, ms for which they are kept
+-- Returns  {1 it is a member else 0, tasks taken back, the list of cancels or ''}
+local worker, lease, poison, most, keep = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
+local PORTION, ORPHANS_MS, CANCEL_MS = 200, 10000, 86400000
+local alive, dead = base .. ':w', base .. ':wd'
+local fields = call('HMGET', base, 'beat', 'orphans', 'cancels')
+local member = call('ZSCORE', alive, worker)
+
+-- When nobody could beat for so long it was not the workers that were away: they all get the time to say that they live.
+if now - (fields[1] or 0) > lease / 2 then
+  for _, each in ipairs(call('ZRANGE', alive, 0, -1)) do
+    call('ZADD', alive, now + lease, each)
+  end
+end
+call('HSET', base, 'beat', now)
+if member then
+  call('ZADD', alive, now + lease, worker)
+end
+
+-- Whoever is declared dead loses membership at once, before the first of its tasks is given away.
+for _, each in ipairs(call('ZRANGEBYSCORE', alive, '-inf', '(' .. now)) do
+  call('ZREM', alive, each)
+  call('ZADD', dead, now, each)
+  call('HDEL', base, 'q:' .. each)
+  call('SREM', base .. ':i', each)
+end
+
+-- Consumers of the group that are nobody: a failover may have lost their membership.
+if now - (fields[2] or 0) > ORPHANS_MS then
+  call('HSET', base, 'orphans', now)
+  for _, stream in ipairs(STREAMS) do
+    local consumers = redis.pcall('XINFO', 'CONSUMERS', stream, 'g')
+    for _, info in ipairs(consumers.err and {} or consumers) do
+      local name = info[2]
+      if string.sub(name, 1, 1) ~= '~' and not call('ZSCORE', alive, name) then
+        call('ZADD', dead, 'NX', now, name)
+      end
+    end
+  end
+  local old = now - keep
+  call('XTRIM', base .. ':x', 'MINID', '~', string.format('%d', old > 0 and old or 0))
+  call('XTRIM', base .. ':x', 'MAXLEN', '~', most)
+  call('ZREMRANGEBYSCORE', base .. ':cx', '-inf', now - CANCEL_MS)
+  if fields[3] and call('ZCARD', base .. ':cx') == 0 then
+    call('HDEL', base, 'cancels')
+  end
+end
+
+-- `begun` counts: 1 among others, 2 in a company of suspects, from 3 on alone.
+local function takeBack(place, entry)
+  local stream, id, begun = STREAMS[place], entry[1], entry[4]
+  if begun - 2 < poison then
+    move(stream, SUSPECTS, id, begun + 1)
+    return 1
+  end
+  local found = call('XRANGE', stream, id, id)[1]
+  call('XACK', stream, 'g', id)
+  call('XDEL', stream, id)
+  if found then
+    local envelope = found[2][2]
+    local reason = 'the process died ' .. (begun - 2) .. ' times while it ran this task and nothing else'
+    bury(place, envelope, begun, reason)
+    call('HINCRBY', base, 'poisoned', 1)
+    local extra = cjson.decode(envelope)[6]
+    local unique = type(extra) == 'table' and extra.k and base .. ':u:' .. extra.k
+    if unique and call('GET', unique) == cjson.decode(envelope)[1] then
+      call('DEL', unique)
+    end
+  end
+  return 0
+end
+
+local back = 0
+for _, each in ipairs(call('ZRANGE', dead, 0, 3)) do
+  local left = PORTION
+  for place, stream in ipairs(STREAMS) do
+    local entries = left > 0 and held(stream, each, left) or {}
+    for _, entry in ipairs(entries) do
+      back = back + takeBack(place, entry)
+    end
+    left = left - #entries
+  end
+  if left > 0 then
+    for _, stream in ipairs(STREAMS) do
+      call('XGROUP', 'DELCONSUMER', stream, 'g', each)
+    end
+    call('ZREM', dead, each)
+  end
+end
+if back > 0 then
+  call('HSET', base, 'suspects', 1)
+  call('HINCRBY', base, 'recovered', back)
+  wake(back)
+end
+return { member and 1 or 0, back, fields[3] or '' }

@@ -1,0 +1,13 @@
+-- Makes a worker a member of the queue, and the queue if there is none.
+-- KEYS[1]  the queue, see queue.lua
+-- ARGV     worker, lease in ms
+-- Returns  1
+for _, stream in ipairs(STREAMS) do
+  local made = redis.pcall('XGROUP', 'CREATE', stream, 'g', 0, 'MKSTREAM')
+  if made.err and not string.find(made.err, 'BUSYGROUP', 1, true) then
+    return made
+  end
+end
+call('ZADD', base .. ':w', now + ARGV[2], ARGV[1])
+call('HSET', base, 'q:' .. ARGV[1], 0)
+return 1

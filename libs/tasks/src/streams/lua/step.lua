@@ -1,0 +1,257 @@
+-- Takes how a batch of tasks ended and gives the next ones, in one go.
+-- KEYS[1]   the queue, see queue.lua
+-- ARGV[1..4] worker; number of this step, above those before; how many tasks it can take; how many it holds after this
+-- ARGV[5]   letters: i it is among the idle ones, r also give what it holds and does not know, as the last step went wrong
+-- ARGV[6]   the list of cancels that it knows
+-- ARGV[7..] tasks that are over: for each of the streams their number, at most 2000, and their entries
+-- then      other ends: their number, and for each kind, place, entry and three values:
+--           r again: ms until then, id, envelope · d dead: attempts, reason, envelope · c cancelled: id · b handed back
+-- then      dedupe keys to let go: their number, and for each key and id of the task
+-- then      with r the entries it knows, as <place>:<entry>
+-- Returns   {0} it is no member any more · {-1} a later step came first ·
+--           {1, ms until something is due or -1, mode, ids to be cancelled after the name of the list or '', place,
+--           times begun, {entry, envelope, ...}, ...}; mode 1: it shall take nothing until it holds nothing · 2: these met a crash
+local worker, number, want, holds, letters = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
+local PROMOTED, COMPANY, DRAIN_MS, CANCELS = 200, 8, 30000, 1000
+
+local fields = call('HMGET', base, 'q:' .. worker, 'paused', 'returned', 'suspects', 'p1', 'p3', 'limit', 'rate', 'cancels')
+local last, paused, returned, suspects = fields[1], fields[2], fields[3], fields[4]
+if not last then
+  return { 0 }
+elseif tonumber(last) >= number then
+  return { -1 }
+end
+call('HSET', base, 'q:' .. worker, number)
+if string.find(letters, 'i', 1, true) then
+  call('SREM', base .. ':i', worker)
+end
+
+local at = 7
+local function nextArgument()
+  at = at + 1
+  return ARGV[at - 1]
+end
+
+local function count(field, by)
+  if by > 0 then
+    call('HINCRBY', base, field, by)
+  end
+end
+
+-- Only what was pending counts: a step that is repeated after a lost answer finds nothing left to do.
+local function remove(stream, entry)
+  local was = call('XACK', stream, 'g', entry)
+  call('XDEL', stream, entry)
+  return was == 1
+end
+
+local done = 0
+for place = 1, 3 do
+  local over = tonumber(nextArgument())
+  if over > 0 then
+    done = done + call('XACK', STREAMS[place], 'g', unpack(ARGV, at, at + over - 1))
+    call('XDEL', STREAMS[place], unpack(ARGV, at, at + over - 1))
+    at = at + over
+  end
+end
+count('done', done)
+
+local retried, failed = 0, 0
+for _ = 1, tonumber(nextArgument()) do
+  local kind, place, entry = nextArgument(), nextArgument(), nextArgument()
+  local one, two, three = nextArgument(), nextArgument(), nextArgument()
+  local stream = STREAMS[tonumber(place)]
+  if kind == 'b' then
+    if #move(stream, RETURNED, entry, 1) > 0 then
+      returned = call('HSET', base, 'returned', 1)
+      wake(1)
+    end
+  elseif kind == 'c' then
+    remove(stream, entry)
+    call('ZREM', base .. ':cx', one)
+  elseif remove(stream, entry) then
+    if kind == 'd' then
+      bury(place, three, one, two)
+      failed = failed + 1
+    else
+      call('ZADD', base .. ':d', now + one, two)
+      call('HSET', base .. ':dj', two, place .. three)
+      retried = retried + 1
+    end
+  end
+end
+count('retried', retried)
+count('failed', failed)
+
+for _ = 1, tonumber(nextArgument()) do
+  local key, id = base .. ':u:' .. nextArgument(), nextArgument()
+  if call('GET', key) == id then
+    call('DEL', key)
+  end
+end
+
+local reply, mode, got = { 1, -1, 0, '' }, 0, 0
+local function give(place, entries, begun)
+  local given = {}
+  for i, entry in ipairs(entries) do
+    given[2 * i - 1], given[2 * i] = entry[1], entry[2][2]
+  end
+  if #entries > 0 then
+    local size = #reply
+    reply[size + 1], reply[size + 2], reply[size + 3] = place, begun, given
+    got = got + #entries
+  end
+end
+
+-- What an earlier step gave and whose answer was lost.
+if string.find(letters, 'r', 1, true) then
+  local known = {}
+  for i = at, #ARGV do
+    known[ARGV[i]] = true
+  end
+  for place = 1, 3 do
+    for _, entry in ipairs(held(STREAMS[place], worker, 2000)) do
+      if not known[place .. ':' .. entry[1]] then
+        give(place, move(STREAMS[place], worker, entry[1], entry[4]), entry[4])
+      end
+    end
+  end
+  if got > 0 then
+    holds = holds + got
+  end
+end
+
+-- A task whose time has come takes its place at the end of its stream.
+local promoted = call('ZRANGEBYSCORE', base .. ':d', '-inf', now, 'LIMIT', 0, PROMOTED)
+for _, id in ipairs(promoted) do
+  local task = call('HGET', base .. ':dj', id)
+  if task then
+    call('XADD', STREAMS[tonumber(string.sub(task, 1, 1))], '*', 'd', string.sub(task, 2))
+  end
+  call('ZREM', base .. ':d', id)
+  call('HDEL', base .. ':dj', id)
+end
+local due = call('ZRANGE', base .. ':d', 0, 0, 'WITHSCORES')[2]
+reply[2] = due and math.max(0, due - now) or -1
+
+-- Tasks that met a crash run in a company that was just as unlucky, then alone, so that the one that brings its process down is
+-- found without its neighbours. One worker at a time makes room for them; one that holds nothing takes them anyway.
+local function takeSuspects()
+  if holds > 0 then
+    local drain = call('HGET', base, 'drain')
+    local holder, since = string.match(drain or '', '^(.*)@(%d+)$')
+    if not holder or holder == worker or now - since > DRAIN_MS then
+      call('HSET', base, 'drain', worker .. '@' .. now)
+      return 1
+    end
+    return 0
+  end
+  for place = 1, 3 do
+    local entries = held(STREAMS[place], SUSPECTS, COMPANY)
+    if #entries > 0 then
+      local begun = entries[1][4]
+      local company = begun > 2 and 1 or math.min(COMPANY, want)
+      for i = 1, math.min(company, #entries) do
+        if entries[i][4] == begun then
+          give(place, move(STREAMS[place], worker, entries[i][1], begun), begun)
+        end
+      end
+      return 2
+    end
+  end
+  call('HDEL', base, 'suspects', 'drain')
+  return 0
+end
+
+-- Generic cell rate: `rate` is `<tasks>:<ms>`, tat the time at which the allowance is whole again.
+local function allowance(rate)
+  local tasks, ms = string.match(rate, '^(%d+):(%d+)$')
+  local each = ms / tasks
+  local tat = math.max(now, tonumber(call('HGET', base, 'tat') or 0))
+  return math.floor((now + ms - tat) / each), tat, each, tonumber(ms)
+end
+
+-- Tasks of this queue that workers hold.
+local function running()
+  local sum = 0
+  for _, stream in ipairs(STREAMS) do
+    local pending = call('XPENDING', stream, 'g')
+    for _, consumer in ipairs(pending[4] or {}) do
+      if string.sub(consumer[1], 1, 1) ~= '~' then
+        sum = sum + consumer[2]
+      end
+    end
+  end
+  return sum
+end
+
+local function take(place, most)
+  if most < 1 then
+    return 0
+  end
+  local before = got
+  if returned then
+    for _, entry in ipairs(held(STREAMS[place], RETURNED, most)) do
+      give(place, move(STREAMS[place], worker, entry[1], 1), 1)
+    end
+    most = most - (got - before)
+  end
+  local fresh = most > 0 and call('XREADGROUP', 'GROUP', 'g', worker, 'COUNT', most, 'STREAMS', STREAMS[place], '>')
+  if fresh then
+    give(place, fresh[1][2], 1)
+  end
+  return got - before
+end
+
+if want > got and not paused then
+  if suspects then
+    mode = takeSuspects()
+  end
+  local most = want - got
+  if mode == 0 and fields[7] then
+    most = math.min(most, fields[7] - running())
+  end
+  local tat, each, window
+  if mode == 0 and fields[8] then
+    local allowed
+    allowed, tat, each, window = allowance(fields[8])
+    if allowed < most then
+      most = allowed
+    end
+  end
+  if mode == 0 and most > 0 then
+    -- Each eighth step begins with the lowest, so that nothing starves.
+    local first, stop, by = 1, 3, 1
+    if number % 8 == 0 then
+      first, stop, by = 3, 1, -1
+    end
+    local taken = 0
+    for place = first, stop, by do
+      if place == 2 or fields[place == 1 and 5 or 6] then
+        taken = taken + take(place, most - taken)
+      end
+    end
+    if returned and taken < most then
+      call('HDEL', base, 'returned')
+    end
+    if each and taken > 0 then
+      tat = tat + taken * each
+      call('HSET', base, 'tat', tat)
+    end
+  end
+  if each and most < want then
+    local wait = math.ceil(math.max(0, tat + each - window - now))
+    reply[2] = reply[2] < 0 and wait or math.min(wait, reply[2])
+  end
+end
+
+if got < want and mode == 0 then
+  call('SADD', base .. ':i', worker)
+end
+wake(#promoted - got)
+if fields[9] and fields[9] ~= ARGV[6] then
+  reply[4] = call('ZREVRANGE', base .. ':cx', 0, CANCELS)
+  table.insert(reply[4], 1, fields[9])
+end
+reply[3] = mode
+return reply

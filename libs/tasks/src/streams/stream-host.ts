@@ -1,0 +1,56 @@
+import { Inject, Injectable, Optional, type BeforeApplicationShutdown, type OnApplicationBootstrap } from '@nestjs/common';
+import { REDIS_OPTIONS, RedisConnections, type RedisOptions } from '@yuxi/redis';
+import { TaskMetrics } from '../task.metrics.js';
+import { TaskRegistry } from '../task.registry.js';
+import { resolveTasksOptions, type TasksOptions } from '../tasks.options.js';
+import { TASKS_OPTIONS } from '../tasks.tokens.js';
+import { WakeUp } from '../worker/wake-up.js';
+import { WorkerSize } from '../worker/worker-size.js';
+import { Beats } from './beats.js';
+import { StreamTasks } from './stream-tasks.js';
+import { StreamWorker } from './stream-worker.js';
+
+/** Starts a worker for each queue with tasks that live in Redis, and stops it before anything it needs goes away. */
+@Injectable()
+export class StreamHost implements OnApplicationBootstrap, BeforeApplicationShutdown {
+  #workers: StreamWorker[] = [];
+  #beats?: Beats;
+
+  constructor(
+    @Inject(TASKS_OPTIONS) private readonly options: TasksOptions,
+    private readonly tasks: StreamTasks,
+    private readonly registry: TaskRegistry,
+    private readonly metrics: TaskMetrics,
+    private readonly size: WorkerSize,
+    private readonly wakeUp: WakeUp,
+    @Optional() private readonly connections?: RedisConnections,
+    @Optional() @Inject(REDIS_OPTIONS) private readonly redis?: RedisOptions,
+  ) {}
+
+  onApplicationBootstrap(): void {
+    const { worker, queues, streams, shutdownGrace } = resolveTasksOptions(this.options);
+    const { connections, redis, registry, metrics, size } = this;
+    if (!worker || !connections || !redis) return;
+    const served = registry.all().flatMap(({ name, queue }) => (this.tasks.carries(name) ? [queue] : []));
+    const mine = [...new Set(served)].filter((queue) => !queues || queues.includes(queue));
+    if (mine.length === 0) return;
+    const { lease } = streams;
+    const beats = new Beats({ redis, ...streams });
+    this.#beats = beats;
+    this.#workers = mine.map((queue) => {
+      const blocking = connections.duplicate('blocking', `tasks:${queue}`);
+      const commands = connections.duplicate('command', `tasks:${queue}`);
+      const places = () => size.concurrency;
+      const parts = { queue, registry, metrics, beats, redis: commands, blocking, places, lease, shutdownGrace };
+      return new StreamWorker(parts);
+    });
+    beats.start();
+    for (const each of this.#workers) each.start();
+    this.wakeUp.listen(() => this.#workers.forEach((each) => each.poke()));
+  }
+
+  async beforeApplicationShutdown(): Promise<void> {
+    await Promise.all(this.#workers.map((each) => each.stop()));
+    await this.#beats?.stop();
+  }
+}

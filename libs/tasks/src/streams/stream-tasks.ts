@@ -1,0 +1,53 @@
+import { Inject, Injectable, Optional } from '@nestjs/common';
+import { OptionsError } from '@yuxi/core';
+import { requestContext } from '@yuxi/observability';
+import { REDIS_CONNECTION, type RedisClient } from '@yuxi/redis';
+import type { NewTask } from '../store/insert.js';
+import { TaskRegistry } from '../task.registry.js';
+import { resolveTasksOptions, type TasksOptions } from '../tasks.options.js';
+import { TASKS_OPTIONS } from '../tasks.tokens.js';
+import { sealEnvelope } from './envelope.js';
+import { StreamAdder } from './stream-adder.js';
+
+/** Tasks that live in Redis. */
+@Injectable()
+export class StreamTasks {
+  readonly #adder?: StreamAdder;
+  readonly #byDefault: boolean;
+
+  constructor(
+    @Inject(TASKS_OPTIONS) options: TasksOptions,
+    private readonly registry: TaskRegistry,
+    @Optional() @Inject(REDIS_CONNECTION) redis?: RedisClient,
+  ) {
+    const { engine, streams } = resolveTasksOptions(options);
+    this.#byDefault = engine === 'streams';
+    if (redis) this.#adder = new StreamAdder(redis, streams.maxLength);
+  }
+
+  /** Whether tasks of this name live in Redis. */
+  carries(name: string): boolean {
+    const engine = this.registry.get(name)?.engine;
+    return engine === undefined ? this.#byDefault : engine === 'streams';
+  }
+
+  /** @throws {QueueFullError} {@link RedisUnavailableError}, after which it may still be there */
+  enqueue(task: NewTask, ownId: boolean): Promise<string> {
+    if (!this.#adder)
+      throw new OptionsError('engine', 'rows, as there is no RedisModule', 'streams', `enqueue ${task.name}`);
+    const { name, dedupe } = task;
+    const store = requestContext.getStore();
+    const envelope = sealEnvelope({
+      id: task.id,
+      name,
+      version: task.version,
+      attempt: 1,
+      payload: task.payload,
+      owner: task.owner,
+      // One key for each name, as it is with tasks that are rows.
+      dedupe: dedupe === undefined ? undefined : `${name}:${dedupe}`,
+      context: store,
+    });
+    return this.#adder.add(task, envelope, ownId);
+  }
+}

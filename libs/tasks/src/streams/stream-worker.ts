@@ -1,0 +1,292 @@
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import { Logger } from '@nestjs/common';
+import { jitter, monotonicMs, sleep } from '@yuxi/core';
+import { requestContext } from '@yuxi/observability';
+import type { RedisClient } from '@yuxi/redis';
+import type { TaskMetrics } from '../task.metrics.js';
+import type { TaskRegistry } from '../task.registry.js';
+import { TaskCancelledError, TaskHandedBackError, TaskLostError } from '../tasks.errors.js';
+import type { Beats } from './beats.js';
+import { HeldTask, keyOf } from './held-task.js';
+import { Outbox } from './outbox.js';
+import { Prefetch } from './prefetch.js';
+import { queueKey } from './queue-key.js';
+import { JOIN, LEAVE, STEP } from './scripts.js';
+import { type GivenTask, readStep, type StepReply, writeStep } from './step.wire.js';
+import { WakeList } from './wake-list.js';
+
+/** A task nobody here knows is offered to other workers again after so long, milliseconds. */
+const PARKED = 5000;
+const AGAIN_AFTER = 100;
+/** After the signals of a shutdown, handlers get so long to end by themselves, milliseconds. */
+const LAST_WORDS = 1000;
+/** A shutdown waits no longer than this for Redis, milliseconds. */
+const GOODBYE = 3000;
+
+export interface StreamWorkerParts {
+  queue: string;
+  registry: TaskRegistry;
+  metrics: TaskMetrics;
+  beats: Beats;
+  /** Short commands. */
+  redis: RedisClient;
+  /** Nothing else may use it. */
+  blocking: RedisClient;
+  /** How many may run here. */
+  places: () => number;
+  /** Milliseconds. */
+  lease: number;
+  /** Milliseconds. */
+  shutdownGrace: number;
+}
+
+/** Runs the tasks of one queue. Everything it tells the queue, and is given, goes through one script at a time. */
+export class StreamWorker {
+  readonly #log = new Logger('StreamWorker');
+  readonly #key: string;
+  readonly #held = new Map<string, HeldTask>();
+  readonly #running = new Set<HeldTask>();
+  readonly #byName = new Map<string, number>();
+  readonly #outbox = new Outbox();
+  readonly #prefetch = new Prefetch();
+  readonly #wakeList: WakeList;
+  #waiting: HeldTask[] = [];
+  #id = '';
+  #number = 0;
+  #cancels = '';
+  #cancelled: ReadonlySet<string> = new Set();
+  #joined = false;
+  #idle = false;
+  #draining = false;
+  /** The answer to a step is missing. */
+  #unsure = false;
+  #stopping = false;
+  #scheduled = false;
+  #busy?: Promise<void>;
+  #failing = false;
+  #notBefore = 0;
+
+  constructor(private readonly parts: StreamWorkerParts) {
+    this.#key = queueKey(parts.queue);
+    this.#wakeList = new WakeList(parts.blocking, () => {
+      this.#idle = false;
+      this.#kick();
+    });
+  }
+
+  start(): void {
+    this.#kick();
+  }
+
+  /** Looks for tasks at once. */
+  poke(): void {
+    this.#idle = false;
+    this.#kick();
+  }
+
+  /** Hands back at once what has not begun, lets handlers finish within the grace, then hands the rest back. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    for (const held of this.#waiting.splice(0)) this.#end(held, { status: 'pending', counted: false });
+    this.#kick();
+    await this.#until(() => this.#running.size === 0, this.parts.shutdownGrace);
+    for (const { run, task } of this.#running) run?.abort(new TaskHandedBackError(task.id));
+    await this.#until(() => this.#running.size === 0, LAST_WORDS);
+    await this.#until(() => this.#outbox.size === 0 && !this.#busy, GOODBYE);
+    if (!this.#joined) return;
+    this.parts.beats.leave(this.#key);
+    await LEAVE.run(this.parts.redis, [this.#key], [this.#id]).catch(() => undefined);
+    this.#joined = false;
+  }
+
+  #kick(): void {
+    if (this.#scheduled || this.#busy) return;
+    this.#scheduled = true;
+    // What ends in one turn of the event loop goes together.
+    setImmediate(() => {
+      this.#scheduled = false;
+      if (!this.#hasNews()) return;
+      this.#busy = this.#turn().finally(() => {
+        this.#busy = undefined;
+        // The next step is on its way before the tasks of this one begin.
+        if (!this.#hasNews()) return this.#begin();
+        this.#kick();
+        setImmediate(() => this.#begin());
+      });
+    });
+  }
+
+  #hasNews(): boolean {
+    if (this.#stopping && !this.#joined) return false;
+    return this.#outbox.size > 0 || this.#unsure || !this.#joined || (!this.#idle && this.#want() > 0);
+  }
+
+  #want(): number {
+    if (this.#stopping || this.#draining) return 0;
+    // Suspects have the process for themselves.
+    if (this.#held.size > 0 && this.#held.values().next().value?.suspect) return 0;
+    const places = this.parts.places();
+    const ahead = this.#prefetch.ahead(places);
+    const most = (places + ahead) / 2;
+    const free = places - this.#running.size + ahead - this.#waiting.length;
+    return Math.max(0, Math.floor(Math.min(free, Math.max(places, most))));
+  }
+
+  async #turn(): Promise<void> {
+    const pause = this.#notBefore - monotonicMs();
+    if (pause > 0) await sleep(pause);
+    try {
+      if (!this.#joined) await this.#join();
+      await this.#step();
+      if (this.#failing) this.#log.log(`queue ${this.parts.queue}: Redis answers again`);
+      this.#failing = false;
+    } catch (error) {
+      this.#unsure = this.#joined;
+      this.#notBefore = monotonicMs() + jitter(AGAIN_AFTER);
+      if (!this.#failing) this.#log.warn(`queue ${this.parts.queue} waits for Redis: ${(error as Error).message}`);
+      this.#failing = true;
+    }
+  }
+
+  async #join(): Promise<void> {
+    this.#id = `${hostname()}:${process.pid}:${randomBytes(4).toString('hex')}`;
+    this.#number = 0;
+    await JOIN.run(this.parts.redis, [this.#key], [this.#id, this.parts.lease]);
+    this.#joined = true;
+    this.#idle = false;
+    this.parts.beats.join(this.#key, this.#id, {
+      lost: () => this.#lost(),
+      cancels: (list) => {
+        if (list !== this.#cancels) this.poke();
+      },
+    });
+  }
+
+  async #step(): Promise<void> {
+    const { redis } = this.parts;
+    const ends = this.#outbox.take();
+    const want = this.#want();
+    const request = {
+      worker: this.#id,
+      number: ++this.#number,
+      want,
+      holds: this.#held.size,
+      idle: this.#idle,
+      cancels: this.#cancels,
+      ...ends,
+      known: this.#unsure ? [...this.#held.values()].map(({ at }) => at) : undefined,
+    };
+    const stepped = this.#prefetch.stepping();
+    let reply: StepReply;
+    try {
+      reply = readStep(await STEP.run(redis, [this.#key], writeStep(request)));
+    } catch (error) {
+      this.#outbox.putBack(ends);
+      throw error;
+    }
+    stepped();
+    if (reply.state !== 'ok') {
+      if (reply.state === 'no member') return this.#lost();
+      this.#outbox.putBack(ends);
+      this.#unsure = true;
+      return;
+    }
+    this.#unsure = false;
+    this.#draining = reply.drain && this.#held.size > 0;
+    if (reply.cancels) {
+      this.#cancels = reply.cancels.list;
+      this.#cancelled = new Set(reply.cancels.ids);
+      for (const held of this.#held.values()) this.#cancelIfAsked(held);
+    }
+    for (const given of reply.tasks) this.#receive(given);
+    this.#idle = reply.tasks.length < want;
+    if (this.#idle) this.#wakeList.wait(`${this.#key}:k:${this.#id}`, reply.due);
+  }
+
+  #receive(given: GivenTask): void {
+    if (this.#held.has(keyOf(given.at))) return;
+    let held: HeldTask;
+    try {
+      held = new HeldTask(given);
+    } catch {
+      const { at, envelope } = given;
+      return this.#outbox.otherwise({ kind: 'dead', at, attempts: 0, reason: 'it cannot be read', envelope });
+    }
+    this.#held.set(held.key, held);
+    const { name, version } = held.task;
+    const handler = this.parts.registry.get(name);
+    if (this.#stopping) return this.#end(held, { status: 'pending', counted: false });
+    if (!handler || handler.version < version)
+      return this.#end(held, { status: 'pending', counted: false, delay: jitter(PARKED) });
+    this.#waiting.push(held);
+    this.#cancelIfAsked(held);
+  }
+
+  #cancelIfAsked(held: HeldTask): void {
+    if (!this.#cancelled.has(held.task.id)) return;
+    if (held.run) return held.run.abort(new TaskCancelledError(held.task.id));
+    const place = this.#waiting.indexOf(held);
+    if (place < 0) return;
+    this.#waiting.splice(place, 1);
+    this.#end(held, { status: 'cancelled' });
+  }
+
+  /** Begins what has a place. */
+  #begin(): void {
+    const places = this.parts.places();
+    const later: HeldTask[] = [];
+    for (const held of this.#waiting) {
+      const handler = this.parts.registry.get(held.task.name)!;
+      const running = this.#byName.get(handler.name) ?? 0;
+      if (this.#running.size >= places || running >= (handler.concurrency ?? Number.POSITIVE_INFINITY)) {
+        later.push(held);
+        continue;
+      }
+      this.#byName.set(handler.name, running + 1);
+      this.#running.add(held);
+      this.parts.metrics.began();
+      void this.#follow(held, handler);
+    }
+    this.#waiting = later;
+  }
+
+  async #follow(held: HeldTask, handler: NonNullable<ReturnType<TaskRegistry['get']>>): Promise<void> {
+    const run = held.begin(handler);
+    const { context } = held.task;
+    const outcome = await (context ? requestContext.run(context, () => run.execute()) : run.execute());
+    this.#running.delete(held);
+    this.#byName.set(handler.name, this.#byName.get(handler.name)! - 1);
+    this.#prefetch.ran(this.parts.metrics.ended(run, outcome));
+    this.#end(held, outcome);
+    if (this.#waiting.length > 0) this.#begin();
+  }
+
+  #end(held: HeldTask, outcome: Parameters<HeldTask['end']>[1]): void {
+    // Another may hold it by now.
+    if (this.#held.get(held.key) === held) {
+      this.#held.delete(held.key);
+      held.end(this.#outbox, outcome);
+    }
+    if (this.#held.size === 0) this.#draining = false;
+    this.#kick();
+  }
+
+  /** Others have what this worker held. */
+  #lost(): void {
+    if (!this.#joined) return;
+    this.#log.warn(`worker ${this.#id} was away for too long: what it runs is given to others`);
+    this.parts.beats.leave(this.#key);
+    for (const { run, task } of this.#running) run?.abort(new TaskLostError(task.id, 'the queue took it back'));
+    this.#held.clear();
+    this.#waiting = [];
+    this.#outbox.clear();
+    this.#joined = this.#unsure = this.#draining = this.#idle = false;
+    this.#kick();
+  }
+
+  async #until(done: () => boolean, limit: number): Promise<void> {
+    const end = monotonicMs() + limit;
+    while (!done() && monotonicMs() < end) await sleep(Math.min(5, limit));
+  }
+}

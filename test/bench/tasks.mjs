@@ -1,0 +1,206 @@
+// The task queue on Redis Streams beside other queues and beside a stream with nothing around it; interleaved rounds.
+// npm run bench -- tasks [--json] [--rounds N] [--only empty,real,enqueue,idle,memory]
+import 'reflect-metadata';
+import { startRedis } from '@yuxi/testing';
+import { median } from './measure.mjs';
+import { print } from './product/table.mjs';
+import { Meter } from './tasks/meter.mjs';
+import { openOurs } from './tasks/ours.mjs';
+import { availablePeers, installPeers, PEERS } from './tasks/peers.mjs';
+import { openRaw } from './tasks/raw.mjs';
+
+const options = process.argv.slice(2);
+const valueOf = (name, standard) => (options.includes(name) ? options[options.indexOf(name) + 1] : standard);
+if (options.includes('--help')) {
+  console.log('Usage: npm run bench -- tasks [--json] [--rounds N] [--only empty,real,enqueue,idle,memory]');
+  process.exit(0);
+}
+const rounds = Number(valueOf('--rounds', 5));
+const parts = valueOf('--only', 'empty,real,enqueue,idle,memory').split(',');
+const OURS = '@yuxi/tasks';
+const RAW = 'raw stream';
+/** 90 bytes as JSON. */
+const payload = (n) => ({ n, text: 'x'.repeat(90 - JSON.stringify({ n, text: '' }).length) });
+
+const rows = [];
+const row = (what, value, unit, bar) => rows.push({ what, value, unit, bar });
+
+installPeers();
+const server = await startRedis();
+const meter = new Meter(server);
+const SYSTEMS = {
+  [RAW]: openRaw,
+  [OURS]: openOurs,
+  ...Object.fromEntries(availablePeers().map((name) => [name, PEERS[name]])),
+};
+try {
+  if (parts.includes('empty'))
+    for (const [places, count] of [
+      [1, 4000],
+      [10, 20_000],
+      [100, 40_000],
+    ])
+      await process_('empty tasks', places, count, () => undefined, SYSTEMS);
+  const { [RAW]: _, ...queues } = SYSTEMS;
+  if (parts.includes('real'))
+    for (const [places, count] of [
+      [10, 600],
+      [100, 6000],
+    ])
+      await process_('tasks of 20-80 ms', places, count, pause, queues);
+  if (parts.includes('enqueue')) await enqueue(queues);
+  if (parts.includes('idle')) await idle(queues);
+  if (parts.includes('memory')) await memory(queues);
+} finally {
+  meter.close();
+  await server.stop();
+}
+print(rows, options.includes('--json'));
+process.exit(0);
+
+/** The same pauses for everybody. */
+function pause({ n }) {
+  return new Promise((resolve) => setTimeout(resolve, 20 + ((n * 7919) % 61)));
+}
+
+function signal() {
+  let send;
+  const sent = new Promise((resolve) => (send = resolve));
+  return { sent, send };
+}
+
+async function eachInterleaved(systems, work) {
+  const results = Object.fromEntries(Object.keys(systems).map((name) => [name, []]));
+  // The first round compiles.
+  for (let round = 0; round <= rounds; round++)
+    for (const [name, open] of Object.entries(systems)) {
+      await meter.empty();
+      const queue = await open(server.url);
+      const result = await work(queue);
+      await queue.close();
+      if (round > 0) results[name].push(result);
+    }
+  return results;
+}
+
+async function process_(kind, places, count, run, systems) {
+  const results = await eachInterleaved(systems, async (queue) => {
+    // The first tasks take all places and wait, so that nobody is measured while he starts.
+    await queue.addMany(Array.from({ length: places }, () => payload(-1)));
+    for (let n = 0; n < count; n += 1000)
+      await queue.addMany(Array.from({ length: Math.min(1000, count - n) }, (_, i) => payload(n + i)));
+    let waiting = 0;
+    let ended = 0;
+    const full = signal();
+    const open = signal();
+    const over = signal();
+    const stop = await queue.work(places, async (task) => {
+      if (task.n < 0) {
+        if (++waiting === places) full.send();
+        return open.sent;
+      }
+      await run(task);
+      if (++ended === count) over.send();
+    });
+    await full.sent;
+    const result = await meter.measure(count, async () => {
+      open.send();
+      await over.sent;
+    });
+    await stop();
+    return result;
+  });
+  report(`${kind}, ${places} in flight`, results, { real: run === pause, places });
+}
+
+function report(what, results, { real, places }) {
+  const of = (name, field) => median(results[name].map((each) => each[field]));
+  for (const name of Object.keys(results)) {
+    row(`${what}, ${name}: rate`, of(name, 'rate'), '/s');
+    row(`${what}, ${name}: CPU of Redis`, of(name, 'redis'), 'us');
+    row(`${what}, ${name}: CPU of Node`, of(name, 'node'), 'us');
+    row(`${what}, ${name}: commands a task`, of(name, 'sent'), '');
+  }
+  const over = (other, field) => median(results[OURS].map((each, i) => each[field] / results[other][i][field]));
+  if (results.bullmq) {
+    row(`${what}: rate over BullMQ`, over('bullmq', 'rate'), 'x', real ? '~ 1' : `>= ${{ 1: 1.5, 10: 3, 100: 5 }[places]}`);
+    row(`${what}: CPU of Redis over BullMQ`, over('bullmq', 'redis'), 'x', real ? '<= 0.4' : undefined);
+  }
+  if (results[RAW]) row(`${what}: rate over a raw stream`, over(RAW, 'rate'), 'x', places > 1 ? '>= 0.6' : undefined);
+}
+
+async function enqueue(systems) {
+  for (const [what, count, work] of [
+    ['enqueue, one after the other', 2000, one],
+    ['enqueue, 100 in flight', 20_000, hundred],
+    ['enqueue, 1000 at once', 40_000, thousand],
+  ]) {
+    const results = await eachInterleaved(systems, (queue) => meter.measure(count, () => work(queue, count)));
+    const of = (name, field) => median(results[name].map((each) => each[field]));
+    for (const name of Object.keys(results)) {
+      row(`${what}, ${name}: rate`, of(name, 'rate'), '/s');
+      row(`${what}, ${name}: CPU of Redis`, of(name, 'redis'), 'us');
+    }
+    if (results.bullmq)
+      row(
+        `${what}: rate over BullMQ`,
+        median(results[OURS].map(({ rate }, i) => rate / results.bullmq[i].rate)),
+        'x',
+        work === one ? undefined : '>= 3',
+      );
+  }
+}
+
+async function one(queue, count) {
+  for (let n = 0; n < count; n++) await queue.add(payload(n));
+}
+
+async function hundred(queue, count) {
+  let n = 0;
+  await Promise.all(
+    Array.from({ length: 100 }, async () => {
+      while (n < count) await queue.add(payload(n++));
+    }),
+  );
+}
+
+async function thousand(queue, count) {
+  for (let n = 0; n < count; n += 1000) await queue.addMany(Array.from({ length: 1000 }, (_, i) => payload(n + i)));
+}
+
+/** From the call that adds a task to an idle queue until its handler begins. */
+async function idle(systems) {
+  const COUNT = 300;
+  const results = await eachInterleaved(systems, async (queue) => {
+    let begun;
+    const stop = await queue.work(10, () => begun());
+    const waits = [];
+    for (let n = 0; n < COUNT; n++) {
+      const from = performance.now();
+      const done = new Promise((resolve) => (begun = resolve));
+      await Promise.all([done, queue.add(payload(n))]);
+      if (n >= 20) waits.push(performance.now() - from);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    await stop();
+    return waits.toSorted((a, b) => a - b);
+  });
+  const at = (name, share) => median(results[name].map((waits) => waits[Math.floor(waits.length * share)]));
+  for (const name of Object.keys(results)) {
+    row(`idle, ${name}: added until begun, p50`, at(name, 0.5), 'ms', name === OURS ? '<= 1' : undefined);
+    row(`idle, ${name}: added until begun, p99`, at(name, 0.99), 'ms', name === OURS ? '<= BullMQ' : undefined);
+  }
+}
+
+async function memory(systems) {
+  for (const [name, open] of Object.entries(systems)) {
+    await meter.empty();
+    const queue = await open(server.url);
+    const before = await meter.memory();
+    for (let n = 0; n < 100_000; n += 1000)
+      await queue.addMany(Array.from({ length: 1000 }, (_, i) => payload(n + i)));
+    const bytes = (await meter.memory()) - before;
+    row(`100,000 waiting, ${name}`, bytes / 1e6, 'MB', name === OURS ? '<= 20' : undefined);
+    await queue.close();
+  }
+}
