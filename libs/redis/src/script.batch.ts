@@ -57,9 +57,20 @@ export class ScriptBatch {
     this.#shared = shared;
   }
 
-  /** @throws {RedisUnavailableError} when Redis cannot serve it. After a timeout it may still have run. */
-  send(keys: readonly string[], args: readonly ScriptArgument[]): Promise<unknown> {
-    return new Promise((resolve, reject) => {
+  /**
+   * @param read makes the result of the answer; what it throws rejects. Default: the answer itself.
+   * @throws {RedisUnavailableError} when Redis cannot serve it. After a timeout it may still have run.
+   */
+  send<T = unknown>(keys: readonly string[], args: readonly ScriptArgument[], read?: (answer: unknown) => T): Promise<T> {
+    return new Promise<T>((resolveResult, reject) => {
+      const resolve = (answer: unknown) => {
+        if (!read) return resolveResult(answer as T);
+        try {
+          resolveResult(read(answer));
+        } catch (error) {
+          reject(error);
+        }
+      };
       // After the microtasks, so that what the answers of one script set off goes together again; a full script at once, so that
       // Redis works on it meanwhile.
       const pending = this.#pending.push({ keys, args, resolve, reject });

@@ -11,6 +11,6 @@ export function newId(): string {
     randomFillSync(pool);
     used = 0;
   }
-  const random = pool.toString('hex', used, (used += RANDOM));
-  return Date.now().toString(36).padStart(9, '0') + random;
+  const random = pool.toString('base64url', used, (used += RANDOM));
+  return Date.now().toString(36).padStart(8, '0') + random;
 }

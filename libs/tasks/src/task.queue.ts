@@ -33,11 +33,8 @@ export class TaskQueue {
    * {@link QueueFullError}, and {@link RedisUnavailableError}, after which it may still be there
    */
   async enqueue(name: string, payload: unknown, options: EnqueueOptions = {}, tx?: SqlClient): Promise<string> {
-    const { id = newId(), dedupe } = options;
-    if (id.length === 0 || id.length > 128) throw new OptionsError('id', '1..128 characters', id, `enqueue ${name}`);
     const checked = this.check(name, payload);
-    const json = typeof checked === 'string' ? checked : await checked;
-    const task: NewTask = { ...this.common(name, options), id, payload: json, dedupe };
+    const task = this.newTask(name, typeof checked === 'string' ? checked : await checked, options);
     if (this.streams.carries(name)) {
       if (tx) throw new OptionsError('tx', 'left out for a task that lives in Redis', 'given', `enqueue ${name}`);
       return this.streams.enqueue(task, options.id !== undefined);
@@ -73,7 +70,7 @@ export class TaskQueue {
     const members: string[] = [];
     for (const payload of payloads) members.push(await this.check(name, payload));
     const write = async (client: SqlClient) => {
-      await insertGroup(client, group, { ...this.common(name, options), title: '' }, members);
+      await insertGroup(client, group, { ...this.newTask(name, '', options), title: '' }, members);
       if (members.length === 0) await closeGroups(client, [id]);
     };
     await (tx ? write(tx) : this.sql.transaction(write));
@@ -87,20 +84,24 @@ export class TaskQueue {
     return isPromise(parsed) ? parsed.then(() => json) : json;
   }
 
-  private common(name: string, options: EnqueueOptions | GroupOptions): Omit<NewTask, 'id' | 'payload'> {
+  private newTask(name: string, payload: string, options: EnqueueOptions): NewTask {
     const known = this.registry.get(name);
-    const { priority = 0, delay = 0, title = '', owner, queue = known?.queue ?? 'default' } = options;
+    const { id = newId(), priority = 0, delay = 0, title = '', owner, dedupe, queue = known?.queue ?? 'default' } = options;
+    if (id.length === 0 || id.length > 128) throw new OptionsError('id', '1..128 characters', id, `enqueue ${name}`);
     if (!Number.isInteger(priority) || Math.abs(priority) > 32_767)
       throw new OptionsError('priority', 'an integer -32767..32767', priority, `enqueue ${name}`);
     return {
+      id,
       name,
       version: known?.version ?? 1,
       queue,
       title,
+      payload,
       priority,
       maxAttempts: known?.attempts ?? 3,
-      delay: toMs('delay', delay, { min: 0, max: 3650 * DAY, where: `enqueue ${name}` }),
+      delay: delay === 0 ? 0 : toMs('delay', delay, { min: 0, max: 3650 * DAY, where: `enqueue ${name}` }),
       owner,
+      dedupe,
     };
   }
 }

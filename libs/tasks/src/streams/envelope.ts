@@ -1,4 +1,4 @@
-import type { RequestContext } from '@yuxi/observability';
+import { type CarriedContext, packContext, PackedContext } from './packed-context.js';
 
 /** A task as it travels; the entry of the stream holds nothing else. */
 export interface Envelope {
@@ -13,38 +13,34 @@ export interface Envelope {
   /** Let go when the task has ended. */
   dedupe?: string;
   /** Of the request that enqueued it. */
-  context?: Pick<RequestContext, 'requestId' | 'traceparent'>;
+  context?: CarriedContext;
 }
 
-/** What most tasks do not have, under short names: there may be a hundred thousand of them in memory. */
+/** What few tasks have. */
 interface Extra {
+  v?: number;
+  a?: number;
   o?: string;
   k?: string;
-  r?: string;
-  t?: string;
 }
 
 export type OpenedEnvelope = Omit<Envelope, 'payload'> & { payload: unknown };
 
-/** `[id, name, version, attempt, payload, extra?]` as JSON. */
+/** `[id, name, payload, context?, extra?]` as JSON. */
 export function sealEnvelope({ id, name, version, attempt, payload, owner, dedupe, context }: Envelope): string {
-  const head = `[${JSON.stringify(id)},${JSON.stringify(name)},${version},${attempt},${payload}`;
-  if (owner === undefined && dedupe === undefined && context === undefined) return `${head}]`;
-  const extra: Extra = { o: owner, k: dedupe, r: context?.requestId, t: context?.traceparent };
-  return `${head},${JSON.stringify(extra)}]`;
+  const head = `[${JSON.stringify(id)},"${name}",${payload}`;
+  const plain = version === 1 && attempt === 1 && owner === undefined && dedupe === undefined;
+  if (plain && !context) return `${head}]`;
+  const from = context ? JSON.stringify(packContext(context)) : '0';
+  if (plain) return `${head},${from}]`;
+  const extra: Extra = { v: version, a: attempt, o: owner, k: dedupe };
+  return `${head},${from},${JSON.stringify(extra)}]`;
 }
 
 /** @throws {SyntaxError} for what {@link sealEnvelope} did not make */
 export function openEnvelope(text: string): OpenedEnvelope {
-  const [id, name, version, attempt, payload, extra] = JSON.parse(text) as [
-    string,
-    string,
-    number,
-    number,
-    unknown,
-    Extra?,
-  ];
-  const { o: owner, k: dedupe, r: requestId, t: traceparent } = extra ?? {};
-  const context = requestId === undefined ? undefined : { requestId, traceparent };
-  return { id, name, version, attempt, payload, owner, dedupe, context };
+  type Parts = [id: string, name: string, payload: unknown, context?: string | 0, extra?: Extra];
+  const [id, name, payload, from, extra] = JSON.parse(text) as Parts;
+  const context = from ? new PackedContext(from) : undefined;
+  return { id, name, payload, context, version: extra?.v ?? 1, attempt: extra?.a ?? 1, owner: extra?.o, dedupe: extra?.k };
 }

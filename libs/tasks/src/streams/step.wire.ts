@@ -26,6 +26,8 @@ export interface StepRequest {
   worker: string;
   number: number;
   want: number;
+  /** Tasks it can begin at once. */
+  places: number;
   holds: number;
   idle: boolean;
   /** The list of cancels it has seen. */
@@ -50,7 +52,7 @@ export type StepReply =
 
 export function writeStep(step: StepRequest): ScriptArgument[] {
   const letters = (step.idle ? 'i' : '') + (step.known ? 'r' : '');
-  const args: ScriptArgument[] = [step.worker, step.number, step.want, step.holds, letters, step.cancels];
+  const args: ScriptArgument[] = [step.worker, step.number, step.want, step.places, step.holds, letters, step.cancels];
   for (const stream of STREAMS) {
     const entries = step.over.flatMap((at) => (at.stream === stream ? at.entry : []));
     args.push(entries.length, ...entries);

@@ -28,13 +28,11 @@ export class StreamAdder {
     const plain = delay === 0 && !ownId && dedupe === undefined;
     const unique = dedupe === undefined ? '' : `${name}:${dedupe}`;
     const how = plain ? place : JSON.stringify([place, Math.ceil(delay), id, ownId, 0, unique]);
-    return this.#batch(queue)
-      .send([], [how, envelope])
-      .then((answer) => {
-        if (answer === 1) return id;
-        if (answer === 0) throw new QueueFullError(queue, this.most);
-        return answer as string;
-      });
+    return this.#batch(queue).send([], [how, envelope], (answer) => {
+      if (answer === 1) return id;
+      if (answer === 0) throw new QueueFullError(queue, this.most);
+      return answer as string;
+    });
   }
 
   #batch(queue: string): ScriptBatch {

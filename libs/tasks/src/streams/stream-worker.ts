@@ -10,7 +10,7 @@ import { TaskCancelledError, TaskHandedBackError, TaskLostError } from '../tasks
 import type { Beats } from './beats.js';
 import { HeldTask, keyOf } from './held-task.js';
 import { Outbox } from './outbox.js';
-import { Prefetch } from './prefetch.js';
+import { Pace } from './pace.js';
 import { queueKey } from './queue-key.js';
 import { JOIN, LEAVE, STEP } from './scripts.js';
 import { type GivenTask, readStep, type StepReply, writeStep } from './step.wire.js';
@@ -49,7 +49,7 @@ export class StreamWorker {
   readonly #running = new Set<HeldTask>();
   readonly #byName = new Map<string, number>();
   readonly #outbox = new Outbox();
-  readonly #prefetch = new Prefetch();
+  readonly #pace = new Pace();
   readonly #wakeList: WakeList;
   #waiting: HeldTask[] = [];
   #id = '';
@@ -66,6 +66,7 @@ export class StreamWorker {
   #busy?: Promise<void>;
   #failing = false;
   #notBefore = 0;
+  #later?: NodeJS.Timeout;
 
   constructor(private readonly parts: StreamWorkerParts) {
     this.#key = queueKey(parts.queue);
@@ -119,7 +120,23 @@ export class StreamWorker {
 
   #hasNews(): boolean {
     if (this.#stopping && !this.#joined) return false;
-    return this.#outbox.size > 0 || this.#unsure || !this.#joined || (!this.#idle && this.#want() > 0);
+    if (!this.#joined || this.#unsure || this.#isHungry()) return true;
+    if (this.#outbox.size === 0 && (this.#idle || this.#want() === 0)) return false;
+    const pause = this.#stopping ? 0 : this.#pace.pause;
+    if (pause > 0) this.#kickIn(pause);
+    return pause <= 0;
+  }
+
+  /** A place is free, and there may be a task for it. */
+  #isHungry(): boolean {
+    return !this.#idle && this.#waiting.length === 0 && this.#running.size < this.parts.places() && this.#want() > 0;
+  }
+
+  #kickIn(ms: number): void {
+    this.#later ??= setTimeout(() => {
+      this.#later = undefined;
+      this.#kick();
+    }, ms);
   }
 
   #want(): number {
@@ -127,7 +144,7 @@ export class StreamWorker {
     // Suspects have the process for themselves.
     if (this.#held.size > 0 && this.#held.values().next().value?.suspect) return 0;
     const places = this.parts.places();
-    const ahead = this.#prefetch.ahead(places);
+    const ahead = this.#pace.ahead(places);
     const most = (places + ahead) / 2;
     const free = places - this.#running.size + ahead - this.#waiting.length;
     return Math.max(0, Math.floor(Math.min(free, Math.max(places, most))));
@@ -171,13 +188,14 @@ export class StreamWorker {
       worker: this.#id,
       number: ++this.#number,
       want,
+      places: Math.max(0, this.parts.places() - this.#running.size - this.#waiting.length),
       holds: this.#held.size,
       idle: this.#idle,
       cancels: this.#cancels,
       ...ends,
       known: this.#unsure ? [...this.#held.values()].map(({ at }) => at) : undefined,
     };
-    const stepped = this.#prefetch.stepping();
+    const stepped = this.#pace.stepping();
     let reply: StepReply;
     try {
       reply = readStep(await STEP.run(redis, [this.#key], writeStep(request)));
@@ -185,13 +203,13 @@ export class StreamWorker {
       this.#outbox.putBack(ends);
       throw error;
     }
-    stepped();
     if (reply.state !== 'ok') {
       if (reply.state === 'no member') return this.#lost();
       this.#outbox.putBack(ends);
       this.#unsure = true;
       return;
     }
+    stepped(reply.tasks.length >= want);
     this.#unsure = false;
     this.#draining = reply.drain && this.#held.size > 0;
     if (reply.cancels) {
@@ -257,7 +275,7 @@ export class StreamWorker {
     const outcome = await (context ? requestContext.run(context, () => run.execute()) : run.execute());
     this.#running.delete(held);
     this.#byName.set(handler.name, this.#byName.get(handler.name)! - 1);
-    this.#prefetch.ran(this.parts.metrics.ended(run, outcome));
+    this.#pace.ran(this.parts.metrics.ended(run, outcome));
     this.#end(held, outcome);
     if (this.#waiting.length > 0) this.#begin();
   }

@@ -63,7 +63,7 @@ local function takeBack(place, entry)
     local reason = 'the process died ' .. (begun - 2) .. ' times while it ran this task and nothing else'
     bury(place, envelope, begun, reason)
     call('HINCRBY', base, 'poisoned', 1)
-    local extra = cjson.decode(envelope)[6]
+    local extra = cjson.decode(envelope)[5]
     local unique = type(extra) == 'table' and extra.k and base .. ':u:' .. extra.k
     if unique and call('GET', unique) == cjson.decode(envelope)[1] then
       call('DEL', unique)

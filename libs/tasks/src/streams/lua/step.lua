@@ -1,9 +1,10 @@
 -- Takes how a batch of tasks ended and gives the next ones, in one go.
 -- KEYS[1]   the queue, see queue.lua
--- ARGV[1..4] worker; number of this step, above those before; how many tasks it can take; how many it holds after this
--- ARGV[5]   letters: i it is among the idle ones, r also give what it holds and does not know, as the last step went wrong
--- ARGV[6]   the list of cancels that it knows
--- ARGV[7..] tasks that are over: for each of the streams their number, at most 2000, and their entries
+-- ARGV[1..3] worker; number of this step, above those before; how many tasks it wants
+-- ARGV[4..5] how many it can begin at once; how many it holds after this
+-- ARGV[6]   letters: i it is among the idle ones, r also give what it holds and does not know, as the last step went wrong
+-- ARGV[7]   the list of cancels that it knows
+-- ARGV[8..] tasks that are over: for each of the streams their number, at most 2000, and their entries
 -- then      other ends: their number, and for each kind, place, entry and three values:
 --           r again: ms until then, id, envelope · d dead: attempts, reason, envelope · c cancelled: id · b handed back
 -- then      dedupe keys to let go: their number, and for each key and id of the task
@@ -11,7 +12,8 @@
 -- Returns   {0} it is no member any more · {-1} a later step came first ·
 --           {1, ms until something is due or -1, mode, ids to be cancelled after the name of the list or '', place,
 --           times begun, {entry, envelope, ...}, ...}; mode 1: it shall take nothing until it holds nothing · 2: these met a crash
-local worker, number, want, holds, letters = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
+local worker, number, want, places = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local holds, letters, cancels = tonumber(ARGV[5]), ARGV[6], ARGV[7]
 local PROMOTED, COMPANY, DRAIN_MS, CANCELS = 200, 8, 30000, 1000
 
 local fields = call('HMGET', base, 'q:' .. worker, 'paused', 'returned', 'suspects', 'p1', 'p3', 'limit', 'rate', 'cancels')
@@ -26,7 +28,7 @@ if string.find(letters, 'i', 1, true) then
   call('SREM', base .. ':i', worker)
 end
 
-local at = 7
+local at = 8
 local function nextArgument()
   at = at + 1
   return ARGV[at - 1]
@@ -245,11 +247,12 @@ if want > got and not paused then
   end
 end
 
-if got < want and mode == 0 then
+-- Whoever only fetches ahead would take a task from somebody with a free place.
+if got < places and mode == 0 then
   call('SADD', base .. ':i', worker)
 end
 wake(#promoted - got)
-if fields[9] and fields[9] ~= ARGV[6] then
+if fields[9] and fields[9] ~= cancels then
   reply[4] = call('ZREVRANGE', base .. ':cx', 0, CANCELS)
   table.insert(reply[4], 1, fields[9])
 end
