@@ -40,14 +40,14 @@ try {
       [10, 20_000],
       [100, 40_000],
     ])
-      await process_('empty tasks', places, count, () => undefined, SYSTEMS);
+      await workThrough('empty tasks', places, count, () => undefined, SYSTEMS);
   const { [RAW]: _, ...queues } = SYSTEMS;
   if (parts.includes('real'))
     for (const [places, count] of [
       [10, 600],
       [100, 6000],
     ])
-      await process_('tasks of 20-80 ms', places, count, pause, queues);
+      await workThrough('tasks of 20-80 ms', places, count, pause, queues);
   if (parts.includes('enqueue')) await enqueue(queues);
   if (parts.includes('idle')) await idle(queues);
   if (parts.includes('memory')) await memory(queues);
@@ -83,7 +83,7 @@ async function eachInterleaved(systems, work) {
   return results;
 }
 
-async function process_(kind, places, count, run, systems) {
+async function workThrough(kind, places, count, run, systems) {
   const results = await eachInterleaved(systems, async (queue) => {
     // The first tasks take all places and wait, so that nobody is measured while he starts.
     await queue.addMany(Array.from({ length: places }, () => payload(-1)));
@@ -97,7 +97,8 @@ async function process_(kind, places, count, run, systems) {
     const stop = await queue.work(places, async (task) => {
       if (task.n < 0) {
         if (++waiting === places) full.send();
-        return open.sent;
+        await open.sent;
+        return;
       }
       await run(task);
       if (++ended === count) over.send();
@@ -123,17 +124,22 @@ function report(what, results, { real, places }) {
   }
   const over = (other, field) => median(results[OURS].map((each, i) => each[field] / results[other][i][field]));
   if (results.bullmq) {
-    row(`${what}: rate over BullMQ`, over('bullmq', 'rate'), 'x', real ? '~ 1' : `>= ${{ 1: 1.5, 10: 3, 100: 5 }[places]}`);
+    row(
+      `${what}: rate over BullMQ`,
+      over('bullmq', 'rate'),
+      'x',
+      real ? '~ 1' : `>= ${{ 1: 1.5, 10: 3, 100: 5 }[places]}`,
+    );
     row(`${what}: CPU of Redis over BullMQ`, over('bullmq', 'redis'), 'x', real ? '<= 0.4' : undefined);
   }
   if (results[RAW]) row(`${what}: rate over a raw stream`, over(RAW, 'rate'), 'x', places > 1 ? '>= 0.6' : undefined);
 }
 
 async function enqueue(systems) {
-  for (const [what, count, work] of [
-    ['enqueue, one after the other', 2000, one],
-    ['enqueue, 100 in flight', 20_000, hundred],
-    ['enqueue, 1000 at once', 40_000, thousand],
+  for (const { what, count, work } of [
+    { what: 'enqueue, one after the other', count: 2000, work: one },
+    { what: 'enqueue, 100 in flight', count: 20_000, work: hundred },
+    { what: 'enqueue, 1000 at once', count: 40_000, work: thousand },
   ]) {
     const results = await eachInterleaved(systems, (queue) => meter.measure(count, () => work(queue, count)));
     const of = (name, field) => median(results[name].map((each) => each[field]));
@@ -197,8 +203,7 @@ async function memory(systems) {
     await meter.empty();
     const queue = await open(server.url);
     const before = await meter.memory();
-    for (let n = 0; n < 100_000; n += 1000)
-      await queue.addMany(Array.from({ length: 1000 }, (_, i) => payload(n + i)));
+    for (let n = 0; n < 100_000; n += 1000) await queue.addMany(Array.from({ length: 1000 }, (_, i) => payload(n + i)));
     const bytes = (await meter.memory()) - before;
     row(`100,000 waiting, ${name}`, bytes / 1e6, 'MB', name === OURS ? '<= 20' : undefined);
     await queue.close();

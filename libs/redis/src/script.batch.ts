@@ -61,7 +61,11 @@ export class ScriptBatch {
    * @param read makes the result of the answer; what it throws rejects. Default: the answer itself.
    * @throws {RedisUnavailableError} when Redis cannot serve it. After a timeout it may still have run.
    */
-  send<T = unknown>(keys: readonly string[], args: readonly ScriptArgument[], read?: (answer: unknown) => T): Promise<T> {
+  send<T = unknown>(
+    keys: readonly string[],
+    args: readonly ScriptArgument[],
+    read?: (answer: unknown) => T,
+  ): Promise<T> {
     return new Promise<T>((resolveResult, reject) => {
       const resolve = (answer: unknown) => {
         if (!read) return resolveResult(answer as T);

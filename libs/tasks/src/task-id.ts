@@ -1,7 +1,7 @@
 import { randomFillSync } from 'node:crypto';
 
-const RANDOM = 8;
-/** Drawn at once: asking the generator for eight bytes takes as long as asking for a thousand. */
+const RANDOM = 6;
+/** Drawn at once: asking the generator for a few bytes takes as long as asking for a thousand. */
 const pool = Buffer.alloc(RANDOM * 128);
 let used = pool.length;
 

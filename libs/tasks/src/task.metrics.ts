@@ -1,6 +1,13 @@
 import { Inject, Injectable, Optional } from '@nestjs/common';
 import { monotonicMs, type SqlClient } from '@yuxi/core';
-import { bufferedCounter, type BufferedCounter, bufferedHistogram, type BufferedHistogram, gauge, METRICS } from '@yuxi/observability';
+import {
+  bufferedCounter,
+  type BufferedCounter,
+  bufferedHistogram,
+  type BufferedHistogram,
+  gauge,
+  METRICS,
+} from '@yuxi/observability';
 import type { Registry } from 'prom-client';
 import type { Run } from './worker/run.js';
 import type { Outcome } from './worker/worker.store.js';

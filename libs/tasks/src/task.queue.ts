@@ -86,7 +86,15 @@ export class TaskQueue {
 
   private newTask(name: string, payload: string, options: EnqueueOptions): NewTask {
     const known = this.registry.get(name);
-    const { id = newId(), priority = 0, delay = 0, title = '', owner, dedupe, queue = known?.queue ?? 'default' } = options;
+    const {
+      id = newId(),
+      priority = 0,
+      delay = 0,
+      title = '',
+      owner,
+      dedupe,
+      queue = known?.queue ?? 'default',
+    } = options;
     if (id.length === 0 || id.length > 128) throw new OptionsError('id', '1..128 characters', id, `enqueue ${name}`);
     if (!Number.isInteger(priority) || Math.abs(priority) > 32_767)
       throw new OptionsError('priority', 'an integer -32767..32767', priority, `enqueue ${name}`);

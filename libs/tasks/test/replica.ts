@@ -1,5 +1,6 @@
 import type { SqlClient } from '@yuxi/core';
 import { z } from 'zod';
+import { StreamTasks } from '../src/streams/stream-tasks.js';
 import { TaskMetrics } from '../src/task.metrics.js';
 import { TaskQueue } from '../src/task.queue.js';
 import { TaskQueues } from '../src/task.queues.js';
@@ -40,7 +41,7 @@ export class Replica {
       registry.add(all, 'a test', (payload, context) => run(payload as never, context));
     }
     const wakeUp = new WakeUp();
-    this.queue = new TaskQueue(sql, registry, wakeUp);
+    this.queue = new TaskQueue(sql, registry, wakeUp, new StreamTasks(options, registry));
     this.service = new TaskService(sql, wakeUp);
     const resolved = resolveTasksOptions({ pollInterval: 20, lease: 2000, shutdownGrace: 100, ...options });
     this.size = new WorkerSize(resolved, wakeUp);

@@ -13,11 +13,14 @@ const { z } = createRequire(import.meta.resolve('@yuxi/tasks'))('zod');
 const schema = z.object({ n: z.number(), text: z.string() });
 const TRACE = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
 
+function App() {}
+Module({})(App);
+function Metrics() {}
+Module({})(Metrics);
+
+const inRequest = (work) => requestContext.run({ requestId: randomUUID(), traceparent: TRACE }, work);
+
 async function open(url, providers, options) {
-  class Metrics {}
-  Module({})(Metrics);
-  class App {}
-  Module({})(App);
   const registry = { provide: METRICS, useValue: new Registry() };
   const metrics = { module: Metrics, global: true, providers: [registry], exports: [METRICS] };
   const imports = [metrics, RedisModule.forRoot({ url }), TasksModule.forRoot({ engine: 'streams', ...options })];
@@ -38,7 +41,6 @@ function handler(run) {
 export async function openOurs(url) {
   const producer = await open(url, [handler(() => undefined)], { worker: false });
   const queue = producer.get(TaskQueue);
-  const inRequest = (work) => requestContext.run({ requestId: randomUUID(), traceparent: TRACE }, work);
   return {
     add: (payload) => inRequest(() => queue.enqueue('work', payload)),
     addMany: (payloads) => inRequest(() => Promise.all(payloads.map((payload) => queue.enqueue('work', payload)))),

@@ -17,9 +17,9 @@ export async function openRaw(url) {
     async work(concurrency, run) {
       const reader = new Redis(url);
       const read = () => ['GROUP', 'g', 'me', 'COUNT', concurrency, 'BLOCK', 200, 'STREAMS', 'raw', '>'];
-      let stopped = false;
+      const stopping = new AbortController();
       const loop = (async () => {
-        while (!stopped) {
+        while (!stopping.signal.aborted) {
           const [, entries] = (await reader.xreadgroup(...read()))?.[0] ?? [];
           if (!entries) continue;
           await Promise.all(entries.map(([, [, text]]) => run(JSON.parse(text))));
@@ -29,7 +29,7 @@ export async function openRaw(url) {
         }
       })();
       return async () => {
-        stopped = true;
+        stopping.abort();
         await loop;
         reader.disconnect();
       };

@@ -4,6 +4,7 @@ import { eventually } from '@yuxi/testing';
 import { z } from 'zod';
 import { onBothDrivers } from '../../../storage/test/both-drivers.js';
 import { tasksMigrations } from '../migrations/index.js';
+import { StreamTasks } from '../streams/stream-tasks.js';
 import { TaskQueue } from '../task.queue.js';
 import { TaskRegistry } from '../task.registry.js';
 import type { TaskCron } from '../task.types.js';
@@ -51,7 +52,7 @@ onBothDrivers(
       const registry = new TaskRegistry();
       const schema = z.object({ n: z.number().optional() });
       registry.add({ name: 't', schema, cron: { pattern: '* * * * *', ...cron } }, 'a test', () => undefined);
-      const queue = new TaskQueue(driver().sql, registry, new WakeUp());
+      const queue = new TaskQueue(driver().sql, registry, new WakeUp(), new StreamTasks({}, registry));
       const clock = new CronClock(driver().sql, registry, queue, { now: () => now, sleep });
       clocks.push(clock);
       clock.start();

@@ -1,4 +1,4 @@
-import { parentPort, workerData } from 'node:worker_threads';
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { Logger } from '@nestjs/common';
 import { monotonicMs, sleep } from '@yuxi/core';
 import { RedisAvailability, RedisConnections, resolveRedisOptions } from '@yuxi/redis';
@@ -13,7 +13,9 @@ const members = new Map<string, string>();
 Logger.overrideLogger(false);
 const connections = new RedisConnections(resolveRedisOptions(redis), new RedisAvailability('tasks'));
 
-parentPort!.on('message', (order: BeatOrder) => {
+const main: MessagePort = parentPort!;
+
+main.on('message', (order: BeatOrder) => {
   if (order.kind === 'join') members.set(order.key, order.worker);
   else members.delete(order.key);
 });
@@ -22,7 +24,11 @@ async function beat(key: string, worker: string): Promise<void> {
   const args = [worker, lease, maxCrashes, deadLetters, keepDead];
   const [member, , list] = (await BEAT.run(connections.shared, [key], args)) as [number, number, string];
   if (members.get(key) !== worker) return;
-  const tell = (kind: BeatNews['kind']) => parentPort!.postMessage({ kind, key, worker, list } satisfies BeatNews);
+  const tell = (kind: BeatNews['kind']) => {
+    const news: BeatNews = { kind, key, worker, list };
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- this is a thread, not a window
+    main.postMessage(news);
+  };
   if (member === 0) tell('lost');
   else if (list !== '') tell('cancels');
 }
@@ -34,7 +40,6 @@ for (;;) {
   const tick = Atomics.load(ticks, 0);
   if (tick !== seen) [seen, seenAt] = [tick, from];
   // A process whose main loop hangs for good must not keep its tasks for ever.
-  if (from - seenAt < maxBlock)
-    await Promise.allSettled([...members].map(([key, worker]) => beat(key, worker)));
+  if (from - seenAt < maxBlock) await Promise.allSettled([...members].map(([key, worker]) => beat(key, worker)));
   await sleep(Math.max(10, Math.min(EVERY, lease / 5) - (monotonicMs() - from)), undefined, true);
 }

@@ -78,7 +78,7 @@ export class Beats {
     const thread = new Worker(file, { workerData, name: 'task beats' });
     thread.unref();
     thread.on('message', (news: BeatNews) => this.#hear(news));
-    thread.on('error', (error) => this.#log.error(`the beats of the workers stopped: ${(error as Error).message}`));
+    thread.on('error', (error) => this.#log.error(`the beats of the workers stopped: ${error.message}`));
     thread.on('exit', () => {
       if (!this.#stopped) setTimeout(() => this.#stopped || this.#begin(), RESTART_AFTER).unref();
     });

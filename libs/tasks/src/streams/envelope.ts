@@ -42,5 +42,14 @@ export function openEnvelope(text: string): OpenedEnvelope {
   type Parts = [id: string, name: string, payload: unknown, context?: string | 0, extra?: Extra];
   const [id, name, payload, from, extra] = JSON.parse(text) as Parts;
   const context = from ? new PackedContext(from) : undefined;
-  return { id, name, payload, context, version: extra?.v ?? 1, attempt: extra?.a ?? 1, owner: extra?.o, dedupe: extra?.k };
+  return {
+    id,
+    name,
+    payload,
+    context,
+    version: extra?.v ?? 1,
+    attempt: extra?.a ?? 1,
+    owner: extra?.o,
+    dedupe: extra?.k,
+  };
 }

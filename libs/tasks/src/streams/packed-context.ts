@@ -4,17 +4,17 @@ export type CarriedContext = Pick<RequestContext, 'requestId' | 'traceparent'>;
 
 const UUID = /^[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}$/;
 const TRACE = /^00-[\da-f]{32}-[\da-f]{16}-[\da-f]{2}$/;
-const UUID_SIZE = 22;
-
-const pack = (text: string) => Buffer.from(text.replaceAll('-', ''), 'hex').toString('base64url');
+const UUID_PARTS = [8, 4, 4, 4, 12];
+const TRACE_PARTS = [32, 16, 2];
 
 /**
  * A request id and a trace context in few characters, as a hundred thousand tasks may carry them: what is hexadecimal by its
- * format goes as base64. `u` begins with a UUID, `p` holds the id as it is; the trace context follows a blank.
+ * format goes as base64, after a letter that says what there is. Anything else goes as it is.
  */
-export function packContext({ requestId, traceparent }: CarriedContext): string {
-  const id = UUID.test(requestId) ? `u${pack(requestId)}` : `p${requestId}`;
-  return traceparent !== undefined && TRACE.test(traceparent) ? `${id} ${pack(traceparent)}` : id;
+export function packContext({ requestId, traceparent = '' }: CarriedContext): string {
+  const hasTrace = TRACE.test(traceparent);
+  if (!UUID.test(requestId)) return hasTrace ? `p${requestId} ${pack(traceparent.slice(3))}` : `p${requestId}`;
+  return hasTrace ? `b${pack(requestId + traceparent.slice(3))}` : `u${pack(requestId)}`;
 }
 
 /** Reads what it is asked for only when it is: most tasks neither log nor call anybody. */
@@ -26,18 +26,25 @@ export class PackedContext implements CarriedContext {
   }
 
   get requestId(): string {
-    const [id = ''] = this.#text.split(' ');
-    return id.startsWith('u') && id.length === UUID_SIZE + 1 ? unpack(id.slice(1), [8, 4, 4, 4, 12]) : id.slice(1);
+    const rest = this.#text.slice(1);
+    return this.#text.startsWith('p') ? rest.split(' ', 1)[0]! : unpack(rest, UUID_PARTS, 0);
   }
 
   get traceparent(): string | undefined {
+    const kind = this.#text[0];
+    if (kind === 'b') return `00-${unpack(this.#text.slice(1), TRACE_PARTS, 32)}`;
     const [, trace] = this.#text.split(' ');
-    return trace === undefined ? undefined : unpack(trace, [2, 32, 16, 2]);
+    return kind === 'p' && trace !== undefined ? `00-${unpack(trace, TRACE_PARTS, 0)}` : undefined;
   }
 }
 
-function unpack(text: string, sizes: readonly number[]): string {
+function pack(text: string): string {
+  return Buffer.from(text.replaceAll('-', ''), 'hex').toString('base64url');
+}
+
+/** @param from place of the first digit */
+function unpack(text: string, sizes: readonly number[], from: number): string {
   const hex = Buffer.from(text, 'base64url').toString('hex');
-  let at = 0;
+  let at = from;
   return sizes.map((size) => hex.slice(at, (at += size))).join('-');
 }

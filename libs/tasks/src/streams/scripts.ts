@@ -1,7 +1,8 @@
 import { defineScript } from '@yuxi/redis';
 
 const SHARED = new URL('./lua/queue.lua', import.meta.url);
-const script = (name: string) => defineScript(`tasks.${name}`, [SHARED, new URL(`./lua/${name}.lua`, import.meta.url)], 1);
+const script = (name: string) =>
+  defineScript(`tasks.${name}`, [SHARED, new URL(`./lua/${name}.lua`, import.meta.url)], 1);
 
 export const ADD = script('add');
 export const JOIN = script('join');

@@ -48,7 +48,13 @@ export interface GivenTask {
 
 export type StepReply =
   | { state: 'no member' | 'too late' }
-  | { state: 'ok'; due: number; drain: boolean; cancels?: { list: string; ids: readonly string[] }; tasks: GivenTask[] };
+  | {
+      state: 'ok';
+      due: number;
+      drain: boolean;
+      cancels?: { list: string; ids: readonly string[] };
+      tasks: GivenTask[];
+    };
 
 export function writeStep(step: StepRequest): ScriptArgument[] {
   const letters = (step.idle ? 'i' : '') + (step.known ? 'r' : '');
@@ -67,16 +73,10 @@ export function writeStep(step: StepRequest): ScriptArgument[] {
 
 function writeEnd(end: OtherEnd): ScriptArgument[] {
   const { stream, entry } = end.at;
-  switch (end.kind) {
-    case 'again':
-      return ['r', stream, entry, Math.ceil(end.delay), end.id, end.envelope];
-    case 'dead':
-      return ['d', stream, entry, end.attempts, end.reason, end.envelope];
-    case 'cancelled':
-      return ['c', stream, entry, end.id, '', ''];
-    case 'back':
-      return ['b', stream, entry, '', '', ''];
-  }
+  if (end.kind === 'again') return ['r', stream, entry, Math.ceil(end.delay), end.id, end.envelope];
+  if (end.kind === 'dead') return ['d', stream, entry, end.attempts, end.reason, end.envelope];
+  if (end.kind === 'cancelled') return ['c', stream, entry, end.id, '', ''];
+  return ['b', stream, entry, '', '', ''];
 }
 
 export function readStep(reply: unknown): StepReply {

@@ -1,4 +1,10 @@
-import { Inject, Injectable, Optional, type BeforeApplicationShutdown, type OnApplicationBootstrap } from '@nestjs/common';
+import {
+  Inject,
+  Injectable,
+  Optional,
+  type BeforeApplicationShutdown,
+  type OnApplicationBootstrap,
+} from '@nestjs/common';
 import { REDIS_OPTIONS, RedisConnections, type RedisOptions } from '@yuxi/redis';
 import { TaskMetrics } from '../task.metrics.js';
 import { TaskRegistry } from '../task.registry.js';
@@ -35,12 +41,12 @@ export class StreamHost implements OnApplicationBootstrap, BeforeApplicationShut
     const mine = [...new Set(served)].filter((queue) => !queues || queues.includes(queue));
     if (mine.length === 0) return;
     const { lease } = streams;
+    const places = () => size.concurrency;
     const beats = new Beats({ redis, ...streams });
     this.#beats = beats;
     this.#workers = mine.map((queue) => {
       const blocking = connections.duplicate('blocking', `tasks:${queue}`);
       const commands = connections.duplicate('command', `tasks:${queue}`);
-      const places = () => size.concurrency;
       const parts = { queue, registry, metrics, beats, redis: commands, blocking, places, lease, shutdownGrace };
       return new StreamWorker(parts);
     });

@@ -66,7 +66,7 @@ export class StreamWorker {
   #busy?: Promise<void>;
   #failing = false;
   #notBefore = 0;
-  #later?: NodeJS.Timeout;
+  #later = false;
 
   constructor(private readonly parts: StreamWorkerParts) {
     this.#key = queueKey(parts.queue);
@@ -133,8 +133,10 @@ export class StreamWorker {
   }
 
   #kickIn(ms: number): void {
-    this.#later ??= setTimeout(() => {
-      this.#later = undefined;
+    if (this.#later) return;
+    this.#later = true;
+    setTimeout(() => {
+      this.#later = false;
       this.#kick();
     }, ms);
   }
