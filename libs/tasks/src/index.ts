@@ -1,3 +1,4 @@
+export * from './effects/once.js';
 export { MAX_JSON } from './json.js';
 export * from './migrations/index.js';
 export * from './task.decorator.js';

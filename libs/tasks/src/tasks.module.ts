@@ -1,6 +1,7 @@
 import { ConfigurableModuleBuilder, Global, Module, type DynamicModule } from '@nestjs/common';
 import { DiscoveryModule } from '@nestjs/core';
 import { SQL_CLIENT, type SqlClient } from '@yuxi/core';
+import { Once } from './effects/once.js';
 import { absentSql } from './store/absent-sql.js';
 import { StreamHost } from './streams/stream-host.js';
 import { StreamTasks } from './streams/stream-tasks.js';
@@ -33,6 +34,7 @@ const { ConfigurableModuleClass, OPTIONS_TYPE, ASYNC_OPTIONS_TYPE } = new Config
       inject: [{ token: SQL_CLIENT, optional: true }],
       useFactory: (sql?: SqlClient) => sql ?? absentSql,
     },
+    Once,
     TaskRegistry,
     TaskExplorer,
     TaskMetrics,
@@ -46,7 +48,7 @@ const { ConfigurableModuleClass, OPTIONS_TYPE, ASYNC_OPTIONS_TYPE } = new Config
     WorkerSize,
     WorkerHost,
   ],
-  exports: [TaskQueue, TaskQueues, TaskService, TaskWatch, WorkerSize],
+  exports: [Once, TaskQueue, TaskQueues, TaskService, TaskWatch, WorkerSize],
 })
 export class TasksModule extends ConfigurableModuleClass {
   static override forRoot(options: typeof OPTIONS_TYPE = {}): DynamicModule {

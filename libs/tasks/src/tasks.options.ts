@@ -38,6 +38,8 @@ export interface TasksOptions {
     every?: Duration;
     /** How long a finished task stays visible. Default 7 d. */
     keep?: Duration;
+    /** How long the keys of {@link Once} are known. Default 30 d. */
+    keepEffects?: Duration;
   };
 }
 
@@ -53,6 +55,7 @@ export interface ResolvedTasksOptions {
   shutdownGrace: number;
   sweepEvery: number;
   keep: number;
+  keepEffects: number;
 }
 
 const YEAR = 365 * 86_400_000;
@@ -81,6 +84,7 @@ export function resolveTasksOptions(options: TasksOptions): ResolvedTasksOptions
     lease: toMs('lease', options.lease ?? '15s', { min: 2000, where }),
     shutdownGrace: toMs('shutdownGrace', options.shutdownGrace ?? '10s', { min: 0, where }),
     sweepEvery: toMs('sweep.every', sweep.every ?? '1m', { min: 100, where }),
+    keepEffects: toMs('sweep.keepEffects', sweep.keepEffects ?? '30d', { max: 10 * YEAR, where }),
     keep: toMs('sweep.keep', sweep.keep ?? '7d', { max: 10 * YEAR, where }),
   };
 }

@@ -8,4 +8,5 @@ export const tasksMigrations: readonly Migration[] = [
   { id: 'tasks/0001-tasks', sql: read('./0001_tasks.sql') },
   { id: 'tasks/0002-queues', sql: read('./0002_queues.sql') },
   { id: 'tasks/0003-cron', sql: read('./0003_cron.sql') },
+  { id: 'tasks/0004-effects', sql: read('./0004_effects.sql') },
 ];

@@ -32,3 +32,19 @@ export async function sweep(sql: SqlClient, keep: number): Promise<number> {
   }
   return removed;
 }
+
+/** Forgets effects that were done longer than `keep` milliseconds ago. @returns how many */
+export async function sweepEffects(sql: SqlClient, keep: number): Promise<number> {
+  let removed = 0;
+  for (let portion = 0; portion < PORTIONS; portion++) {
+    const { rowCount } = await sql.query(
+      `WITH old AS (
+         SELECT key FROM task_effects WHERE done_at < now() - $1 * interval '1 ms' LIMIT ${PORTION} FOR UPDATE SKIP LOCKED)
+       DELETE FROM task_effects AS e USING old WHERE e.key = old.key`,
+      [keep],
+    );
+    removed += rowCount;
+    if (rowCount < PORTION) break;
+  }
+  return removed;
+}

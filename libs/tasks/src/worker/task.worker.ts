@@ -1,7 +1,7 @@
 import { Logger } from '@nestjs/common';
 import { jitter, monotonicMs, sleep, type SqlClient } from '@yuxi/core';
 import { closeGroups } from '../store/groups.js';
-import { sweep } from '../store/sweep.js';
+import { sweep, sweepEffects } from '../store/sweep.js';
 import type { TaskMetrics } from '../task.metrics.js';
 import type { TaskRegistry } from '../task.registry.js';
 import { TaskHandedBackError } from '../tasks.errors.js';
@@ -153,8 +153,13 @@ export class TaskWorker {
     while (!signal.aborted) {
       await sleep(jitter(this.options.sweepEvery), signal);
       if (signal.aborted) return;
-      await sweep(this.sql, this.options.keep).catch((error: unknown) => this.outage.failed(error));
+      await this.sweep().catch((error: unknown) => this.outage.failed(error));
     }
+  }
+
+  private async sweep(): Promise<void> {
+    await sweep(this.sql, this.options.keep);
+    await sweepEffects(this.sql, this.options.keepEffects);
   }
 }
 

@@ -1,0 +1,94 @@
+import { beforeEach, expect, it } from '@jest/globals';
+import type { SqlClient } from '@yuxi/core';
+import { onBothDrivers } from '../../../storage/test/both-drivers.js';
+import { gate } from '../../test/replica.js';
+import { tasksMigrations } from '../migrations/index.js';
+import { sweepEffects } from '../store/sweep.js';
+import { Once } from './once.js';
+
+const HOUR = 3_600_000;
+
+onBothDrivers(
+  'effects that happen once',
+  (driver, kind) => {
+    let once: Once;
+    let done: () => Promise<number>;
+    const effect = async (tx: SqlClient) => {
+      await tx.query('INSERT INTO notes (note) VALUES ($1)', ['done']);
+    };
+
+    beforeEach(async () => {
+      const { sql } = driver();
+      once = new Once(sql);
+      await sql.query('CREATE TABLE IF NOT EXISTS notes (note text)');
+      await sql.query('DELETE FROM notes');
+      await sql.query('DELETE FROM task_effects');
+      done = async () => (await sql.query('SELECT FROM notes')).rowCount;
+    });
+
+    it.each([[undefined], [null], [{ a: [1, 'b'] }], [0]])('give %j again to whoever comes later', async (result) => {
+      const run = () =>
+        once.run('key', async (tx) => {
+          await effect(tx);
+          return result;
+        });
+      expect([await run(), await run()]).toEqual([result, result]);
+      expect(await done()).toBe(1);
+    });
+
+    it('are done by the next one when the first failed, and leave nothing of it', async () => {
+      const failing = once.run('key', async (tx) => {
+        await effect(tx);
+        throw new Error('no');
+      });
+      await expect(failing).rejects.toThrow('no');
+      expect(await done()).toBe(0);
+      await once.run('key', effect);
+      expect(await done()).toBe(1);
+    });
+
+    it('are done once by many at the same time, one key each', async () => {
+      const runs = Array.from({ length: 20 }, (_, i) => once.run(`key ${i % 2}`, effect));
+      await Promise.all(runs);
+      expect(await done()).toBe(2);
+    });
+
+    if (kind === 'postgres')
+      it('wait for one that is under way, and take its place when it fails', async () => {
+        const { opened, open } = gate();
+        const first = once.run('key', async () => {
+          await opened;
+          throw new Error('no');
+        });
+        first.catch(() => undefined);
+        const second = once.run('key', effect);
+        open();
+        await expect(first).rejects.toThrow('no');
+        await second;
+        expect(await done()).toBe(1);
+      });
+
+    it('are forgotten after a while', async () => {
+      await once.run('old', effect);
+      await driver().sql.query(`UPDATE task_effects SET done_at = now() - interval '2 hours'`);
+      await once.run('new', effect);
+      expect(await sweepEffects(driver().sql, HOUR)).toBe(1);
+      await once.run('new', effect);
+      expect(await done()).toBe(2);
+    });
+
+    it.each(['', 'x'.repeat(201), 'a\0b', 7 as never])('have no key %j', async (key) => {
+      await expect(once.run(key, effect)).rejects.toMatchObject({ code: 'INVALID_OPTION' });
+    });
+
+    it('refuse a result that is no JSON, and did nothing then', async () => {
+      const refused = once.run('key', async (tx) => {
+        await effect(tx);
+        return { at: new Date() };
+      });
+      await expect(refused).rejects.toMatchObject({ code: 'TASK_PAYLOAD', path: '$.at' });
+      expect(await done()).toBe(0);
+    });
+  },
+  tasksMigrations,
+);
