@@ -1,0 +1,165 @@
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { sleep } from '@yuxi/core';
+import { eventually } from '@yuxi/testing';
+import { FULL, size } from '../support/size.js';
+import { clock, repeated, TasksFleet, type TestTask } from '../support/tasks-fleet.js';
+
+const MINUTE = 60_000;
+/** Shorter than the default, so that the small size is quick. */
+const LEASE = size(2000, 5000);
+const streams = { lease: LEASE };
+
+const tasks = (count: number, more: (i: number) => Partial<TestTask> = () => ({})): TestTask[] =>
+  Array.from({ length: count }, (_, i) => ({ id: `t${i}`, n: i, ...more(i) }));
+const median = (values: readonly number[]) => Math.round(values.toSorted((a, b) => a - b)[values.length >> 1]!);
+const most = (values: readonly number[]) => Math.round(Math.max(...values));
+
+describe('tasks in Redis under faults', () => {
+  let fleet: TasksFleet;
+  afterEach(() => fleet?.stop(), MINUTE);
+
+  const begun = (count: number, timeout = 20_000) =>
+    eventually(
+      async () => {
+        const starts = await fleet.starts();
+        expect(starts.length).toBeGreaterThanOrEqual(count);
+        return starts;
+      },
+      { timeout, describe: `${count} starts` },
+    );
+
+  it(
+    'of a worker that was killed run on another one',
+    async () => {
+      fleet = await TasksFleet.start({ workers: 1, options: { streams } });
+      const took: number[] = [];
+      for (let round = 0; round < size(1, 10); round++) {
+        await fleet.register.del('starts');
+        await fleet.enqueue('hold', tasks(4, (i) => ({ id: `${round} ${i}`, ms: 600_000 })));
+        const first = await begun(4);
+        const [victim] = fleet.members as [TasksFleet['members'][0]];
+        const other = await fleet.add();
+        await victim.worker.kill();
+        const killedAt = clock();
+        const all = await begun(8);
+        expect(new Set(all.map(({ n }) => n)).size).toBe(4);
+        took.push(...all.slice(first.length).map(({ at }) => at - killedAt));
+        await other.worker.kill();
+        fleet.members.length = 0;
+        await fleet.direct.flushall();
+        await fleet.add();
+      }
+      console.info(`tasks: after kill -9, lease ${LEASE} ms, elsewhere in ${median(took)} ms median, ${most(took)} worst`);
+    },
+    5 * MINUTE,
+  );
+
+  it(
+    'that have not begun are handed back at once when their worker is told to end, and those that run end',
+    async () => {
+      fleet = await TasksFleet.start({ workers: 1, options: { streams } });
+      const took: number[] = [];
+      for (let round = 0; round < size(2, 20); round++) {
+        await fleet.register.del('starts', 'ended');
+        await fleet.enqueue('serial', tasks(3, (i) => ({ id: `${round} ${i}`, ms: 500 })));
+        await begun(1);
+        const [first] = fleet.members.splice(0) as [TasksFleet['members'][0]];
+        await fleet.add();
+        const from = clock();
+        await first.worker.order('close');
+        const [, second] = await begun(3);
+        took.push(second!.at - from);
+        await eventually(async () => expect(await fleet.ends()).toEqual(['0 ok', '1 ok', '2 ok']));
+        expect((await fleet.starts()).length).toBe(3);
+        await first.worker.kill();
+      }
+      expect(await fleet.counter('recovered')).toBe(0);
+      console.info(`tasks: after SIGTERM, what had not begun began elsewhere in ${median(took)} ms median, ${most(took)} worst`);
+    },
+    3 * MINUTE,
+  );
+
+  it.each([
+    ['are left to their workers', undefined],
+    ['control: are taken from them when leases run out meanwhile', 'leases run out while Redis is away'],
+  ])(
+    'of busy workers, while Redis stands still, %s',
+    async (_, control) => {
+      const still = size(5000, 10_000);
+      fleet = await TasksFleet.start({ workers: 4, options: { streams, concurrency: 4 }, control });
+      // Some end before Redis stands still, some meanwhile, some afterwards.
+      await fleet.enqueue('hold', tasks(32, (i) => ({ ms: 500 + (i % 16) * (still / 12) })));
+      await begun(16);
+      fleet.server.pause();
+      await sleep(still);
+      fleet.server.resume();
+      await fleet.drained(MINUTE);
+      const twice = repeated(await fleet.starts());
+      const recovered = await fleet.counter('recovered');
+      if (control) return expect(recovered).toBeGreaterThan(0);
+      expect({ twice, recovered, done: await fleet.counter('done') }).toEqual({ twice: [], recovered: 0, done: 32 });
+      expect(new Set(await fleet.ends())).toEqual(new Set(tasks(32).map(({ n }) => `${n} ok`)));
+    },
+    2 * MINUTE,
+  );
+
+  it.each([
+    ['begins once', '5m' as const],
+    ['control: begins again when its process is given up', '1s' as const],
+  ])(
+    'whose handler blocks the event loop for longer than the lease: %s',
+    async (_, maxBlock) => {
+      const ms = size(5000, 75_000);
+      fleet = await TasksFleet.start({ workers: 2, options: { streams: { ...streams, maxBlock } } });
+      await fleet.enqueue('block', tasks(1, () => ({ ms })));
+      await fleet.drained(ms * 4);
+      const starts = (await fleet.starts()).length;
+      if (maxBlock === '1s') expect(starts).toBeGreaterThan(1);
+      else expect({ starts, recovered: await fleet.counter('recovered') }).toEqual({ starts: 1, recovered: 0 });
+    },
+    6 * MINUTE,
+  );
+
+  it.each([
+    ['are found again', undefined],
+    ['control: are stranded when nobody asks for them', 'nobody asks what a lost answer held'],
+  ])(
+    'whose hand-over was lost on the way %s',
+    async (_, control) => {
+      fleet = await TasksFleet.start({ workers: 1, options: { streams }, control });
+      const [{ proxy }] = fleet.members as [{ proxy: NonNullable<TasksFleet['members'][0]['proxy']> }];
+      await fleet.enqueue('hold', tasks(1, () => ({ id: 'before', ms: 1 })));
+      await begun(1);
+      for (let round = 1; round <= size(2, 20); round++) {
+        proxy.loseAnswers();
+        await fleet.enqueue('hold', tasks(3, (i) => ({ id: `${round} ${i}`, n: round * 10 + i, ms: 1 })));
+        await eventually(async () => {
+          const [, held] = (await fleet.direct.xpending('yuxi:q:{default}:2', 'g')) as unknown as [number, string];
+          expect(held).not.toBeNull();
+        });
+        await proxy.heal();
+        if (control) {
+          await expect(fleet.drained(5000)).rejects.toThrow('tasks are left');
+          return;
+        }
+        await fleet.drained(20_000);
+      }
+      expect(repeated(await fleet.starts())).toEqual([]);
+      expect(await fleet.counter('recovered')).toBe(0);
+    },
+    5 * MINUTE,
+  );
+
+  it('go on after everything in Redis was lost; those that ran then end unheard', async () => {
+    fleet = await TasksFleet.start({ workers: 2, options: { streams } });
+    await fleet.enqueue('hold', tasks(4, () => ({ ms: 1500 })));
+    await begun(4);
+    await fleet.direct.flushall();
+    await fleet.enqueue('hold', tasks(8, (i) => ({ id: `after ${i}`, n: 100 + i, ms: 1 })));
+    await begun(12);
+    await fleet.drained(10_000);
+    expect(repeated(await fleet.starts())).toEqual([]);
+  });
+
+  if (FULL) console.info(`tasks: full size, lease ${LEASE} ms`);
+});

@@ -1,0 +1,39 @@
+// Steps of the queue that are left out, to see that a test notices: what a queue without that step would do.
+import { createHash } from 'node:crypto';
+import { createRequire, syncBuiltinESMExports } from 'node:module';
+import { isMainThread } from 'node:worker_threads';
+
+const SCRIPTS = '../../libs/tasks/dist/streams/scripts.js';
+
+/** A script without some of its text. */
+async function change(name, from, to) {
+  const script = (await import(SCRIPTS))[name];
+  if (!script.source.includes(from)) throw new Error(`script ${name} does not hold: ${from}`);
+  const source = script.source.replace(from, to);
+  const sha = createHash('sha1').update(source).digest('hex');
+  script.run = (client, keys, args = []) => client.eval(source, keys.length, ...keys, ...args);
+  Object.assign(script, { source, sha });
+}
+
+const CONTROLS = {
+  'leases run out while Redis is away': () => change('BEAT', "now - (fields[1] or 0) > lease / 2", 'false'),
+  'the dead may go on': () => change('BEAT', "call('HDEL', base, 'q:' .. each)", ''),
+  'nobody asks what a lost answer held': () => change('STEP', "string.find(letters, 'r', 1, true)", 'false'),
+  'suspects run among others': () => change('STEP', 'mode = takeSuspects()', "if holds == 0 then mode = takeSuspects() end COMPANY = 1000"),
+};
+
+/** Call it before the queue is loaded. */
+export async function control(name) {
+  await CONTROLS[name]();
+  if (!isMainThread) return;
+  // The beats have a thread of their own, which must hear of it too.
+  const threads = createRequire(import.meta.url)('node:worker_threads');
+  const { Worker } = threads;
+  threads.Worker = class extends Worker {
+    constructor(file, options) {
+      const data = { ...options.workerData, control: name, file };
+      super(new URL('./tasks-control-thread.mjs', import.meta.url), { ...options, workerData: data });
+    }
+  };
+  syncBuiltinESMExports();
+}

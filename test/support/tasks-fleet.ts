@@ -1,0 +1,198 @@
+import { fileURLToPath } from 'node:url';
+import {
+  type ChaosProxy,
+  eventually,
+  OrderedWorker,
+  type PostgresServer,
+  type RedisServer,
+  startPostgres,
+  startProxy,
+  startRedis,
+} from '@yuxi/testing';
+import { Redis } from 'ioredis';
+import { Pool } from 'pg';
+
+const WORKER = fileURLToPath(new URL('./tasks-worker.mjs', import.meta.url));
+
+/** One task for the handlers of the worker file. */
+export interface TestTask {
+  id: string;
+  n: number;
+  ms?: number;
+  fails?: boolean;
+  poison?: boolean;
+}
+
+export interface TasksFleetOptions {
+  workers: number;
+  /** Of `TasksModule`. */
+  options?: object;
+  /** What workers reach Redis by. Default: a server of the fleet, each worker through a proxy of its own. */
+  redis?: object;
+  /** Lines of redis.conf. */
+  redisConfig?: string[];
+  /** The workers have a PostgreSQL, so that effects can happen once. Default `false`. */
+  effects?: boolean;
+  /** A step that is left out, see tasks-controls. */
+  control?: string;
+}
+
+interface Member {
+  worker: OrderedWorker;
+  proxy?: ChaosProxy;
+}
+
+/** Where a task began, as the register has it. */
+export interface Start {
+  n: number;
+  /** CLOCK_MONOTONIC, milliseconds. */
+  at: number;
+  pid: number;
+}
+
+/** Processes that run the tasks of one Redis, one that only enqueues, and a register that nothing disturbs. */
+export class TasksFleet {
+  readonly members: Member[] = [];
+  producer!: OrderedWorker;
+  /** The queue's Redis when the fleet has one of its own. */
+  server!: RedisServer;
+  /** A connection to it that nothing stands between. */
+  direct!: Redis;
+  register!: Redis;
+  #registerServer!: RedisServer;
+  #postgres?: PostgresServer;
+  #sql?: Pool;
+  #databaseUrl?: string;
+
+  private constructor(private readonly options: TasksFleetOptions) {}
+
+  static async start(options: TasksFleetOptions): Promise<TasksFleet> {
+    const fleet = new TasksFleet(options);
+    await fleet.#begin();
+    return fleet;
+  }
+
+  async #begin(): Promise<void> {
+    const { workers, redis, redisConfig, effects } = this.options;
+    this.#registerServer = await startRedis();
+    this.register = new Redis(this.#registerServer.url);
+    if (!redis) {
+      this.server = await startRedis({ config: redisConfig });
+      this.direct = new Redis(this.server.url, { retryStrategy: () => 20 });
+      this.direct.on('error', () => undefined);
+    }
+    if (effects) {
+      this.#postgres = await startPostgres();
+      this.#databaseUrl = (await this.#postgres.createDatabase()).url;
+      this.#sql = new Pool({ connectionString: this.#databaseUrl, max: 2 });
+    }
+    this.producer = await this.#spawn({ worker: false });
+    await this.#sql?.query('CREATE TABLE effects (n int NOT NULL)');
+    for (let i = 0; i < workers; i++) await this.add();
+  }
+
+  /** One more worker. */
+  async add(): Promise<Member> {
+    const proxy = this.options.redis ? undefined : await startProxy(this.server);
+    const member: Member = { worker: await this.#spawn({}, proxy), proxy };
+    this.members.push(member);
+    return member;
+  }
+
+  /** Ends a worker without a warning and starts another one in its place. @returns when it was ended */
+  async replace(member: Member): Promise<number> {
+    await member.worker.kill();
+    const at = clock();
+    member.worker = await this.#spawn({}, member.proxy);
+    return at;
+  }
+
+  async #spawn(more: object, proxy?: ChaosProxy): Promise<OrderedWorker> {
+    const { control, options } = this.options;
+    const redis = this.options.redis ?? { url: proxy ? proxy.through(this.server.url) : this.server.url };
+    const worker = new OrderedWorker(WORKER);
+    await worker.order('start', {
+      redis,
+      databaseUrl: this.#databaseUrl,
+      registerUrl: this.#registerServer.url,
+      options: { ...options, ...more },
+      control,
+    });
+    return worker;
+  }
+
+  async enqueue(name: 'hold' | 'serial' | 'block' | 'effect', tasks: readonly TestTask[]): Promise<void> {
+    await this.producer.order('enqueue', { name, tasks });
+  }
+
+  /** All starts of handlers, also those of processes that are gone. */
+  async starts(): Promise<Start[]> {
+    const lines = await this.register.lrange('starts', 0, -1);
+    return lines.map((line) => {
+      const [n, at, pid] = line.split(' ').map(Number) as [number, number, number];
+      return { n, at, pid };
+    });
+  }
+
+  /** `<n> ok`, or the code of the reason for which it was aborted, for each handler that came to its end. */
+  async ends(): Promise<string[]> {
+    return (await this.register.lrange('ended', 0, -1)).map((line) => line.replace(/ [\d.]+ /, ' '));
+  }
+
+  /** How often each effect happened, by number of the task. */
+  async effects(): Promise<Map<number, number>> {
+    const { rows } = await this.#sql!.query<{ n: number; count: number }>(
+      'SELECT n, count(*)::int AS count FROM effects GROUP BY n',
+    );
+    return new Map(rows.map(({ n, count }) => [n, count]));
+  }
+
+  /** Numbers of the tasks among the dead letters, in order. */
+  async deadLetters(queue = 'default'): Promise<{ n: number; reason: string }[]> {
+    const letters = await this.direct.xrange(`yuxi:q:{${queue}}:x`, '-', '+');
+    return letters.map(([, fields]) => {
+      const [, , payload] = JSON.parse(fields[1]!) as [string, string, { n: number }];
+      return { n: payload.n, reason: fields[7]! };
+    });
+  }
+
+  /** A counter of the queue. */
+  async counter(field: string, queue = 'default'): Promise<number> {
+    return Number((await this.direct.hget(`yuxi:q:{${queue}}`, field)) ?? 0);
+  }
+
+  /** Waits until nothing of the queue waits or runs. */
+  async drained(timeout: number, queue = 'default'): Promise<void> {
+    const key = `yuxi:q:{${queue}}`;
+    await eventually(
+      async () => {
+        const sizes = await Promise.all([1, 2, 3].map((place) => this.direct.xlen(`${key}:${place}`)));
+        const left = sizes.reduce((sum, size) => sum + size, await this.direct.zcard(`${key}:d`));
+        if (left > 0) throw new Error(`${left} tasks are left`);
+      },
+      { timeout, every: 50, describe: 'the queue to be empty' },
+    );
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([this.producer, ...this.members.map(({ worker }) => worker)].map((worker) => worker?.kill()));
+    await Promise.all(this.members.map(({ proxy }) => proxy?.stop()));
+    this.direct?.disconnect();
+    this.register?.disconnect();
+    await this.#sql?.end();
+    await Promise.all([this.server?.stop(), this.#registerServer?.stop(), this.#postgres?.stop()]);
+  }
+}
+
+/** CLOCK_MONOTONIC, the same for all processes of a machine, milliseconds. */
+export const clock = () => Number(process.hrtime.bigint()) / 1e6;
+
+/** Numbers that occur more than once. */
+export function repeated(starts: readonly Start[]): number[] {
+  const seen = new Set<number>();
+  return starts.flatMap(({ n }) => {
+    if (seen.has(n)) return [n];
+    seen.add(n);
+    return [];
+  });
+}

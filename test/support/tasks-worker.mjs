@@ -1,0 +1,100 @@
+// One of several processes that run tasks. Told what to do by its parent, one answer for each order.
+import 'reflect-metadata';
+import { setTimeout as pause } from 'node:timers/promises';
+import { Module } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { RedisModule } from '@yuxi/redis';
+import { StorageModule } from '@yuxi/storage';
+import { Once, Task, TaskQueue, TasksModule, tasksMigrations } from '@yuxi/tasks';
+import { takeOrders } from '@yuxi/testing';
+import { Redis } from 'ioredis';
+import { z } from 'zod';
+import { control as breakSomething } from './tasks-controls.mjs';
+
+function App() {}
+Module({})(App);
+
+/** CLOCK_MONOTONIC, the same for all processes of a machine, milliseconds. */
+const clock = () => Number(process.hrtime.bigint()) / 1e6;
+
+let app;
+let register;
+
+/** What the tasks of the tests do. Each start is noted in a Redis of its own before anything else happens. */
+class Handlers {
+  constructor(once) {
+    this.once = once;
+  }
+
+  async hold({ n, ms }, { signal }) {
+    await note(n);
+    await pause(ms, undefined, { signal }).catch(() => undefined);
+    await register.rpush('ended', `${n} ${clock()} ${signal.aborted ? signal.reason.code : 'ok'}`);
+  }
+
+  /** One at a time, so that others wait in the process. */
+  serial(task, context) {
+    return this.hold(task, context);
+  }
+
+  async block({ n, ms }) {
+    await note(n);
+    const end = clock() + ms;
+    while (clock() < end);
+  }
+
+  /** One effect in PostgreSQL, then perhaps a failure or the end of the process. */
+  async effect({ n, ms = 0, fails = false, poison = false }, { id }) {
+    await note(n);
+    if (poison) process.kill(process.pid, 'SIGKILL');
+    if (ms > 0) await pause(ms);
+    await this.once.run(id, (tx) => tx.query('INSERT INTO effects (n) VALUES ($1)', [n]));
+    if (fails) throw new Error(`task ${n} fails always`);
+  }
+}
+const schema = z.object({
+  n: z.int(),
+  ms: z.number().optional(),
+  fails: z.boolean().optional(),
+  poison: z.boolean().optional(),
+});
+for (const [name, more] of [['hold'], ['serial', { concurrency: 1 }], ['block'], ['effect']]) {
+  const descriptor = Object.getOwnPropertyDescriptor(Handlers.prototype, name);
+  Task({ name, schema, retry: { attempts: 2, backoff: 50 }, ...more })(Handlers.prototype, name, descriptor);
+}
+
+const note = (n) => register.rpush('starts', `${n} ${clock()} ${process.pid}`);
+
+const orders = {
+  async start({ redis, databaseUrl, registerUrl, options, control }) {
+    if (control) await breakSomething(control);
+    register = new Redis(registerUrl);
+    const imports = [RedisModule.forRoot(redis), TasksModule.forRoot({ engine: 'streams', ...options })];
+    if (databaseUrl) imports.push(StorageModule.forRoot({ databaseUrl, poolSize: 5, migrations: tasksMigrations }));
+    const providers = [{ provide: Handlers, inject: [Once], useFactory: (once) => new Handlers(once) }];
+    app = await NestFactory.createApplicationContext({ module: App, imports, providers }, { logger: ['error'] });
+  },
+  /** Enqueues tasks with ids of their own, again and again until each is there. */
+  async enqueue({ name, tasks }) {
+    const queue = app.get(TaskQueue);
+    const one = async ({ id, ...payload }) => {
+      for (;;) {
+        try {
+          return await queue.enqueue(name, payload, { id });
+        } catch (error) {
+          if (!error.retryable) throw error;
+          await pause(20);
+        }
+      }
+    };
+    await Promise.all(tasks.map(one));
+  },
+  /** Ends it as Kubernetes does. @returns milliseconds until it had ended */
+  async close() {
+    const from = clock();
+    await app.close();
+    return clock() - from;
+  },
+};
+
+takeOrders(orders);
