@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { sleep } from '@yuxi/core';
 import { eventually } from '@yuxi/testing';
-import { FULL, size } from '../support/size.js';
+import { size } from '../support/size.js';
 import { clock, repeated, TasksFleet, type TestTask } from '../support/tasks-fleet.js';
 
 const MINUTE = 60_000;
@@ -164,6 +164,31 @@ describe('tasks in Redis under faults', () => {
     5 * MINUTE,
   );
 
+  it.each([
+    ['are heard from the new one only', undefined],
+    ['control: are heard from both when nothing tells them apart', 'the dead may go on'],
+  ])(
+    'whose worker stood still until another one took them %s',
+    async (_, control) => {
+      fleet = await TasksFleet.start({ workers: 1, options: { streams }, control });
+      const [first] = fleet.members as [TasksFleet['members'][0]];
+      await fleet.enqueue(
+        'late',
+        tasks(1, () => ({ ms: 2000 })),
+      );
+      await begun(1);
+      await fleet.add();
+      first.worker.signal('SIGSTOP');
+      await begun(2);
+      first.worker.signal('SIGCONT');
+      await eventually(async () => expect(await fleet.ends()).toHaveLength(2), { timeout: 10_000 });
+      await fleet.drained(5000);
+      const said = { done: await fleet.counter('done'), dead: (await fleet.deadLetters()).length };
+      expect(said).toEqual(control ? { done: 0, dead: 1 } : { done: 1, dead: 0 });
+    },
+    MINUTE,
+  );
+
   it('go on after everything in Redis was lost; those that ran then end unheard', async () => {
     fleet = await TasksFleet.start({ workers: 2, options: { streams } });
     await fleet.enqueue(
@@ -180,6 +205,4 @@ describe('tasks in Redis under faults', () => {
     await fleet.drained(10_000);
     expect(repeated(await fleet.starts())).toEqual([]);
   });
-
-  if (FULL) console.info(`tasks: full size, lease ${LEASE} ms`);
 });

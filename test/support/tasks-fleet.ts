@@ -37,7 +37,7 @@ export interface TasksFleetOptions {
   control?: string;
 }
 
-interface Member {
+export interface Member {
   worker: OrderedWorker;
   proxy?: ChaosProxy;
 }
@@ -54,6 +54,8 @@ export interface Start {
 export class TasksFleet {
   readonly members: Member[] = [];
   producer!: OrderedWorker;
+  /** What the producer reaches Redis by. */
+  producerLink!: ChaosProxy;
   /** The queue's Redis when the fleet has one of its own. */
   server!: RedisServer;
   /** A connection to it that nothing stands between. */
@@ -86,7 +88,8 @@ export class TasksFleet {
       this.#databaseUrl = (await this.#postgres.createDatabase()).url;
       this.#sql = new Pool({ connectionString: this.#databaseUrl, max: 2 });
     }
-    this.producer = await this.#spawn({ worker: false });
+    if (!redis) this.producerLink = await startProxy(this.server);
+    this.producer = await this.#spawn({ worker: false }, this.producerLink);
     await this.#sql?.query('CREATE TABLE effects (n int NOT NULL)');
     for (let i = 0; i < workers; i++) await this.add();
   }
@@ -97,6 +100,19 @@ export class TasksFleet {
     const member: Member = { worker: await this.#spawn({}, proxy), proxy };
     this.members.push(member);
     return member;
+  }
+
+  /** From now on a worker that ends has another one in its place. @returns stops that */
+  keepAlive(): () => void {
+    let stopped = false;
+    const guard = async (member: Member): Promise<void> => {
+      while (!stopped) {
+        await member.worker.ended;
+        if (!stopped) member.worker = await this.#spawn({}, member.proxy);
+      }
+    };
+    for (const member of this.members) void guard(member);
+    return () => (stopped = true);
   }
 
   /** Ends a worker without a warning and starts another one in its place. @returns when it was ended */
@@ -121,7 +137,7 @@ export class TasksFleet {
     return worker;
   }
 
-  async enqueue(name: 'hold' | 'serial' | 'block' | 'effect', tasks: readonly TestTask[]): Promise<void> {
+  async enqueue(name: 'hold' | 'late' | 'serial' | 'block' | 'effect', tasks: readonly TestTask[]): Promise<void> {
     await this.producer.order('enqueue', { name, tasks });
   }
 
@@ -176,7 +192,7 @@ export class TasksFleet {
 
   async stop(): Promise<void> {
     await Promise.all([this.producer, ...this.members.map(({ worker }) => worker)].map((worker) => worker?.kill()));
-    await Promise.all(this.members.map(({ proxy }) => proxy?.stop()));
+    await Promise.all([this.producerLink, ...this.members.map(({ proxy }) => proxy)].map((proxy) => proxy?.stop()));
     this.direct?.disconnect();
     this.register?.disconnect();
     await this.#sql?.end();

@@ -32,6 +32,16 @@ class Handlers {
     await register.rpush('ended', `${n} ${clock()} ${signal.aborted ? signal.reason.code : 'ok'}`);
   }
 
+  /** Fails for good in a process that stood still meanwhile. */
+  async late({ n, ms }) {
+    const from = clock();
+    await note(n);
+    await pause(ms);
+    const stood = clock() - from > ms + 1000;
+    await register.rpush('ended', `${n} ${clock()} ${stood ? 'late' : 'ok'}`);
+    if (stood) throw Object.assign(new Error('too late'), { retryable: false });
+  }
+
   /** One at a time, so that others wait in the process. */
   serial(task, context) {
     return this.hold(task, context);
@@ -58,7 +68,7 @@ const schema = z.object({
   fails: z.boolean().optional(),
   poison: z.boolean().optional(),
 });
-for (const [name, more] of [['hold'], ['serial', { concurrency: 1 }], ['block'], ['effect']]) {
+for (const [name, more] of [['hold'], ['late'], ['serial', { concurrency: 1 }], ['block'], ['effect']]) {
   const descriptor = Object.getOwnPropertyDescriptor(Handlers.prototype, name);
   Task({ name, schema, retry: { attempts: 2, backoff: 50 }, ...more })(Handlers.prototype, name, descriptor);
 }

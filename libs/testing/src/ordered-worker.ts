@@ -1,5 +1,4 @@
 import { type ChildProcess, fork } from 'node:child_process';
-import { once } from 'node:events';
 import { notePid } from './run-folder.js';
 
 interface Answer {
@@ -14,6 +13,8 @@ export type Orders = Record<string, (order: never) => unknown>;
 /** A process that does what it is told, with one answer for each order. Its file calls {@link takeOrders}. */
 export class OrderedWorker {
   readonly #child: ChildProcess;
+  /** Resolves when the process is gone, however it ended. */
+  readonly ended: Promise<void>;
   readonly #waiting = new Map<number, { resolve(answer: unknown): void; reject(error: Error): void }>();
   #orders = 0;
 
@@ -27,6 +28,7 @@ export class OrderedWorker {
       if (error === undefined) waiting?.resolve(answer);
       else waiting?.reject(new Error(error));
     });
+    this.ended = new Promise((resolve) => this.#child.once('close', () => resolve()));
     this.#child.once('exit', () => {
       forget();
       for (const waiting of this.#waiting.values()) waiting.reject(new Error('the worker ended before it answered'));
@@ -56,9 +58,8 @@ export class OrderedWorker {
   /** Ends it without a warning, also while it is stopped. */
   async kill(): Promise<void> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
-    const closed = once(this.#child, 'close');
     this.#child.kill('SIGKILL');
-    await closed;
+    await this.ended;
   }
 }
 

@@ -1,0 +1,105 @@
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { seededRandom } from '@yuxi/testing';
+import { size } from '../support/size.js';
+import { TasksFaults } from '../support/tasks-faults.js';
+import { clock, TasksFleet, type TestTask } from '../support/tasks-fleet.js';
+
+const MINUTE = 60_000;
+const SEED = Number(process.env['YUXI_SEED'] ?? Date.now() % 1_000_000);
+const TASKS = size(4000, 100_000);
+const LOT = 2500;
+const streams = { lease: '2s' };
+
+/** Numbers of those that a condition picks. */
+const numbers = (tasks: readonly TestTask[], which: (task: TestTask) => unknown) =>
+  tasks.flatMap((task) => (which(task) ? [task.n] : []));
+const ascending = (values: readonly number[]) => values.toSorted((a, b) => a - b);
+
+describe('tasks in Redis under everything at once', () => {
+  let fleet: TasksFleet;
+  afterEach(() => fleet?.stop(), MINUTE);
+
+  it(
+    'are neither lost nor done twice when workers are killed, answers are lost and Redis restarts',
+    async () => {
+      console.info(`tasks-chaos: seed ${SEED} (repeat with YUXI_SEED=${SEED})`);
+      const random = seededRandom(SEED);
+      fleet = await TasksFleet.start({
+        workers: 3,
+        effects: true,
+        options: { streams, concurrency: 20 },
+        redisConfig: ['appendonly yes', 'appendfsync everysec'],
+      });
+      const all = Array.from({ length: TASKS }, (_, n) => ({
+        id: `t${n}`,
+        n,
+        ms: size(50, 1),
+        fails: random() < 0.01,
+      }));
+      const faults = new TasksFaults(fleet, random);
+      const from = clock();
+      faults.start(size([300, 900], [1000, 3000]));
+      for (let at = 0; at < TASKS; at += LOT) {
+        await fleet.enqueue('effect', all.slice(at, at + LOT));
+        if (at < TASKS / 2 && at + LOT >= TASKS / 2) {
+          await fleet.server.kill();
+          await fleet.server.restart({ keepData: true });
+        }
+      }
+      await fleet.drained(size(60_000, 15 * MINUTE));
+      await faults.stop();
+      await fleet.drained(MINUTE);
+      const seconds = Math.round((clock() - from) / 1000);
+      const effects = await fleet.effects();
+      expect({
+        missing: numbers(all, ({ n }) => !effects.has(n)),
+        twice: numbers(all, ({ n }) => effects.get(n)! > 1),
+      }).toEqual({ missing: [], twice: [] });
+      const dead = (await fleet.deadLetters()).map(({ n }) => n);
+      expect(ascending(dead)).toEqual(numbers(all, ({ fails }) => fails));
+      const starts = (await fleet.starts()).length;
+      const recovered = await fleet.counter('recovered');
+      console.info(
+        `tasks-chaos: ${TASKS} tasks in ${seconds} s, ${starts} starts, ${recovered} taken back from the dead, ` +
+          `${dead.length} dead letters, ${JSON.stringify(faults.counts)}, one restart of Redis`,
+      );
+    },
+    30 * MINUTE,
+  );
+
+  it.each([
+    [10, 'at 10 in flight none of their neighbours', undefined],
+    [100, 'at 100 in flight none of their neighbours', undefined],
+    [100, 'control: neighbours too when they have company to the end', 'suspects have company to the end'],
+  ])(
+    'that kill their process are dead letters: %i, %s',
+    async (concurrency, _, control) => {
+      const count = control ? 300 : size(300, 3000);
+      const every = size(150, 100);
+      fleet = await TasksFleet.start({ workers: 3, effects: true, options: { streams, concurrency }, control });
+      const stop = fleet.keepAlive();
+      const from = clock();
+      const all = Array.from({ length: count }, (__, n) => ({
+        id: `t${n}`,
+        n,
+        ms: 5,
+        poison: n % every === every - 1,
+      }));
+      await fleet.enqueue('effect', all);
+      await fleet.drained(15 * MINUTE);
+      stop();
+      const dead = ascending((await fleet.deadLetters()).map(({ n }) => n));
+      const poison = numbers(all, (task) => task.poison);
+      if (control) return expect(dead.length).toBeGreaterThan(poison.length);
+      expect(dead).toEqual(poison);
+      const effects = await fleet.effects();
+      expect(effects.size).toBe(count - poison.length);
+      expect(new Set(effects.values())).toEqual(new Set([1]));
+      const seconds = Math.round((clock() - from) / 1000);
+      console.info(
+        `tasks-chaos: ${poison.length} of ${count} kill their process, ${concurrency} in flight: ${seconds} s`,
+      );
+    },
+    20 * MINUTE,
+  );
+});
