@@ -18,7 +18,10 @@ const CONTROLS = {
     await change('BEAT', "call('HDEL', base, 'q:' .. each)", '');
     await change('BEAT', 'return { member and 1 or 0,', 'return { 1,');
   },
-  'nobody asks what a lost answer held': () => change('STEP', "string.find(letters, 'r', 1, true)", 'false'),
+  async 'nobody asks what a lost answer held'() {
+    await change('STEP', "string.find(letters, 'r', 1, true)", 'false');
+    await change('STEP', 'last ~= answered', 'false');
+  },
   'suspects have company to the end': () => change('STEP', 'begun > 2 and 1 or math.min(COMPANY, want)', 'want'),
 };
 

@@ -29,6 +29,10 @@ export interface TasksFleetOptions {
   options?: object;
   /** What workers reach Redis by. Default: a server of the fleet, each worker through a proxy of its own. */
   redis?: object;
+  /** With `redis`: a connection to it for the fleet, which closes it. */
+  direct?: Redis;
+  /** Queues that have a task `effect_<queue>`. */
+  queues?: string[];
   /** Lines of redis.conf. */
   redisConfig?: string[];
   /** The workers have a PostgreSQL, so that effects can happen once. Default `false`. */
@@ -78,6 +82,7 @@ export class TasksFleet {
     const { workers, redis, redisConfig, effects } = this.options;
     this.#registerServer = await startRedis();
     this.register = new Redis(this.#registerServer.url);
+    if (this.options.direct) this.direct = this.options.direct;
     if (!redis) {
       this.server = await startRedis({ config: redisConfig });
       this.direct = new Redis(this.server.url, { retryStrategy: () => 20 });
@@ -124,7 +129,7 @@ export class TasksFleet {
   }
 
   async #spawn(more: object, proxy?: ChaosProxy): Promise<OrderedWorker> {
-    const { control, options } = this.options;
+    const { control, options, queues } = this.options;
     const redis = this.options.redis ?? { url: proxy ? proxy.through(this.server.url) : this.server.url };
     const worker = new OrderedWorker(WORKER);
     await worker.order('start', {
@@ -132,12 +137,13 @@ export class TasksFleet {
       databaseUrl: this.#databaseUrl,
       registerUrl: this.#registerServer.url,
       options: { ...options, ...more },
+      queues,
       control,
     });
     return worker;
   }
 
-  async enqueue(name: 'hold' | 'late' | 'serial' | 'block' | 'effect', tasks: readonly TestTask[]): Promise<void> {
+  async enqueue(name: string, tasks: readonly TestTask[]): Promise<void> {
     await this.producer.order('enqueue', { name, tasks });
   }
 

@@ -68,16 +68,25 @@ const schema = z.object({
   fails: z.boolean().optional(),
   poison: z.boolean().optional(),
 });
-for (const [name, more] of [['hold'], ['late'], ['serial', { concurrency: 1 }], ['block'], ['effect']]) {
+const handle = (name, more) => {
   const descriptor = Object.getOwnPropertyDescriptor(Handlers.prototype, name);
   Task({ name, schema, retry: { attempts: 2, backoff: 50 }, ...more })(Handlers.prototype, name, descriptor);
-}
+};
+for (const [name, more] of [['hold'], ['late'], ['serial', { concurrency: 1 }], ['block'], ['effect']])
+  handle(name, more);
 
 const note = (n) => register.rpush('starts', `${n} ${clock()} ${process.pid}`);
 
 const orders = {
-  async start({ redis, databaseUrl, registerUrl, options, control }) {
+  /** @param queues that have a task `effect_<queue>` */
+  async start({ redis, databaseUrl, registerUrl, options, queues = [], control }) {
     if (control) await breakSomething(control);
+    for (const queue of queues) {
+      Handlers.prototype[`effect_${queue}`] = function effect(task, context) {
+        return this.effect(task, context);
+      };
+      handle(`effect_${queue}`, { queue });
+    }
     register = new Redis(registerUrl);
     const imports = [RedisModule.forRoot(redis), TasksModule.forRoot({ engine: 'streams', ...options })];
     if (databaseUrl) imports.push(StorageModule.forRoot({ databaseUrl, poolSize: 5, migrations: tasksMigrations }));

@@ -1,6 +1,7 @@
 import type { ScriptArgument } from '@yuxi/redis';
 
 const STREAMS = [1, 2, 3];
+const REFUSED = ['no member', 'too late', 'recount'] as const;
 
 /** An entry of one of the three streams of a queue. */
 export interface Place {
@@ -25,6 +26,8 @@ export interface Release {
 export interface StepRequest {
   worker: string;
   number: number;
+  /** The last step whose answer it has. */
+  answered: number;
   want: number;
   /** Tasks it can begin at once. */
   places: number;
@@ -47,7 +50,7 @@ export interface GivenTask {
 }
 
 export type StepReply =
-  | { state: 'no member' | 'too late' }
+  | { state: 'no member' | 'too late' | 'recount' }
   | {
       state: 'ok';
       due: number;
@@ -58,7 +61,8 @@ export type StepReply =
 
 export function writeStep(step: StepRequest): ScriptArgument[] {
   const letters = (step.idle ? 'i' : '') + (step.known ? 'r' : '');
-  const args: ScriptArgument[] = [step.worker, step.number, step.want, step.places, step.holds, letters, step.cancels];
+  const { worker, number, answered, want, places, holds, cancels } = step;
+  const args: ScriptArgument[] = [worker, number, answered, want, places, holds, letters, cancels];
   for (const stream of STREAMS) {
     const entries = step.over.flatMap((at) => (at.stream === stream ? at.entry : []));
     args.push(entries.length, ...entries);
@@ -81,7 +85,7 @@ function writeEnd(end: OtherEnd): ScriptArgument[] {
 
 export function readStep(reply: unknown): StepReply {
   const [state, due, mode, cancels, ...given] = reply as [number, number, number, string[] | '', ...unknown[]];
-  if (state !== 1) return { state: state === 0 ? 'no member' : 'too late' };
+  if (state !== 1) return { state: REFUSED[-state]! };
   const tasks: GivenTask[] = [];
   for (let i = 0; i < given.length; i += 3) {
     const [stream, begun, entries] = given.slice(i, i + 3) as [number, number, string[]];

@@ -54,6 +54,7 @@ export class StreamWorker {
   #waiting: HeldTask[] = [];
   #id = '';
   #number = 0;
+  #answered = 0;
   #cancels = '';
   #cancelled: ReadonlySet<string> = new Set();
   #joined = false;
@@ -170,7 +171,7 @@ export class StreamWorker {
 
   async #join(): Promise<void> {
     this.#id = `${hostname()}:${process.pid}:${randomBytes(4).toString('hex')}`;
-    this.#number = 0;
+    this.#number = this.#answered = 0;
     await JOIN.run(this.parts.redis, [this.#key], [this.#id, this.parts.lease]);
     this.#joined = true;
     this.#idle = false;
@@ -189,6 +190,7 @@ export class StreamWorker {
     const request = {
       worker: this.#id,
       number: ++this.#number,
+      answered: this.#answered,
       want,
       places: Math.max(0, this.parts.places() - this.#running.size - this.#waiting.length),
       holds: this.#held.size,
@@ -211,6 +213,7 @@ export class StreamWorker {
       this.#unsure = true;
       return;
     }
+    this.#answered = request.number;
     stepped(reply.tasks.length >= want);
     this.#unsure = false;
     this.#draining = reply.drain && this.#held.size > 0;

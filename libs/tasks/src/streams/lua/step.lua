@@ -1,34 +1,38 @@
 -- Takes how a batch of tasks ended and gives the next ones, in one go.
 -- KEYS[1]   the queue, see queue.lua
--- ARGV[1..3] worker; number of this step, above those before; how many tasks it wants
--- ARGV[4..5] how many it can begin at once; how many it holds after this
--- ARGV[6]   letters: i it is among the idle ones, r also give what it holds and does not know, as the last step went wrong
--- ARGV[7]   the list of cancels that it knows
--- ARGV[8..] tasks that are over: for each of the streams their number, at most 2000, and their entries
+-- ARGV[1..3] worker; number of this step, above those before; number of the last step whose answer it has
+-- ARGV[4..6] how many tasks it wants; how many it can begin at once; how many it holds after this
+-- ARGV[7]   letters: i it is among the idle ones, r also give what it holds and does not know
+-- ARGV[8]   the list of cancels that it knows
+-- ARGV[9..] tasks that are over: for each of the streams their number, at most 2000, and their entries
 -- then      other ends: their number, and for each kind, place, entry and three values:
 --           r again: ms until then, id, envelope · d dead: attempts, reason, envelope · c cancelled: id · b handed back
 -- then      dedupe keys to let go: their number, and for each key and id of the task
 -- then      with r the entries it knows, as <place>:<entry>
--- Returns   {0} it is no member any more · {-1} a later step came first ·
+-- Returns   {0} it is no member any more · {-1} a later step came first · {-2} do it again with r ·
 --           {1, ms until something is due or -1, mode, ids to be cancelled after the name of the list or '', place,
 --           times begun, {entry, envelope, ...}, ...}; mode 1: it shall take nothing until it holds nothing · 2: these met a crash
-local worker, number, want, places = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local holds, letters, cancels = tonumber(ARGV[5]), ARGV[6], ARGV[7]
+local worker, number, answered, want = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local places, holds, letters, cancels = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7], ARGV[8]
 local PROMOTED, COMPANY, DRAIN_MS, CANCELS = 200, 8, 30000, 1000
 
 local fields = call('HMGET', base, 'q:' .. worker, 'paused', 'returned', 'suspects', 'p1', 'p3', 'limit', 'rate', 'cancels')
-local last, paused, returned, suspects = fields[1], fields[2], fields[3], fields[4]
+local last, paused, returned, suspects = tonumber(fields[1] or ''), fields[2], fields[3], fields[4]
+local recount = string.find(letters, 'r', 1, true)
 if not last then
   return { 0 }
-elseif tonumber(last) >= number then
+elseif last >= number then
   return { -1 }
+elseif last ~= answered and not recount then
+  -- An answer was lost on the way, or with a master that was replaced: what the worker holds is not what it knows.
+  return { -2 }
 end
 call('HSET', base, 'q:' .. worker, number)
 if string.find(letters, 'i', 1, true) then
   call('SREM', base .. ':i', worker)
 end
 
-local at = 8
+local at = 9
 local function nextArgument()
   at = at + 1
   return ARGV[at - 1]
@@ -105,8 +109,8 @@ local function give(place, entries, begun)
   end
 end
 
--- What an earlier step gave and whose answer was lost.
-if string.find(letters, 'r', 1, true) then
+-- What it was given and has not heard of.
+if recount then
   local known = {}
   for i = at, #ARGV do
     known[ARGV[i]] = true

@@ -1,0 +1,109 @@
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { eventually, type RedisCluster, type SentinelTrio, startRedisCluster, startSentinel } from '@yuxi/testing';
+import { Cluster, Redis } from 'ioredis';
+import { type FailoverKind, Failovers } from '../support/failover.js';
+import { size } from '../support/size.js';
+import { clock, TasksFleet, type TestTask } from '../support/tasks-fleet.js';
+
+const MINUTE = 60_000;
+const KINDS: readonly FailoverKind[] = ['kill', 'command', 'hang'];
+const LOT = 200;
+const WORKERS = 4;
+
+const lot = (from: number): TestTask[] =>
+  Array.from({ length: LOT }, (_, i) => ({ id: `t${from + i}`, n: from + i, ms: 50 }));
+const summary = (values: readonly number[]) => {
+  const sorted = values.toSorted((a, b) => a - b).map(Math.round);
+  return `${sorted[sorted.length >> 1]} ms median, ${sorted.at(-1)} ms worst`;
+};
+
+describe('tasks in Redis whose master changes', () => {
+  let fleet: TasksFleet;
+  let servers: SentinelTrio | RedisCluster;
+  let failovers: Failovers | undefined;
+  afterEach(async () => {
+    await fleet?.stop();
+    failovers?.close();
+    await servers?.stop();
+  }, MINUTE);
+
+  /** Waits until a handler began after `at`. @returns how long after */
+  const startedAfter = (at: number) =>
+    eventually(
+      async () => {
+        const first = (await fleet.starts()).find((start) => start.at > at);
+        if (!first) throw new Error('there is none');
+        return first.at - at;
+      },
+      { timeout: MINUTE, describe: 'a start after the failover' },
+    );
+
+  it(
+    'go on by themselves after a Sentinel failover: nobody is taken for dead, nothing is stranded, no effect happens twice',
+    async () => {
+      const trio = await startSentinel();
+      servers = trio;
+      failovers = new Failovers(trio);
+      const { sentinels, masterName, password } = trio;
+      const direct = new Redis({ sentinels, name: masterName, password, retryStrategy: () => 20 });
+      direct.on('error', () => undefined);
+      const redis = { sentinels, sentinelName: masterName, password };
+      fleet = await TasksFleet.start({ workers: WORKERS, redis, direct, effects: true });
+      const resumed: number[] = [];
+      let enqueued = 0;
+      let recovered = 0;
+      for (let round = 0; round < size(2, 12); round++) {
+        await fleet.enqueue('effect', lot(enqueued));
+        const producing = fleet.enqueue('effect', lot(enqueued + LOT));
+        enqueued += 2 * LOT;
+        await startedAfter(0);
+        const failover = await failovers.run(KINDS[round % KINDS.length]!);
+        resumed.push(await startedAfter(failover.namedAt));
+        await producing;
+        await fleet.drained(MINUTE);
+        recovered += await fleet.counter('recovered');
+        await failovers.settle(failover);
+        await fleet.register.del('starts');
+      }
+      const effects = await fleet.effects();
+      const twice = [...effects].filter(([, count]) => count > 1);
+      expect({ twice, recovered }).toEqual({ twice: [], recovered: 0 });
+      console.info(
+        `tasks-failover: ${resumed.length} Sentinel failovers: next start after the new master ${summary(resumed)}; ` +
+          `${enqueued - effects.size} of ${enqueued} tasks were not replicated and are lost`,
+      );
+    },
+    10 * MINUTE,
+  );
+
+  it(
+    'go on by themselves in a Cluster that loses a master, on each of its masters',
+    async () => {
+      const cluster = await startRedisCluster();
+      servers = cluster;
+      const direct = new Cluster(cluster.nodes, { clusterRetryStrategy: () => 20 }) as unknown as Redis;
+      direct.on('error', () => undefined);
+      const queues = Array.from({ length: 9 }, (_, i) => `queue${i}`);
+      const redis = { clusterNodes: cluster.nodes };
+      fleet = await TasksFleet.start({ workers: 2, redis, direct, queues, effects: true });
+      const all = queues.map((queue, q) => ({ queue, tasks: lot(q * LOT) }));
+      await Promise.all(all.map(({ queue, tasks }) => fleet.enqueue(`effect_${queue}`, tasks.slice(0, LOT / 2))));
+      await startedAfter(0);
+      await cluster.servers[0]!.kill();
+      const killedAt = clock();
+      const enqueueing = all.map(({ queue, tasks }) => fleet.enqueue(`effect_${queue}`, tasks.slice(LOT / 2)));
+      await Promise.all(enqueueing);
+      await Promise.all(queues.map((queue) => fleet.drained(MINUTE, queue)));
+      const effects = await fleet.effects();
+      expect([...effects].filter(([, count]) => count > 1)).toEqual([]);
+      const done = await Promise.all(queues.map((queue) => fleet.counter('done', queue)));
+      expect(Math.min(...done)).toBeGreaterThanOrEqual(LOT / 2);
+      const seconds = ((clock() - killedAt) / 1000).toFixed(1);
+      console.info(
+        `tasks-failover: Cluster, ${queues.length} queues, one of three masters killed: all done ${seconds} s later; ` +
+          `${queues.length * LOT - effects.size} tasks were not replicated and are lost`,
+      );
+    },
+    3 * MINUTE,
+  );
+});
