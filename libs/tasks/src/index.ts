@@ -1,6 +1,8 @@
 export * from './effects/once.js';
 export { MAX_JSON } from './json.js';
 export * from './migrations/index.js';
+export { QueueLimits } from './queue-limits.js';
+export type { QueueLimit } from './queue-limits.js';
 export * from './task.decorator.js';
 export type { DeadLetter, DeadLetterChoice, DeadLetterQuery } from './store/dead-letters.js';
 export type { QueueView } from './store/queues.js';

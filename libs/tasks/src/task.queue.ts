@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { OptionsError, toMs, type SqlClient } from '@yuxi/core';
 import { toJson } from './json.js';
+import { requestCancel } from './store/control.js';
 import { closeGroups } from './store/groups.js';
 import { insertGroup, insertTask, type NewTask } from './store/insert.js';
 import { isPromise } from './promise.js';
@@ -78,6 +79,17 @@ export class TaskQueue {
     return id;
   }
 
+  /**
+   * A task that waits never begins; the signal of one that runs aborts within about a second, wherever it runs. Nothing happens if it
+   * has ended or never was. For tasks that are rows `TaskService.cancel` says more.
+   * @param queue where it was enqueued. Default: that of the handler if it is known here, else `default`
+   */
+  async cancel(name: string, id: string, queue = this.registry.get(name)?.queue ?? 'default'): Promise<void> {
+    if (this.streams.carries(name)) return this.streams.cancel(queue, id);
+    await requestCancel(this.sql, id);
+    this.wakeUp.pokeBeat();
+  }
+
   private check(name: string, payload: unknown): string | Promise<string> {
     const json = toJson(name, payload);
     const parsed = this.registry.get(name)?.parse(payload);
@@ -93,9 +105,12 @@ export class TaskQueue {
       title = '',
       owner,
       dedupe,
+      dedupeFor = 0,
       queue = known?.queue ?? 'default',
     } = options;
     if (id.length === 0 || id.length > 128) throw new OptionsError('id', '1..128 characters', id, `enqueue ${name}`);
+    if (dedupe !== undefined && (dedupe.length === 0 || dedupe.length > 200))
+      throw new OptionsError('dedupe', '1..200 characters', dedupe, `enqueue ${name}`);
     if (!Number.isInteger(priority) || Math.abs(priority) > 32_767)
       throw new OptionsError('priority', 'an integer -32767..32767', priority, `enqueue ${name}`);
     return {
@@ -110,6 +125,7 @@ export class TaskQueue {
       delay: delay === 0 ? 0 : toMs('delay', delay, { min: 0, max: 3650 * DAY, where: `enqueue ${name}` }),
       owner,
       dedupe,
+      dedupeFor: dedupeFor === 0 ? 0 : toMs('dedupeFor', dedupeFor, { max: 7 * DAY, where: `enqueue ${name}` }),
     };
   }
 }

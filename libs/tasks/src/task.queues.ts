@@ -1,56 +1,60 @@
-import { Inject, Injectable } from '@nestjs/common';
-import { OptionsError, type SqlClient } from '@yuxi/core';
-import {
-  type DeadLetter,
-  type DeadLetterChoice,
-  type DeadLetterQuery,
-  discard,
-  readDeadLetters,
-  replay,
-} from './store/dead-letters.js';
-import { closeGroups } from './store/groups.js';
-import { drainQueue, pauseQueue, type QueueView, readQueues, resumeQueue } from './store/queues.js';
+import { Injectable } from '@nestjs/common';
+import { OptionsError } from '@yuxi/core';
+import { QueueEngines } from './queue-engines.js';
+import type { QueueOperator } from './queue-operator.js';
+import type { DeadLetter, DeadLetterChoice, DeadLetterQuery } from './store/dead-letters.js';
+import { mergeQueues, type QueueView } from './store/queues.js';
 import { WakeUp } from './worker/wake-up.js';
-import { TASKS_SQL } from './tasks.tokens.js';
 
-/** Queues as operators see and steer them. Whatever is changed here holds for the workers of all processes. */
+/**
+ * Queues as operators see and steer them, whichever engine their tasks have. Whatever is changed here holds for the workers of all
+ * processes.
+ */
 @Injectable()
 export class TaskQueues {
   constructor(
-    @Inject(TASKS_SQL) private readonly sql: SqlClient,
+    private readonly engines: QueueEngines,
     private readonly wakeUp: WakeUp,
   ) {}
 
   /** Every queue that has tasks or is paused. */
-  list(): Promise<QueueView[]> {
-    return readQueues(this.sql);
+  async list(): Promise<QueueView[]> {
+    return mergeQueues((await this.#all((engine) => engine.list())).flat());
   }
 
   /** No worker takes tasks of the queue from now on; what runs goes on. @param by who, shown to other operators */
   async pause(queue: string, by = 'unknown'): Promise<void> {
-    await pauseQueue(this.sql, named(queue), by);
+    named(queue);
+    await this.#all((engine) => engine.pause(queue, by || 'unknown'));
   }
 
   /** @returns whether it was paused */
   async resume(queue: string): Promise<boolean> {
-    const resumed = await resumeQueue(this.sql, named(queue));
+    named(queue);
+    const resumed = await this.#all((engine) => engine.resume(queue));
     this.wakeUp.poke();
-    return resumed;
+    return resumed.includes(true);
   }
 
   /** Cancels everything that waits in the queue, also for later. @returns how many tasks */
   async drain(queue: string): Promise<number> {
-    const { count, groups } = await drainQueue(this.sql, named(queue));
-    if (groups.length > 0) await closeGroups(this.sql, groups);
-    return count;
+    named(queue);
+    return sum(await this.#all((engine) => engine.drain(queue)));
   }
 
   /** Tasks that failed for good, newest first. */
   async deadLetters(query: DeadLetterQuery = {}): Promise<DeadLetter[]> {
-    const { limit = 50 } = query;
+    const { limit = 50, before } = query;
     if (!Number.isInteger(limit) || limit < 1 || limit > 100)
       throw new OptionsError('limit', 'an integer 1..100', limit, 'TaskQueues.deadLetters');
-    return readDeadLetters(this.sql, { ...query, limit });
+    const places = before === undefined ? [] : await this.#all((engine) => engine.placeOf(before));
+    const place = places.find((each) => each !== undefined);
+    // The one that was seen last is gone: nobody knows what came after it.
+    if (before !== undefined && !place) return [];
+    const letters = (await this.#all((engine) => engine.deadLetters({ ...query, limit }, place))).flat();
+    return letters
+      .toSorted((a, b) => b.failed_at.getTime() - a.failed_at.getTime() || (a.id < b.id ? 1 : -1))
+      .slice(0, limit);
   }
 
   /**
@@ -59,19 +63,24 @@ export class TaskQueues {
    * @returns how many tasks
    */
   async replay(choice: DeadLetterChoice): Promise<number> {
-    const count = await replay(this.sql, choice);
+    const count = sum(await this.#all((engine) => engine.replay(choice)));
     this.wakeUp.poke();
     return count;
   }
 
   /** Removes failed tasks; members of a group stay with it. @returns how many tasks */
-  discard(choice: DeadLetterChoice): Promise<number> {
-    return discard(this.sql, choice);
+  async discard(choice: DeadLetterChoice): Promise<number> {
+    return sum(await this.#all((engine) => engine.discard(choice)));
+  }
+
+  #all<T>(action: (engine: QueueOperator) => Promise<T>): Promise<T[]> {
+    return Promise.all(this.engines.all.map(action));
   }
 }
 
-function named(queue: string): string {
+const sum = (counts: readonly number[]) => counts.reduce((all, count) => all + count, 0);
+
+function named(queue: string): void {
   if (typeof queue !== 'string' || queue.length < 1 || queue.length > 100)
     throw new OptionsError('queue', '1..100 characters', queue, 'TaskQueues');
-  return queue;
 }

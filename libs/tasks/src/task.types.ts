@@ -77,6 +77,8 @@ export interface EnqueueOptions {
   delay?: Duration;
   /** While a task of this name and key is pending or running, enqueue answers that one's id. */
   dedupe?: string;
+  /** The key of `dedupe` is held for so long after the enqueue even if the task has ended by then, at most 7 d. Default 0. */
+  dedupeFor?: Duration;
   /** Higher runs first, -32768..32767. Default 0. */
   priority?: number;
   /** What a user sees as the name. Default: the task's name. */

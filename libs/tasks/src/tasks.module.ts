@@ -3,6 +3,8 @@ import { DiscoveryModule } from '@nestjs/core';
 import { SQL_CLIENT, type SqlClient } from '@yuxi/core';
 import { Once } from './effects/once.js';
 import { absentSql } from './store/absent-sql.js';
+import { QueueEngines } from './queue-engines.js';
+import { QueueLimits } from './queue-limits.js';
 import { StreamHost } from './streams/stream-host.js';
 import { StreamTasks } from './streams/stream-tasks.js';
 import { TaskExplorer } from './task.explorer.js';
@@ -35,6 +37,8 @@ const { ConfigurableModuleClass, OPTIONS_TYPE, ASYNC_OPTIONS_TYPE } = new Config
       useFactory: (sql?: SqlClient) => sql ?? absentSql,
     },
     Once,
+    QueueEngines,
+    QueueLimits,
     TaskRegistry,
     TaskExplorer,
     TaskMetrics,
@@ -48,7 +52,7 @@ const { ConfigurableModuleClass, OPTIONS_TYPE, ASYNC_OPTIONS_TYPE } = new Config
     WorkerSize,
     WorkerHost,
   ],
-  exports: [Once, TaskQueue, TaskQueues, TaskService, TaskWatch, WorkerSize],
+  exports: [Once, QueueLimits, TaskQueue, TaskQueues, TaskService, TaskWatch, WorkerSize],
 })
 export class TasksModule extends ConfigurableModuleClass {
   static override forRoot(options: typeof OPTIONS_TYPE = {}): DynamicModule {

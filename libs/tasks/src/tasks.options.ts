@@ -1,4 +1,5 @@
 import { OptionsError, toMs, type Duration } from '@yuxi/core';
+import type { QueueLimit } from './queue-limits.js';
 import { checkEngine } from './task.registry.js';
 import type { TaskEngineName } from './task.types.js';
 
@@ -27,6 +28,8 @@ export interface TasksOptions {
   concurrency?: number;
   /** Queues this process serves. Default: all. */
   queues?: readonly string[];
+  /** Of queues, over all processes; see {@link QueueLimits}. Default: none. */
+  limits?: Readonly<Record<string, QueueLimit>>;
   /** How often an idle worker looks for tasks of other processes, ±20 %. Default 200 ms. */
   pollInterval?: Duration;
   /** A task whose worker is silent for so long is given to another, at least 2 s. Default 15 s. */

@@ -1,5 +1,7 @@
 import type { SqlClient } from '@yuxi/core';
 import { z } from 'zod';
+import { QueueEngines } from '../src/queue-engines.js';
+import { QueueLimits } from '../src/queue-limits.js';
 import { StreamTasks } from '../src/streams/stream-tasks.js';
 import { TaskMetrics } from '../src/task.metrics.js';
 import { TaskQueue } from '../src/task.queue.js';
@@ -26,6 +28,7 @@ export class Replica {
   readonly service: TaskService;
   readonly queues: TaskQueues;
   readonly size: WorkerSize;
+  readonly limits: QueueLimits;
   readonly watch: TaskWatch;
   readonly worker: TaskWorker;
 
@@ -41,13 +44,23 @@ export class Replica {
       registry.add(all, 'a test', (payload, context) => run(payload as never, context));
     }
     const wakeUp = new WakeUp();
-    this.queue = new TaskQueue(sql, registry, wakeUp, new StreamTasks(options, registry));
+    const streams = new StreamTasks(options, registry);
+    this.queue = new TaskQueue(sql, registry, wakeUp, streams);
     this.service = new TaskService(sql, wakeUp);
     const resolved = resolveTasksOptions({ pollInterval: 20, lease: 2000, shutdownGrace: 100, ...options });
     this.size = new WorkerSize(resolved, wakeUp);
-    this.queues = new TaskQueues(sql, wakeUp);
+    this.limits = new QueueLimits(options, wakeUp);
+    this.queues = new TaskQueues(new QueueEngines(sql, streams), wakeUp);
     this.watch = new TaskWatch(sql, this.service);
-    this.worker = new TaskWorker(sql, store, registry, resolved, new TaskMetrics(undefined, sql), this.size);
+    this.worker = new TaskWorker(
+      sql,
+      store,
+      registry,
+      resolved,
+      new TaskMetrics(undefined, sql),
+      this.size,
+      this.limits,
+    );
     wakeUp.listen(
       () => this.worker.poke(),
       () => this.worker.pokeBeat(),

@@ -9,4 +9,7 @@ export const tasksMigrations: readonly Migration[] = [
   { id: 'tasks/0002-queues', sql: read('./0002_queues.sql') },
   { id: 'tasks/0003-cron', sql: read('./0003_cron.sql') },
   { id: 'tasks/0004-effects', sql: read('./0004_effects.sql') },
+  { id: 'tasks/0005-rates', sql: read('./0005_rates.sql') },
+  { id: 'tasks/0006-dedupe', sql: read('./0006_dedupe.sql') },
+  { id: 'tasks/0007-context', sql: read('./0007_context.sql') },
 ];

@@ -27,19 +27,36 @@ export interface DeadLetterQuery {
   limit?: number;
 }
 
-/** Newest first, members of groups among them. */
+/** A place in the order of dead letters, which is newest first. */
+export interface LetterPlace {
+  at: Date;
+  id: string;
+}
+
+/** Where a failed task stands. Milliseconds are exact enough for others; its own id tells it from those of the same one. */
+export async function placeOf(sql: SqlClient, id: string): Promise<LetterPlace | undefined> {
+  const { rows } = await sql.query<LetterPlace>(
+    `SELECT date_trunc('milliseconds', completed_at) AS at, id FROM tasks WHERE id = $1 AND status = 'failed' AND NOT is_group`,
+    [id],
+  );
+  return rows[0];
+}
+
+/** Newest first, members of groups among them. @param before only those that come after this place */
 export async function readDeadLetters(
   sql: SqlClient,
-  { queue, name, before, limit = 50 }: DeadLetterQuery,
+  { queue, name, limit = 50 }: DeadLetterQuery,
+  before?: LetterPlace,
 ): Promise<DeadLetter[]> {
+  const time = `date_trunc('milliseconds', completed_at)`;
   const { rows } = await sql.query<DeadLetter>(
     `SELECT id, name, queue, title, version, payload, error, attempt AS attempts, owner_id AS owner, group_id, created_at,
             completed_at AS failed_at
      FROM tasks
      WHERE status = 'failed' AND NOT is_group AND ($1::text IS NULL OR queue = $1) AND ($2::text IS NULL OR name = $2)
-       AND ($3::text IS NULL OR (completed_at, id) < (SELECT completed_at, id FROM tasks WHERE id = $3))
-     ORDER BY completed_at DESC, id DESC LIMIT $4`,
-    [queue ?? null, name ?? null, before ?? null, limit],
+       AND ($3::timestamptz IS NULL OR (${time}, id) < ($3, $4))
+     ORDER BY ${time} DESC, id DESC LIMIT $5`,
+    [queue ?? null, name ?? null, before?.at ?? null, before?.id ?? null, limit],
   );
   return rows;
 }

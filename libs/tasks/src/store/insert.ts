@@ -1,4 +1,6 @@
 import type { SqlClient } from '@yuxi/core';
+import { requestContext } from '@yuxi/observability';
+import { packContext } from '../packed-context.js';
 
 export interface NewTask {
   id: string;
@@ -14,14 +16,19 @@ export interface NewTask {
   delay: number;
   owner?: string;
   dedupe?: string;
+  /** For how long the key is held even if the task has ended, milliseconds. */
+  dedupeFor: number;
 }
 
 /** @returns id of the new row, or of the one that holds the same id or dedupe key already */
 export async function insertTask(sql: SqlClient, task: NewTask): Promise<string> {
   for (let round = 0; round < 10; round++) {
     const added = await sql.query<{ id: string }>(
-      `INSERT INTO tasks (id, name, version, queue, title, payload, priority, max_attempts, run_at, owner_id, dedupe_key)
-       VALUES ($1, $2, $3, $4, $5, $6::jsonb, $7, $8, now() + $9 * interval '1 ms', $10, $11)
+      `INSERT INTO tasks (id, name, version, queue, title, payload, priority, max_attempts, run_at, owner_id, dedupe_key,
+                          dedupe_until, context)
+       SELECT $1, $2, $3, $4, $5, $6::jsonb, $7, $8, now() + $9 * interval '1 ms', $10, $11,
+              CASE WHEN $12::float8 > 0 THEN now() + $12 * interval '1 ms' END, $13
+       WHERE NOT EXISTS (SELECT FROM tasks WHERE name = $2 AND dedupe_key = $11 AND dedupe_until > now())
        ON CONFLICT DO NOTHING RETURNING id`,
       [
         task.id,
@@ -35,13 +42,15 @@ export async function insertTask(sql: SqlClient, task: NewTask): Promise<string>
         task.delay,
         task.owner ?? null,
         task.dedupe ?? null,
+        task.dedupeFor,
+        contextOf(),
       ],
     );
     if (added.rows[0]) return added.rows[0].id;
     const existing = await sql.query<{ id: string }>(
       `SELECT id FROM tasks WHERE id = $1
        UNION ALL
-       SELECT id FROM tasks WHERE name = $2 AND dedupe_key = $3 AND status IN ('pending', 'running')
+       SELECT id FROM tasks WHERE name = $2 AND dedupe_key = $3 AND (status IN ('pending', 'running') OR dedupe_until > now())
        LIMIT 1`,
       [task.id, task.name, task.dedupe ?? null],
     );
@@ -67,7 +76,7 @@ const PORTION = 1000;
 export async function insertGroup(
   sql: SqlClient,
   group: NewGroup,
-  member: Omit<NewTask, 'id' | 'payload' | 'dedupe'>,
+  member: Omit<NewTask, 'id' | 'payload' | 'dedupe' | 'dedupeFor'>,
   payloads: readonly string[],
 ): Promise<void> {
   await sql.query(
@@ -76,9 +85,9 @@ export async function insertGroup(
   );
   for (let start = 0; start < payloads.length; start += PORTION)
     await sql.query(
-      `INSERT INTO tasks (id, group_id, name, version, queue, title, payload, priority, max_attempts, run_at, owner_id)
+      `INSERT INTO tasks (id, group_id, name, version, queue, title, payload, priority, max_attempts, run_at, owner_id, context)
        SELECT $1 || '-' || lpad(($2::int + place)::text, 6, '0'), $1, $3, $4, $5, $6, payload, $7, $8,
-              now() + $9 * interval '1 ms', $10
+              now() + $9 * interval '1 ms', $10, $12
        FROM jsonb_array_elements($11::jsonb) WITH ORDINALITY AS members(payload, place)`,
       [
         group.id,
@@ -92,6 +101,13 @@ export async function insertGroup(
         member.delay,
         member.owner ?? null,
         `[${payloads.slice(start, start + PORTION).join(',')}]`,
+        contextOf(),
       ],
     );
+}
+
+/** Of the request that enqueues. */
+function contextOf(): string | null {
+  const store = requestContext.getStore();
+  return store ? packContext(store) : null;
 }

@@ -62,3 +62,29 @@ export async function drainQueue(sql: SqlClient, queue: string): Promise<{ count
   );
   return { count: rows.length, groups: [...new Set(rows.flatMap(({ group_id }) => group_id ?? []))] };
 }
+
+/** One view for each name; a queue may hold tasks of both engines. */
+export function mergeQueues(views: readonly QueueView[]): QueueView[] {
+  const merged = new Map<string, QueueView>();
+  for (const view of views) {
+    const other = merged.get(view.queue);
+    merged.set(view.queue, other ? sumOf(other, view) : view);
+  }
+  return [...merged.values()].toSorted((a, b) => (a.queue < b.queue ? -1 : 1));
+}
+
+function sumOf(a: QueueView, b: QueueView): QueueView {
+  const ages = [a, b].flatMap(({ oldest_waiting_seconds: age }) => age ?? []);
+  return {
+    queue: a.queue,
+    paused: a.paused || b.paused,
+    paused_by: a.paused_by ?? b.paused_by,
+    waiting: a.waiting + b.waiting,
+    delayed: a.delayed + b.delayed,
+    running: a.running + b.running,
+    dead: a.dead + b.dead,
+    oldest_waiting_seconds: ages.length > 0 ? Math.max(...ages) : null,
+    finished_last_minute: a.finished_last_minute + b.finished_last_minute,
+    workers: a.workers + b.workers,
+  };
+}

@@ -17,7 +17,7 @@ export async function sweep(sql: SqlClient, keep: number): Promise<number> {
     const { rows } = await sql.query(
       `WITH old AS (
          SELECT id FROM tasks AS t
-         WHERE completed_at < now() - $1 * interval '1 ms' AND status IN ('success', 'failed', 'cancelled')
+         WHERE completed_at < now() - $1 * interval '1 ms' AND (dedupe_until IS NULL OR dedupe_until < now()) AND status IN ('success', 'failed', 'cancelled')
            AND CASE WHEN group_id IS NOT NULL
                     THEN EXISTS (SELECT FROM tasks AS g WHERE g.id = t.group_id AND g.completed_at < now() - $1 * interval '1 ms')
                     WHEN is_group THEN NOT EXISTS (SELECT FROM tasks AS m WHERE m.group_id = t.id)

@@ -1,4 +1,4 @@
-import { type CarriedContext, packContext, PackedContext } from './packed-context.js';
+import { type CarriedContext, packContext, PackedContext } from '../packed-context.js';
 
 /** A task as it travels; the entry of the stream holds nothing else. */
 export interface Envelope {

@@ -27,7 +27,17 @@ export class HeldTask {
 
   begin(handler: RegisteredTask): Run {
     const { id, name, payload, attempt, owner = null } = this.task;
-    const row = { id, name, payload, run: 1, attempt, max_attempts: handler.attempts, group_id: null, owner_id: owner };
+    const row = {
+      id,
+      name,
+      payload,
+      run: 1,
+      attempt,
+      max_attempts: handler.attempts,
+      group_id: null,
+      owner_id: owner,
+      context: null,
+    };
     this.run = new Run(row, handler);
     return this.run;
   }

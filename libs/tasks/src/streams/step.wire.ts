@@ -1,4 +1,5 @@
 import type { ScriptArgument } from '@yuxi/redis';
+import type { ResolvedQueueLimit } from '../queue-limits.js';
 
 const STREAMS = [1, 2, 3];
 const REFUSED = ['no member', 'too late', 'recount'] as const;
@@ -15,7 +16,8 @@ export type OtherEnd =
   | { kind: 'again'; at: Place; delay: number; id: string; envelope: string }
   | { kind: 'dead'; at: Place; attempts: number; reason: string; envelope: string }
   | { kind: 'cancelled'; at: Place; id: string }
-  | { kind: 'back'; at: Place };
+  | { kind: 'back'; at: Place }
+  | { kind: 'unknown'; at: Place; name: string; version: number };
 
 export interface Release {
   key: string;
@@ -35,9 +37,13 @@ export interface StepRequest {
   idle: boolean;
   /** The list of cancels it has seen. */
   cancels: string;
+  /** Of the queue, over all workers. */
+  limit?: ResolvedQueueLimit;
   over: readonly Place[];
   others: readonly OtherEnd[];
   releases: readonly Release[];
+  /** Highest version by name, said now and then: tasks that others did not know are for those that do. */
+  knows?: Readonly<Record<string, number>>;
   /** What it holds, when the answer to an earlier step is missing. */
   known?: readonly Place[];
 }
@@ -60,9 +66,19 @@ export type StepReply =
     };
 
 export function writeStep(step: StepRequest): ScriptArgument[] {
-  const letters = (step.idle ? 'i' : '') + (step.known ? 'r' : '');
+  const letters = (step.idle ? 'i' : '') + (step.knows ? 'k' : '') + (step.known ? 'r' : '');
   const { worker, number, answered, want, places, holds, cancels } = step;
-  const args: ScriptArgument[] = [worker, number, answered, want, places, holds, letters, cancels];
+  const args: ScriptArgument[] = [
+    worker,
+    number,
+    answered,
+    want,
+    places,
+    holds,
+    letters,
+    cancels,
+    writeLimit(step.limit),
+  ];
   for (const stream of STREAMS) {
     const entries = step.over.flatMap((at) => (at.stream === stream ? at.entry : []));
     args.push(entries.length, ...entries);
@@ -71,8 +87,13 @@ export function writeStep(step: StepRequest): ScriptArgument[] {
   for (const end of step.others) args.push(...writeEnd(end));
   args.push(step.releases.length);
   for (const { key, id } of step.releases) args.push(key, id);
+  if (step.knows) args.push(Object.keys(step.knows).length, ...Object.entries(step.knows).flat());
   for (const { stream, entry } of step.known ?? []) args.push(`${stream}:${entry}`);
   return args;
+}
+
+function writeLimit(limit: ResolvedQueueLimit | undefined): string {
+  return limit ? `${limit.concurrency ?? ''}:${limit.rate?.tasks ?? ''}:${limit.rate?.per ?? ''}` : '';
 }
 
 function writeEnd(end: OtherEnd): ScriptArgument[] {
@@ -80,6 +101,7 @@ function writeEnd(end: OtherEnd): ScriptArgument[] {
   if (end.kind === 'again') return ['r', stream, entry, Math.ceil(end.delay), end.id, end.envelope];
   if (end.kind === 'dead') return ['d', stream, entry, end.attempts, end.reason, end.envelope];
   if (end.kind === 'cancelled') return ['c', stream, entry, end.id, '', ''];
+  if (end.kind === 'unknown') return ['p', stream, entry, end.name, end.version, ''];
   return ['b', stream, entry, '', '', ''];
 }
 

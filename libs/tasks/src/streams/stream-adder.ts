@@ -23,11 +23,11 @@ export class StreamAdder {
    * @throws {QueueFullError} {@link RedisUnavailableError}
    */
   add(task: NewTask, envelope: string, ownId: boolean): Promise<string> {
-    const { id, queue, delay, priority, name, dedupe } = task;
+    const { id, queue, delay, priority, name, dedupe, dedupeFor } = task;
     const place = priority > 0 ? 1 : priority < 0 ? 3 : 2;
     const plain = delay === 0 && !ownId && dedupe === undefined;
     const unique = dedupe === undefined ? '' : `${name}:${dedupe}`;
-    const how = plain ? place : JSON.stringify([place, Math.ceil(delay), id, ownId, 0, unique]);
+    const how = plain ? place : JSON.stringify([place, Math.ceil(delay), id, ownId, dedupeFor, unique]);
     return this.#batch(queue).send([], [how, envelope], (answer) => {
       if (answer === 1) return id;
       if (answer === 0) throw new QueueFullError(queue, this.most);

@@ -6,6 +6,7 @@ import {
   type OnApplicationBootstrap,
 } from '@nestjs/common';
 import { REDIS_OPTIONS, RedisConnections, type RedisOptions } from '@yuxi/redis';
+import { QueueLimits } from '../queue-limits.js';
 import { TaskMetrics } from '../task.metrics.js';
 import { TaskRegistry } from '../task.registry.js';
 import { resolveTasksOptions, type TasksOptions } from '../tasks.options.js';
@@ -28,6 +29,7 @@ export class StreamHost implements OnApplicationBootstrap, BeforeApplicationShut
     private readonly registry: TaskRegistry,
     private readonly metrics: TaskMetrics,
     private readonly size: WorkerSize,
+    private readonly limits: QueueLimits,
     private readonly wakeUp: WakeUp,
     @Optional() private readonly connections?: RedisConnections,
     @Optional() @Inject(REDIS_OPTIONS) private readonly redis?: RedisOptions,
@@ -35,7 +37,7 @@ export class StreamHost implements OnApplicationBootstrap, BeforeApplicationShut
 
   onApplicationBootstrap(): void {
     const { worker, queues, streams, shutdownGrace } = resolveTasksOptions(this.options);
-    const { connections, redis, registry, metrics, size } = this;
+    const { connections, redis, registry, metrics, size, limits } = this;
     if (!worker || !connections || !redis) return;
     const served = registry.all().flatMap(({ name, queue }) => (this.tasks.carries(name) ? [queue] : []));
     const mine = [...new Set(served)].filter((queue) => !queues || queues.includes(queue));
@@ -47,7 +49,18 @@ export class StreamHost implements OnApplicationBootstrap, BeforeApplicationShut
     this.#workers = mine.map((queue) => {
       const blocking = connections.duplicate('blocking', `tasks:${queue}`);
       const commands = connections.duplicate('command', `tasks:${queue}`);
-      const parts = { queue, registry, metrics, beats, redis: commands, blocking, places, lease, shutdownGrace };
+      const parts = {
+        queue,
+        registry,
+        metrics,
+        beats,
+        limits,
+        redis: commands,
+        blocking,
+        places,
+        lease,
+        shutdownGrace,
+      };
       return new StreamWorker(parts);
     });
     beats.start();

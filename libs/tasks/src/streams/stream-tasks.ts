@@ -7,6 +7,7 @@ import { TaskRegistry } from '../task.registry.js';
 import { resolveTasksOptions, type TasksOptions } from '../tasks.options.js';
 import { TASKS_OPTIONS } from '../tasks.tokens.js';
 import { sealEnvelope } from './envelope.js';
+import { StreamQueues } from './stream-queues.js';
 import { StreamAdder } from './stream-adder.js';
 
 /** Tasks that live in Redis. */
@@ -18,7 +19,7 @@ export class StreamTasks {
   constructor(
     @Inject(TASKS_OPTIONS) options: TasksOptions,
     private readonly registry: TaskRegistry,
-    @Optional() @Inject(REDIS_CONNECTION) redis?: RedisClient,
+    @Optional() @Inject(REDIS_CONNECTION) private readonly redis?: RedisClient,
   ) {
     const { engine, streams } = resolveTasksOptions(options);
     this.#byDefault = engine === 'streams';
@@ -29,6 +30,11 @@ export class StreamTasks {
   carries(name: string): boolean {
     const engine = this.registry.get(name)?.engine;
     return engine === undefined ? this.#byDefault : engine === 'streams';
+  }
+
+  /** Whether there is any such task. */
+  get inUse(): boolean {
+    return this.#byDefault || this.registry.all().some(({ engine }) => engine === 'streams');
   }
 
   /** @throws {QueueFullError} {@link RedisUnavailableError}, after which it may still be there */
@@ -49,5 +55,9 @@ export class StreamTasks {
       context: store,
     });
     return this.#adder.add(task, envelope, ownId);
+  }
+
+  async cancel(queue: string, id: string): Promise<void> {
+    if (this.redis) await new StreamQueues(this.redis).cancel(queue, id);
   }
 }

@@ -4,6 +4,7 @@ import { Logger } from '@nestjs/common';
 import { jitter, monotonicMs, sleep } from '@yuxi/core';
 import { requestContext } from '@yuxi/observability';
 import type { RedisClient } from '@yuxi/redis';
+import type { QueueLimits } from '../queue-limits.js';
 import type { TaskMetrics } from '../task.metrics.js';
 import type { TaskRegistry } from '../task.registry.js';
 import { TaskCancelledError, TaskHandedBackError, TaskLostError } from '../tasks.errors.js';
@@ -16,8 +17,8 @@ import { JOIN, LEAVE, STEP } from './scripts.js';
 import { type GivenTask, readStep, type StepReply, writeStep } from './step.wire.js';
 import { WakeList } from './wake-list.js';
 
-/** A task nobody here knows is offered to other workers again after so long, milliseconds. */
-const PARKED = 5000;
+/** How often a worker takes tasks that others did not know, milliseconds. */
+const UNKNOWN_EVERY = 1000;
 const AGAIN_AFTER = 100;
 /** After the signals of a shutdown, handlers get so long to end by themselves, milliseconds. */
 const LAST_WORDS = 1000;
@@ -29,6 +30,7 @@ export interface StreamWorkerParts {
   registry: TaskRegistry;
   metrics: TaskMetrics;
   beats: Beats;
+  limits: QueueLimits;
   /** Short commands. */
   redis: RedisClient;
   /** Nothing else may use it. */
@@ -62,11 +64,14 @@ export class StreamWorker {
   #draining = false;
   /** The answer to a step is missing. */
   #unsure = false;
+  /** Somebody cancelled something. */
+  #curious = false;
   #stopping = false;
   #scheduled = false;
   #busy?: Promise<void>;
   #failing = false;
   #notBefore = 0;
+  #knowsAt = 0;
   #later = false;
 
   constructor(private readonly parts: StreamWorkerParts) {
@@ -121,7 +126,7 @@ export class StreamWorker {
 
   #hasNews(): boolean {
     if (this.#stopping && !this.#joined) return false;
-    if (!this.#joined || this.#unsure || this.#isHungry()) return true;
+    if (!this.#joined || this.#unsure || this.#curious || this.#isHungry()) return true;
     if (this.#outbox.size === 0 && (this.#idle || this.#want() === 0)) return false;
     const pause = this.#stopping ? 0 : this.#pace.pause;
     if (pause > 0) this.#kickIn(pause);
@@ -174,11 +179,14 @@ export class StreamWorker {
     this.#number = this.#answered = 0;
     await JOIN.run(this.parts.redis, [this.#key], [this.#id, this.parts.lease]);
     this.#joined = true;
+    this.#knowsAt = 0;
     this.#idle = false;
     this.parts.beats.join(this.#key, this.#id, {
       lost: () => this.#lost(),
       cancels: (list) => {
-        if (list !== this.#cancels) this.poke();
+        if (list === this.#cancels) return;
+        this.#curious = true;
+        this.#kick();
       },
     });
   }
@@ -196,7 +204,9 @@ export class StreamWorker {
       holds: this.#held.size,
       idle: this.#idle,
       cancels: this.#cancels,
+      limit: this.parts.limits.of(this.parts.queue),
       ...ends,
+      knows: this.#knows(),
       known: this.#unsure ? [...this.#held.values()].map(({ at }) => at) : undefined,
     };
     const stepped = this.#pace.stepping();
@@ -215,7 +225,7 @@ export class StreamWorker {
     }
     this.#answered = request.number;
     stepped(reply.tasks.length >= want);
-    this.#unsure = false;
+    this.#unsure = this.#curious = false;
     this.#draining = reply.drain && this.#held.size > 0;
     if (reply.cancels) {
       this.#cancels = reply.cancels.list;
@@ -225,6 +235,14 @@ export class StreamWorker {
     for (const given of reply.tasks) this.#receive(given);
     this.#idle = reply.tasks.length < want;
     if (this.#idle) this.#wakeList.wait(`${this.#key}:k:${this.#id}`, reply.due);
+  }
+
+  /** Not with every step, as it costs more than most of them. */
+  #knows(): Record<string, number> | undefined {
+    const now = monotonicMs();
+    if (now < this.#knowsAt) return undefined;
+    this.#knowsAt = now + UNKNOWN_EVERY;
+    return Object.fromEntries(this.parts.registry.all().map(({ name, version }) => [name, version]));
   }
 
   #receive(given: GivenTask): void {
@@ -240,8 +258,10 @@ export class StreamWorker {
     const { name, version } = held.task;
     const handler = this.parts.registry.get(name);
     if (this.#stopping) return this.#end(held, { status: 'pending', counted: false });
-    if (!handler || handler.version < version)
-      return this.#end(held, { status: 'pending', counted: false, delay: jitter(PARKED) });
+    if (!handler || handler.version < version) {
+      this.#held.delete(held.key);
+      return this.#outbox.otherwise({ kind: 'unknown', at: held.at, name, version });
+    }
     this.#waiting.push(held);
     this.#cancelIfAsked(held);
   }

@@ -1,7 +1,10 @@
 import { Logger } from '@nestjs/common';
 import { jitter, monotonicMs, sleep, type SqlClient } from '@yuxi/core';
+import { requestContext } from '@yuxi/observability';
+import { PackedContext } from '../packed-context.js';
 import { closeGroups } from '../store/groups.js';
 import { sweep, sweepEffects } from '../store/sweep.js';
+import type { QueueLimits } from '../queue-limits.js';
 import type { TaskMetrics } from '../task.metrics.js';
 import type { TaskRegistry } from '../task.registry.js';
 import { TaskHandedBackError } from '../tasks.errors.js';
@@ -13,7 +16,7 @@ import { Outcomes } from './outcomes.js';
 import { Run } from './run.js';
 import { Serial } from './serial.js';
 import type { WorkerSize } from './worker-size.js';
-import type { WorkerStore } from './worker.store.js';
+import type { ClaimedTask, WorkerStore } from './worker.store.js';
 
 /** After the signals of a shutdown, handlers get so long to end by themselves, milliseconds. */
 const LAST_WORDS = 1000;
@@ -39,6 +42,7 @@ export class TaskWorker {
     private readonly options: ResolvedTasksOptions,
     private readonly metrics: TaskMetrics,
     private readonly size: WorkerSize,
+    private readonly limits: QueueLimits,
   ) {
     const { running, outage } = this;
     const serial = new Serial();
@@ -111,7 +115,7 @@ export class TaskWorker {
         const limit = Math.min(step.limit, free());
         if (limit <= 0 || this.stopping.signal.aborted) continue;
         const claimedAt = monotonicMs();
-        const rows = await this.store.claim(step.known, limit, this.options.queues);
+        const rows = await this.claim(step.known, limit);
         this.outage.succeeded();
         for (const row of rows) this.begin(new Run(row, this.registry.get(row.name)!, claimedAt));
         more ||= rows.length === limit && free() > 0;
@@ -120,6 +124,19 @@ export class TaskWorker {
       this.outage.failed(error);
     }
     return more;
+  }
+
+  /** Queues with a limit of their own come last. */
+  private async claim(known: Record<string, number>, limit: number): Promise<ClaimedTask[]> {
+    const { queues } = this.options;
+    const limited = this.limits.queues.filter((queue) => !queues || queues.includes(queue));
+    const rows = await this.store.claim({ known, limit, queues, except: limited });
+    for (const queue of limited) {
+      const left = limit - rows.length;
+      if (left > 0)
+        rows.push(...(await this.store.claimWithin(queue, this.limits.of(queue)!, { known, limit: left, except: [] })));
+    }
+    return rows;
   }
 
   private begin(run: Run): void {
@@ -131,7 +148,9 @@ export class TaskWorker {
   }
 
   private async follow(run: Run): Promise<void> {
-    const outcome = await run.execute();
+    const { context } = run.row;
+    const execute = () => run.execute();
+    const outcome = await (context === null ? execute() : requestContext.run(new PackedContext(context), execute));
     this.running.delete(run.row.id);
     this.metrics.ended(run, outcome);
     if (outcome) this.outcomes.add(outcome);

@@ -2,6 +2,7 @@ import { Inject, Injectable, type BeforeApplicationShutdown, type OnApplicationB
 import { type SqlClient } from '@yuxi/core';
 import { CronClock } from '../cron/cron-clock.js';
 import { absentSql } from '../store/absent-sql.js';
+import { QueueLimits } from '../queue-limits.js';
 import { TaskMetrics } from '../task.metrics.js';
 import { TaskQueue } from '../task.queue.js';
 import { TaskRegistry } from '../task.registry.js';
@@ -24,13 +25,14 @@ export class WorkerHost implements OnApplicationBootstrap, BeforeApplicationShut
     registry: TaskRegistry,
     metrics: TaskMetrics,
     size: WorkerSize,
+    limits: QueueLimits,
     queue: TaskQueue,
     private readonly wakeUp: WakeUp,
   ) {
     const resolved = resolveTasksOptions(options);
     if (!resolved.worker || sql === absentSql) return;
     metrics.concurrency = () => size.concurrency;
-    this.worker = new TaskWorker(sql, new WorkerStore(sql, resolved.lease), registry, resolved, metrics, size);
+    this.worker = new TaskWorker(sql, new WorkerStore(sql, resolved.lease), registry, resolved, metrics, size, limits);
     this.clock = new CronClock(sql, registry, queue);
   }
 

@@ -1,6 +1,8 @@
 import { hostname } from 'node:os';
 import { randomBytes } from 'node:crypto';
 import type { SqlClient } from '@yuxi/core';
+import type { ResolvedQueueLimit } from '../queue-limits.js';
+import { allowance, use } from '../store/allowance.js';
 
 export interface ClaimedTask {
   id: string;
@@ -12,6 +14,18 @@ export interface ClaimedTask {
   max_attempts: number;
   group_id: string | null;
   owner_id: string | null;
+  /** Packed, of the request that enqueued it. */
+  context: string | null;
+}
+
+/** Which tasks a worker takes. */
+export interface Claim {
+  /** Highest version by task name. */
+  known: Record<string, number>;
+  limit: number;
+  /** Default: all. */
+  queues?: readonly string[];
+  except: readonly string[];
 }
 
 export interface Outcome {
@@ -47,25 +61,37 @@ export class WorkerStore {
     protected readonly lease: number,
   ) {}
 
-  /** Takes up to `limit` tasks that are due. @param known highest version by task name */
-  async claim(known: Record<string, number>, limit: number, queues?: readonly string[]): Promise<ClaimedTask[]> {
-    const { rows } = await this.sql.query<ClaimedTask>(
+  /** Takes tasks that are due. */
+  async claim(claim: Claim, sql = this.sql): Promise<ClaimedTask[]> {
+    const { rows } = await sql.query<ClaimedTask>(
       `WITH due AS (
          SELECT id FROM tasks
          WHERE status = 'pending' AND NOT is_group AND run_at <= now()
            AND version <= COALESCE(($1::jsonb ->> name)::int, 0)
-           AND ($2::text[] IS NULL OR queue = ANY($2::text[]))
+           AND ($2::text[] IS NULL OR queue = ANY($2::text[])) AND queue <> ALL($3::text[])
            AND NOT EXISTS (SELECT FROM task_queues WHERE task_queues.queue = tasks.queue)
-         ORDER BY priority DESC, run_at, id LIMIT $3
+         ORDER BY priority DESC, run_at, id LIMIT $4
          FOR UPDATE SKIP LOCKED)
        UPDATE tasks AS t
-       SET status = 'running', run = t.run + 1, attempt = t.attempt + 1, worker = $4,
-           lease_until = now() + $5 * interval '1 ms', started_at = COALESCE(t.started_at, now()), updated_at = now()
+       SET status = 'running', run = t.run + 1, attempt = t.attempt + 1, worker = $5,
+           lease_until = now() + $6 * interval '1 ms', started_at = COALESCE(t.started_at, now()), updated_at = now()
        FROM due WHERE t.id = due.id
-       RETURNING t.id, t.name, t.payload, t.run, t.attempt, t.max_attempts, t.group_id, t.owner_id, t.priority, t.run_at`,
-      [JSON.stringify(known), queues ?? null, limit, this.worker, this.lease],
+       RETURNING t.id, t.name, t.payload, t.run, t.attempt, t.max_attempts, t.group_id, t.owner_id, t.context, t.priority, t.run_at`,
+      [JSON.stringify(claim.known), claim.queues ?? null, claim.except, claim.limit, this.worker, this.lease],
     );
     return rows;
+  }
+
+  /** Takes tasks of one queue, within what all workers together may do with it. */
+  claimWithin(queue: string, limit: ResolvedQueueLimit, claim: Claim): Promise<ClaimedTask[]> {
+    return this.sql.transaction(async (tx) => {
+      const allowed = await allowance(tx, queue, limit);
+      const most = Math.min(claim.limit, allowed);
+      if (most < 1) return [];
+      const rows = await this.claim({ ...claim, queues: [queue], except: [], limit: most }, tx);
+      if (limit.rate) await use(tx, queue, limit.rate, rows.length);
+      return rows;
+    });
   }
 
   /** @returns those of `ids` that are still this worker's, each with its run and whether somebody cancelled it */

@@ -2,10 +2,9 @@
 -- KEYS[1]   the queue, see queue.lua
 -- ARGV[1]   most tasks the queue may hold, 0 for any number
 -- ARGV[2..] for each task: place of its stream, 1..3, or as JSON [place, ms until it is due, id, whether the id is the caller's
---           own, ms for which its dedupe key is held or 0 until it has ended, dedupe key or '']; and its envelope
+--           own, ms for which its dedupe key is held even if it has ended, dedupe key or '']; and its envelope
 -- Returns   for each task 1, 0 when the queue is full, or the id of the task that holds its id or dedupe key
 local OWN_ID_MS = 86400000
-local LONGEST_MS = 604800000
 
 local function room(most)
   if most == 0 then
@@ -31,16 +30,15 @@ end
 
 -- @return the id of the task that is there instead
 local function special(place, delay, id, own, dedupeMs, dedupe, envelope)
-  local mine, unique = base .. ':u:#' .. id, base .. ':u:' .. dedupe
-  local holder = (own and call('GET', mine)) or (dedupe ~= '' and call('GET', unique))
-  if holder then
-    return holder
+  local there = (own and holder('#' .. id)) or (dedupe ~= '' and holder(dedupe))
+  if there then
+    return there
   end
   if own then
-    call('SET', mine, id, 'PX', OWN_ID_MS)
+    call('SET', base .. ':u:#' .. id, '0:' .. id, 'PX', OWN_ID_MS)
   end
   if dedupe ~= '' then
-    call('SET', unique, id, 'PX', dedupeMs > 0 and dedupeMs or LONGEST_MS)
+    hold(dedupe, id, now + dedupeMs)
   end
   if delay == 0 then
     return put(place, envelope)
@@ -54,7 +52,7 @@ local function special(place, delay, id, own, dedupeMs, dedupe, envelope)
 end
 
 for at = 2, #ARGV, 2 do
-  local how, envelope, holder = ARGV[at], ARGV[at + 1], nil
+  local how, envelope, there = ARGV[at], ARGV[at + 1], nil
   if left < 1 then
     answers[#answers + 1] = 0
   else
@@ -62,10 +60,10 @@ for at = 2, #ARGV, 2 do
       put(tonumber(how), envelope)
     else
       local place, delay, id, own, dedupeMs, dedupe = unpack(cjson.decode(how))
-      holder = special(place, delay, id, own, dedupeMs, dedupe, envelope)
+      there = special(place, delay, id, own, dedupeMs, dedupe, envelope)
     end
-    answers[#answers + 1] = holder or 1
-    left = holder and left or left - 1
+    answers[#answers + 1] = there or 1
+    left = there and left or left - 1
   end
 end
 

@@ -39,13 +39,12 @@ if now - (fields[2] or 0) > ORPHANS_MS then
       end
     end
   end
+  call('LPUSH', base .. ':h', now .. ':' .. ended())
+  call('LTRIM', base .. ':h', 0, 6)
   local old = now - keep
   call('XTRIM', base .. ':x', 'MINID', '~', string.format('%d', old > 0 and old or 0))
   call('XTRIM', base .. ':x', 'MAXLEN', '~', most)
   call('ZREMRANGEBYSCORE', base .. ':cx', '-inf', now - CANCEL_MS)
-  if fields[3] and call('ZCARD', base .. ':cx') == 0 then
-    call('HDEL', base, 'cancels')
-  end
 end
 
 -- `begun` counts: 1 among others, 2 in a company of suspects, from 3 on alone.
@@ -63,11 +62,7 @@ local function takeBack(place, entry)
     local reason = 'the process died ' .. (begun - 2) .. ' times while it ran this task and nothing else'
     bury(place, envelope, begun, reason)
     call('HINCRBY', base, 'poisoned', 1)
-    local extra = cjson.decode(envelope)[5]
-    local unique = type(extra) == 'table' and extra.k and base .. ':u:' .. extra.k
-    if unique and call('GET', unique) == cjson.decode(envelope)[1] then
-      call('DEL', unique)
-    end
+    releaseOf(envelope)
   end
   return 0
 end

@@ -4,13 +4,15 @@
 --   :w             living workers, by the end of their lease, ms;  :wd  dead ones whose tasks were not all taken back
 --   :i             workers with a free place that found nothing;   :k:<worker>  a list that wakes one of them
 --   :d :dj         tasks for later: by time, and stream and envelope by id
---   :x             dead letters;  :cx  ids to be cancelled, by time;  :u:<key>  id of the task that holds a dedupe key
--- Fields of the hash: q:<worker> number of its last step (a worker without one is no member), paused, limit, rate, tat, done,
--- failed, retried, recovered, poisoned, beat, and p1 p3 returned suspects cancels drain, which are there when they matter.
+--   :x             dead letters;  :cx  ids to be cancelled, by time;  :h  how many had ended at times before, newest first
+--   :u:<key>       <time until which it is held anyway, ms>:<id of the task that holds this dedupe key>
+-- Fields of the hash: q:<worker> number of its last step (a worker without one is no member), paused (by whom), tat, done,
+-- failed, cancelled, retried, recovered, poisoned, beat, and p1 p3 returned suspects parked cancels drain, which are there when they matter.
 local base = KEYS[1]
 local call = redis.call
 local STREAMS = { base .. ':1', base .. ':2', base .. ':3' }
--- Consumers of the group that nobody is: tasks handed back, and tasks that met a crash.
+-- Consumers of the group that nobody is: tasks handed back, tasks that met a crash, and with `~<name> <version>` those that whoever
+-- had them does not know.
 local RETURNED, SUSPECTS = '~returned', '~suspects'
 
 local time = call('TIME')
@@ -38,6 +40,81 @@ local function held(stream, consumer, count)
   return call('XPENDING', stream, 'g', '-', '+', count, consumer)
 end
 
+-- Names of those consumers that hold something, where `pattern` matches.
+local function nobodies(stream, pattern)
+  local names = {}
+  local consumers = redis.pcall('XINFO', 'CONSUMERS', stream, 'g')
+  for _, info in ipairs(consumers.err and {} or consumers) do
+    if info[4] > 0 and string.find(info[2], pattern) then
+      names[#names + 1] = info[2]
+    end
+  end
+  return names
+end
+
 local function bury(place, envelope, attempts, reason)
   call('XADD', base .. ':x', '*', 'd', envelope, 'p', place, 'n', attempts, 'e', reason)
+end
+
+-- @return the id of the task that holds a dedupe key, and until when it does anyway
+local function holder(key)
+  local text = call('GET', base .. ':u:' .. key)
+  if text then
+    local untilMs, id = string.match(text, '^(%d+):(.*)$')
+    return id, tonumber(untilMs)
+  end
+end
+
+-- A task that never ends must not hold its key for ever.
+local function hold(key, id, untilMs)
+  call('SET', base .. ':u:' .. key, string.format('%d:%s', untilMs, id), 'PXAT', math.max(untilMs, now + 604800000))
+end
+
+-- Lets a dedupe key go that belongs to a task which has ended.
+local function release(key, id)
+  local owner, untilMs = holder(key)
+  if owner ~= id then
+    return
+  elseif untilMs > now then
+    call('PEXPIREAT', base .. ':u:' .. key, untilMs)
+  else
+    call('DEL', base .. ':u:' .. key)
+  end
+end
+
+-- The same for a task of which there is only the envelope.
+local function releaseOf(envelope)
+  local fine, task = pcall(cjson.decode, envelope)
+  local extra = fine and type(task) == 'table' and task[5]
+  if type(extra) == 'table' and extra.k then
+    release(extra.k, task[1])
+  end
+end
+
+-- Tasks that ended, however they did.
+local function ended()
+  local sum = 0
+  for _, number in ipairs(call('HMGET', base, 'done', 'failed', 'cancelled', 'poisoned')) do
+    sum = sum + (number or 0)
+  end
+  return sum
+end
+
+-- Tasks that workers hold, and how many workers do.
+local function running()
+  local sum, workers = 0, {}
+  for _, stream in ipairs(STREAMS) do
+    local pending = redis.pcall('XPENDING', stream, 'g')
+    for _, consumer in ipairs(not pending.err and pending[4] or {}) do
+      if string.sub(consumer[1], 1, 1) ~= '~' then
+        sum = sum + consumer[2]
+        workers[consumer[1]] = true
+      end
+    end
+  end
+  local count = 0
+  for _ in pairs(workers) do
+    count = count + 1
+  end
+  return sum, count
 end

@@ -2,22 +2,26 @@
 -- KEYS[1]   the queue, see queue.lua
 -- ARGV[1..3] worker; number of this step, above those before; number of the last step whose answer it has
 -- ARGV[4..6] how many tasks it wants; how many it can begin at once; how many it holds after this
--- ARGV[7]   letters: i it is among the idle ones, r also give what it holds and does not know
--- ARGV[8]   the list of cancels that it knows
--- ARGV[9..] tasks that are over: for each of the streams their number, at most 2000, and their entries
+-- ARGV[7]   letters: i it is among the idle ones, k it says what it knows, r also give what it holds and has not heard of
+-- ARGV[8..9] the list of cancels that it knows; limits of the queue as <running at once>:<tasks>:<in so many ms>, each may be empty
+-- ARGV[10..] tasks that are over: for each of the streams their number, at most 2000, and their entries
 -- then      other ends: their number, and for each kind, place, entry and three values:
---           r again: ms until then, id, envelope · d dead: attempts, reason, envelope · c cancelled: id · b handed back
+--           r again: ms until then, id, envelope · d dead: attempts, reason, envelope · c cancelled: id · b handed back ·
+--           p unknown to it: name, version
 -- then      dedupe keys to let go: their number, and for each key and id of the task
--- then      with r the entries it knows, as <place>:<entry>
+-- then      with k the tasks it knows: their number, and for each name and version
+-- then      with r the entries it has heard of, as <place>:<entry>
 -- Returns   {0} it is no member any more · {-1} a later step came first · {-2} do it again with r ·
 --           {1, ms until something is due or -1, mode, ids to be cancelled after the name of the list or '', place,
 --           times begun, {entry, envelope, ...}, ...}; mode 1: it shall take nothing until it holds nothing · 2: these met a crash
 local worker, number, answered, want = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local places, holds, letters, cancels = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7], ARGV[8]
+local limit, rate, span = string.match(ARGV[9], '^(%d*):(%d*):(%d*)$')
+limit, rate, span = tonumber(limit), tonumber(rate), tonumber(span)
 local PROMOTED, COMPANY, DRAIN_MS, CANCELS = 200, 8, 30000, 1000
 
-local fields = call('HMGET', base, 'q:' .. worker, 'paused', 'returned', 'suspects', 'p1', 'p3', 'limit', 'rate', 'cancels')
-local last, paused, returned, suspects = tonumber(fields[1] or ''), fields[2], fields[3], fields[4]
+local fields = call('HMGET', base, 'q:' .. worker, 'paused', 'returned', 'suspects', 'p1', 'p3', 'cancels', 'parked')
+local last, paused, returned, suspects, parked = tonumber(fields[1] or ''), fields[2], fields[3], fields[4], fields[8]
 local recount = string.find(letters, 'r', 1, true)
 if not last then
   return { 0 }
@@ -32,7 +36,7 @@ if string.find(letters, 'i', 1, true) then
   call('SREM', base .. ':i', worker)
 end
 
-local at = 9
+local at = 10
 local function nextArgument()
   at = at + 1
   return ARGV[at - 1]
@@ -62,7 +66,7 @@ for place = 1, 3 do
 end
 count('done', done)
 
-local retried, failed = 0, 0
+local retried, failed, cancelled = 0, 0, 0
 for _ = 1, tonumber(nextArgument()) do
   local kind, place, entry = nextArgument(), nextArgument(), nextArgument()
   local one, two, three = nextArgument(), nextArgument(), nextArgument()
@@ -72,8 +76,12 @@ for _ = 1, tonumber(nextArgument()) do
       returned = call('HSET', base, 'returned', 1)
       wake(1)
     end
+  elseif kind == 'p' then
+    if #move(stream, '~' .. one .. ' ' .. two, entry, 1) > 0 then
+      parked = call('HSET', base, 'parked', 1)
+    end
   elseif kind == 'c' then
-    remove(stream, entry)
+    cancelled = cancelled + (remove(stream, entry) and 1 or 0)
     call('ZREM', base .. ':cx', one)
   elseif remove(stream, entry) then
     if kind == 'd' then
@@ -88,11 +96,19 @@ for _ = 1, tonumber(nextArgument()) do
 end
 count('retried', retried)
 count('failed', failed)
+count('cancelled', cancelled)
 
 for _ = 1, tonumber(nextArgument()) do
-  local key, id = base .. ':u:' .. nextArgument(), nextArgument()
-  if call('GET', key) == id then
-    call('DEL', key)
+  local key = nextArgument()
+  release(key, nextArgument())
+end
+
+local versions
+if string.find(letters, 'k', 1, true) then
+  versions = {}
+  for _ = 1, tonumber(nextArgument()) do
+    local name = nextArgument()
+    versions[name] = tonumber(nextArgument())
   end
 end
 
@@ -142,7 +158,7 @@ reply[2] = due and math.max(0, due - now) or -1
 
 -- Tasks that met a crash run in a company that was just as unlucky, then alone, so that the one that brings its process down is
 -- found without its neighbours. One worker at a time makes room for them; one that holds nothing takes them anyway.
-local function takeSuspects()
+local function takeSuspects(most)
   if holds > 0 then
     local drain = call('HGET', base, 'drain')
     local holder, since = string.match(drain or '', '^(.*)@(%d+)$')
@@ -156,7 +172,7 @@ local function takeSuspects()
     local entries = held(STREAMS[place], SUSPECTS, COMPANY)
     if #entries > 0 then
       local begun = entries[1][4]
-      local company = begun > 2 and 1 or math.min(COMPANY, want)
+      local company = begun > 2 and 1 or math.min(COMPANY, most)
       for i = 1, math.min(company, #entries) do
         if entries[i][4] == begun then
           give(place, move(STREAMS[place], worker, entries[i][1], begun), begun)
@@ -169,31 +185,15 @@ local function takeSuspects()
   return 0
 end
 
--- Generic cell rate: `rate` is `<tasks>:<ms>`, tat the time at which the allowance is whole again.
-local function allowance(rate)
-  local tasks, ms = string.match(rate, '^(%d+):(%d+)$')
-  local each = ms / tasks
+-- Generic cell rate, as in ATM Forum TM 4.0; the field tat is the time at which the allowance is whole again.
+local function allowance()
   local tat = math.max(now, tonumber(call('HGET', base, 'tat') or 0))
-  return math.floor((now + ms - tat) / each), tat, each, tonumber(ms)
-end
-
--- Tasks of this queue that workers hold.
-local function running()
-  local sum = 0
-  for _, stream in ipairs(STREAMS) do
-    local pending = call('XPENDING', stream, 'g')
-    for _, consumer in ipairs(pending[4] or {}) do
-      if string.sub(consumer[1], 1, 1) ~= '~' then
-        sum = sum + consumer[2]
-      end
-    end
-  end
-  return sum
+  return math.floor((now + span - tat) / (span / rate)), tat
 end
 
 local function take(place, most)
   if most < 1 then
-    return 0
+    return
   end
   local before = got
   if returned then
@@ -206,24 +206,39 @@ local function take(place, most)
   if fresh then
     give(place, fresh[1][2], 1)
   end
-  return got - before
+end
+
+-- Tasks that others did not know.
+local function takeParked(most)
+  local left = false
+  for place = 1, 3 do
+    for _, consumer in ipairs(nobodies(STREAMS[place], '^~.* %d+$')) do
+      left = true
+      local name, version = string.match(consumer, '^~(.*) (%d+)$')
+      local known = (versions[name] or -1) >= tonumber(version)
+      for _, entry in ipairs(known and most > 0 and held(STREAMS[place], consumer, most) or {}) do
+        give(place, move(STREAMS[place], worker, entry[1], 1), 1)
+        most = most - 1
+      end
+    end
+  end
+  if not left then
+    call('HDEL', base, 'parked')
+  end
 end
 
 if want > got and not paused then
-  if suspects then
-    mode = takeSuspects()
+  local before, most, tat = got, want - got, nil
+  if limit then
+    most = math.min(most, limit - running())
   end
-  local most = want - got
-  if mode == 0 and fields[7] then
-    most = math.min(most, fields[7] - running())
-  end
-  local tat, each, window
-  if mode == 0 and fields[8] then
+  if rate then
     local allowed
-    allowed, tat, each, window = allowance(fields[8])
-    if allowed < most then
-      most = allowed
-    end
+    allowed, tat = allowance()
+    most = math.min(most, allowed)
+  end
+  if suspects and most > 0 then
+    mode = takeSuspects(most)
   end
   if mode == 0 and most > 0 then
     -- Each eighth step begins with the lowest, so that nothing starves.
@@ -231,22 +246,24 @@ if want > got and not paused then
     if number % 8 == 0 then
       first, stop, by = 3, 1, -1
     end
-    local taken = 0
     for place = first, stop, by do
       if place == 2 or fields[place == 1 and 5 or 6] then
-        taken = taken + take(place, most - taken)
+        take(place, most - (got - before))
       end
     end
-    if returned and taken < most then
+    if returned and got - before < most then
       call('HDEL', base, 'returned')
     end
-    if each and taken > 0 then
-      tat = tat + taken * each
-      call('HSET', base, 'tat', tat)
+    if parked and versions then
+      takeParked(most - (got - before))
     end
   end
-  if each and most < want then
-    local wait = math.ceil(math.max(0, tat + each - window - now))
+  if tat and got > before then
+    tat = tat + (got - before) * span / rate
+    call('HSET', base, 'tat', tat)
+  end
+  if tat and most < want then
+    local wait = math.ceil(math.max(0, tat + span / rate - span - now))
     reply[2] = reply[2] < 0 and wait or math.min(wait, reply[2])
   end
 end
@@ -256,9 +273,9 @@ if got < places and mode == 0 then
   call('SADD', base .. ':i', worker)
 end
 wake(#promoted - got)
-if fields[9] and fields[9] ~= cancels then
+if fields[7] and fields[7] ~= cancels then
   reply[4] = call('ZREVRANGE', base .. ':cx', 0, CANCELS)
-  table.insert(reply[4], 1, fields[9])
+  table.insert(reply[4], 1, fields[7])
 end
 reply[3] = mode
 return reply

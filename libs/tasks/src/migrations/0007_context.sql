@@ -1,0 +1,2 @@
+-- Request id and trace context of whoever enqueued the task, packed.
+ALTER TABLE tasks ADD COLUMN context text;

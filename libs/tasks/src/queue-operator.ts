@@ -1,0 +1,20 @@
+import type { DeadLetter, DeadLetterChoice, DeadLetterQuery, LetterPlace } from './store/dead-letters.js';
+import type { QueueView } from './store/queues.js';
+
+/** What operators can do with the queues of one engine. */
+export interface QueueOperator {
+  list(): Promise<QueueView[]>;
+  pause(queue: string, by: string): Promise<void>;
+  /** @returns whether it was paused */
+  resume(queue: string): Promise<boolean>;
+  /** @returns how many tasks were cancelled */
+  drain(queue: string): Promise<number>;
+  /** Where a dead letter stands, if this engine has it. */
+  placeOf(id: string): Promise<LetterPlace | undefined>;
+  /** Newest first. @param before only those that come after this place */
+  deadLetters(query: DeadLetterQuery, before?: LetterPlace): Promise<DeadLetter[]>;
+  /** @returns how many wait again */
+  replay(choice: DeadLetterChoice): Promise<number>;
+  /** @returns how many are gone */
+  discard(choice: DeadLetterChoice): Promise<number>;
+}
