@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { eventually, type RedisCluster, type SentinelTrio, startRedisCluster, startSentinel } from '@yuxi/testing';
-import { Cluster, Redis } from 'ioredis';
+import { Cluster, type Redis } from 'ioredis';
 import { type FailoverKind, Failovers } from '../support/failover.js';
 import { size } from '../support/size.js';
 import { clock, TasksFleet, type TestTask } from '../support/tasks-fleet.js';
@@ -45,10 +45,9 @@ describe('tasks in Redis whose master changes', () => {
       servers = trio;
       failovers = new Failovers(trio);
       const { sentinels, masterName, password } = trio;
-      const direct = new Redis({ sentinels, name: masterName, password, retryStrategy: () => 20 });
-      direct.on('error', () => undefined);
       const redis = { sentinels, sentinelName: masterName, password };
-      fleet = await TasksFleet.start({ workers: WORKERS, redis, direct, effects: true });
+      fleet = await TasksFleet.start({ workers: WORKERS, redis, effects: true });
+      fleet.direct = failovers.client(await trio.master());
       const resumed: number[] = [];
       let enqueued = 0;
       let recovered = 0;
@@ -58,6 +57,7 @@ describe('tasks in Redis whose master changes', () => {
         enqueued += 2 * LOT;
         await startedAfter(0);
         const failover = await failovers.run(KINDS[round % KINDS.length]!);
+        fleet.direct = failovers.client(failover.to);
         resumed.push(await startedAfter(failover.namedAt));
         await producing;
         await fleet.drained(MINUTE);
@@ -81,11 +81,12 @@ describe('tasks in Redis whose master changes', () => {
     async () => {
       const cluster = await startRedisCluster();
       servers = cluster;
-      const direct = new Cluster(cluster.nodes, { clusterRetryStrategy: () => 20 }) as unknown as Redis;
+      const direct = new Cluster(cluster.nodes, { clusterRetryStrategy: () => 20 });
       direct.on('error', () => undefined);
       const queues = Array.from({ length: 9 }, (_, i) => `queue${i}`);
       const redis = { clusterNodes: cluster.nodes };
-      fleet = await TasksFleet.start({ workers: 2, redis, direct, queues, effects: true });
+      fleet = await TasksFleet.start({ workers: 2, redis, queues, effects: true });
+      fleet.direct = direct as unknown as Redis;
       const all = queues.map((queue, q) => ({ queue, tasks: lot(q * LOT) }));
       await Promise.all(all.map(({ queue, tasks }) => fleet.enqueue(`effect_${queue}`, tasks.slice(0, LOT / 2))));
       await startedAfter(0);

@@ -29,8 +29,6 @@ export interface TasksFleetOptions {
   options?: object;
   /** What workers reach Redis by. Default: a server of the fleet, each worker through a proxy of its own. */
   redis?: object;
-  /** With `redis`: a connection to it for the fleet, which closes it. */
-  direct?: Redis;
   /** Queues that have a task `effect_<queue>`. */
   queues?: string[];
   /** Lines of redis.conf. */
@@ -62,7 +60,7 @@ export class TasksFleet {
   producerLink!: ChaosProxy;
   /** The queue's Redis when the fleet has one of its own. */
   server!: RedisServer;
-  /** A connection to it that nothing stands between. */
+  /** A connection to the queue that nothing stands between; for a Redis that is not the fleet's, set it before it is used. */
   direct!: Redis;
   register!: Redis;
   #registerServer!: RedisServer;
@@ -82,7 +80,6 @@ export class TasksFleet {
     const { workers, redis, redisConfig, effects } = this.options;
     this.#registerServer = await startRedis();
     this.register = new Redis(this.#registerServer.url);
-    if (this.options.direct) this.direct = this.options.direct;
     if (!redis) {
       this.server = await startRedis({ config: redisConfig });
       this.direct = new Redis(this.server.url, { retryStrategy: () => 20 });
@@ -109,15 +106,15 @@ export class TasksFleet {
 
   /** From now on a worker that ends has another one in its place. @returns stops that */
   keepAlive(): () => void {
-    let stopped = false;
+    const stopped = new AbortController();
     const guard = async (member: Member): Promise<void> => {
-      while (!stopped) {
+      while (!stopped.signal.aborted) {
         await member.worker.ended;
-        if (!stopped) member.worker = await this.#spawn({}, member.proxy);
+        if (!stopped.signal.aborted) member.worker = await this.#spawn({}, member.proxy);
       }
     };
     for (const member of this.members) void guard(member);
-    return () => (stopped = true);
+    return () => stopped.abort();
   }
 
   /** Ends a worker without a warning and starts another one in its place. @returns when it was ended */
@@ -198,7 +195,8 @@ export class TasksFleet {
 
   async stop(): Promise<void> {
     await Promise.all([this.producer, ...this.members.map(({ worker }) => worker)].map((worker) => worker?.kill()));
-    await Promise.all([this.producerLink, ...this.members.map(({ proxy }) => proxy)].map((proxy) => proxy?.stop()));
+    // The producer has none when the Redis is not the fleet's.
+    for (const link of [this.producerLink, ...this.members.map(({ proxy }) => proxy)]) await link?.stop();
     this.direct?.disconnect();
     this.register?.disconnect();
     await this.#sql?.end();

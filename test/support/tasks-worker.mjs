@@ -75,18 +75,25 @@ const handle = (name, more) => {
 for (const [name, more] of [['hold'], ['late'], ['serial', { concurrency: 1 }], ['block'], ['effect']])
   handle(name, more);
 
+/** The same task once more, in a queue of its own. */
+function addEffect(queue) {
+  const name = `effect_${queue}`;
+  const methods = {
+    [name](task, context) {
+      return this.effect(task, context);
+    },
+  };
+  Object.assign(Handlers.prototype, methods);
+  handle(name, { queue });
+}
+
 const note = (n) => register.rpush('starts', `${n} ${clock()} ${process.pid}`);
 
 const orders = {
   /** @param queues that have a task `effect_<queue>` */
   async start({ redis, databaseUrl, registerUrl, options, queues = [], control }) {
     if (control) await breakSomething(control);
-    for (const queue of queues) {
-      Handlers.prototype[`effect_${queue}`] = function effect(task, context) {
-        return this.effect(task, context);
-      };
-      handle(`effect_${queue}`, { queue });
-    }
+    for (const queue of queues) addEffect(queue);
     register = new Redis(registerUrl);
     const imports = [RedisModule.forRoot(redis), TasksModule.forRoot({ engine: 'streams', ...options })];
     if (databaseUrl) imports.push(StorageModule.forRoot({ databaseUrl, poolSize: 5, migrations: tasksMigrations }));

@@ -31,7 +31,7 @@ export interface Site {
 export interface Engine {
   kind: 'rows' | 'streams';
   /** A process that runs these tasks, or with `worker: false` only knows them. */
-  site(handlers: Handlers, options?: TasksOptions): Promise<Site>;
+  site: (handlers: Handlers, options?: TasksOptions) => Promise<Site>;
   /** Behind the queue: the Redis that it lives in. */
   redis: Redis;
 }

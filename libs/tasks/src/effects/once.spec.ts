@@ -8,15 +8,15 @@ import { Once } from './once.js';
 
 const HOUR = 3_600_000;
 
+const effect = async (tx: SqlClient) => {
+  await tx.query('INSERT INTO notes (note) VALUES ($1)', ['done']);
+};
+
 onBothDrivers(
   'effects that happen once',
   (driver, kind) => {
     let once: Once;
     let done: () => Promise<number>;
-    const effect = async (tx: SqlClient) => {
-      await tx.query('INSERT INTO notes (note) VALUES ($1)', ['done']);
-    };
-
     beforeEach(async () => {
       const { sql } = driver();
       once = new Once(sql);
