@@ -41,7 +41,7 @@ describe('tasks in Redis whose master changes', () => {
   it(
     'go on by themselves after a Sentinel failover: nobody is taken for dead, nothing is stranded, no effect happens twice',
     async () => {
-      const trio = await startSentinel();
+      const trio = await startSentinel({ downAfter: 3000 });
       servers = trio;
       failovers = new Failovers(trio);
       const { sentinels, masterName, password } = trio;
@@ -58,7 +58,9 @@ describe('tasks in Redis whose master changes', () => {
         await startedAfter(0);
         const failover = await failovers.run(KINDS[round % KINDS.length]!);
         fleet.direct = failovers.client(failover.to);
-        resumed.push(await startedAfter(failover.namedAt));
+        const done = await fleet.counter('done');
+        await eventually(async () => expect(await fleet.counter('done')).toBeGreaterThan(done), { timeout: MINUTE });
+        resumed.push(clock() - failover.namedAt);
         await producing;
         await fleet.drained(MINUTE);
         recovered += await fleet.counter('recovered');
