@@ -18,6 +18,7 @@ import { INDEXING_HOOKS } from './indexing/hooks.js';
 import { IndexCommit } from './indexing/index-commit.js';
 import { IndexStep } from './indexing/index-step.js';
 import { ParseStep } from './indexing/parse-step.js';
+import { Parser } from './text/index.js';
 import { SearchService } from './search/search.service.js';
 
 /**
@@ -40,6 +41,7 @@ import { SearchService } from './search/search.service.js';
     FileStates,
     FileClaims,
     ClaimedRun,
+    { provide: Parser, useFactory: () => new Parser() },
     ParseStep,
     IndexCommit,
     IndexStep,

@@ -1,0 +1,66 @@
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { monotonicMs } from '@yuxi/core';
+import { ParseError, UnsupportedTypeError } from './errors.js';
+import { Parser, type ParserLimits } from './parser.js';
+
+const bytes = (text: string) => new TextEncoder().encode(text);
+/** Long enough to read for every limit of these tests. */
+const large = bytes(`<html><body>${'<p>A <b>bold</b> and <i>long</i> text.</p>'.repeat(50_000)}</body></html>`);
+
+describe('a parser in threads', () => {
+  let parser: Parser;
+  const start = (limits?: ParserLimits) => (parser = new Parser(limits));
+  afterEach(() => parser.onModuleDestroy());
+
+  it('reads documents', async () => {
+    start();
+    const html = bytes('<title>Swallows</title><h1>Of swallows</h1><p>They fly.</p>');
+    expect(await parser.parse('html', html)).toMatchObject({
+      title: 'Swallows',
+      markdown: expect.stringContaining('# Of swallows'),
+    });
+    expect(await parser.parse('txt', bytes('a\r\nb'))).toEqual({ markdown: 'a\nb' });
+  });
+
+  it('says why it cannot read one, with the errors of its sort', async () => {
+    start();
+    await expect(parser.parse('txt', bytes('  '))).rejects.toBeInstanceOf(ParseError);
+    await expect(parser.parse('txt', new Uint8Array([0, 1, 2, 255, 0, 0]))).rejects.toBeInstanceOf(
+      UnsupportedTypeError,
+    );
+  });
+
+  it.each([
+    ['time', { time: 30 }, 'takes more than 0.03 s'],
+    ['memory', { memory: 8 }, 'takes more than 8 MB of memory'],
+  ])('ends what takes too much %s, and reads the next one', async (_, limits, message) => {
+    start({ threads: 1, ...limits });
+    await expect(parser.parse('html', large)).rejects.toThrow(message);
+    await parser.onModuleDestroy();
+    start({ threads: 1 });
+    expect((await parser.parse('txt', bytes('next'))).markdown).toBe('next');
+  });
+
+  it('ends with the signal of the caller, and not before', async () => {
+    start({ threads: 1 });
+    const controller = new AbortController();
+    const reading = parser.parse('html', large, controller.signal);
+    controller.abort(new Error('cancelled'));
+    await expect(reading).rejects.toThrow('cancelled');
+    expect((await parser.parse('txt', bytes('next'))).markdown).toBe('next');
+  });
+
+  it('leaves the event loop to others while it reads', async () => {
+    start();
+    let longest = 0;
+    let last = monotonicMs();
+    const timer = setInterval(() => {
+      longest = Math.max(longest, monotonicMs() - last);
+      last = monotonicMs();
+    }, 1);
+    const from = monotonicMs();
+    await parser.parse('html', large);
+    clearInterval(timer);
+    expect(longest).toBeLessThan((monotonicMs() - from) / 2);
+  });
+});
