@@ -79,6 +79,31 @@ describe('queues of several replicas', () => {
     expect(await queue(1)).toMatchObject({ paused: false, waiting: 0, dead: 0 });
   });
 
+  it('run no more at once over all replicas than a setting allows, from then on', async () => {
+    const put = async (queue_limits: unknown) =>
+      (
+        await apis[0]!.put('/api/system/config?wait=5s', {
+          json: { queue_limits },
+          token,
+          headers: { 'if-match': await etag() },
+        })
+      ).status;
+    expect(await put({ default: { concurrency: 0 } })).toBe(422);
+    expect(await put({ default: { concurrency: 1, rate: { tasks: 1000, per_seconds: 1 } } })).toBe(200);
+    const before = await fleet.sql<{ id: string }>('SELECT id FROM tasks');
+    const task = await requestIndex(apis[1]!, token, dbId, await upload('limited'));
+    await tasksEnded(apis[0]!, token, [task], 30_000);
+    // One began after the other had ended, whoever ran it.
+    const rows = await fleet.sql<{ overlaps: number }>(
+      `SELECT count(*)::int AS overlaps FROM tasks a JOIN tasks b ON a.id < b.id AND a.started_at < b.completed_at
+         AND b.started_at < a.completed_at
+       WHERE NOT a.is_group AND NOT b.is_group AND NOT (a.id = ANY($1)) AND NOT (b.id = ANY($1))`,
+      [before.map(({ id }) => id)],
+    );
+    expect(rows).toEqual([{ overlaps: 0 }]);
+    expect(await put(null)).toBe(200);
+  });
+
   it('can be drained while they are paused', async () => {
     await apis[0]!.post(`${QUEUES}/default/pause`, { token });
     const task = await requestIndex(apis[1]!, token, dbId, await upload('drained'));

@@ -1,19 +1,25 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { OnConfigChange } from '@yuxi/config-sync';
-import { WorkerSize } from '@yuxi/tasks';
+import { type QueueLimit, QueueLimits, WorkerSize } from '@yuxi/tasks';
 import { type Env, ENV } from './env.js';
 import type { Settings } from './settings.js';
 
-/** Keeps the number of tasks at once at the live setting; `YUXI_WORKER_CONCURRENCY` of the environment counts until one is set. */
+/** Keeps the number of tasks at once, and the limits of queues, at the live settings; `YUXI_WORKER_CONCURRENCY` of the environment counts until one is set. */
 @Injectable()
 export class LiveWorker {
   constructor(
     @Inject(WorkerSize) private readonly size: WorkerSize,
+    @Inject(QueueLimits) private readonly limits: QueueLimits,
     @Inject(ENV) private readonly env: Env,
   ) {}
 
   @OnConfigChange('tasks')
-  apply({ worker_concurrency }: Settings['tasks']): void {
+  apply({ worker_concurrency, queue_limits }: Settings['tasks']): void {
     this.size.concurrency = worker_concurrency ?? this.env.YUXI_WORKER_CONCURRENCY;
+    this.limits.set(Object.fromEntries(Object.entries(queue_limits).map(([queue, limit]) => [queue, toLimit(limit)])));
   }
+}
+
+function toLimit({ concurrency, rate }: Settings['tasks']['queue_limits'][string]): QueueLimit {
+  return { concurrency, rate: rate && { tasks: rate.tasks, per: rate.per_seconds * 1000 } };
 }

@@ -35,6 +35,18 @@ export const SETTINGS = {
       .nullable()
       .default(null)
       .describe('Tasks that each process runs at once; unset: YUXI_WORKER_CONCURRENCY of the environment'),
+    queue_limits: z
+      .record(
+        z.string().min(1).max(100),
+        z.strictObject({
+          concurrency: z.int().min(1).max(100_000).optional(),
+          rate: z
+            .strictObject({ tasks: z.int().min(1).max(1_000_000), per_seconds: z.number().min(0.001).max(86_400) })
+            .optional(),
+        }),
+      )
+      .default({})
+      .describe('By queue: tasks at once, and tasks begun in so many seconds, over all processes'),
   }),
 };
 

@@ -3,6 +3,7 @@ export { MAX_JSON } from './json.js';
 export * from './migrations/index.js';
 export { QueueLimits } from './queue-limits.js';
 export type { QueueLimit } from './queue-limits.js';
+export * from './task.channels.js';
 export * from './task.decorator.js';
 export type { DeadLetter, DeadLetterChoice, DeadLetterQuery } from './store/dead-letters.js';
 export type { QueueView } from './store/queues.js';

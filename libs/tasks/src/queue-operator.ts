@@ -4,6 +4,8 @@ import type { QueueView } from './store/queues.js';
 /** What operators can do with the queues of one engine. */
 export interface QueueOperator {
   list(): Promise<QueueView[]>;
+  /** Tasks that are due and not running, in all queues. */
+  waiting(): Promise<number>;
   pause(queue: string, by: string): Promise<void>;
   /** @returns whether it was paused */
   resume(queue: string): Promise<boolean>;

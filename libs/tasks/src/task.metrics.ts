@@ -1,17 +1,19 @@
 import { Inject, Injectable, Optional } from '@nestjs/common';
-import { monotonicMs, type SqlClient } from '@yuxi/core';
+import { monotonicMs } from '@yuxi/core';
 import {
   bufferedCounter,
   type BufferedCounter,
   bufferedHistogram,
   type BufferedHistogram,
   gauge,
+  counter,
   METRICS,
 } from '@yuxi/observability';
-import type { Registry } from 'prom-client';
+import type { Counter, Registry } from 'prom-client';
+import { QueueEngines } from './queue-engines.js';
+import { TASK_CHANNELS, type TaskEndEvent, type TasksRecoveredEvent, type TaskStartEvent } from './task.channels.js';
 import type { Run } from './worker/run.js';
 import type { Outcome } from './worker/worker.store.js';
-import { TASKS_SQL } from './tasks.tokens.js';
 
 @Injectable()
 export class TaskMetrics {
@@ -20,8 +22,9 @@ export class TaskMetrics {
   private running = 0;
   private readonly total: BufferedCounter<readonly [name: string, result: string]>;
   private readonly duration: BufferedHistogram;
+  private readonly recoveredTotal?: Counter;
 
-  constructor(@Optional() @Inject(METRICS) registry: Registry | undefined, @Inject(TASKS_SQL) sql: SqlClient) {
+  constructor(@Optional() @Inject(METRICS) registry: Registry | undefined, engines: QueueEngines) {
     const running = () => this.running;
     gauge(registry, {
       name: 'yuxi_tasks_running',
@@ -49,28 +52,42 @@ export class TaskMetrics {
       labelNames: ['name'],
       buckets: [0.005, 0.02, 0.1, 0.5, 1, 5, 15, 60, 300, 1800],
     });
+    this.recoveredTotal = counter(registry, {
+      name: 'yuxi_tasks_recovered_total',
+      help: 'Tasks of workers that died which this process took back',
+    });
     gauge(registry, {
       name: 'yuxi_tasks_waiting',
-      help: 'Tasks that are due and not running, in the whole cluster; absent while the database is away',
+      help: 'Tasks that are due and not running, in the whole cluster; absent while what holds them is away',
       async collect() {
         this.reset();
-        const waiting = await countWaiting(sql);
+        const waiting = await countWaiting(engines);
         if (waiting !== undefined) this.set(waiting);
       },
     });
   }
 
-  began(): void {
+  began({ row: { id, name, attempt } }: Run): void {
     this.running++;
+    if (TASK_CHANNELS.start.hasSubscribers) TASK_CHANNELS.start.publish({ id, name, attempt } satisfies TaskStartEvent);
   }
 
   /** @returns milliseconds that the run took */
-  ended({ row: { name }, startedAt }: Run, outcome: Outcome | undefined): number {
-    const ms = monotonicMs() - startedAt;
+  ended({ row: { id, name, attempt }, startedAt }: Run, outcome: Outcome | undefined): number {
+    const took = monotonicMs() - startedAt;
+    const result = resultOf(outcome);
     this.running--;
-    this.duration.observe(ms / 1000, name);
-    this.total.inc(name, resultOf(outcome));
-    return ms;
+    this.duration.observe(took / 1000, name);
+    this.total.inc(name, result);
+    if (TASK_CHANNELS.end.hasSubscribers)
+      TASK_CHANNELS.end.publish({ id, name, attempt, result, took, error: outcome?.error } satisfies TaskEndEvent);
+    return took;
+  }
+
+  /** Tasks of workers that had died. */
+  recovered(count: number): void {
+    this.recoveredTotal?.inc(count);
+    TASK_CHANNELS.recovered.publish({ count } satisfies TasksRecoveredEvent);
   }
 }
 
@@ -80,12 +97,11 @@ function resultOf(outcome: Outcome | undefined): string {
   return outcome.counted === false ? 'put_back' : 'retried';
 }
 
-async function countWaiting(sql: SqlClient): Promise<number | undefined> {
+/** Undefined when one of the engines does not answer: part of it would be a lie. */
+async function countWaiting({ all }: QueueEngines): Promise<number | undefined> {
   try {
-    const { rows } = await sql.query<{ count: number }>(
-      `SELECT count(*)::int AS count FROM tasks WHERE status = 'pending' AND NOT is_group AND run_at <= now()`,
-    );
-    return rows[0]?.count;
+    const counts = await Promise.all(all.map((engine) => engine.waiting()));
+    return counts.reduce((sum, count) => sum + count, 0);
   } catch {
     return undefined;
   }

@@ -14,6 +14,7 @@ import { TaskQueues } from './task.queues.js';
 import { TaskRegistry } from './task.registry.js';
 import { TaskService } from './task.service.js';
 import { TaskWatch } from './task.watch.js';
+import { TasksHealth } from './tasks.health.js';
 import type { TasksOptions } from './tasks.options.js';
 import { TASKS_OPTIONS, TASKS_SQL } from './tasks.tokens.js';
 import { WakeUp } from './worker/wake-up.js';
@@ -46,6 +47,7 @@ const { ConfigurableModuleClass, OPTIONS_TYPE, ASYNC_OPTIONS_TYPE } = new Config
     TaskQueues,
     TaskService,
     TaskWatch,
+    TasksHealth,
     StreamTasks,
     StreamHost,
     WakeUp,

@@ -45,19 +45,20 @@ export class Replica {
     }
     const wakeUp = new WakeUp();
     const streams = new StreamTasks(options, registry);
+    const engines = new QueueEngines(sql, streams);
     this.queue = new TaskQueue(sql, registry, wakeUp, streams);
     this.service = new TaskService(sql, wakeUp);
     const resolved = resolveTasksOptions({ pollInterval: 20, lease: 2000, shutdownGrace: 100, ...options });
     this.size = new WorkerSize(resolved, wakeUp);
     this.limits = new QueueLimits(options, wakeUp);
-    this.queues = new TaskQueues(new QueueEngines(sql, streams), wakeUp);
+    this.queues = new TaskQueues(engines, wakeUp);
     this.watch = new TaskWatch(sql, this.service);
     this.worker = new TaskWorker(
       sql,
       store,
       registry,
       resolved,
-      new TaskMetrics(undefined, sql),
+      new TaskMetrics(undefined, engines),
       this.size,
       this.limits,
     );

@@ -8,7 +8,7 @@ import { answerClientError } from './client-error.js';
 import { registerBodyParsers } from './content-parsers.js';
 import { drainConnections } from './drain.js';
 import { toProblem } from './problem.js';
-import { requestIdOf } from './request-id.js';
+import { requestIdOf, traceparentOf } from './request-id.js';
 import { securityHeaders } from './security-headers.js';
 import { limitSlowBodies } from './slow-body.js';
 
@@ -69,7 +69,8 @@ export function createHttpAdapter(options: HttpAdapterOptions = {}): FastifyAdap
     reply.headers({ ...securityHeaders(request.url), 'x-request-id': request.id });
     // No database takes a NUL, and no honest address has one.
     const nul = request.url.includes('%00') ? new ApiError('INVALID_INPUT', 'The URL has a NUL character') : undefined;
-    requestContext.run({ requestId: request.id, peer: peerOf(request) }, () => done(nul));
+    const traceparent = traceparentOf(request.headers);
+    requestContext.run({ requestId: request.id, traceparent, peer: peerOf(request) }, () => done(nul));
   });
   drainConnections(instance);
   limitSlowBodies(instance, ms('requestTimeout', '30s'));

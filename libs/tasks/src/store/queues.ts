@@ -42,6 +42,14 @@ export async function readQueues(sql: SqlClient): Promise<QueueView[]> {
   return rows;
 }
 
+/** Cheaper than {@link readQueues}: it reads what waits, not what is over. */
+export async function countWaiting(sql: SqlClient): Promise<number> {
+  const { rows } = await sql.query<{ count: number }>(
+    `SELECT count(*)::int AS count FROM tasks WHERE status = 'pending' AND NOT is_group AND run_at <= now()`,
+  );
+  return rows[0]!.count;
+}
+
 export async function pauseQueue(sql: SqlClient, queue: string, by: string): Promise<void> {
   await sql.query('INSERT INTO task_queues (queue, paused_by) VALUES ($1, $2) ON CONFLICT DO NOTHING', [queue, by]);
 }

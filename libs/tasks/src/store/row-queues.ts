@@ -10,7 +10,7 @@ import {
   replay,
 } from './dead-letters.js';
 import { closeGroups } from './groups.js';
-import { drainQueue, pauseQueue, readQueues, resumeQueue } from './queues.js';
+import { countWaiting, drainQueue, pauseQueue, readQueues, resumeQueue } from './queues.js';
 
 /** Queues of tasks that are rows. */
 export class RowQueues implements QueueOperator {
@@ -18,6 +18,10 @@ export class RowQueues implements QueueOperator {
 
   list() {
     return readQueues(this.sql);
+  }
+
+  waiting() {
+    return countWaiting(this.sql);
   }
 
   pause(queue: string, by: string) {

@@ -20,17 +20,18 @@ main.on('message', (order: BeatOrder) => {
   else members.delete(order.key);
 });
 
+function tell(news: BeatNews): void {
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- this is a thread, not a window
+  main.postMessage(news);
+}
+
 async function beat(key: string, worker: string): Promise<void> {
   const args = [worker, lease, maxCrashes, deadLetters, keepDead];
-  const [member, , list] = (await BEAT.run(connections.shared, [key], args)) as [number, number, string];
+  const [member, back, list] = (await BEAT.run(connections.shared, [key], args)) as [number, number, string];
   if (members.get(key) !== worker) return;
-  const tell = (kind: BeatNews['kind']) => {
-    const news: BeatNews = { kind, key, worker, list };
-    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- this is a thread, not a window
-    main.postMessage(news);
-  };
-  if (member === 0) tell('lost');
-  else if (list !== '') tell('cancels');
+  if (back > 0) tell({ kind: 'recovered', key, worker, count: back });
+  if (member === 0) tell({ kind: 'lost', key, worker, list });
+  else if (list !== '') tell({ kind: 'cancels', key, worker, list });
 }
 
 let seen = -1;

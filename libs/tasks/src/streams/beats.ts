@@ -32,7 +32,9 @@ export interface BeatThreadData extends BeatOptions {
 }
 
 export type BeatOrder = { kind: 'join'; key: string; worker: string } | { kind: 'leave'; key: string };
-export type BeatNews = { kind: 'lost' | 'cancels'; key: string; worker: string; list: string };
+export type BeatNews =
+  | { kind: 'lost' | 'cancels'; key: string; worker: string; list: string }
+  | { kind: 'recovered'; key: string; worker: string; count: number };
 
 /** Keeps the workers of this process members of their queues, from a thread that no handler can hold up. */
 export class Beats {
@@ -43,7 +45,11 @@ export class Beats {
   #timer?: NodeJS.Timeout;
   #stopped = false;
 
-  constructor(private readonly options: BeatOptions) {}
+  /** @param recovered hears how many tasks of dead workers were taken back */
+  constructor(
+    private readonly options: BeatOptions,
+    private readonly recovered: (count: number) => void,
+  ) {}
 
   start(): void {
     this.#timer = setInterval(() => Atomics.add(this.#ticks, 0, 1), TICK).unref();
@@ -86,10 +92,14 @@ export class Beats {
     for (const [key, { worker }] of this.#members) this.#order({ kind: 'join', key, worker });
   }
 
-  #hear({ kind, key, worker, list }: BeatNews): void {
-    const member = this.#members.get(key);
-    if (member?.worker !== worker) return;
-    if (kind === 'lost') member.events.lost();
-    else member.events.cancels(list);
+  #hear(news: BeatNews): void {
+    if (news.kind === 'recovered') {
+      this.#log.warn(`${news.count} tasks of workers that disappeared were taken back`);
+      return this.recovered(news.count);
+    }
+    const member = this.#members.get(news.key);
+    if (member?.worker !== news.worker) return;
+    if (news.kind === 'lost') member.events.lost();
+    else member.events.cancels(news.list);
   }
 }

@@ -10,6 +10,7 @@ import { QueueLimits } from '../queue-limits.js';
 import { TaskMetrics } from '../task.metrics.js';
 import { TaskRegistry } from '../task.registry.js';
 import { resolveTasksOptions, type TasksOptions } from '../tasks.options.js';
+import { TasksHealth } from '../tasks.health.js';
 import { TASKS_OPTIONS } from '../tasks.tokens.js';
 import { WakeUp } from '../worker/wake-up.js';
 import { WorkerSize } from '../worker/worker-size.js';
@@ -31,6 +32,7 @@ export class StreamHost implements OnApplicationBootstrap, BeforeApplicationShut
     private readonly size: WorkerSize,
     private readonly limits: QueueLimits,
     private readonly wakeUp: WakeUp,
+    private readonly health: TasksHealth,
     @Optional() private readonly connections?: RedisConnections,
     @Optional() @Inject(REDIS_OPTIONS) private readonly redis?: RedisOptions,
   ) {}
@@ -44,7 +46,7 @@ export class StreamHost implements OnApplicationBootstrap, BeforeApplicationShut
     if (mine.length === 0) return;
     const { lease } = streams;
     const places = () => size.concurrency;
-    const beats = new Beats({ redis, ...streams });
+    const beats = new Beats({ redis, ...streams }, (count) => metrics.recovered(count));
     this.#beats = beats;
     this.#workers = mine.map((queue) => {
       const blocking = connections.duplicate('blocking', `tasks:${queue}`);
@@ -64,7 +66,10 @@ export class StreamHost implements OnApplicationBootstrap, BeforeApplicationShut
       return new StreamWorker(parts);
     });
     beats.start();
-    for (const each of this.#workers) each.start();
+    for (const each of this.#workers) {
+      this.health.watch(`the worker of queue ${each.queue}`, () => each.stillFor);
+      each.start();
+    }
     this.wakeUp.listen(() => this.#workers.forEach((each) => each.poke()));
   }
 

@@ -19,6 +19,10 @@ export class StreamQueues implements QueueOperator {
     return Promise.all(names.map((queue) => this.#look(queue)));
   }
 
+  async waiting(): Promise<number> {
+    return (await this.list()).reduce((sum, { waiting }) => sum + waiting, 0);
+  }
+
   async pause(queue: string, by: string): Promise<void> {
     await PAUSE.run(this.redis, [queueKey(queue)], [by]);
     await this.redis.sadd(QUEUES_KEY, queue);

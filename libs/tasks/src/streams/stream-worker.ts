@@ -70,6 +70,7 @@ export class StreamWorker {
   #scheduled = false;
   #busy?: Promise<void>;
   #failing = false;
+  #turnedAt = monotonicMs();
   #notBefore = 0;
   #knowsAt = 0;
   #later = false;
@@ -80,6 +81,16 @@ export class StreamWorker {
       this.#idle = false;
       this.#kick();
     });
+  }
+
+  get queue(): string {
+    return this.parts.queue;
+  }
+
+  /** Milliseconds since it last spoke to its queue; 0 while all its places are taken and it has nothing to say. */
+  get stillFor(): number {
+    const silent = !this.#busy && (this.#stopping || this.#running.size >= this.parts.places());
+    return silent ? 0 : monotonicMs() - this.#turnedAt;
   }
 
   start(): void {
@@ -159,6 +170,7 @@ export class StreamWorker {
   }
 
   async #turn(): Promise<void> {
+    this.#turnedAt = monotonicMs();
     const pause = this.#notBefore - monotonicMs();
     if (pause > 0) await sleep(pause);
     try {
@@ -288,7 +300,6 @@ export class StreamWorker {
       }
       this.#byName.set(handler.name, running + 1);
       this.#running.add(held);
-      this.parts.metrics.began();
       void this.#follow(held, handler);
     }
     this.#waiting = later;
@@ -296,6 +307,7 @@ export class StreamWorker {
 
   async #follow(held: HeldTask, handler: NonNullable<ReturnType<TaskRegistry['get']>>): Promise<void> {
     const run = held.begin(handler);
+    this.parts.metrics.began(run);
     const { context } = held.task;
     const outcome = await (context ? requestContext.run(context, () => run.execute()) : run.execute());
     this.#running.delete(held);

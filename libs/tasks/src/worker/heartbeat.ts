@@ -17,7 +17,7 @@ export interface HeartbeatParts {
   /** Milliseconds. */
   lease: number;
   /** Called with groups in which a member ended, and when tasks of dead workers wait again. */
-  recovered: (groups: string[]) => Promise<void>;
+  recovered: (groups: string[], count: number) => Promise<void>;
 }
 
 /** Once a second at least: renews leases, stores progress, learns of cancels, and looks for leases that ran out. */
@@ -103,7 +103,7 @@ export class Heartbeat {
       try {
         const { count, groups } = await store.recover();
         if (count > 0) this.logger.warn(`${count} tasks of workers that disappeared were taken back`);
-        if (count > 0) await recovered(groups);
+        if (count > 0) await recovered(groups, count);
       } catch (error) {
         outage.failed(error);
       }

@@ -34,6 +34,7 @@ export class TaskWorker {
   private wake = new AbortController();
   private loop: Promise<void> = Promise.resolve();
   private turn = 0;
+  private turnedAt = monotonicMs();
 
   constructor(
     private readonly sql: SqlClient,
@@ -54,7 +55,8 @@ export class TaskWorker {
       serial,
       outcomes: this.outcomes,
       lease: options.lease,
-      recovered: async (groups) => {
+      recovered: async (groups, count) => {
+        metrics.recovered(count);
         this.poke();
         await this.close(groups);
       },
@@ -68,6 +70,11 @@ export class TaskWorker {
     const { queues } = this.options;
     const what = `${this.size.concurrency} at once${queues ? `, queues ${queues.join(', ')}` : ''}`;
     this.logger.log(`worker ${this.store.worker} runs tasks: ${what}`);
+  }
+
+  /** Milliseconds since the loop turned. */
+  get stillFor(): number {
+    return this.stopping.signal.aborted ? 0 : monotonicMs() - this.turnedAt;
   }
 
   /** Looks for tasks at once. */
@@ -98,6 +105,7 @@ export class TaskWorker {
   private async claimAgainAndAgain(): Promise<void> {
     while (!this.stopping.signal.aborted) {
       this.wake = new AbortController();
+      this.turnedAt = monotonicMs();
       const more = await this.claimOnce();
       if (!more) await sleep(jitter(this.outage.active ? 1000 : this.options.pollInterval), this.wake.signal);
     }
@@ -143,7 +151,7 @@ export class TaskWorker {
     // The claim was under way when the shutdown began.
     if (this.stopping.signal.aborted) return this.outcomes.add(run.handBack());
     this.running.set(run.row.id, run);
-    this.metrics.began();
+    this.metrics.began(run);
     void this.follow(run);
   }
 

@@ -7,6 +7,7 @@ import { TaskMetrics } from '../task.metrics.js';
 import { TaskQueue } from '../task.queue.js';
 import { TaskRegistry } from '../task.registry.js';
 import { resolveTasksOptions, type TasksOptions } from '../tasks.options.js';
+import { TasksHealth } from '../tasks.health.js';
 import { TASKS_OPTIONS, TASKS_SQL } from '../tasks.tokens.js';
 import { TaskWorker } from './task.worker.js';
 import { WakeUp } from './wake-up.js';
@@ -28,11 +29,13 @@ export class WorkerHost implements OnApplicationBootstrap, BeforeApplicationShut
     limits: QueueLimits,
     queue: TaskQueue,
     private readonly wakeUp: WakeUp,
+    health: TasksHealth,
   ) {
     const resolved = resolveTasksOptions(options);
     if (!resolved.worker || sql === absentSql) return;
     metrics.concurrency = () => size.concurrency;
     this.worker = new TaskWorker(sql, new WorkerStore(sql, resolved.lease), registry, resolved, metrics, size, limits);
+    health.watch('the worker', () => this.worker!.stillFor);
     this.clock = new CronClock(sql, registry, queue);
   }
 

@@ -61,7 +61,7 @@ export class WorkerStore {
     protected readonly lease: number,
   ) {}
 
-  /** Takes tasks that are due. */
+  /** Takes tasks that are due. By the clock, because a transaction may have waited for others since it began. */
   async claim(claim: Claim, sql = this.sql): Promise<ClaimedTask[]> {
     const { rows } = await sql.query<ClaimedTask>(
       `WITH due AS (
@@ -74,7 +74,8 @@ export class WorkerStore {
          FOR UPDATE SKIP LOCKED)
        UPDATE tasks AS t
        SET status = 'running', run = t.run + 1, attempt = t.attempt + 1, worker = $5,
-           lease_until = now() + $6 * interval '1 ms', started_at = COALESCE(t.started_at, now()), updated_at = now()
+           lease_until = clock_timestamp() + $6 * interval '1 ms',
+           started_at = COALESCE(t.started_at, clock_timestamp()), updated_at = now()
        FROM due WHERE t.id = due.id
        RETURNING t.id, t.name, t.payload, t.run, t.attempt, t.max_attempts, t.group_id, t.owner_id, t.context, t.priority, t.run_at`,
       [JSON.stringify(claim.known), claim.queues ?? null, claim.except, claim.limit, this.worker, this.lease],

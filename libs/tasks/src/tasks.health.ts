@@ -1,0 +1,28 @@
+import { Injectable, Optional } from '@nestjs/common';
+import { type HealthResult, HealthRegistry } from '@yuxi/observability';
+
+/** A loop that has not turned for so long is stuck, milliseconds: each wait in it is shorter. */
+const STUCK_AFTER = 30_000;
+
+/** Readiness of the workers of this process: down when one of their loops is stuck, as then its tasks wait for nothing. */
+@Injectable()
+export class TasksHealth {
+  readonly #loops = new Map<string, () => number>();
+
+  constructor(@Optional() private readonly health?: HealthRegistry) {}
+
+  /** @param stillFor milliseconds since the loop last turned, 0 while it has no reason to */
+  watch(loop: string, stillFor: () => number): void {
+    if (this.#loops.size === 0) this.health?.register('tasks', () => this.check());
+    this.#loops.set(loop, stillFor);
+  }
+
+  check(): HealthResult {
+    for (const [loop, stillFor] of this.#loops) {
+      const ms = stillFor();
+      if (ms > STUCK_AFTER)
+        return { status: 'down', detail: `${loop} has not looked for tasks for ${Math.round(ms / 1000)} s` };
+    }
+    return { status: 'up' };
+  }
+}
