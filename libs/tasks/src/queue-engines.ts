@@ -1,11 +1,12 @@
 import { Inject, Injectable, Optional } from '@nestjs/common';
-import type { SqlClient } from '@yuxi/core';
+import { OptionsError, type SqlClient } from '@yuxi/core';
 import { REDIS_CONNECTION, type RedisClient } from '@yuxi/redis';
 import type { QueueOperator } from './queue-operator.js';
 import { absentSql } from './store/absent-sql.js';
 import { RowQueues } from './store/row-queues.js';
 import { StreamQueues } from './streams/stream-queues.js';
 import { StreamTasks } from './streams/stream-tasks.js';
+import { TaskRegistry } from './task.registry.js';
 import { TASKS_SQL } from './tasks.tokens.js';
 
 /** The engines that this application uses: Redis is left alone by one whose tasks are all rows. */
@@ -17,10 +18,25 @@ export class QueueEngines {
   constructor(
     @Inject(TASKS_SQL) sql: SqlClient,
     private readonly tasks: StreamTasks,
+    private readonly registry: TaskRegistry,
     @Optional() @Inject(REDIS_CONNECTION) redis?: RedisClient,
   ) {
     if (sql !== absentSql) this.#rows = new RowQueues(sql);
     if (redis) this.#streams = new StreamQueues(redis);
+  }
+
+  /** @throws {OptionsError} when the application has a task for which it has no engine */
+  check(): void {
+    for (const { name, cron } of this.registry.all()) {
+      const where = `@Task ${name}`;
+      const inRedis = this.tasks.carries(name);
+      if (inRedis && !this.#streams)
+        throw new OptionsError('engine', 'rows, as there is no RedisModule', 'streams', where);
+      if (!inRedis && !this.#rows)
+        throw new OptionsError('engine', 'streams, as no SQL_CLIENT is bound', 'rows', where);
+      // Its ticks are kept in the database.
+      if (inRedis && cron) throw new OptionsError('cron', 'left out for a task that lives in Redis', 'given', where);
+    }
   }
 
   get all(): QueueOperator[] {

@@ -1,6 +1,7 @@
 import { Injectable, Logger, type OnModuleInit } from '@nestjs/common';
 import { DiscoveryService, MetadataScanner } from '@nestjs/core';
 import { OptionsError } from '@yuxi/core';
+import { QueueEngines } from './queue-engines.js';
 import { taskOptionsOf } from './task.decorator.js';
 import { TaskRegistry } from './task.registry.js';
 import type { TaskHandler } from './task.types.js';
@@ -16,6 +17,7 @@ export class TaskExplorer implements OnModuleInit {
   constructor(
     private readonly discovery: DiscoveryService,
     private readonly registry: TaskRegistry,
+    private readonly engines: QueueEngines,
   ) {}
 
   onModuleInit(): void {
@@ -27,6 +29,7 @@ export class TaskExplorer implements OnModuleInit {
       if (wrapper.instance) seen.add(wrapper.instance);
       for (const key of this.scanner.getAllMethodNames(prototype)) this.explore(wrapper, prototype, key);
     }
+    this.engines.check();
   }
 
   private explore(wrapper: Wrapper, prototype: object, key: string): void {

@@ -1,7 +1,10 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { describe, expect, it } from '@jest/globals';
-import { Injectable, Scope, type Type } from '@nestjs/common';
+import { type DynamicModule, Injectable, Scope, type Type } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
-import { METRICS, MetricsModule } from '@yuxi/observability';
+import { SQL_CLIENT } from '@yuxi/core';
+import { HealthModule, HealthRegistry, METRICS, MetricsModule } from '@yuxi/observability';
+import { RedisModule } from '@yuxi/redis';
 import { StorageModule } from '@yuxi/storage';
 import { eventually } from '@yuxi/testing';
 import type { Registry } from 'prom-client';
@@ -15,6 +18,7 @@ import {
   type TaskContext,
   type TasksOptions,
 } from './index.js';
+import { TasksHealth } from './tasks.health.js';
 
 const schema = z.object({ n: z.number() });
 
@@ -36,6 +40,14 @@ class SameName {
   }
 }
 
+@Injectable()
+class Scheduled {
+  @Task({ name: 'scheduled', schema, cron: { pattern: '* * * * *', payload: { n: 1 } } })
+  run() {
+    return 0;
+  }
+}
+
 @Injectable({ scope: Scope.REQUEST })
 class PerRequest {
   @Task({ name: 'request', schema })
@@ -51,13 +63,19 @@ class NoSchema {
   }
 }
 
-const boot = async (providers: Type[], options?: TasksOptions) => {
+/** For what fails before it would ask one. */
+const noDatabase = () => {
+  const sql = { provide: SQL_CLIENT, useValue: { query: () => Promise.reject(new Error('asked')) } };
+  return { module: class NoDatabase {}, global: true, providers: [sql], exports: [SQL_CLIENT] };
+};
+
+const boot = async (
+  providers: Type[],
+  options?: TasksOptions,
+  database: DynamicModule = StorageModule.forRoot({ migrations: tasksMigrations }),
+) => {
   const moduleRef = await Test.createTestingModule({
-    imports: [
-      StorageModule.forRoot({ migrations: tasksMigrations }),
-      MetricsModule.forRoot({ processMetrics: false }),
-      TasksModule.forRoot(options),
-    ],
+    imports: [database, HealthModule, MetricsModule.forRoot({ processMetrics: false }), TasksModule.forRoot(options)],
     providers: [...providers, { provide: 'alias', useExisting: providers.at(0)! }],
   }).compile();
   return moduleRef.init();
@@ -76,6 +94,45 @@ describe('TasksModule', () => {
     await app.close();
   });
 
+  it('needs no database for tasks in Redis, and says what misses one', async () => {
+    const bare = (providers: Type[], options: TasksOptions) =>
+      Test.createTestingModule({
+        imports: [RedisModule.forRoot({}), TasksModule.forRoot({ worker: false, ...options })],
+        providers,
+      }).compile();
+    const app = await (await bare([Work], { engine: 'streams' })).init();
+    await app.close();
+    await expect((await bare([Work], {})).init()).rejects.toThrow('engine must be streams, as no SQL_CLIENT is bound');
+    await expect((await bare([Scheduled], { engine: 'streams' })).init()).rejects.toThrow('cron must be left out');
+  });
+
+  it('tells tracers of each run, and readiness of its loop', async () => {
+    const events: unknown[] = [];
+    const note = (event: unknown, name: string | symbol) => events.push([name, event]);
+    for (const name of ['start', 'end'] as const) subscribe(`yuxi:tasks:${name}`, note);
+    const app = await boot([Work]);
+    const id = await app.get(TaskQueue).enqueue('double', { n: 1 });
+    const run = { id, name: 'double', attempt: 1 };
+    await eventually(() =>
+      expect(events).toEqual([
+        ['yuxi:tasks:start', run],
+        ['yuxi:tasks:end', { ...run, result: 'success', took: expect.any(Number), error: undefined }],
+      ]),
+    );
+    for (const name of ['start', 'end'] as const) unsubscribe(`yuxi:tasks:${name}`, note);
+    expect((await app.get(HealthRegistry).check()).checks).toEqual({ tasks: { status: 'up' } });
+    await app.close();
+  });
+
+  it('is not ready while a loop of its is stuck', async () => {
+    const registry = new HealthRegistry();
+    const health = new TasksHealth(registry);
+    health.watch('a loop that turns', () => 10);
+    expect((await registry.check()).status).toBe('up');
+    health.watch('the worker', () => 31_000);
+    expect(health.check()).toEqual({ status: 'down', detail: 'the worker has not looked for tasks for 31 s' });
+  });
+
   it('runs nothing where it is told not to work, but checks payloads', async () => {
     const app = await boot([Work], { worker: false });
     await expect(app.get(TaskQueue).enqueue('double', { n: 'x' })).rejects.toThrow('$.n');
@@ -90,8 +147,9 @@ describe('TasksModule', () => {
     ['a request-scoped handler', [PerRequest], {}, '@Task on PerRequest.run'],
     ['a missing schema', [NoSchema], {}, 'schema must be a zod schema, got undefined (@Task on NoSchema.run)'],
     ['a bad option', [Work], { concurrency: 0 }, 'concurrency must be an integer 1..1000, got 0'],
+    ['a task in Redis without Redis', [Work], { engine: 'streams' }, 'engine must be rows, as there is no RedisModule'],
     ['a bad lease', [Work], { lease: '1s' }, 'lease must be'],
   ])('fails the boot for %s', async (_, providers, options, message) => {
-    await expect(boot(providers, options)).rejects.toThrow(message);
+    await expect(boot(providers, options, noDatabase())).rejects.toThrow(message);
   });
 });

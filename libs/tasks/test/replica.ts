@@ -45,7 +45,7 @@ export class Replica {
     }
     const wakeUp = new WakeUp();
     const streams = new StreamTasks(options, registry);
-    const engines = new QueueEngines(sql, streams);
+    const engines = new QueueEngines(sql, streams, registry);
     this.queue = new TaskQueue(sql, registry, wakeUp, streams);
     this.service = new TaskService(sql, wakeUp);
     const resolved = resolveTasksOptions({ pollInterval: 20, lease: 2000, shutdownGrace: 100, ...options });
