@@ -1,6 +1,6 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { describe, expect, it } from '@jest/globals';
-import { type DynamicModule, Injectable, Scope, type Type } from '@nestjs/common';
+import { type DynamicModule, Injectable, Module, Scope, type Type } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
 import { SQL_CLIENT } from '@yuxi/core';
 import { HealthModule, HealthRegistry, METRICS, MetricsModule } from '@yuxi/observability';
@@ -63,10 +63,13 @@ class NoSchema {
   }
 }
 
+@Module({})
+class NoDatabase {}
+
 /** For what fails before it would ask one. */
 const noDatabase = () => {
   const sql = { provide: SQL_CLIENT, useValue: { query: () => Promise.reject(new Error('asked')) } };
-  return { module: class NoDatabase {}, global: true, providers: [sql], exports: [SQL_CLIENT] };
+  return { module: NoDatabase, global: true, providers: [sql], exports: [SQL_CLIENT] };
 };
 
 const boot = async (
@@ -80,6 +83,13 @@ const boot = async (
   }).compile();
   return moduleRef.init();
 };
+
+/** With a Redis that is not there, and no database. */
+const bare = (providers: Type[], options: TasksOptions) =>
+  Test.createTestingModule({
+    imports: [RedisModule.forRoot({}), TasksModule.forRoot({ worker: false, ...options })],
+    providers,
+  }).compile();
 
 describe('TasksModule', () => {
   it('finds handlers, runs them and counts', async () => {
@@ -95,11 +105,6 @@ describe('TasksModule', () => {
   });
 
   it('needs no database for tasks in Redis, and says what misses one', async () => {
-    const bare = (providers: Type[], options: TasksOptions) =>
-      Test.createTestingModule({
-        imports: [RedisModule.forRoot({}), TasksModule.forRoot({ worker: false, ...options })],
-        providers,
-      }).compile();
     const app = await (await bare([Work], { engine: 'streams' })).init();
     await app.close();
     await expect((await bare([Work], {})).init()).rejects.toThrow('engine must be streams, as no SQL_CLIENT is bound');
