@@ -176,16 +176,18 @@ async function thousand(queue, count) {
 
 /** From the call that adds a task to an idle queue until its handler begins. */
 async function idle(systems) {
-  const COUNT = 300;
+  const COUNT = 800;
+  const WARM_UP = 1500;
   const results = await eachInterleaved(systems, async (queue) => {
     let begun;
     const stop = await queue.work(10, () => begun());
     const waits = [];
-    for (let n = 0; n < COUNT; n++) {
+    const warmAt = performance.now() + WARM_UP;
+    for (let n = 0; waits.length < COUNT; n++) {
       const from = performance.now();
       const done = new Promise((resolve) => (begun = resolve));
       await Promise.all([done, queue.add(payload(n))]);
-      if (n >= 20) waits.push(performance.now() - from);
+      if (from >= warmAt) waits.push(performance.now() - from);
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
     await stop();

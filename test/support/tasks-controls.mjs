@@ -13,7 +13,8 @@ async function change(name, from, to) {
 }
 
 const CONTROLS = {
-  'leases run out while Redis is away': () => change('BEAT', 'now - (fields[1] or 0) > lease / 2', 'false'),
+  'leases run out while Redis is away': () =>
+    change('BEAT', "now - (call('HGET', base, 'beat') or 0) > lease / 2", 'false'),
   async 'the dead may go on'() {
     await change('BEAT', "call('HDEL', base, 'q:' .. each)", '');
     await change('BEAT', 'return { member and 1 or 0,', 'return { 1,');

@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { Logger } from '@nestjs/common';
 import { jitter, monotonicMs, sleep } from '@yuxi/core';
-import { requestContext } from '@yuxi/observability';
 import type { RedisClient } from '@yuxi/redis';
 import type { QueueLimits } from '../queue-limits.js';
 import type { TaskMetrics } from '../task.metrics.js';
@@ -12,6 +11,7 @@ import type { Beats } from './beats.js';
 import { HeldTask, keyOf } from './held-task.js';
 import { Outbox } from './outbox.js';
 import { Pace } from './pace.js';
+import { Places, type RunOutcome } from './places.js';
 import { queueKey } from './queue-key.js';
 import { JOIN, LEAVE, STEP } from './scripts.js';
 import { type GivenTask, readStep, type StepReply, writeStep } from './step.wire.js';
@@ -48,12 +48,10 @@ export class StreamWorker {
   readonly #log = new Logger('StreamWorker');
   readonly #key: string;
   readonly #held = new Map<string, HeldTask>();
-  readonly #running = new Set<HeldTask>();
-  readonly #byName = new Map<string, number>();
   readonly #outbox = new Outbox();
   readonly #pace = new Pace();
   readonly #wakeList: WakeList;
-  #waiting: HeldTask[] = [];
+  readonly #places: Places;
   #id = '';
   #number = 0;
   #answered = 0;
@@ -77,6 +75,16 @@ export class StreamWorker {
 
   constructor(private readonly parts: StreamWorkerParts) {
     this.#key = queueKey(parts.queue);
+    const { registry, metrics, places: size } = parts;
+    this.#places = new Places({
+      registry,
+      metrics,
+      size,
+      ended: (held, outcome, ms) => {
+        this.#pace.ran(ms);
+        this.#end(held, outcome);
+      },
+    });
     this.#wakeList = new WakeList(parts.blocking, () => {
       this.#idle = false;
       this.#kick();
@@ -89,7 +97,7 @@ export class StreamWorker {
 
   /** Milliseconds since it last spoke to its queue; 0 while all its places are taken and it has nothing to say. */
   get stillFor(): number {
-    const silent = !this.#busy && (this.#stopping || this.#running.size >= this.parts.places());
+    const silent = !this.#busy && (this.#stopping || this.#places.running >= this.#places.size);
     return silent ? 0 : monotonicMs() - this.#turnedAt;
   }
 
@@ -106,11 +114,11 @@ export class StreamWorker {
   /** Hands back at once what has not begun, lets handlers finish within the grace, then hands the rest back. */
   async stop(): Promise<void> {
     this.#stopping = true;
-    for (const held of this.#waiting.splice(0)) this.#end(held, { status: 'pending', counted: false });
+    for (const held of this.#places.withdrawAll()) this.#end(held, { status: 'pending', counted: false });
     this.#kick();
-    await this.#until(() => this.#running.size === 0, this.parts.shutdownGrace);
-    for (const { run, task } of this.#running) run?.abort(new TaskHandedBackError(task.id));
-    await this.#until(() => this.#running.size === 0, LAST_WORDS);
+    await this.#until(() => this.#places.running === 0, this.parts.shutdownGrace);
+    this.#places.abort((id) => new TaskHandedBackError(id));
+    await this.#until(() => this.#places.running === 0, LAST_WORDS);
     await this.#until(() => this.#outbox.size === 0 && !this.#busy, GOODBYE);
     if (!this.#joined) return;
     this.parts.beats.leave(this.#key);
@@ -128,9 +136,9 @@ export class StreamWorker {
       this.#busy = this.#turn().finally(() => {
         this.#busy = undefined;
         // The next step is on its way before the tasks of this one begin.
-        if (!this.#hasNews()) return this.#begin();
+        if (!this.#hasNews()) return this.#places.begin();
         this.#kick();
-        setImmediate(() => this.#begin());
+        setImmediate(() => this.#places.begin());
       });
     });
   }
@@ -146,7 +154,8 @@ export class StreamWorker {
 
   /** A place is free, and there may be a task for it. */
   #isHungry(): boolean {
-    return !this.#idle && this.#waiting.length === 0 && this.#running.size < this.parts.places() && this.#want() > 0;
+    const { running, waiting, size } = this.#places;
+    return !this.#idle && waiting === 0 && running < size && this.#want() > 0;
   }
 
   #kickIn(ms: number): void {
@@ -162,11 +171,10 @@ export class StreamWorker {
     if (this.#stopping || this.#draining) return 0;
     // Suspects have the process for themselves.
     if (this.#held.size > 0 && this.#held.values().next().value?.suspect) return 0;
-    const places = this.parts.places();
-    const ahead = this.#pace.ahead(places);
-    const most = (places + ahead) / 2;
-    const free = places - this.#running.size + ahead - this.#waiting.length;
-    return Math.max(0, Math.floor(Math.min(free, Math.max(places, most))));
+    const { size, free } = this.#places;
+    const ahead = this.#pace.ahead(size);
+    const most = Math.max(size, (size + ahead) / 2);
+    return Math.max(0, Math.floor(Math.min(free + ahead, most)));
   }
 
   async #turn(): Promise<void> {
@@ -212,7 +220,7 @@ export class StreamWorker {
       number: ++this.#number,
       answered: this.#answered,
       want,
-      places: Math.max(0, this.parts.places() - this.#running.size - this.#waiting.length),
+      places: Math.max(0, this.#places.free),
       holds: this.#held.size,
       idle: this.#idle,
       cancels: this.#cancels,
@@ -274,50 +282,17 @@ export class StreamWorker {
       this.#held.delete(held.key);
       return this.#outbox.otherwise({ kind: 'unknown', at: held.at, name, version });
     }
-    this.#waiting.push(held);
+    this.#places.add(held);
     this.#cancelIfAsked(held);
   }
 
   #cancelIfAsked(held: HeldTask): void {
     if (!this.#cancelled.has(held.task.id)) return;
     if (held.run) return held.run.abort(new TaskCancelledError(held.task.id));
-    const place = this.#waiting.indexOf(held);
-    if (place < 0) return;
-    this.#waiting.splice(place, 1);
-    this.#end(held, { status: 'cancelled' });
+    if (this.#places.withdraw(held)) this.#end(held, { status: 'cancelled' });
   }
 
-  /** Begins what has a place. */
-  #begin(): void {
-    const places = this.parts.places();
-    const later: HeldTask[] = [];
-    for (const held of this.#waiting) {
-      const handler = this.parts.registry.get(held.task.name)!;
-      const running = this.#byName.get(handler.name) ?? 0;
-      if (this.#running.size >= places || running >= (handler.concurrency ?? Number.POSITIVE_INFINITY)) {
-        later.push(held);
-        continue;
-      }
-      this.#byName.set(handler.name, running + 1);
-      this.#running.add(held);
-      void this.#follow(held, handler);
-    }
-    this.#waiting = later;
-  }
-
-  async #follow(held: HeldTask, handler: NonNullable<ReturnType<TaskRegistry['get']>>): Promise<void> {
-    const run = held.begin(handler);
-    this.parts.metrics.began(run);
-    const { context } = held.task;
-    const outcome = await (context ? requestContext.run(context, () => run.execute()) : run.execute());
-    this.#running.delete(held);
-    this.#byName.set(handler.name, this.#byName.get(handler.name)! - 1);
-    this.#pace.ran(this.parts.metrics.ended(run, outcome));
-    this.#end(held, outcome);
-    if (this.#waiting.length > 0) this.#begin();
-  }
-
-  #end(held: HeldTask, outcome: Parameters<HeldTask['end']>[1]): void {
+  #end(held: HeldTask, outcome: RunOutcome): void {
     // Another may hold it by now.
     if (this.#held.get(held.key) === held) {
       this.#held.delete(held.key);
@@ -332,9 +307,9 @@ export class StreamWorker {
     if (!this.#joined) return;
     this.#log.warn(`worker ${this.#id} was away for too long: what it runs is given to others`);
     this.parts.beats.leave(this.#key);
-    for (const { run, task } of this.#running) run?.abort(new TaskLostError(task.id, 'the queue took it back'));
+    this.#places.abort((id) => new TaskLostError(id, 'the queue took it back'));
+    this.#places.withdrawAll();
     this.#held.clear();
-    this.#waiting = [];
     this.#outbox.clear();
     this.#joined = this.#unsure = this.#draining = this.#idle = false;
     this.#kick();

@@ -5,16 +5,10 @@
 local worker, lease, poison, most, keep = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
 local PORTION, ORPHANS_MS, CANCEL_MS = 200, 10000, 86400000
 local alive, dead = base .. ':w', base .. ':wd'
-local fields = call('HMGET', base, 'beat', 'orphans', 'cancels')
+local fields = call('HMGET', base, 'orphans', 'cancels')
 local member = call('ZSCORE', alive, worker)
 
--- When nobody could beat for so long it was not the workers that were away: they all get the time to say that they live.
-if now - (fields[1] or 0) > lease / 2 then
-  for _, each in ipairs(call('ZRANGE', alive, 0, -1)) do
-    call('ZADD', alive, now + lease, each)
-  end
-end
-call('HSET', base, 'beat', now)
+noteBeat(lease)
 if member then
   call('ZADD', alive, now + lease, worker)
 end
@@ -28,7 +22,7 @@ for _, each in ipairs(call('ZRANGEBYSCORE', alive, '-inf', '(' .. now)) do
 end
 
 -- Consumers of the group that are nobody: a failover may have lost their membership.
-if now - (fields[2] or 0) > ORPHANS_MS then
+if now - (fields[1] or 0) > ORPHANS_MS then
   call('HSET', base, 'orphans', now)
   for _, stream in ipairs(STREAMS) do
     local consumers = redis.pcall('XINFO', 'CONSUMERS', stream, 'g')
@@ -89,4 +83,4 @@ if back > 0 then
   call('HINCRBY', base, 'recovered', back)
   wake(back)
 end
-return { member and 1 or 0, back, fields[3] or '' }
+return { member and 1 or 0, back, fields[2] or '' }

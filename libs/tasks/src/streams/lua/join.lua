@@ -8,6 +8,8 @@ for _, stream in ipairs(STREAMS) do
     return made
   end
 end
+-- The thread that beats may begin late.
+noteBeat(tonumber(ARGV[2]))
 call('ZADD', base .. ':w', now + ARGV[2], ARGV[1])
 call('HSET', base, 'q:' .. ARGV[1], 0)
 return 1

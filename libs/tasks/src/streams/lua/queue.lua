@@ -91,6 +91,17 @@ local function releaseOf(envelope)
   end
 end
 
+-- Somebody shows that Redis can be reached. When nobody could for so long it was not the workers that were away: they all get the
+-- time to say that they live.
+local function noteBeat(lease)
+  if now - (call('HGET', base, 'beat') or 0) > lease / 2 then
+    for _, each in ipairs(call('ZRANGE', base .. ':w', 0, -1)) do
+      call('ZADD', base .. ':w', now + lease, each)
+    end
+  end
+  call('HSET', base, 'beat', now)
+end
+
 -- Tasks that ended, however they did.
 local function ended()
   local sum = 0
