@@ -1,12 +1,12 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { OptionsError, toMs, type SqlClient } from '@yuxi/core';
 import { toJson } from './json.js';
-import { requestCancel } from './store/control.js';
+import { hasten, requestCancel } from './store/control.js';
 import { closeGroups } from './store/groups.js';
 import { insertGroup, insertTask, type NewTask } from './store/insert.js';
 import { isPromise } from './promise.js';
 import { newId } from './task-id.js';
-import { StreamTasks } from './streams/stream-tasks.js';
+import { type SealedTask, StreamTasks } from './streams/stream-tasks.js';
 import { TaskRegistry } from './task.registry.js';
 import type { EnqueueOptions, GroupOptions } from './task.types.js';
 import { WakeUp } from './worker/wake-up.js';
@@ -88,6 +88,22 @@ export class TaskQueue {
     if (this.streams.carries(name)) return this.streams.cancel(queue, id);
     await requestCancel(this.sql, id);
     this.wakeUp.pokeBeat();
+  }
+
+  /** Makes a task due that waits for its time, as after a failed run. Nothing happens if it does not wait. */
+  async hasten(name: string, id: string, queue = this.registry.get(name)?.queue ?? 'default'): Promise<void> {
+    if (this.streams.carries(name)) return this.streams.hasten(queue, id);
+    await hasten(this.sql, id);
+    this.wakeUp.poke();
+  }
+
+  /**
+   * A task for a script of the caller's that begins with `ENQUEUE_LUA`, so that it exists exactly if what else the script does took
+   * place. The limit of the queue's length does not hold for it.
+   * @throws {PayloadError} {@link OptionsError} as {@link enqueue}
+   */
+  async sealed(name: string, payload: unknown, options: EnqueueOptions = {}): Promise<SealedTask> {
+    return this.streams.seal(this.newTask(name, await this.check(name, payload), options), options.id !== undefined);
   }
 
   private check(name: string, payload: unknown): string | Promise<string> {

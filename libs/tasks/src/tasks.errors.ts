@@ -99,3 +99,10 @@ export class QueueFullError extends YuxiError {
     });
   }
 }
+
+/** The effect was undone, or undone before it could happen; it must not happen any more. Code `EFFECT_REVOKED`. */
+export class EffectRevokedError extends YuxiError {
+  constructor(readonly key: string) {
+    super(`the effect ${key} was undone: it does not happen any more`, { code: 'EFFECT_REVOKED' });
+  }
+}

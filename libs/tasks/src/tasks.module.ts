@@ -54,7 +54,7 @@ const { ConfigurableModuleClass, OPTIONS_TYPE, ASYNC_OPTIONS_TYPE } = new Config
     WorkerSize,
     WorkerHost,
   ],
-  exports: [Once, QueueLimits, TaskQueue, TaskQueues, TaskService, TaskWatch, WorkerSize],
+  exports: [Once, QueueLimits, TaskQueue, TaskQueues, TaskRegistry, TaskService, TaskWatch, WorkerSize],
 })
 export class TasksModule extends ConfigurableModuleClass {
   static override forRoot(options: typeof OPTIONS_TYPE = {}): DynamicModule {

@@ -68,6 +68,39 @@ onBothDrivers(
         expect(await done()).toBe(1);
       });
 
+    const undone = async (tx: SqlClient, result: unknown) => {
+      await tx.query('INSERT INTO notes (note) VALUES ($1)', [`undone ${JSON.stringify(result)}`]);
+    };
+
+    it('are undone once, with what they returned, and do not happen again', async () => {
+      await once.run('key', async (tx) => {
+        await effect(tx);
+        return 7;
+      });
+      await once.undo('key', undone);
+      await once.undo('key', undone);
+      await expect(once.run('key', effect)).rejects.toMatchObject({ code: 'EFFECT_REVOKED' });
+      const { rows } = await driver().sql.query<{ note: string }>('SELECT note FROM notes');
+      expect(rows.map(({ note }) => note)).toEqual(['done', 'undone 7']);
+    });
+
+    it('that never happened are not undone, and cannot happen later', async () => {
+      await once.undo('key', undone);
+      await expect(once.run('key', effect)).rejects.toMatchObject({ code: 'EFFECT_REVOKED', retryable: false });
+      expect(await done()).toBe(0);
+    });
+
+    it('stay done when what undoes them fails', async () => {
+      await once.run('key', effect);
+      const failing = once.undo('key', async (tx) => {
+        await undone(tx, 0);
+        throw new Error('no');
+      });
+      await expect(failing).rejects.toThrow('no');
+      await once.run('key', effect);
+      expect(await done()).toBe(1);
+    });
+
     it('are forgotten after a while', async () => {
       await once.run('old', effect);
       await driver().sql.query(`UPDATE task_effects SET done_at = now() - interval '2 hours'`);
@@ -79,6 +112,7 @@ onBothDrivers(
 
     it.each(['', 'x'.repeat(201), 'a\0b', 7 as never])('have no key %j', async (key) => {
       await expect(once.run(key, effect)).rejects.toMatchObject({ code: 'INVALID_OPTION' });
+      await expect(once.undo(key, undone)).rejects.toMatchObject({ code: 'INVALID_OPTION' });
     });
 
     it('refuse a result that is no JSON, and did nothing then', async () => {

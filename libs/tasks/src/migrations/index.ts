@@ -12,4 +12,5 @@ export const tasksMigrations: readonly Migration[] = [
   { id: 'tasks/0005-rates', sql: read('./0005_rates.sql') },
   { id: 'tasks/0006-dedupe', sql: read('./0006_dedupe.sql') },
   { id: 'tasks/0007-context', sql: read('./0007_context.sql') },
+  { id: 'tasks/0008-revoked', sql: read('./0008_revoked.sql') },
 ];

@@ -33,3 +33,8 @@ export async function removeFinished(sql: SqlClient, id: string): Promise<boolea
   );
   return rows.length > 0;
 }
+
+/** Makes a task due that waits for its time. */
+export async function hasten(sql: SqlClient, id: string): Promise<void> {
+  await sql.query(`UPDATE tasks SET run_at = now() WHERE id = $1 AND status = 'pending' AND run_at > now()`, [id]);
+}

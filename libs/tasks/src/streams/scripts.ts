@@ -1,10 +1,12 @@
 import { defineScript } from '@yuxi/redis';
 
-const SHARED = new URL('./lua/queue.lua', import.meta.url);
-const script = (name: string) =>
-  defineScript(`tasks.${name}`, [SHARED, new URL(`./lua/${name}.lua`, import.meta.url)], 1);
+const lua = (name: string) => new URL(`./lua/${name}.lua`, import.meta.url);
+const script = (name: string, ...parts: URL[]) => defineScript(`tasks.${name}`, [lua('queue'), ...parts, lua(name)], 1);
 
-export const ADD = script('add');
+/** What a script of somebody else begins with that enqueues tasks together with what else it changes; see enqueue.lua. */
+export const ENQUEUE_LUA: readonly URL[] = [lua('queue'), lua('enqueue')];
+
+export const ADD = script('add', lua('enqueue'));
 export const JOIN = script('join');
 export const LEAVE = script('leave');
 export const STEP = script('step');
@@ -13,4 +15,5 @@ export const LOOK = script('look');
 export const PAUSE = script('pause');
 export const DRAIN = script('drain');
 export const CANCEL = script('cancel');
+export const HASTEN = script('hasten');
 export const REVIVE = script('revive');

@@ -10,6 +10,7 @@ const PER_SCRIPT = 500;
 /** Sends tasks to their queues; those of one turn of the event loop travel together. */
 export class StreamAdder {
   readonly #batches = new Map<string, ScriptBatch>();
+  readonly #announced = new Set<string>();
 
   constructor(
     private readonly redis: RedisClient,
@@ -23,12 +24,8 @@ export class StreamAdder {
    * @throws {QueueFullError} {@link RedisUnavailableError}
    */
   add(task: NewTask, envelope: string, ownId: boolean): Promise<string> {
-    const { id, queue, delay, priority, name, dedupe, dedupeFor } = task;
-    const place = priority > 0 ? 1 : priority < 0 ? 3 : 2;
-    const plain = delay === 0 && !ownId && dedupe === undefined;
-    const unique = dedupe === undefined ? '' : `${name}:${dedupe}`;
-    const how = plain ? place : JSON.stringify([place, Math.ceil(delay), id, ownId, dedupeFor, unique]);
-    return this.#batch(queue).send([], [how, envelope], (answer) => {
+    const { id, queue } = task;
+    return this.#batch(queue).send([], [howOf(task, ownId), envelope], (answer) => {
       if (answer === 1) return id;
       if (answer === 0) throw new QueueFullError(queue, this.most);
       return answer as string;
@@ -41,8 +38,28 @@ export class StreamAdder {
     const options = { commonKeys: [queueKey(queue)], common: () => [this.most], perScript: PER_SCRIPT };
     batch = new ScriptBatch(this.redis, ADD, options);
     this.#batches.set(queue, batch);
-    // Only for lists of queues; a queue that is missing there is added by the next process.
-    void this.redis.sadd(QUEUES_KEY, queue).catch(() => this.#batches.delete(queue));
+    this.announce(queue);
     return batch;
   }
+
+  /** Only for lists of queues; one that is missing there is added by the next process. */
+  announce(queue: string): void {
+    if (this.#announced.has(queue)) return;
+    this.#announced.add(queue);
+    void this.redis.sadd(QUEUES_KEY, queue).catch(() => this.#announced.delete(queue));
+  }
+}
+
+/** As enqueue.lua reads it. */
+export function howOf({ id, name, delay, priority, dedupe, dedupeFor }: NewTask, ownId: boolean): string | number {
+  const place = priority > 0 ? 1 : priority < 0 ? 3 : 2;
+  if (delay === 0 && !ownId && dedupe === undefined) return place;
+  return JSON.stringify([
+    place,
+    Math.ceil(delay),
+    id,
+    ownId,
+    dedupeFor,
+    dedupe === undefined ? '' : `${name}:${dedupe}`,
+  ]);
 }

@@ -8,7 +8,18 @@ import { resolveTasksOptions, type TasksOptions } from '../tasks.options.js';
 import { TASKS_OPTIONS } from '../tasks.tokens.js';
 import { sealEnvelope } from './envelope.js';
 import { StreamQueues } from './stream-queues.js';
-import { StreamAdder } from './stream-adder.js';
+import { howOf, StreamAdder } from './stream-adder.js';
+import { queueKey } from './queue-key.js';
+import { HASTEN } from './scripts.js';
+
+/** A task as arguments of a script that begins with `ENQUEUE_LUA`: `enqueue(how, envelope)`. */
+export interface SealedTask {
+  id: string;
+  /** KEYS[1] of the script. */
+  key: string;
+  how: string | number;
+  envelope: string;
+}
 
 /** Tasks that live in Redis. */
 @Injectable()
@@ -41,23 +52,33 @@ export class StreamTasks {
   enqueue(task: NewTask, ownId: boolean): Promise<string> {
     if (!this.#adder)
       throw new OptionsError('engine', 'rows, as there is no RedisModule', 'streams', `enqueue ${task.name}`);
-    const { name, dedupe } = task;
-    const store = requestContext.getStore();
-    const envelope = sealEnvelope({
-      id: task.id,
-      name,
-      version: task.version,
-      attempt: 1,
-      payload: task.payload,
-      owner: task.owner,
-      // One key for each name, as it is with tasks that are rows.
-      dedupe: dedupe === undefined ? undefined : `${name}:${dedupe}`,
-      context: store,
-    });
-    return this.#adder.add(task, envelope, ownId);
+    return this.#adder.add(task, envelopeOf(task), ownId);
+  }
+
+  seal(task: NewTask, ownId: boolean): SealedTask {
+    this.#adder?.announce(task.queue);
+    return { id: task.id, key: queueKey(task.queue), how: howOf(task, ownId), envelope: envelopeOf(task) };
   }
 
   async cancel(queue: string, id: string): Promise<void> {
     if (this.redis) await new StreamQueues(this.redis).cancel(queue, id);
   }
+
+  async hasten(queue: string, id: string): Promise<void> {
+    if (this.redis) await HASTEN.run(this.redis, [queueKey(queue)], [id]);
+  }
+}
+
+function envelopeOf({ id, name, version, payload, owner, dedupe }: NewTask): string {
+  return sealEnvelope({
+    id,
+    name,
+    version,
+    attempt: 1,
+    payload,
+    owner,
+    // One key for each name, as it is with tasks that are rows.
+    dedupe: dedupe === undefined ? undefined : `${name}:${dedupe}`,
+    context: requestContext.getStore(),
+  });
 }

@@ -1,0 +1,132 @@
+import { jitter, OptionsError, toMs } from '@yuxi/core';
+import type { TaskRetry } from '@yuxi/tasks';
+import type { z } from 'zod';
+import type { CompensationContext, SagaContext, SagaOptions, SagaStepOptions } from '../saga.types.js';
+
+/** How often a step is run, and when again. */
+export interface Patience {
+  attempts: number;
+  /** Milliseconds to wait after so many failures. */
+  backoff(failures: number): number;
+}
+
+export interface StepDefinition {
+  name: string;
+  pivot: boolean;
+  /** Milliseconds. */
+  timeout?: number;
+  patience: Patience;
+  run(context: SagaContext): unknown;
+  /** Undefined: there is nothing to take back. */
+  undo?: (context: CompensationContext) => unknown;
+}
+
+export interface SagaDefinition {
+  name: string;
+  version: number;
+  schema: z.ZodType;
+  /** Milliseconds. */
+  deadline?: number;
+  steps: readonly StepDefinition[];
+  /** Place of the pivot; the number of steps when there is none. */
+  pivot: number;
+}
+
+/** A method of the class that carries the decorator. */
+export interface StepMethod {
+  method: string;
+  options: SagaStepOptions;
+}
+
+type Methods = Record<string, ((context: never) => unknown) | undefined>;
+
+const NAME = /^[\w.-]{1,60}$/;
+const YEAR = 365 * 86_400_000;
+
+/**
+ * @param instance of the class, or whatever has the methods
+ * @throws {OptionsError} naming the option, the rule and the place
+ */
+export function defineSaga(
+  options: SagaOptions,
+  methods: readonly StepMethod[],
+  instance: object,
+  where: string,
+): SagaDefinition {
+  const { name, version = 1, schema, deadline } = options;
+  if (typeof name !== 'string' || !NAME.test(name))
+    throw new OptionsError('name', '1..60 letters, digits or _ . -', name, where);
+  if (!Number.isInteger(version) || version < 1 || version > 1_000_000)
+    throw new OptionsError('version', 'an integer 1..1000000', version, where);
+  if (typeof (schema as { safeParse?: unknown } | undefined)?.safeParse !== 'function')
+    throw new OptionsError('schema', 'a zod schema', schema, where);
+  if (methods.length === 0 || methods.length > 100)
+    throw new OptionsError('steps', '1..100 methods with @SagaStep', methods.length, where);
+  const sorted = methods.toSorted((a, b) => a.options.order - b.options.order);
+  const steps = sorted.map((step) => defineStep(step, instance as Methods, `${where}.${step.method}`));
+  checkOrder(sorted, where);
+  checkNames(steps, where);
+  return {
+    name,
+    version,
+    schema,
+    deadline: deadline === undefined ? undefined : toMs('deadline', deadline, { max: YEAR, where }),
+    steps,
+    pivot: pivotOf(sorted, steps, where),
+  };
+}
+
+function defineStep({ method, options }: StepMethod, methods: Methods, where: string): StepDefinition {
+  const { name = method, order, compensate, pivot = false, timeout, retry = {} } = options;
+  if (!NAME.test(name)) throw new OptionsError('name', '1..60 letters, digits or _ . -', name, where);
+  if (!Number.isFinite(order)) throw new OptionsError('order', 'a number', order, where);
+  if (compensate !== false && typeof methods[String(compensate)] !== 'function')
+    throw new OptionsError(
+      'compensate',
+      'the name of a method, or false when there is nothing to take back',
+      compensate,
+      where,
+    );
+  return {
+    name,
+    pivot,
+    timeout: timeout === undefined ? undefined : toMs('timeout', timeout, { where }),
+    patience: patienceOf({ attempts: 3, backoff: '1s', maxBackoff: '1m', ...retry }, `${where}: retry`),
+    run: (context) => methods[method]!(context as never),
+    undo: compensate === false ? undefined : (context) => methods[compensate]!(context as never),
+  };
+}
+
+/** @throws {OptionsError} */
+export function patienceOf({ attempts, backoff, maxBackoff }: Required<TaskRetry>, where: string): Patience {
+  if (!Number.isInteger(attempts) || attempts < 1 || attempts > 1_000_000)
+    throw new OptionsError('attempts', 'an integer 1..1000000', attempts, where);
+  const first = toMs('backoff', backoff, { min: 0, where });
+  const longest = toMs('maxBackoff', maxBackoff, { min: 0, where });
+  return { attempts, backoff: (failures) => jitter(Math.min(first * 2 ** (failures - 1), longest)) };
+}
+
+function checkOrder(sorted: readonly StepMethod[], where: string): void {
+  const twice = sorted.find((step, i) => i > 0 && step.options.order === sorted[i - 1]!.options.order);
+  if (twice)
+    throw new OptionsError('order', 'different for each step', twice.options.order, `${where}.${twice.method}`);
+}
+
+function checkNames(steps: readonly StepDefinition[], where: string): void {
+  const names = steps.map(({ name }) => name);
+  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  if (twice !== undefined) throw new OptionsError('name', 'different for each step', twice, where);
+}
+
+/** What lies at the pivot or behind it is never taken back. */
+function pivotOf(sorted: readonly StepMethod[], steps: readonly StepDefinition[], where: string): number {
+  const place = steps.findIndex(({ pivot }) => pivot);
+  if (place < 0) return steps.length;
+  sorted.slice(place).forEach(({ method, options }, i) => {
+    const at = `${where}.${method}`;
+    if (i > 0 && options.pivot) throw new OptionsError('pivot', 'true for one step at most', true, at);
+    if (options.compensate !== false)
+      throw new OptionsError('compensate', 'false from the pivot on', options.compensate, at);
+  });
+  return place;
+}

@@ -1,0 +1,158 @@
+import { randomUUID } from 'node:crypto';
+import { Inject, Injectable, Optional } from '@nestjs/common';
+import { type Duration, OptionsError, type SqlClient, toMs } from '@yuxi/core';
+import { PayloadError, TaskQueue, toJson } from '@yuxi/tasks';
+import type { SagaClass } from './definition/saga.decorators.js';
+import type { SagaDefinition } from './definition/saga.definition.js';
+import { SagaRegistry } from './definition/saga.registry.js';
+import { NO_HOOKS, SAGA_HOOKS, type SagaHooks } from './run/saga.hooks.js';
+import { SAGA_QUEUE, sagaTaskName } from './run/saga.task.js';
+import { SagaWriter, stepTask } from './run/saga.writer.js';
+import { begun, resumed, type SagaChange, succeeded } from './run/transitions.js';
+import { SagaNotFoundError, SagaStateError, SagaUnknownError } from './saga.errors.js';
+import type { SagaDetails, SagaQuery, SagaState, SagaView } from './saga.types.js';
+import { SAGA_STORE, type SagaStore } from './store/saga.store.js';
+import { viewOf } from './saga.view.js';
+
+export interface StartOptions {
+  /** Business key, 1..200 characters: a second start with the same one answers the instance that holds it, for as long as that is kept. */
+  key?: string;
+  /** Default: that of the saga. */
+  deadline?: Duration;
+}
+
+const YEAR = 365 * 86_400_000;
+
+/** Starts sagas, shows them, and does with them what people decide. */
+@Injectable()
+export class SagaService {
+  constructor(
+    @Inject(SAGA_STORE) private readonly store: SagaStore,
+    private readonly sagas: SagaRegistry,
+    private readonly writer: SagaWriter,
+    private readonly queue: TaskQueue,
+    @Optional() @Inject(SAGA_HOOKS) private readonly hooks: SagaHooks = NO_HOOKS,
+  ) {}
+
+  /**
+   * Stores an instance and the task of its first step, together.
+   * @param saga the class, or the name, of which the highest version is started
+   * @param tx a transaction of the caller: the instance exists exactly if that one commits. Not for sagas that live in Redis.
+   * @returns its id, or that of the instance which holds the key, and whether it was started by this call
+   * @throws {SagaUnknownError} {@link PayloadError} for an input that is no JSON or not what the schema allows; {@link OptionsError}
+   */
+  async start(
+    saga: SagaClass | string,
+    input: unknown,
+    { key, deadline }: StartOptions = {},
+    tx?: SqlClient,
+  ): Promise<{ id: string; started: boolean }> {
+    const definition = this.sagas.current(saga);
+    const where = `start ${definition.name}`;
+    if (key !== undefined && (typeof key !== 'string' || !/^[^\0]{1,200}$/s.test(key)))
+      throw new OptionsError('key', '1..200 characters', key, where);
+    const change = begun(definition);
+    await this.hooks.at('before-intent', definition.steps[0]!.name, 'forward');
+    return this.store.start(
+      {
+        id: randomUUID(),
+        name: definition.name,
+        version: definition.version,
+        key: key ?? null,
+        input: await inputOf(definition, input),
+        pivot: definition.pivot,
+        deadline: deadline === undefined ? definition.deadline : toMs('deadline', deadline, { max: YEAR, where }),
+      },
+      change,
+      stepTask(definition, change)!,
+      tx,
+    );
+  }
+
+  /** With input, results and timeline. @throws {SagaNotFoundError} */
+  async get(id: string): Promise<SagaDetails> {
+    const state = await this.#load(id);
+    const { input, results } = state;
+    return { ...this.#view(state), input, results, timeline: await this.store.timeline(id) };
+  }
+
+  /** Newest first. @throws {OptionsError} for a limit that is not 1..100 */
+  async list(query: SagaQuery = {}): Promise<SagaView[]> {
+    const { limit = 50 } = query;
+    if (!Number.isInteger(limit) || limit < 1 || limit > 100)
+      throw new OptionsError('limit', 'an integer 1..100', limit, 'SagaService.list');
+    return (await this.store.list({ ...query, limit })).map((state) => this.#view(state));
+  }
+
+  /**
+   * Makes an instance go back. The signal of a step that runs aborts within about a second, wherever it runs; what has taken place
+   * is taken back after that step has ended.
+   * @throws {SagaNotFoundError}; {@link SagaStateError} for one that has ended, goes back already or has reached its pivot
+   */
+  async cancel(id: string): Promise<SagaView> {
+    const state = await this.#load(id);
+    if (!(await this.store.requestCancel(id))) throw new SagaStateError(id, whyNot(await this.#load(id)));
+    const definition = this.sagas.get(state);
+    if (state.status === 'stuck') await this.#change(definition, state, (known) => resumed(known, state, 'cancelled'));
+    // It may wait for its next attempt.
+    else if (state.task !== null) await this.queue.hasten(sagaTaskName(state), state.task, SAGA_QUEUE);
+    return this.#view(await this.#load(id));
+  }
+
+  /**
+   * Runs the step of a stuck instance again, with all its attempts. Also for an open one whose task an operator removed; of one that
+   * runs at the moment the present run counts no more.
+   * @throws {SagaNotFoundError}; {@link SagaStateError} for one that has ended; {@link SagaUnknownError}
+   */
+  async retry(id: string): Promise<SagaView> {
+    const state = await this.#load(id);
+    if (state.status === 'done' || state.status === 'undone') throw new SagaStateError(id, `is ${state.status}`);
+    await this.#change(this.sagas.get(state), state, (known) => resumed(known, state, 'somebody asked for it'));
+    return this.#view(await this.#load(id));
+  }
+
+  /**
+   * Goes on with a stuck instance as if its step, or the compensation, had taken place; its result is null.
+   * @throws {SagaNotFoundError}; {@link SagaStateError} for one that is not stuck; {@link SagaUnknownError}
+   */
+  async skip(id: string): Promise<SagaView> {
+    const state = await this.#load(id);
+    if (state.status !== 'stuck') throw new SagaStateError(id, `is ${state.status}, not stuck`);
+    await this.#change(this.sagas.get(state), state, (known) => succeeded(known, state, null, 'skipped'));
+    return this.#view(await this.#load(id));
+  }
+
+  async #change(
+    definition: SagaDefinition | undefined,
+    state: SagaState,
+    change: (definition: SagaDefinition) => SagaChange,
+  ): Promise<void> {
+    if (!definition) throw new SagaUnknownError(`${state.name} (version ${state.version})`);
+    if (!(await this.writer.advance(definition, state, change(definition))))
+      throw new SagaStateError(state.id, 'has changed meanwhile: look again');
+  }
+
+  async #load(id: string): Promise<SagaState> {
+    const state = await this.store.load(id);
+    if (!state) throw new SagaNotFoundError(id);
+    return state;
+  }
+
+  #view(state: SagaState): SagaView {
+    return viewOf(state, this.sagas.get(state));
+  }
+}
+
+function whyNot({ status, direction, step, pivot }: SagaState): string {
+  if (status === 'done' || status === 'undone') return `is ${status}`;
+  if (direction === 'back') return 'goes back already';
+  return step >= pivot ? 'has reached its pivot: there is no way back' : 'has changed meanwhile: look again';
+}
+
+async function inputOf({ name, schema }: SagaDefinition, input: unknown): Promise<string> {
+  const json = toJson(`saga ${name}`, input);
+  const { success, error } = await schema.safeParseAsync(input);
+  if (success) return json;
+  const [issue] = error.issues;
+  throw new PayloadError(`saga ${name}`, `$.${(issue?.path ?? []).join('.')}`, issue?.message ?? 'is invalid');
+}

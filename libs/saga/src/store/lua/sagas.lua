@@ -1,0 +1,27 @@
+-- What the scripts of sagas share, after queue.lua and enqueue.lua: `base` is the queue that runs the steps, and all keys of sagas
+-- begin with it, so that an instance and its tasks lie in one Cluster slot:
+--   :s:<id>        instance, a hash;  :s:<id>:j  its journal, a list of JSON [time, entry]
+--   :sk:<name> <key>  id of the instance that holds a business key
+--   :sl            ids by time of creation;  :sl:<status>  the same by status;  :se  ids of what ended, by time
+local function instance(id)
+  return base .. ':s:' .. id
+end
+
+local function note(id, journal)
+  for _, entry in ipairs(cjson.decode(journal)) do
+    call('RPUSH', instance(id) .. ':j', cjson.encode({ now, entry }))
+  end
+end
+
+-- Which lists the instance is in, when its status changes.
+local function file(id, created, from, to)
+  if from ~= to then
+    if from then
+      call('ZREM', base .. ':sl:' .. from, id)
+    end
+    call('ZADD', base .. ':sl:' .. to, created, id)
+  end
+  if to == 'done' or to == 'undone' then
+    call('ZADD', base .. ':se', now, id)
+  end
+end
