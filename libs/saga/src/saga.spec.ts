@@ -87,7 +87,11 @@ onBothStores('sagas', ({ kind, site, loseTasks }) => {
       { given: input, results: { a: { n: 1 } }, idempotencyKey: `${id}:b:do`, attempt: 1 },
     ]);
     expect(await one.sagas.get(id)).toMatchObject({
-      ...{ name: 'trip', version: 1, step: null, error: null, input },
+      name: 'trip',
+      version: 1,
+      step: null,
+      error: null,
+      input,
       results: { a: { n: 1 }, b: { n: 2 }, c: null },
     });
     expect(await timeline(one, id)).toEqual([
@@ -114,8 +118,20 @@ onBothStores('sagas', ({ kind, site, loseTasks }) => {
     expect(seen).toEqual([{ idempotencyKey: `${id}:a:undo`, effectKey: `${id}:a:do`, result: 'seat', reason }]);
     expect(await one.sagas.get(id)).toMatchObject({ error: reason, step: null });
     expect(await timeline(one, id)).toEqual([
-      ...['intent a', 'done a', 'intent b', 'done b', 'intent c', 'rejected c', 'turned c'],
-      ...['intent c', 'done c', 'intent b', 'done b', 'intent a', 'done a', 'ended'],
+      'intent a',
+      'done a',
+      'intent b',
+      'done b',
+      'intent c',
+      'rejected c',
+      'turned c',
+      'intent c',
+      'done c',
+      'intent b',
+      'done b',
+      'intent a',
+      'done a',
+      'ended',
     ]);
   });
 
@@ -243,7 +259,7 @@ onBothStores('sagas', ({ kind, site, loseTasks }) => {
   });
 
   it('are listed newest first, by name and status, page by page', async () => {
-    const { Trip } = trip({ b: ({ input: { to } }) => (to === 'no' ? rejects() : 1) } as Record<string, never>);
+    const { Trip } = trip({ b: (context: SagaContext) => (context.input as typeof input).to === 'no' && rejects() });
     const one = await site([Trip]);
     const ids: string[] = [];
     for (const to of ['one', 'no', 'three']) {

@@ -80,7 +80,7 @@ function defineStep({ method, options }: StepMethod, methods: Methods, where: st
   const { name = method, order, compensate, pivot = false, timeout, retry = {} } = options;
   if (!NAME.test(name)) throw new OptionsError('name', '1..60 letters, digits or _ . -', name, where);
   if (!Number.isFinite(order)) throw new OptionsError('order', 'a number', order, where);
-  if (compensate !== false && typeof methods[String(compensate)] !== 'function')
+  if (compensate !== false && typeof methods[compensate] !== 'function')
     throw new OptionsError(
       'compensate',
       'the name of a method, or false when there is nothing to take back',

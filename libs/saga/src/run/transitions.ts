@@ -38,7 +38,13 @@ export function succeeded(
   const next = definition.steps[step + 1];
   if (next)
     return {
-      ...{ status: 'running', direction, step: step + 1, failures: 0, error: null, result, runIn: 0 },
+      status: 'running',
+      direction,
+      step: step + 1,
+      failures: 0,
+      error: null,
+      result,
+      runIn: 0,
       journal: [...journal, intent(next, direction, 1)],
     };
   return { status: 'done', direction, step, failures: 0, error: null, result, journal: [...journal, ended(direction)] };
@@ -65,7 +71,12 @@ export function failed(
   const error = direction === 'back' ? state.error : reason;
   if (!decisive && failures < allowed.attempts)
     return {
-      ...{ status: statusOf(direction), direction, step, failures, error, runIn: allowed.backoff(failures) },
+      status: statusOf(direction),
+      direction,
+      step,
+      failures,
+      error,
+      runIn: allowed.backoff(failures),
       journal: [...journal, intent(at, direction, failures + 1)],
     };
   // Nobody knows whether a pivot that kept failing took place; one that says no did not.
@@ -99,7 +110,12 @@ export function resumed(definition: SagaDefinition, { direction, step, error }: 
   const at = definition.steps[step]!;
   const entry: JournalEntry = { event: 'resumed', step: at.name, direction, attempt: 1, detail };
   return {
-    ...{ status: statusOf(direction), direction, step, failures: 0, error, runIn: 0 },
+    status: statusOf(direction),
+    direction,
+    step,
+    failures: 0,
+    error,
+    runIn: 0,
     journal: [entry, intent(at, direction, 1)],
   };
 }

@@ -58,6 +58,7 @@ export class PostgresSagaStore implements SagaStore {
     const { status, direction, step, failures, error, result, journal } = change;
     return this.sql.transaction(async (tx) => {
       const taskId = task ? taskIdOf(id, epoch + 1) : null;
+      const returned = result ? JSON.stringify({ [result.step]: result.value }) : '{}';
       const added = await tx.query(
         `WITH mine AS (
            UPDATE sagas SET status = $4, direction = $5, step = $6, failures = $7, error = $8, task_id = $9, epoch = epoch + 1,
@@ -65,10 +66,7 @@ export class PostgresSagaStore implements SagaStore {
            WHERE id = $2 AND epoch = $3 RETURNING id)
          INSERT INTO saga_journal (saga_id, event, step, direction, attempt, detail)
          SELECT mine.id, e.* FROM mine, ${JOURNAL}`,
-        [
-          ...[JSON.stringify(journal), id, epoch, status, direction, step, failures, error, taskId],
-          result ? JSON.stringify({ [result.step]: result.value }) : '{}',
-        ],
+        [JSON.stringify(journal), id, epoch, status, direction, step, failures, error, taskId, returned],
       );
       if (added.rowCount === 0) return false;
       if (task) await this.#enqueue(tx, id, epoch + 1, change, task);

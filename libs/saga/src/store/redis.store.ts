@@ -57,15 +57,10 @@ export class RedisSagaStore implements SagaStore {
   async advance({ id, epoch }: Pick<SagaState, 'id' | 'epoch'>, change: SagaChange, task?: StepTask): Promise<boolean> {
     const { status, journal, result } = change;
     const next = task && (await this.#sealed(id, epoch + 1, change, task));
-    const written = await ADVANCE.run(
-      this.redis,
-      [KEY],
-      [
-        ...[id, epoch, status, JSON.stringify(journal), result?.step ?? '', JSON.stringify(result?.value ?? null)],
-        ...[next?.how ?? '', next?.envelope ?? '', ...fieldsOf(change), 'task', next?.taskId ?? ''],
-      ],
-    );
-    return written === 1;
+    const returned = [result?.step ?? '', JSON.stringify(result?.value ?? null)];
+    const then = [next?.how ?? '', next?.envelope ?? '', ...fieldsOf(change), 'task', next?.taskId ?? ''];
+    const args = [id, epoch, status, JSON.stringify(journal), ...returned, ...then];
+    return (await ADVANCE.run(this.redis, [KEY], args)) === 1;
   }
 
   async requestCancel(id: string): Promise<boolean> {

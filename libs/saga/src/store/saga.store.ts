@@ -36,7 +36,7 @@ export interface Orphan {
   /** Why its task is a dead letter; undefined when it is just not there. */
   reason?: string;
   /** To be called when the instance was seen to. */
-  settle(): Promise<void>;
+  settle: () => Promise<void>;
 }
 
 /**

@@ -12,6 +12,10 @@ const effect = async (tx: SqlClient) => {
   await tx.query('INSERT INTO notes (note) VALUES ($1)', ['done']);
 };
 
+const undone = async (tx: SqlClient, result: unknown) => {
+  await tx.query('INSERT INTO notes (note) VALUES ($1)', [`undone ${JSON.stringify(result)}`]);
+};
+
 onBothDrivers(
   'effects that happen once',
   (driver, kind) => {
@@ -67,10 +71,6 @@ onBothDrivers(
         await second;
         expect(await done()).toBe(1);
       });
-
-    const undone = async (tx: SqlClient, result: unknown) => {
-      await tx.query('INSERT INTO notes (note) VALUES ($1)', [`undone ${JSON.stringify(result)}`]);
-    };
 
     it('are undone once, with what they returned, and do not happen again', async () => {
       await once.run('key', async (tx) => {

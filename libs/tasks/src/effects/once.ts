@@ -41,14 +41,14 @@ export class Once {
    * @param undo what takes the effect back, in the transaction that marks the key; it gets what the effect returned
    * @throws {OptionsError} for a key that cannot be; whatever `undo` throws, after which the effect counts as done
    */
-  async undo<T>(key: string, undo: (tx: SqlClient, result: T) => unknown): Promise<void> {
+  async undo(key: string, undo: (tx: SqlClient, result: unknown) => unknown): Promise<void> {
     checkKey(key, 'Once.undo');
     await this.sql.transaction(async (tx) => {
       const never = await tx.query('INSERT INTO task_effects (key, revoked) VALUES ($1, true) ON CONFLICT DO NOTHING', [
         key,
       ]);
       if (never.rowCount === 1) return;
-      const { rows } = await tx.query<Effect<T>>(
+      const { rows } = await tx.query<Effect<unknown>>(
         `UPDATE task_effects SET revoked = true, done_at = now() WHERE key = $1 AND NOT revoked RETURNING ${EFFECT}`,
         [key],
       );
