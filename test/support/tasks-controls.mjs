@@ -23,7 +23,7 @@ const CONTROLS = {
     await change('STEP', "string.find(letters, 'r', 1, true)", 'false');
     await change('STEP', 'last ~= answered', 'false');
   },
-  'suspects have company to the end': () => change('STEP', 'begun > 2 and 1 or math.min(COMPANY, want)', 'want'),
+  'suspects have company to the end': () => change('STEP', 'begun > 2 and 1 or math.min(COMPANY, most)', 'most'),
 };
 
 /** Call it before the queue is loaded. */

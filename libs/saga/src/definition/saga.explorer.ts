@@ -24,9 +24,11 @@ export class SagaExplorer implements OnModuleInit {
   onModuleInit(): void {
     const seen = new Set<unknown>();
     for (const wrapper of this.discovery.getProviders()) {
-      const options = sagaOptionsOf(wrapper.metatype);
-      if (!options || seen.has(wrapper.metatype)) continue;
-      seen.add(wrapper.metatype);
+      // Made by a factory it is known by its instance; request-scoped it has none yet.
+      const type: unknown = (wrapper.instance as object | null)?.constructor ?? wrapper.metatype;
+      const options = sagaOptionsOf(type);
+      if (!options || seen.has(type)) continue;
+      seen.add(type);
       const where = `@Saga on ${wrapper.name}`;
       if (!wrapper.isDependencyTreeStatic() || !wrapper.instance)
         throw new OptionsError(

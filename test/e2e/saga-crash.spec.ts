@@ -1,0 +1,133 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { SAGA_POINTS } from '@yuxi/saga';
+import { eventually, type OrderedWorker, seededRandom } from '@yuxi/testing';
+import { faultsOf, SagaFleet, type StoreKind } from '../support/saga-fleet.js';
+import { FULL } from '../support/size.js';
+import { clock } from '../support/tasks-fleet.js';
+
+const MINUTE = 60_000;
+const SEED = Number(process.env['YUXI_SEED'] ?? Date.now() % 1_000_000);
+const STEPS = ['a', 'b', 'c', 'd'];
+const FAULTS = ['kill -9', 'SIGSTOP', 'FLUSHALL and kill -9'] as const;
+/** The default of streams; rows have 15 s. */
+const LEASE = '5s';
+
+const cells = (['forward', 'back'] as const).flatMap((direction) =>
+  STEPS.flatMap((step) => SAGA_POINTS.map((point) => ({ point, step, direction }))),
+);
+
+/** All of them in the full size, else a few that the seed picks. */
+function some<T>(all: readonly T[], count: number, random: () => number): T[] {
+  if (FULL) return [...all];
+  const left = [...all];
+  return Array.from({ length: count }, () => left.splice(Math.floor(random() * left.length), 1)[0]!);
+}
+
+const combinations = (['postgres', 'redis'] as const).flatMap((store) =>
+  FAULTS.filter((fault) => store === 'postgres' || !fault.startsWith('FLUSHALL')).map((fault) => ({ store, fault })),
+);
+
+describe.each(combinations)('a saga in $store, $fault at any point of any step', ({ store, fault }) => {
+  let fleet: SagaFleet;
+  const took: number[] = [];
+  const hit: string[] = [];
+
+  beforeAll(async () => {
+    fleet = await SagaFleet.start({
+      store,
+      workers: 2,
+      tasks: { lease: FULL ? LEASE : '2s', pollInterval: 50, streams: { lease: FULL ? LEASE : '2s' } },
+    });
+  }, MINUTE);
+  afterAll(() => fleet?.stop(), MINUTE);
+
+  const random = seededRandom(SEED);
+  it(
+    'is done or undone in the end, each effect once, and resumed by another process',
+    async () => {
+      console.info(`saga-crash: seed ${SEED} (repeat with YUXI_SEED=${SEED})`);
+      for (const { point, step, direction } of some(cells, 2, random)) {
+        const place = `${point} ${step} ${direction}`;
+        await fleet.arm(place);
+        const key = `${fault} ${place}`;
+        const input = direction === 'back' ? { no: 'd' } : {};
+        // The start itself may be what is hit: whoever wanted it tries again, elsewhere.
+        const first = fleet.begin([{ key, input }]).catch(() => undefined);
+        const victim = await fleet.stopped();
+        const from = clock();
+        await strike(fleet, fault, victim);
+        const others = fleet.workers.find((worker) => worker !== victim)!;
+        const begun = await Promise.race([first, fleet.begin([{ key, input }], others)]);
+        const id = begun![0]!;
+        took.push((await fleet.begunElsewhere(victim.pid, from)) - from);
+        const status = await ended(fleet, id, others);
+        expect(status).toBe(direction === 'back' ? 'undone' : 'done');
+        if (fault === 'SIGSTOP') {
+          victim.signal('SIGCONT');
+          await victim.order('goOn');
+        } else await fleet.add();
+        expect({ place, faults: faultsOf(status, await fleet.effects(id), STEPS) }).toEqual({ place, faults: [] });
+        hit.push(place);
+      }
+      const sorted = took.toSorted((x, y) => x - y);
+      console.info(
+        `saga-crash: ${store}, ${fault}, ${hit.length} cells; resumed elsewhere after ` +
+          `${Math.round(sorted[Math.floor(sorted.length / 2)]!)} ms median, ${Math.round(sorted.at(-1)!)} worst\n${hit.join('; ')}`,
+      );
+      expect(hit).toHaveLength(FULL ? cells.length : 2);
+    },
+    30 * MINUTE,
+  );
+});
+
+describe('an effect that stood still while its saga went back', () => {
+  let fleet: SagaFleet;
+  afterEach(() => fleet?.stop(), MINUTE);
+
+  const tasks = { lease: '2s', pollInterval: 50, streams: { lease: '2s' } };
+  /** The first run of b stands still before its effect; the second one says no, so that b is taken back before it happened. */
+  const run = async (store: StoreKind, control?: string) => {
+    fleet = await SagaFleet.start({ store, workers: 2, tasks, control });
+    const [id] = await fleet.begin([{ key: 'k', input: { no: 'b', onlyAgain: true, holdsFirst: 'b' } }]);
+    const victim = await fleet.stopped();
+    victim.signal('SIGSTOP');
+    const other = fleet.workers.find((worker) => worker !== victim)!;
+    expect(await ended(fleet, id!, other)).toBe('undone');
+    victim.signal('SIGCONT');
+    await victim.order('goOn').catch(() => undefined);
+    return faultsOf('undone', await fleet.effects(id), STEPS);
+  };
+
+  it.each(['postgres', 'redis'] as const)(
+    'does not happen any more, with the saga in %s',
+    async (store) => {
+      expect(await run(store)).toEqual([]);
+    },
+    MINUTE,
+  );
+
+  it(
+    'control: happens without a tombstone',
+    async () => {
+      expect(await run('postgres', 'no tombstones')).toEqual(['b: 1 times done, 0 undone']);
+    },
+    MINUTE,
+  );
+});
+
+async function strike(fleet: SagaFleet, fault: (typeof FAULTS)[number], victim: OrderedWorker): Promise<void> {
+  if (fault === 'SIGSTOP') return victim.signal('SIGSTOP');
+  if (fault === 'FLUSHALL and kill -9') await fleet.flush();
+  await fleet.kill(victim);
+}
+
+async function ended(fleet: SagaFleet, id: string, worker: OrderedWorker): Promise<string> {
+  return eventually(
+    async () => {
+      const { status } = await fleet.get(id, worker);
+      if (status !== 'done' && status !== 'undone') throw new Error(`saga ${id} is ${status}`);
+      return status;
+    },
+    { timeout: MINUTE, every: 50, describe: 'the saga to end' },
+  );
+}

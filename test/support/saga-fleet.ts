@@ -1,0 +1,173 @@
+import { fileURLToPath } from 'node:url';
+import type { SagaDetails } from '@yuxi/saga';
+import {
+  eventually,
+  OrderedWorker,
+  type PostgresServer,
+  type RedisServer,
+  startPostgres,
+  startRedis,
+} from '@yuxi/testing';
+import { Redis } from 'ioredis';
+import { Pool } from 'pg';
+
+const WORKER = fileURLToPath(new URL('./saga-worker.mjs', import.meta.url));
+
+export type StoreKind = 'postgres' | 'redis';
+
+export interface SagaFleetOptions {
+  store: StoreKind;
+  workers: number;
+  /** Of `TasksModule`. */
+  tasks?: object;
+  /** Of `SagaModule`. */
+  saga?: object;
+  /** A protection that is left out. */
+  control?: string;
+}
+
+/** What one saga is to do; see the worker. */
+export interface SagaOrder {
+  key: string;
+  input: object;
+}
+
+/** What a step did or took back, in the order in which it was committed. */
+export interface Effect {
+  saga: string;
+  step: string;
+  what: 'do' | 'undo';
+}
+
+/** Processes that run sagas, the PostgreSQL of their effects, the Redis of the house, and a register that nothing disturbs. */
+export class SagaFleet {
+  readonly workers: OrderedWorker[] = [];
+  redis!: RedisServer;
+  register!: Redis;
+  sql!: Pool;
+  #registerServer!: RedisServer;
+  #postgres!: PostgresServer;
+  #databaseUrl!: string;
+
+  private constructor(private readonly options: SagaFleetOptions) {}
+
+  static async start(options: SagaFleetOptions): Promise<SagaFleet> {
+    const fleet = new SagaFleet(options);
+    await fleet.#begin();
+    return fleet;
+  }
+
+  async #begin(): Promise<void> {
+    [this.#registerServer, this.redis, this.#postgres] = await Promise.all([
+      startRedis(),
+      startRedis({ config: ['appendonly yes', 'appendfsync everysec'] }),
+      startPostgres(),
+    ]);
+    this.register = new Redis(this.#registerServer.url);
+    this.#databaseUrl = (await this.#postgres.createDatabase()).url;
+    this.sql = new Pool({ connectionString: this.#databaseUrl, max: 3 });
+    await this.sql.query(
+      'CREATE TABLE effects (number bigint GENERATED ALWAYS AS IDENTITY, saga text, step text, what text)',
+    );
+    for (let i = 0; i < this.options.workers; i++) await this.add();
+  }
+
+  async add(): Promise<OrderedWorker> {
+    const { store, tasks, saga, control } = this.options;
+    const worker = new OrderedWorker(WORKER);
+    await worker.order('start', {
+      store,
+      tasks,
+      saga,
+      control,
+      redis: { url: this.redis.url },
+      databaseUrl: this.#databaseUrl,
+      registerUrl: this.#registerServer.url,
+    });
+    this.workers.push(worker);
+    return worker;
+  }
+
+  /** Ends a worker without a warning. */
+  async kill(worker: OrderedWorker): Promise<void> {
+    await worker.kill();
+    this.workers.splice(this.workers.indexOf(worker), 1);
+  }
+
+  async begin(sagas: readonly SagaOrder[], worker = this.workers[0]!): Promise<string[]> {
+    return (await worker.order('begin', { sagas })) as string[];
+  }
+
+  async get(id: string, worker = this.workers[0]!): Promise<SagaDetails> {
+    return (await worker.order('get', { id })) as SagaDetails;
+  }
+
+  /** The next process that comes there stops: point, step and direction. */
+  async arm(place: string): Promise<void> {
+    await this.register.del('stopped', 'runs');
+    await this.register.set('armed', place);
+  }
+
+  /** @returns the worker that has stopped, when one has */
+  async stopped(): Promise<OrderedWorker> {
+    return eventually(
+      async () => {
+        const [line] = await this.register.lrange('stopped', 0, 0);
+        const worker = this.workers.find(({ pid }) => pid === Number(line?.split(':')[1]));
+        if (!worker) throw new Error(`no worker has stopped: ${line ?? 'nobody'}`);
+        return worker;
+      },
+      { timeout: 20_000, describe: 'a worker to stop' },
+    );
+  }
+
+  /** When another process than that one began a run: CLOCK_MONOTONIC, milliseconds. */
+  async begunElsewhere(pid: number, since: number): Promise<number> {
+    return eventually(
+      async () => {
+        const runs = (await this.register.lrange('runs', 0, -1)).map((line) => line.split(' '));
+        const at = runs.map(([, , time, by]) => (Number(by) === pid ? 0 : Number(time))).find((time) => time > since);
+        if (at === undefined) throw new Error('no other process has begun a run');
+        return at;
+      },
+      { timeout: 60_000, describe: 'another process to go on' },
+    );
+  }
+
+  /** Everything in the Redis of the house is lost. */
+  async flush(): Promise<void> {
+    const client = new Redis(this.redis.url);
+    await client.flushall();
+    client.disconnect();
+  }
+
+  /** In the order of commits. */
+  async effects(saga?: string): Promise<Effect[]> {
+    const { rows } = await this.sql.query<Effect>(
+      'SELECT saga, step, what FROM effects WHERE $1::text IS NULL OR saga = $1 ORDER BY number',
+      [saga ?? null],
+    );
+    return rows;
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.workers.map((worker) => worker.kill()));
+    this.register?.disconnect();
+    await this.sql?.end();
+    await Promise.all([this.redis?.stop(), this.#registerServer?.stop(), this.#postgres?.stop()]);
+  }
+}
+
+/** What is wrong with the effects of a saga that has ended. */
+export function faultsOf(status: string, effects: readonly Effect[], steps: readonly string[]): string[] {
+  const count = (step: string, what: string) => effects.filter((e) => e.step === step && e.what === what).length;
+  const faults = steps.flatMap((step) => {
+    const done = count(step, 'do');
+    const undone = count(step, 'undo');
+    if (status === 'done') return done === 1 && undone === 0 ? [] : [`${step}: ${done} times done, ${undone} undone`];
+    return done <= 1 && undone === done ? [] : [`${step}: ${done} times done, ${undone} undone`];
+  });
+  const order = effects.filter(({ what }) => what === 'undo').map(({ step }) => step);
+  if (order.join() !== order.toSorted().toReversed().join()) faults.push(`taken back in the order ${order.join()}`);
+  return faults;
+}

@@ -1,0 +1,129 @@
+// One of several processes that run the steps of sagas. Told what to do by its parent, one answer for each order.
+import 'reflect-metadata';
+import { setTimeout as pause } from 'node:timers/promises';
+import { Module } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { RedisModule } from '@yuxi/redis';
+import { Saga, SAGA_HOOKS, sagaMigrations, SagaModule, SagaRejectedError, SagaService, SagaStep } from '@yuxi/saga';
+import { StorageModule } from '@yuxi/storage';
+import { Once, TASK_CHANNELS, TasksModule, tasksMigrations } from '@yuxi/tasks';
+import { takeOrders } from '@yuxi/testing';
+import { Redis } from 'ioredis';
+import { z } from 'zod';
+
+function App() {}
+Module({})(App);
+
+/** CLOCK_MONOTONIC, the same for all processes of a machine, milliseconds. */
+const clock = () => Number(process.hrtime.bigint()) / 1e6;
+
+const STEPS = ['a', 'b', 'c', 'd'];
+const TAKE_IF = `if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0`;
+
+let app;
+let register;
+let tombstones = true;
+let goOn = () => undefined;
+let underWay = 0;
+TASK_CHANNELS.start.subscribe(() => underWay++);
+TASK_CHANNELS.end.subscribe(() => underWay--);
+
+/** Effects of a step are rows, each with the key of the step in the same transaction. */
+class Order {
+  constructor(once) {
+    this.once = once;
+  }
+
+  /** @param name of the step; `input.no` is the one that says no, `input.unsure` says how often a step fails before */
+  async take(name, { saga, input, attempt, idempotencyKey }) {
+    const firstRun = (await register.hincrby('begun', `${saga} ${name}`, 1)) === 1;
+    if (input.no === name && !(input.onlyAgain && firstRun)) throw new SagaRejectedError('no');
+    if (attempt <= (input.unsure?.[name] ?? 0)) throw new Error('not yet');
+    if (input.holdsFirst === name && firstRun) await stop(`effect ${name}`);
+    await this.once.run(idempotencyKey, (tx) => write(tx, saga, name, 'do'));
+    return `${name} of ${saga}`;
+  }
+
+  async takeBack(name, { saga, input, attempt, effectKey }) {
+    if (attempt <= (input.unsure?.[`-${name}`] ?? 0)) throw new Error('not yet');
+    if (tombstones) return this.once.undo(effectKey, (tx) => write(tx, saga, name, 'undo'));
+    // What a compensation without a tombstone would do: look whether the effect is there.
+    const { rowCount } = await this.once.sql.query(
+      `SELECT FROM effects WHERE saga = $1 AND step = $2 AND what = 'do'`,
+      [saga, name],
+    );
+    if (rowCount > 0) await write(this.once.sql, saga, name, 'undo');
+  }
+}
+const write = (sql, saga, step, what) =>
+  sql.query('INSERT INTO effects (saga, step, what) VALUES ($1, $2, $3)', [saga, step, what]);
+
+STEPS.forEach((name, order) => {
+  Object.assign(Order.prototype, {
+    [name](context) {
+      return this.take(name, context);
+    },
+    [`undo_${name}`](context) {
+      return this.takeBack(name, context);
+    },
+  });
+  const options = { order, compensate: `undo_${name}`, retry: { attempts: 5, backoff: 50 } };
+  SagaStep(options)(Order.prototype, name, Object.getOwnPropertyDescriptor(Order.prototype, name));
+});
+Saga({ name: 'order', schema: z.record(z.string(), z.unknown()) })(Order);
+
+/** Tells the test where this process is, and waits until it may go on. */
+async function stop(place) {
+  const gone = new Promise((resolve) => (goOn = resolve));
+  await register.rpush('stopped', `${place}:${process.pid}`);
+  await gone;
+}
+
+const hooks = {
+  async at(point, step, direction) {
+    const place = `${point} ${step} ${direction}`;
+    if (point === 'after-intent') await register.rpush('runs', `${step} ${direction} ${clock()} ${process.pid}`);
+    if ((await register.eval(TAKE_IF, 1, 'armed', place)) === 1) await stop(place);
+  },
+};
+
+const orders = {
+  async start({ store, redis, databaseUrl, registerUrl, tasks, saga, control }) {
+    tombstones = control !== 'no tombstones';
+    register = new Redis(registerUrl);
+    const imports = [
+      RedisModule.forRoot(redis),
+      StorageModule.forRoot({ databaseUrl, poolSize: 10, migrations: [...tasksMigrations, ...sagaMigrations] }),
+      TasksModule.forRoot(tasks),
+      SagaModule.forRoot({ store, ...saga }),
+    ];
+    const providers = [
+      { provide: Order, inject: [Once], useFactory: (once) => new Order(once) },
+      { provide: SAGA_HOOKS, useValue: hooks },
+    ];
+    const root = { module: App, global: true, imports, providers, exports: [SAGA_HOOKS] };
+    app = await NestFactory.createApplicationContext(root, { logger: ['error'] });
+  },
+  /** Starts sagas, again and again until each is there. @returns their ids */
+  begin({ sagas }) {
+    const service = app.get(SagaService);
+    const one = async ({ key, input }) => {
+      for (;;) {
+        try {
+          return (await service.start('order', input, { key })).id;
+        } catch {
+          await pause(50);
+        }
+      }
+    };
+    return Promise.all(sagas.map(one));
+  },
+  get: ({ id }) => app.get(SagaService).get(id),
+  /** Lets it go on from where it stopped. @returns when nothing runs here any more */
+  async goOn() {
+    goOn();
+    while (underWay > 0) await pause(20);
+  },
+};
+
+takeOrders(orders);
