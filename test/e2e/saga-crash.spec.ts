@@ -52,14 +52,15 @@ describe.each(combinations)('a saga in $store, $fault at any point of any step',
         const key = `${fault} ${place}`;
         const input = direction === 'back' ? { no: 'd' } : {};
         // The start itself may be what is hit: whoever wanted it tries again, elsewhere.
-        const first = fleet.begin([{ key, input }]).catch(() => undefined);
-        const victim = await fleet.stopped();
+        const first = fleet.begin([{ key, input }]);
+        const victim = await fleet.stopped(place);
         const from = clock();
         await strike(fleet, fault, victim);
         const others = fleet.workers.find((worker) => worker !== victim)!;
-        const begun = await Promise.race([first, fleet.begin([{ key, input }], others)]);
-        const id = begun![0]!;
-        took.push((await fleet.begunElsewhere(victim.pid, from)) - from);
+        const [id] = (await Promise.any([first, fleet.begin([{ key, input }], others)])) as [string];
+        // After its last outcome there is nothing to go on with.
+        const over = point === 'after-outcome' && step === (direction === 'forward' ? 'd' : 'a');
+        if (!over) took.push((await fleet.begunElsewhere(victim.pid, from)) - from);
         const status = await ended(fleet, id, others);
         expect(status).toBe(direction === 'back' ? 'undone' : 'done');
         if (fault === 'SIGSTOP') {

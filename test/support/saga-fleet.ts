@@ -51,6 +51,10 @@ export class SagaFleet {
 
   private constructor(private readonly options: SagaFleetOptions) {}
 
+  get store(): StoreKind {
+    return this.options.store;
+  }
+
   static async start(options: SagaFleetOptions): Promise<SagaFleet> {
     const fleet = new SagaFleet(options);
     await fleet.#begin();
@@ -72,19 +76,29 @@ export class SagaFleet {
     for (let i = 0; i < this.options.workers; i++) await this.add();
   }
 
+  /** One that starts sagas and looks at them, and runs no step. */
+  producer(): Promise<OrderedWorker> {
+    return this.#spawn({ worker: false });
+  }
+
   async add(): Promise<OrderedWorker> {
+    const worker = await this.#spawn({});
+    this.workers.push(worker);
+    return worker;
+  }
+
+  async #spawn(more: object): Promise<OrderedWorker> {
     const { store, tasks, saga, control } = this.options;
     const worker = new OrderedWorker(WORKER);
     await worker.order('start', {
       store,
-      tasks,
+      tasks: { ...tasks, ...more },
       saga,
       control,
       redis: { url: this.redis.url },
       databaseUrl: this.#databaseUrl,
       registerUrl: this.#registerServer.url,
     });
-    this.workers.push(worker);
     return worker;
   }
 
@@ -109,7 +123,7 @@ export class SagaFleet {
   }
 
   /** @returns the worker that has stopped, when one has */
-  async stopped(): Promise<OrderedWorker> {
+  async stopped(place = 'anywhere'): Promise<OrderedWorker> {
     return eventually(
       async () => {
         const [line] = await this.register.lrange('stopped', 0, 0);
@@ -117,7 +131,7 @@ export class SagaFleet {
         if (!worker) throw new Error(`no worker has stopped: ${line ?? 'nobody'}`);
         return worker;
       },
-      { timeout: 20_000, describe: 'a worker to stop' },
+      { timeout: 20_000, describe: `a worker to stop ${place}` },
     );
   }
 
@@ -132,6 +146,17 @@ export class SagaFleet {
       },
       { timeout: 60_000, describe: 'another process to go on' },
     );
+  }
+
+  /** Status by id. */
+  async statuses(ids: readonly string[], worker: OrderedWorker): Promise<Map<string, string>> {
+    return new Map((await worker.order('statuses', { ids })) as [string, string][]);
+  }
+
+  /** Whether every saga has ended. @throws naming those that are open */
+  async allEnded(worker: OrderedWorker): Promise<void> {
+    const open = (await worker.order('open')) as string[];
+    if (open.length > 0) throw new Error(`open: ${open.join(', ')}`);
   }
 
   /** Everything in the Redis of the house is lost. */

@@ -118,6 +118,18 @@ const orders = {
     };
     return Promise.all(sagas.map(one));
   },
+  /** Some that have not ended. */
+  async open() {
+    const service = app.get(SagaService);
+    const lists = ['running', 'compensating', 'stuck'].map((status) => service.list({ status, limit: 3 }));
+    return (await Promise.all(lists)).flat().map(({ id, status, error }) => `${id} ${status} ${error ?? ''}`);
+  },
+  async statuses({ ids }) {
+    const found = [];
+    for (let at = 0; at < ids.length; at += 50)
+      found.push(...(await Promise.all(ids.slice(at, at + 50).map((id) => app.get(SagaService).get(id)))));
+    return found.map(({ id, status }) => [id, status]);
+  },
   get: ({ id }) => app.get(SagaService).get(id),
   /** Lets it go on from where it stopped. @returns when nothing runs here any more */
   async goOn() {

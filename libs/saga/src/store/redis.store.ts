@@ -1,5 +1,5 @@
 import { OptionsError, type SqlClient } from '@yuxi/core';
-import type { RedisClient } from '@yuxi/redis';
+import { type RedisClient, ScriptBatch } from '@yuxi/redis';
 import type { TaskQueue, TaskQueues } from '@yuxi/tasks';
 import { SAGA_QUEUE, sagaTaskPrefix } from '../run/saga.task.js';
 import type { SagaChange } from '../run/transitions.js';
@@ -18,12 +18,16 @@ const SWEPT_AT_ONCE = 100;
  */
 export class RedisSagaStore implements SagaStore {
   readonly engine = 'streams';
+  /** Instances that steps of one turn of the event loop ask for travel together. */
+  readonly #reads: ScriptBatch;
 
   constructor(
     private readonly redis: RedisClient,
     private readonly queue: TaskQueue,
     private readonly queues: TaskQueues,
-  ) {}
+  ) {
+    this.#reads = new ScriptBatch(redis, READ, { commonKeys: [KEY], perScript: PORTION, shared: true });
+  }
 
   async start(saga: NewSaga, change: SagaChange, task: StepTask, tx?: SqlClient) {
     if (tx) throw new OptionsError('tx', 'left out for sagas that live in Redis', 'given', `start ${saga.name}`);
@@ -140,9 +144,8 @@ export class RedisSagaStore implements SagaStore {
   }
 
   async #read(ids: readonly string[]): Promise<SagaState[]> {
-    if (ids.length === 0) return [];
-    const [now, ...instances] = (await READ.run(this.redis, [KEY], ids)) as [number, ...Fields[]];
-    return instances.flatMap((fields) => (fields.length > 0 ? [stateOf(fields, now)] : []));
+    const instances = await Promise.all(ids.map((id) => this.#reads.send<[Fields, number]>([], [id])));
+    return instances.flatMap(([fields, now]) => (fields.length > 0 ? [stateOf(fields, now)] : []));
   }
 
   async #sealed(saga: string, epoch: number, { runIn = 0 }: SagaChange, { name, title }: StepTask) {

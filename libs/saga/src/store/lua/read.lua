@@ -1,9 +1,10 @@
 -- Reads instances.
 -- KEYS[1]   the queue of steps
 -- ARGV      ids
--- Returns   the time of the server, ms; and for each id the fields of the instance, names and values, empty when it is not there
-local answers = { now }
+-- Returns   for each id the fields of the instance, names and values, empty when it is not there; and the time of the server, ms
+local answers = {}
 for _, id in ipairs(ARGV) do
   answers[#answers + 1] = call('HGETALL', instance(id))
 end
+answers[#answers + 1] = now
 return answers
