@@ -30,7 +30,7 @@ Module({})(App);
 function Storage() {}
 Module({})(Storage);
 
-let ended = 0;
+const sagas = { ended: 0 };
 const decorate = (type, name, decorator) =>
   decorator(type.prototype, name, Object.getOwnPropertyDescriptor(type.prototype, name));
 
@@ -39,7 +39,7 @@ class Empty {
   two() {}
   three() {}
   four() {
-    ended++;
+    sagas.ended++;
   }
 }
 ['one', 'two', 'three', 'four'].forEach((name, order) => decorate(Empty, name, SagaStep({ order, compensate: false })));
@@ -51,7 +51,7 @@ class Chain {
     this.queue = queue;
   }
   async link({ n, step }) {
-    if (step === STEPS) ended++;
+    if (step === STEPS) sagas.ended++;
     else await this.queue.enqueue('link', { n, step: step + 1 });
   }
 }
@@ -75,7 +75,7 @@ const rows = [];
 const row = (what, value, unit, bar) => rows.push({ what, value, unit, bar });
 
 async function allEnded(count) {
-  while (ended < count) await new Promise((resolve) => setTimeout(resolve, 2));
+  while (sagas.ended < count) await new Promise((resolve) => setTimeout(resolve, 2));
 }
 
 /** @param cost what the rounds have cost so far */
@@ -95,7 +95,7 @@ async function compare(kind, modules, cost) {
   const results = { rates: {}, costs: {} };
   for (let round = 0; round < ROUNDS; round++)
     for (const [name, begin] of Object.entries(works)) {
-      ended = 0;
+      sagas.ended = 0;
       const before = await cost();
       const from = performance.now();
       await Promise.all(Array.from({ length: SAGAS }, (_, n) => begin(n)));

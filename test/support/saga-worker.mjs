@@ -24,9 +24,11 @@ let app;
 let register;
 let tombstones = true;
 let goOn = () => undefined;
-let underWay = 0;
-TASK_CHANNELS.start.subscribe(() => underWay++);
-TASK_CHANNELS.end.subscribe(() => underWay--);
+/** While one step stands still the whole process does: it must not go on with the saga by itself. */
+let gate = Promise.resolve();
+const tasks = { underWay: 0 };
+TASK_CHANNELS.start.subscribe(() => tasks.underWay++);
+TASK_CHANNELS.end.subscribe(() => tasks.underWay--);
 
 /** Effects of a step are rows, each with the key of the step in the same transaction. */
 class Order {
@@ -46,8 +48,12 @@ class Order {
 
   async takeBack(name, { saga, input, attempt, effectKey }) {
     if (attempt <= (input.unsure?.[`-${name}`] ?? 0)) throw new Error('not yet');
-    if (tombstones) return this.once.undo(effectKey, (tx) => write(tx, saga, name, 'undo'));
-    // What a compensation without a tombstone would do: look whether the effect is there.
+    if (tombstones) await this.once.undo(effectKey, (tx) => write(tx, saga, name, 'undo'));
+    else await this.takeBackIfThere(saga, name);
+  }
+
+  /** What a compensation without a tombstone would do: look whether the effect is there. */
+  async takeBackIfThere(saga, name) {
     const { rowCount } = await this.once.sql.query(
       `SELECT FROM effects WHERE saga = $1 AND step = $2 AND what = 'do'`,
       [saga, name],
@@ -74,13 +80,14 @@ Saga({ name: 'order', schema: z.record(z.string(), z.unknown()) })(Order);
 
 /** Tells the test where this process is, and waits until it may go on. */
 async function stop(place) {
-  const gone = new Promise((resolve) => (goOn = resolve));
+  gate = new Promise((resolve) => (goOn = resolve));
   await register.rpush('stopped', `${place}:${process.pid}`);
-  await gone;
+  await gate;
 }
 
 const hooks = {
   async at(point, step, direction) {
+    await gate;
     const place = `${point} ${step} ${direction}`;
     if (point === 'after-intent') await register.rpush('runs', `${step} ${direction} ${clock()} ${process.pid}`);
     if ((await register.eval(TAKE_IF, 1, 'armed', place)) === 1) await stop(place);
@@ -88,13 +95,13 @@ const hooks = {
 };
 
 const orders = {
-  async start({ store, redis, databaseUrl, registerUrl, tasks, saga, control }) {
+  async start({ store, redis, databaseUrl, registerUrl, tasks: tasksOptions, saga, control }) {
     tombstones = control !== 'no tombstones';
     register = new Redis(registerUrl);
     const imports = [
       RedisModule.forRoot(redis),
       StorageModule.forRoot({ databaseUrl, poolSize: 10, migrations: [...tasksMigrations, ...sagaMigrations] }),
-      TasksModule.forRoot(tasks),
+      TasksModule.forRoot(tasksOptions),
       SagaModule.forRoot({ store, ...saga }),
     ];
     const providers = [
@@ -134,7 +141,7 @@ const orders = {
   /** Lets it go on from where it stopped. @returns when nothing runs here any more */
   async goOn() {
     goOn();
-    while (underWay > 0) await pause(20);
+    while (tasks.underWay > 0) await pause(20);
   },
 };
 
