@@ -11,12 +11,24 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   'config-sync': ['core', 'redis', 'observability'],
   tasks: ['core', 'redis', 'observability', 'lock'],
   saga: ['core', 'redis', 'observability', 'tasks'],
+  cache: ['core', 'redis', 'observability'],
   storage: ['core'],
   knowledge: ['core', 'redis', 'observability', 'lock', 'config-sync', 'tasks', 'storage'],
   platform: ['core', 'redis', 'observability', 'lock', 'throttler', 'config-sync', 'tasks', 'storage', 'knowledge'],
   testing: ['core'],
 };
-const NO_DRIZZLE = ['core', 'redis', 'observability', 'lock', 'throttler', 'config-sync', 'tasks', 'saga', 'testing'];
+const NO_DRIZZLE = [
+  'core',
+  'redis',
+  'observability',
+  'lock',
+  'throttler',
+  'config-sync',
+  'tasks',
+  'saga',
+  'cache',
+  'testing',
+];
 
 const sources = (lib: string) =>
   readdirSync(`libs/${lib}/src`, { recursive: true, encoding: 'utf8' })

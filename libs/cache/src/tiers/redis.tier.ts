@@ -1,0 +1,118 @@
+import { jitter, within } from '@yuxi/core';
+import { type RedisClient, slotOf } from '@yuxi/redis';
+import type { CacheMetrics } from '../cache.metrics.js';
+import type { ResolvedCacheOptions } from '../cache.options.js';
+import { type CachedVector, decode, encode } from '../vector/codec.js';
+import { Breaker } from './breaker.js';
+
+const CLAIM = ':c';
+
+/**
+ * Vectors in Redis, and who is computing which. Nothing here throws: a Redis that is away or too slow has nothing, and gives every
+ * claim.
+ */
+export class RedisTier {
+  readonly #breaker: Breaker;
+
+  constructor(
+    private readonly redis: RedisClient,
+    private readonly options: ResolvedCacheOptions,
+    private readonly metrics: CacheMetrics,
+  ) {
+    this.#breaker = new Breaker(options.pause);
+  }
+
+  /** @param left what is left of the budget of the batch @returns by key */
+  async get(keys: readonly string[], dimensions: number, left: Budget): Promise<Map<string, CachedVector>> {
+    const found = new Map<string, CachedVector>();
+    const read = async (group: readonly string[]) => {
+      const values = await this.redis.mgetBuffer(...group);
+      values.forEach((value, i) => {
+        const vector = value && decode(value, this.options.type, dimensions);
+        if (vector) found.set(group[i]!, vector);
+      });
+    };
+    await this.#try(left, () => Promise.all(this.#bySlot(keys).map(read)));
+    return found;
+  }
+
+  /** Says that this process computes these. @returns those that nobody else is computing; all of them when Redis does not say */
+  async claim(keys: readonly string[], left: Budget): Promise<Set<string>> {
+    const one = (key: string) => this.redis.set(key + CLAIM, '1', 'PX', this.options.claim, 'NX');
+    const answers = await this.#try(left, () => Promise.all(keys.map(one)));
+    return new Set(answers ? keys.filter((_, i) => answers[i] === 'OK') : keys);
+  }
+
+  /** Which of them somebody is computing still; none when Redis does not say. */
+  async claimed(keys: readonly string[]): Promise<Set<string>> {
+    const one = (key: string) => this.redis.exists(key + CLAIM);
+    const answers = await this.#try(new Budget(this.options.budget), () => Promise.all(keys.map(one)));
+    return new Set(answers ? keys.filter((_, i) => answers[i] === 1) : []);
+  }
+
+  /** Keeps vectors and gives claims back; nobody waits for it. */
+  put(vectors: ReadonlyMap<string, CachedVector>): void {
+    if (this.#breaker.open) return;
+    const { type, ttl } = this.options;
+    for (const [key, vector] of vectors) {
+      const px = Math.round(jitter(ttl, 0.1));
+      // The claim goes after the vector, so that those who wait for it find one of them.
+      const kept = this.redis.set(key, encode(vector, type), 'PX', px);
+      kept.then(() => this.redis.del(key + CLAIM)).catch(() => undefined);
+    }
+  }
+
+  /** Gives claims back without a vector. */
+  release(keys: Iterable<string>): void {
+    if (this.#breaker.open) return;
+    for (const key of keys) this.redis.del(key + CLAIM).catch(() => undefined);
+  }
+
+  async #try<T>(left: Budget, work: () => Promise<T>): Promise<T | undefined> {
+    if (this.#breaker.open || left.ms <= 0) {
+      this.metrics.skipped();
+      return undefined;
+    }
+    try {
+      const result = await within(left.ms, work(), () => new Error('too slow'));
+      this.#breaker.succeeded();
+      return result;
+    } catch {
+      this.#breaker.failed();
+      left.spend();
+      this.metrics.skipped();
+      return undefined;
+    }
+  }
+
+  /** On a Cluster one command cannot ask for keys of several slots. */
+  #bySlot(keys: readonly string[]): string[][] {
+    if (!this.redis.isCluster) return [[...keys]];
+    const groups = new Map<number, string[]>();
+    for (const key of keys) {
+      const group = groups.get(slotOf(key));
+      if (group) group.push(key);
+      else groups.set(slotOf(key), [key]);
+    }
+    return [...groups.values()];
+  }
+}
+
+/** What Redis may add to one batch, over all commands for it. */
+export class Budget {
+  readonly #until: number;
+  #spent = false;
+
+  constructor(ms: number) {
+    this.#until = performance.now() + ms;
+  }
+
+  get ms(): number {
+    return this.#spent ? 0 : this.#until - performance.now();
+  }
+
+  /** Nothing more is tried for this batch. */
+  spend(): void {
+    this.#spent = true;
+  }
+}
