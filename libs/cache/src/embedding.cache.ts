@@ -1,5 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { jitter, OptionsError, sleep } from '@yuxi/core';
+import { jitter, monotonicMs, OptionsError, sleep } from '@yuxi/core';
 import { REDIS_CONNECTION, type RedisClient } from '@yuxi/redis';
 import { CacheMetrics } from './cache.metrics.js';
 import {
@@ -123,10 +123,10 @@ export class EmbeddingCache {
   async #await(model: EmbeddingModel, texts: ReadonlyMap<string, string>): Promise<Vectors> {
     const found: Vectors = new Map();
     const left = new Map(texts);
-    const until = performance.now() + this.#options.claim;
+    const until = monotonicMs() + this.#options.claim;
     while (left.size > 0) {
       await sleep(jitter(LOOK_EVERY), undefined, true);
-      const claimed = performance.now() < until ? await this.#redis.claimed([...left.keys()]) : new Set<string>();
+      const claimed = monotonicMs() < until ? await this.#redis.claimed([...left.keys()]) : new Set<string>();
       // After the claims: one that has just gone has left a vector behind.
       const here = await this.#redis.get([...left.keys()], model.dimensions, new Budget(this.#options.budget));
       this.#fromRedis('coalesced', here);
@@ -137,7 +137,7 @@ export class EmbeddingCache {
       const free = [...left.keys()].filter((key) => !claimed.has(key));
       const mine =
         free.length > 0 ? await this.#redis.claim(free, new Budget(this.#options.budget)) : new Set<string>();
-      if (performance.now() >= until) for (const key of free) mine.add(key);
+      if (monotonicMs() >= until) for (const key of free) mine.add(key);
       for (const [key, vector] of await this.#compute(model, pick(left, mine))) {
         found.set(key, vector);
         left.delete(key);

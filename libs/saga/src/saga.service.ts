@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Inject, Injectable, Optional } from '@nestjs/common';
 import { type Duration, OptionsError, type SqlClient, toMs } from '@yuxi/core';
-import { PayloadError, TaskQueue, toJson } from '@yuxi/tasks';
+import { TaskQueue, toJson } from '@yuxi/tasks';
 import type { SagaClass } from './definition/saga.decorators.js';
 import type { SagaDefinition } from './definition/saga.definition.js';
 import { SagaRegistry } from './definition/saga.registry.js';
@@ -51,6 +51,8 @@ export class SagaService {
     const where = `start ${definition.name}`;
     if (key !== undefined && (typeof key !== 'string' || !/^[^\0]{1,200}$/s.test(key)))
       throw new OptionsError('key', '1..200 characters', key, where);
+    const json = toJson(`saga ${definition.name}`, input);
+    await definition.parse(input);
     const change = begun(definition);
     await this.hooks.at('before-intent', definition.steps[0]!.name, 'forward');
     return this.store.start(
@@ -59,7 +61,7 @@ export class SagaService {
         name: definition.name,
         version: definition.version,
         key: key ?? null,
-        input: await inputOf(definition, input),
+        input: json,
         pivot: definition.pivot,
         deadline: deadline === undefined ? definition.deadline : toMs('deadline', deadline, { max: YEAR, where }),
       },
@@ -147,12 +149,4 @@ function whyNot({ status, direction, step, pivot }: SagaState): string {
   if (status === 'done' || status === 'undone') return `is ${status}`;
   if (direction === 'back') return 'goes back already';
   return step >= pivot ? 'has reached its pivot: there is no way back' : 'has changed meanwhile: look again';
-}
-
-async function inputOf({ name, schema }: SagaDefinition, input: unknown): Promise<string> {
-  const json = toJson(`saga ${name}`, input);
-  const { success, error } = await schema.safeParseAsync(input);
-  if (success) return json;
-  const [issue] = error.issues;
-  throw new PayloadError(`saga ${name}`, `$.${(issue?.path ?? []).join('.')}`, issue?.message ?? 'is invalid');
 }

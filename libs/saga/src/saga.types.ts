@@ -118,17 +118,12 @@ export interface SagaState {
 }
 
 /** An instance as people see it. */
-export interface SagaView {
-  id: string;
-  name: string;
-  version: number;
-  key: string | null;
-  status: SagaStatus;
-  direction: Direction;
+export interface SagaView extends Pick<
+  SagaState,
+  'id' | 'name' | 'version' | 'key' | 'status' | 'direction' | 'failures' | 'error'
+> {
   /** Name of the step that is next or under way; null when the saga has ended or its definition is not known here. */
   step: string | null;
-  failures: number;
-  error: string | null;
   cancel_requested: boolean;
   created_at: Date;
   updated_at: Date;

@@ -80,11 +80,12 @@ function resolve(options: TaskOptions, where: string, run: TaskHandler): Registe
     cron: options.cron && new CronPlan(options.cron, where),
     run,
     backoff: (attempt) => jitter(Math.min(first * 2 ** (attempt - 1), longest)),
-    parse: parser(name, schema),
+    parse: payloadParser(name, schema),
   };
 }
 
-function parser(name: string, schema: z.ZodType): RegisteredTask['parse'] {
+/** @param name for errors @returns at once, or later for a schema with asynchronous checks; throws {@link PayloadError} with the path */
+export function payloadParser(name: string, schema: z.ZodType): RegisteredTask['parse'] {
   const read = (result: z.ZodSafeParseResult<unknown>): unknown => {
     if (result.success) return result.data;
     const [issue] = result.error.issues;

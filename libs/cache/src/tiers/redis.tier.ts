@@ -1,4 +1,4 @@
-import { jitter, within } from '@yuxi/core';
+import { jitter, monotonicMs, within } from '@yuxi/core';
 import { type RedisClient, slotOf } from '@yuxi/redis';
 import type { CacheMetrics } from '../cache.metrics.js';
 import type { ResolvedCacheOptions } from '../cache.options.js';
@@ -104,11 +104,11 @@ export class Budget {
   #spent = false;
 
   constructor(ms: number) {
-    this.#until = performance.now() + ms;
+    this.#until = monotonicMs() + ms;
   }
 
   get ms(): number {
-    return this.#spent ? 0 : this.#until - performance.now();
+    return this.#spent ? 0 : this.#until - monotonicMs();
   }
 
   /** Nothing more is tried for this batch. */

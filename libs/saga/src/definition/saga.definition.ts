@@ -1,6 +1,5 @@
 import { jitter, OptionsError, toMs } from '@yuxi/core';
-import type { TaskRetry } from '@yuxi/tasks';
-import type { z } from 'zod';
+import { payloadParser, type TaskRetry } from '@yuxi/tasks';
 import type { CompensationContext, SagaContext, SagaOptions, SagaStepOptions } from '../saga.types.js';
 
 /** How often a step is run, and when again. */
@@ -24,7 +23,8 @@ export interface StepDefinition {
 export interface SagaDefinition {
   name: string;
   version: number;
-  schema: z.ZodType;
+  /** Checks an input. @throws {PayloadError} */
+  parse(input: unknown): unknown;
   /** Milliseconds. */
   deadline?: number;
   steps: readonly StepDefinition[];
@@ -69,7 +69,7 @@ export function defineSaga(
   return {
     name,
     version,
-    schema,
+    parse: payloadParser(`saga ${name}`, schema),
     deadline: deadline === undefined ? undefined : toMs('deadline', deadline, { max: YEAR, where }),
     steps,
     pivot: pivotOf(sorted, steps, where),

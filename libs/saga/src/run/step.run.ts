@@ -20,7 +20,7 @@ export class StepRun {
   ) {}
 
   cancel(): void {
-    this.#abort(new SagaCancelledError(this.state.id));
+    this.#controller.abort(new SagaCancelledError(this.state.id));
   }
 
   /** Why the signal aborted, if it did. */
@@ -32,7 +32,7 @@ export class StepRun {
   async execute(): Promise<unknown> {
     const { step, state, task } = this;
     const { signal } = task;
-    const passOn = () => this.#abort(signal.reason as Error);
+    const passOn = () => this.#controller.abort(signal.reason as Error);
     if (signal.aborted) passOn();
     else signal.addEventListener('abort', passOn, { once: true });
     if (step.timeout !== undefined) this.#later(step.timeout, () => new SagaStepTimeoutError(step.name, step.timeout!));
@@ -65,13 +65,9 @@ export class StepRun {
     };
   }
 
-  #abort(reason: Error): void {
-    this.#controller.abort(reason);
-  }
-
   #later(ms: number, reason: () => Error): void {
     if (ms > MAX_TIMER_MS) return;
-    this.#timers.push(setTimeout(() => this.#abort(reason()), Math.max(0, ms)).unref());
+    this.#timers.push(setTimeout(() => this.#controller.abort(reason()), Math.max(0, ms)).unref());
   }
 
   #orAbandoned(work: Promise<unknown>): Promise<unknown> {

@@ -1,6 +1,6 @@
 import { OptionsError, type SqlClient } from '@yuxi/core';
 import { type RedisClient, ScriptBatch } from '@yuxi/redis';
-import type { TaskQueue, TaskQueues } from '@yuxi/tasks';
+import { queueKey, type TaskQueue, type TaskQueues } from '@yuxi/tasks';
 import { SAGA_QUEUE, sagaTaskPrefix } from '../run/saga.task.js';
 import type { SagaChange } from '../run/transitions.js';
 import { type JournalEntry, SAGA_STATUSES, type SagaQuery, type SagaState, type TimelineEntry } from '../saga.types.js';
@@ -8,7 +8,7 @@ import type { NewSaga, Orphan, SagaCount, SagaStore, StepTask } from './saga.sto
 import { ADVANCE, CANCELLED, READ, START, SWEEP, WISH } from './scripts.js';
 import { type Fields, stateOf } from './redis.state.js';
 
-const KEY = `yuxi:q:{${SAGA_QUEUE}}`;
+const KEY = queueKey(SAGA_QUEUE);
 const PORTION = 100;
 const SWEPT_AT_ONCE = 100;
 
