@@ -12,6 +12,7 @@ import {
   SagaStep,
   type SagaStepOptions,
 } from './index.js';
+import { SAGA_STORE, type SagaStore } from './store/saga.store.js';
 
 type Act = (context: SagaContext) => unknown;
 type Undo = (context: CompensationContext) => unknown;
@@ -182,8 +183,11 @@ onBothStores('sagas', ({ kind, site, loseTasks }) => {
     expect(did).toEqual(expected);
     expect(await one.sagas.get(id)).toMatchObject({ step, direction: 'forward' });
     await expect(one.sagas.cancel(id)).rejects.toMatchObject({ code: 'SAGA_STATE' });
+    const store = one.module.get<SagaStore>(SAGA_STORE, { strict: false });
+    expect(await store.counts()).toEqual([{ name: 'trip', version: 1, status: 'stuck', count: 1 }]);
     await one.sagas.skip(id);
     await becomes(one, id, 'done');
+    expect(await store.counts()).toEqual([]);
   });
 
   it('are stuck by a compensation that keeps failing; retry runs it again, skip passes over it', async () => {

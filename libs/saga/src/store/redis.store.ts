@@ -3,7 +3,7 @@ import { type RedisClient, ScriptBatch } from '@yuxi/redis';
 import { queueKey, type TaskQueue, type TaskQueues } from '@yuxi/tasks';
 import { SAGA_QUEUE, sagaTaskPrefix } from '../run/saga.task.js';
 import type { SagaChange } from '../run/transitions.js';
-import { type JournalEntry, SAGA_STATUSES, type SagaQuery, type SagaState, type TimelineEntry } from '../saga.types.js';
+import type { JournalEntry, SagaQuery, SagaState, SagaStatus, TimelineEntry } from '../saga.types.js';
 import type { NewSaga, Orphan, SagaCount, SagaStore, StepTask } from './saga.store.js';
 import { ADVANCE, CANCELLED, READ, START, SWEEP, WISH } from './scripts.js';
 import { type Fields, stateOf } from './redis.state.js';
@@ -119,18 +119,11 @@ export class RedisSagaStore implements SagaStore {
   }
 
   async counts(): Promise<SagaCount[]> {
-    const counts = new Map<string, SagaCount>();
-    for (const status of SAGA_STATUSES.filter((each) => each !== 'done' && each !== 'undone'))
-      for (let from = 0; ; from += PORTION) {
-        const ids = await this.redis.zrevrange(`${KEY}:sl:${status}`, from, from + PORTION - 1);
-        for (const { name, version } of await this.#read(ids)) {
-          const id = `${name}@${version} ${status}`;
-          const count = counts.get(id) ?? { name, version, status, count: 0 };
-          counts.set(id, { ...count, count: count.count + 1 });
-        }
-        if (ids.length < PORTION) break;
-      }
-    return [...counts.values()];
+    const counts = Object.entries(await this.redis.hgetall(`${KEY}:sc`));
+    return counts.map(([field, count]) => {
+      const [status, version, name] = field.split(' ') as [SagaStatus, string, string];
+      return { name, version: Number(version), status, count: Number(count) };
+    });
   }
 
   async sweep(keep: number): Promise<number> {

@@ -3,6 +3,7 @@
 --   :s:<id>        instance, a hash;  :s:<id>:j  its journal, a list of JSON [time, entry]
 --   :sk:<name> <key>  id of the instance that holds a business key
 --   :sl            ids by time of creation;  :sl:<status>  the same by status;  :se  ids of what ended, by time
+--   :sc            how many are open, by `<status> <version> <name>`
 local function instance(id)
   return base .. ':s:' .. id
 end
@@ -13,13 +14,23 @@ local function note(id, journal)
   end
 end
 
+local function tally(id, status, by)
+  local name, version = unpack(call('HMGET', instance(id), 'name', 'version'))
+  local field = status .. ' ' .. version .. ' ' .. name
+  if status ~= 'done' and status ~= 'undone' and call('HINCRBY', base .. ':sc', field, by) == 0 then
+    call('HDEL', base .. ':sc', field)
+  end
+end
+
 -- Which lists the instance is in, when its status changes.
 local function file(id, created, from, to)
   if from ~= to then
     if from then
       call('ZREM', base .. ':sl:' .. from, id)
+      tally(id, from, -1)
     end
     call('ZADD', base .. ':sl:' .. to, created, id)
+    tally(id, to, 1)
   end
   if to == 'done' or to == 'undone' then
     call('ZADD', base .. ':se', now, id)
