@@ -59,12 +59,16 @@ onBothDrivers(
 
     if (kind === 'postgres')
       it('wait for one that is under way, and take its place when it fails', async () => {
+        const { opened: begun, open: begin } = gate();
         const { opened, open } = gate();
         const first = once.run('key', async () => {
+          begin();
           await opened;
           throw new Error('no');
         });
         first.catch(() => undefined);
+        // Else the second one may have the key before the first.
+        await begun;
         const second = once.run('key', effect);
         open();
         await expect(first).rejects.toThrow('no');
