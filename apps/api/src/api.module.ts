@@ -9,11 +9,13 @@ import { HttpModule, type ProblemBody } from './http/index.js';
 import { DatabasesController } from './knowledge/databases.controller.js';
 import { DocumentsController } from './knowledge/documents.controller.js';
 import { FilesController } from './knowledge/files.controller.js';
+import { IngestController } from './knowledge/ingest.controller.js';
 import { AuditController } from './system/audit.controller.js';
 import { LimitsController } from './system/limits.controller.js';
 import { DEFAULT_LIMITS, LiveLimits } from './system/live-limits.js';
 import { LocksController } from './system/locks.controller.js';
 import { QueuesController } from './system/queues.controller.js';
+import { SagasController } from './system/sagas.controller.js';
 import { RolloutController, SettingsController, SettingsService } from './system/settings/index.js';
 import { SystemController } from './system/system.controller.js';
 import { TasksController } from './tasks/tasks.controller.js';
@@ -46,10 +48,12 @@ export class ApiModule {
         DatabasesController,
         DocumentsController,
         FilesController,
+        IngestController,
         TasksController,
         LocksController,
         LimitsController,
         QueuesController,
+        SagasController,
         SystemController,
         SettingsController,
         RolloutController,

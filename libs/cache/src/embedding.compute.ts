@@ -30,15 +30,19 @@ async function computeBatch(
   const characters = batch.reduce((sum, [, text]) => sum + text.length, 0);
   return batch.map(([key, text], i) => {
     const vector = Float32Array.from(vectors[i]!);
-    const problem = problemOf(vector, model.dimensions);
-    if (problem) throw new EmbeddingAnswerError(model.model, problem);
+    assertVector(model, vector);
     return [key, { vector, tokens: characters === 0 ? 0 : Math.round((tokens * text.length) / characters) }];
   });
 }
 
-function problemOf(vector: Float32Array, dimensions: number): string | undefined {
-  if (vector.length !== dimensions) return `a vector of ${vector.length} dimensions instead of ${dimensions}`;
+/** @throws {EmbeddingAnswerError} unless it is a vector of finite numbers of the model's length */
+export function assertVector(
+  { model, dimensions }: Pick<EmbeddingModel, 'model' | 'dimensions'>,
+  vector: Float32Array,
+): void {
+  if (vector.length !== dimensions)
+    throw new EmbeddingAnswerError(model, `a vector of ${vector.length} dimensions instead of ${dimensions}`);
   // One that is not finite makes the sum so.
   const sum = vector.reduce((total, value) => total + value * value, 0);
-  return Number.isFinite(sum) ? undefined : 'a vector with numbers that are not finite';
+  if (!Number.isFinite(sum)) throw new EmbeddingAnswerError(model, 'a vector with numbers that are not finite');
 }

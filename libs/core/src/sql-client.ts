@@ -61,4 +61,9 @@ export interface Migration {
   /** `<lib>/<number>-<what>`, unique for ever. */
   id: string;
   sql: string;
+  /**
+   * Extension of the database that this step needs. Where it cannot be had the step is left out, and tried again by the next
+   * process that starts; steps after it must not depend on it.
+   */
+  extension?: string;
 }

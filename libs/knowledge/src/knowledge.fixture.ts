@@ -1,8 +1,11 @@
 import { Logger } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
 import { sleep, SQL_CLIENT, type SqlClient } from '@yuxi/core';
+import { EmbeddingCacheModule } from '@yuxi/cache';
+import { EmbeddingModule } from '@yuxi/embedding';
 import { LockModule } from '@yuxi/lock';
 import { RedisModule } from '@yuxi/redis';
+import { SagaModule, sagaMigrations } from '@yuxi/saga';
 import { BLOB_STORE, type BlobStore, StorageModule } from '@yuxi/storage';
 import { TaskRetryLater, TasksModule, tasksMigrations } from '@yuxi/tasks';
 
@@ -38,9 +41,12 @@ export async function startReplica({ databaseUrl, redisUrl, hooks }: ReplicaOpti
   const module = await Test.createTestingModule({
     imports: [
       RedisModule.forRoot(redisUrl ? { url: redisUrl } : {}),
-      StorageModule.forRoot({ databaseUrl, migrations: tasksMigrations }),
+      StorageModule.forRoot({ databaseUrl, migrations: [...tasksMigrations, ...sagaMigrations] }),
       LockModule.forRoot(),
       TasksModule.forRoot({ worker: false }),
+      EmbeddingCacheModule.forRoot(),
+      EmbeddingModule.forRoot(),
+      SagaModule.forRoot(),
       KnowledgeModule,
     ],
   })

@@ -7,6 +7,7 @@ import { KindRegistry, KNOWLEDGE_BASE_KINDS } from './databases/kinds.js';
 import { KINDS } from './databases/postgres.kind.js';
 import { DocumentQueue } from './files/document-queue.service.js';
 import { FilesService } from './files/files.service.js';
+import { IngestService } from './files/ingest.service.js';
 import { RemovalService } from './files/removal.service.js';
 import { UploadService } from './files/upload.service.js';
 import { FileClaims } from './indexing/claim.js';
@@ -16,14 +17,23 @@ import { FileProcessor } from './indexing/file-processor.js';
 import { FileStates } from './indexing/file-state.js';
 import { INDEXING_HOOKS } from './indexing/hooks.js';
 import { IndexCommit } from './indexing/index-commit.js';
+import { IndexPlanner } from './indexing/index-plan.js';
 import { IndexStep } from './indexing/index-step.js';
 import { ParseStep } from './indexing/parse-step.js';
 import { Parser } from './text/index.js';
+import { ChangeModelSaga } from './sagas/change-model.saga.js';
+import { DeleteDatabaseSaga } from './sagas/delete-database.saga.js';
+import { IngestSaga } from './sagas/ingest.saga.js';
 import { SearchService } from './search/search.service.js';
+import { Embedder } from './vectors/embedder.js';
+import { Generations } from './vectors/generations.js';
+import { VectorUpkeep } from './vectors/upkeep.js';
+import { VectorIndexes } from './vectors/vector-index.js';
+import { VectorRows } from './vectors/vector-rows.js';
 
 /**
- * Knowledge bases: access, files, indexing, search. Needs StorageModule, LockModule and TasksModule; takes defaults
- * from ConfigSyncModule where there is one.
+ * Knowledge bases: access, files, indexing, search. Needs StorageModule, LockModule, TasksModule, SagaModule and EmbeddingModule; takes
+ * defaults from ConfigSyncModule where there is one.
  */
 @Module({
   providers: [
@@ -38,16 +48,35 @@ import { SearchService } from './search/search.service.js';
     DocumentQueue,
     RemovalService,
     FilesService,
+    IngestService,
     FileStates,
     FileClaims,
     ClaimedRun,
     { provide: Parser, useFactory: () => new Parser() },
     ParseStep,
+    Generations,
+    Embedder,
+    VectorRows,
+    VectorIndexes,
+    VectorUpkeep,
+    ChangeModelSaga,
+    DeleteDatabaseSaga,
+    IngestSaga,
+    IndexPlanner,
     IndexCommit,
     IndexStep,
     FileProcessor,
     SearchService,
   ],
-  exports: [DatabasesService, FilesService, SearchService, FileProcessor, KindRegistry],
+  exports: [
+    DatabasesService,
+    FilesService,
+    IngestService,
+    SearchService,
+    FileProcessor,
+    Generations,
+    KindRegistry,
+    VectorUpkeep,
+  ],
 })
 export class KnowledgeModule {}

@@ -9,6 +9,7 @@ import {
   unknownVariables,
   variable,
 } from '@yuxi/core';
+import { ModelHosts } from '@yuxi/embedding';
 import { type RedisOptions, redisOptionsFromEnv } from '@yuxi/redis';
 import { parseTrustedProxies } from '@yuxi/throttler';
 import { z } from 'zod';
@@ -33,7 +34,7 @@ const schema = z.object({
   YUXI_SESSION_TTL: durationVariable({ min: '5m', max: '365d' }).default(30 * DAY),
   YUXI_AUDIT_RETENTION: durationVariable({ min: '1d', max: '3650d' }).default(180 * DAY),
   TRUSTED_PROXIES: variable(trustedProxies).default([]),
-  ALLOWED_MODEL_HOSTS: z.string().optional(),
+  ALLOWED_MODEL_HOSTS: variable(modelHosts).optional(),
   LOG_LEVEL: choiceVariable(['fatal', 'error', 'warn', 'info', 'debug', 'trace']).default('info'),
   LOCK_TTL_MS: durationVariable().optional(),
   YUXI_WORKER: choiceVariable(['on', 'off']).default('on'),
@@ -95,6 +96,12 @@ function databaseUrl(text: string): string {
   if (!url || !['postgres:', 'postgresql:'].includes(url.protocol))
     throw new Error('must be an address like postgres://user:password@host:5432/database');
   return text;
+}
+
+function modelHosts(text: string): ModelHosts {
+  const { hosts, problems } = ModelHosts.parse(text);
+  if (problems.length > 0) throw new Error(problems.join('; '));
+  return hosts;
 }
 
 function trustedProxies(text: string): string[] {

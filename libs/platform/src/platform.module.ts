@@ -1,11 +1,14 @@
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { type DynamicModule, Module } from '@nestjs/common';
+import { EmbeddingCacheModule } from '@yuxi/cache';
 import { configMigrations, ConfigSyncModule } from '@yuxi/config-sync';
+import { EmbeddingModule } from '@yuxi/embedding';
 import { KnowledgeModule } from '@yuxi/knowledge';
 import { LockModule } from '@yuxi/lock';
 import { HealthModule, Log, MetricsModule } from '@yuxi/observability';
 import { RedisModule } from '@yuxi/redis';
+import { SagaModule, sagaMigrations } from '@yuxi/saga';
 import { StorageModule } from '@yuxi/storage';
 import { TasksModule, tasksMigrations } from '@yuxi/tasks';
 import { type Env, ENV } from './env.js';
@@ -13,7 +16,7 @@ import { HealthProbes } from './health.probes.js';
 import { HealthController } from './health.controller.js';
 import { LiveWorker } from './live-worker.js';
 import { LogLevel } from './log-level.js';
-import { SETTINGS } from './settings.js';
+import { sectionsFor } from './settings.js';
 
 /** Every service the API and the worker share, wired from one environment. */
 @Module({})
@@ -32,16 +35,19 @@ export class PlatformModule {
           startupWait: '5s',
           startWithout: true,
           dataDir: env.YUXI_DATA_DIR,
-          migrations: [...configMigrations, ...tasksMigrations],
+          migrations: [...configMigrations, ...tasksMigrations, ...sagaMigrations],
         }),
         LockModule.forRoot({ ttl: env.LOCK_TTL_MS }),
         ConfigSyncModule.forRoot({
-          sections: SETTINGS,
+          sections: sectionsFor(env.ALLOWED_MODEL_HOSTS),
           // The same after a restart, so that a replica that crashed is not missed once it is back.
           replica: `${hostname()}:${env.PORT || process.pid}`,
           lastKnownGood: env.DATABASE_URL === undefined ? undefined : join(env.YUXI_DATA_DIR, 'settings.json'),
         }),
         TasksModule.forRoot({ worker, concurrency: env.YUXI_WORKER_CONCURRENCY }),
+        SagaModule.forRoot(),
+        EmbeddingCacheModule.forRoot(),
+        EmbeddingModule.forRoot({ hosts: env.ALLOWED_MODEL_HOSTS }),
         KnowledgeModule,
       ],
       controllers: [HealthController],

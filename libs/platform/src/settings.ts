@@ -1,8 +1,9 @@
+import { type ModelHosts, modelSection, type ModelSettings } from '@yuxi/embedding';
 import { z } from 'zod';
 
 /**
- * Settings that may change while the system runs, by section. Each has an effect somewhere, a type and bounds;
- * addresses, commands and secrets are not settings.
+ * Settings that may change while the system runs, by section, but for that of the model. Each has an effect somewhere, a type and
+ * bounds; commands and secrets are not settings, and the address of a model is one only where the environment allows it.
  */
 export const SETTINGS = {
   general: z.strictObject({
@@ -50,4 +51,11 @@ export const SETTINGS = {
   }),
 };
 
-export type Settings = { [Section in keyof typeof SETTINGS]: z.output<(typeof SETTINGS)[Section]> };
+export type Settings = { [Section in keyof typeof SETTINGS]: z.output<(typeof SETTINGS)[Section]> } & {
+  model: ModelSettings;
+};
+
+/** All sections. Where models may be is not a setting: an administrator must not open a door that the operator keeps shut. */
+export function sectionsFor(hosts?: ModelHosts) {
+  return { ...SETTINGS, model: modelSection(hosts) };
+}

@@ -35,7 +35,7 @@ export async function migrate(sql: ScriptClient, migrations: readonly Migration[
   if (unknown.length > 0) logger.warn(`the database has migrations of another build: ${unknown.join(', ')}`);
   const applied: string[] = [];
   for (const migration of migrations)
-    if (!done.has(migration.id) && (await apply(sql, migration))) applied.push(migration.id);
+    if (!done.has(migration.id) && (await applyIfPossible(sql, migration))) applied.push(migration.id);
   if (applied.length > 0) logger.log(`applied ${applied.join(', ')}`);
   return applied;
 }
@@ -45,6 +45,19 @@ async function appliedIds(sql: ScriptClient): Promise<Set<string>> {
   if (!rows[0]?.found) return new Set();
   const ids = await sql.query<{ id: string }>('SELECT id FROM yuxi_migrations');
   return new Set(ids.rows.map(({ id }) => id));
+}
+
+/** A step that needs an extension may fail: a server without it, or with too old a one, must not keep the product from starting. */
+async function applyIfPossible(sql: ScriptClient, migration: Migration): Promise<boolean> {
+  const { id, extension } = migration;
+  if (extension === undefined) return apply(sql, migration);
+  try {
+    return await apply(sql, { ...migration, sql: `CREATE EXTENSION IF NOT EXISTS ${extension};\n${migration.sql}` });
+  } catch (error) {
+    if (!(error instanceof MigrationError)) throw error;
+    logger.warn(`${id} waits for the extension ${extension}: ${(error.cause as Error).message}`);
+    return false;
+  }
 }
 
 async function apply(sql: ScriptClient, { id, sql: script }: Migration): Promise<boolean> {

@@ -18,7 +18,7 @@ it('gives out one migrated database under every token', async () => {
     (await app.get<SqlClient>(SQL_CLIENT).query('SELECT user_id FROM users, (SELECT count(*) FROM other) AS o')).rows,
   ).toEqual([{ user_id: 'a' }]);
   expect((await app.get<BlobStore>(BLOB_STORE).put(Buffer.from('abc'))).size).toBe(3);
-  expect(app.get(StorageInfo)).toMatchObject({ driver: 'pglite', vector: false });
+  expect(app.get(StorageInfo)).toMatchObject({ driver: 'pglite', vector: true });
   await app.close();
   await expect(app.get<SqlClient>(SQL_CLIENT).query('SELECT 1')).rejects.toThrow();
 });

@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { OptionsError, type SqlClient } from '@yuxi/core';
-import { removeFinished, requestCancel } from './store/control.js';
+import { openTasksWith, removeFinished, requestCancel } from './store/control.js';
 import { listTasks, readTask } from './store/view.js';
 import type { TaskList, TaskStatus, TaskView } from './task.types.js';
 import { TaskActiveError, TaskFinishedError, TaskNotFoundError } from './tasks.errors.js';
@@ -47,6 +47,18 @@ export class TaskService {
     if (changed === 0) throw new TaskFinishedError(id, task.status);
     this.wakeUp.pokeBeat();
     return task;
+  }
+
+  /**
+   * Cancels all tasks and groups whose payload holds what is given: those of a thing that is going away.
+   * @returns how many had not ended
+   */
+  async cancelWith(payload: object): Promise<number> {
+    const ids = await openTasksWith(this.sql, payload);
+    if (ids.length === 0) return 0;
+    const changed = await requestCancel(this.sql, ...ids);
+    this.wakeUp.pokeBeat();
+    return changed;
   }
 
   /** Removes a finished task, or a finished group with its members. @throws {TaskNotFoundError} {@link TaskActiveError} */

@@ -51,10 +51,9 @@ export class DatabasesController {
   }
 
   @Delete(':db_id')
-  @ApiOperation({ summary: 'Delete a knowledge base with everything in it' })
+  @ApiOperation({ summary: 'Delete a knowledge base; what is in it goes in the background' })
   async remove(@CurrentUser() actor: Actor, @Param('db_id', { schema: databaseId }) dbId: string) {
-    await this.databases.remove(actor, dbId);
-    return { message: 'deleted' };
+    return { message: 'deleted', ...(await this.databases.remove(actor, dbId)) };
   }
 
   @Get(':db_id/query-params')

@@ -1,5 +1,6 @@
 import {
   addParamsSchema,
+  chunkParamsSchema,
   createDatabaseSchema,
   indexParamsSchema,
   MAX_ITEMS,
@@ -17,6 +18,9 @@ export const updateDatabase = updateDatabaseSchema;
 export const fileIds = z.array(handle).min(1).max(MAX_ITEMS);
 export const addDocuments = z.strictObject({ items: fileIds, params: addParamsSchema.default({}) });
 export const indexDocuments = z.strictObject({ file_ids: fileIds, params: indexParamsSchema.default({}) });
+
+/** An upload handle, or a file id. */
+export const ingest = z.strictObject({ file_path: handle, params: chunkParamsSchema.default({}) });
 
 export const search = z.strictObject({ query: z.string().min(1).max(MAX_QUERY_LENGTH), meta: values.default({}) });
 /** Which keys there are depends on the kind of the knowledge base, which checks them. */

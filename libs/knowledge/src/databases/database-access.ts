@@ -11,9 +11,9 @@ export const DATABASES = 'databases d JOIN users o ON o.id = d.owner_id';
 const FULL = `(d.owner_id = $1::int OR $2::text = 'superadmin' OR ($2::text = 'admin' AND o.department_id = $3::int))`;
 
 /** SQL condition: the actor of `$1..$3` ({@link actorParams}) may read the database. */
-export const VISIBLE = `(${FULL}
+export const VISIBLE = `(d.deleted_at IS NULL AND (${FULL}
   OR d.share_config->>'visibility' = 'public'
-  OR (d.share_config->>'visibility' = 'departments' AND d.share_config->'departments' @> to_jsonb($3::int)))`;
+  OR (d.share_config->>'visibility' = 'departments' AND d.share_config->'departments' @> to_jsonb($3::int))))`;
 
 /** SQL condition: the actor of `$1..$3` may change the database and its files. */
 export const MANAGED = FULL;

@@ -1,13 +1,17 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { SQL_CLIENT, type SqlClient } from '@yuxi/core';
+import { EmbeddingModels } from '@yuxi/embedding';
+import { SagaService } from '@yuxi/saga';
 
 import type { Actor } from '../actor.js';
 import { newHandle } from '../common/handle.js';
 import { isUniqueViolation } from '../common/sql-errors.js';
 import { parseInput } from '../common/validate.js';
-import { collectBlobs } from '../files/blob-collection.js';
 import { type FileEntry, listFiles } from '../files/file.view.js';
-import { ConflictError, NotFoundError } from '../knowledge.errors.js';
+import { ConflictError, NotFoundError, ValidationError } from '../knowledge.errors.js';
+import { DeleteDatabaseSaga } from '../sagas/delete-database.saga.js';
+import { searchDefaults } from '../search/search-plan.js';
+import { Generations } from '../vectors/generations.js';
 import { actorParams, DatabaseAccess, DATABASES, VISIBLE } from './database-access.js';
 import {
   type CreateDatabase,
@@ -34,6 +38,9 @@ export class DatabasesService {
     @Inject(SQL_CLIENT) private readonly sql: SqlClient,
     private readonly access: DatabaseAccess,
     private readonly kinds: KindRegistry,
+    private readonly generations: Generations,
+    private readonly models: EmbeddingModels,
+    private readonly sagas: SagaService,
   ) {}
 
   /**
@@ -43,11 +50,17 @@ export class DatabasesService {
   async create(actor: Actor, input: CreateDatabase): Promise<DatabaseWithFiles> {
     const given = parseInput(createDatabaseSchema, input);
     const kind = this.kinds.get(given.kb_type);
+    this.assertModel(given.embed_model_name);
+    const first = this.generations.first();
     const dbId = newHandle('kb');
     await this.named(given.database_name, () =>
       this.sql.query(
-        `INSERT INTO databases (db_id, name, description, kb_type, owner_id, share_config, additional_params, embed_info, llm_info)
-         VALUES ($1, $2, $3, $4, $5, coalesce($6::jsonb, '{"visibility":"private","departments":[]}'), $7::jsonb, $8::jsonb, $9::jsonb)`,
+        `WITH made AS (
+           INSERT INTO databases (db_id, name, description, kb_type, owner_id, share_config, additional_params, llm_info)
+           VALUES ($1, $2, $3, $4, $5, coalesce($6::jsonb, '{"visibility":"private","departments":[]}'), $7::jsonb, $8::jsonb)
+           RETURNING id, index_generation)
+         INSERT INTO index_generations (kb_id, generation, model, fingerprint, state)
+         SELECT id, index_generation, $9::jsonb, $10::text, 'live' FROM made WHERE $9::jsonb IS NOT NULL`,
         [
           dbId,
           given.database_name,
@@ -56,8 +69,9 @@ export class DatabasesService {
           actor.id,
           json(given.share_config),
           json(given.additional_params),
-          json(given.embed_model_name ? { name: given.embed_model_name } : null),
           json(given.llm_info),
+          first?.model ?? null,
+          first?.fingerprint ?? null,
         ],
       ),
     );
@@ -118,29 +132,28 @@ export class DatabasesService {
     return this.one(actor, dbId);
   }
 
-  /** Removes a database with its files, chunks and contents that nothing else uses. */
-  async remove(actor: Actor, dbId: string): Promise<void> {
-    const id = await this.access.manage(actor, dbId);
-    await this.sql.transaction(async (tx) => {
-      // Waits for uploads under way (they hold a key share on this row), so that the list of contents is complete.
-      const { rows: found } = await tx.query('SELECT 1 FROM databases WHERE id = $1 FOR UPDATE', [id]);
-      if (!found[0]) throw new NotFoundError('Database', dbId);
-      const { rows } = await tx.query<{ content_hash: string }>(
-        'SELECT DISTINCT content_hash FROM files WHERE kb_id = $1',
-        [id],
+  /**
+   * Takes a database away from everybody at once; its files, chunks and contents that nothing else uses go step by step.
+   * @returns the saga that does it
+   */
+  async remove(actor: Actor, dbId: string): Promise<{ saga_id: string }> {
+    const kbId = await this.access.manage(actor, dbId);
+    return this.sql.transaction(async (tx) => {
+      const { rows } = await tx.query(
+        'UPDATE databases SET deleted_at = now(), updated_at = now() WHERE id = $1 AND deleted_at IS NULL RETURNING 1',
+        [kbId],
       );
-      await tx.query('DELETE FROM databases WHERE id = $1', [id]);
-      await collectBlobs(
-        tx,
-        rows.map((row) => row.content_hash),
-      );
+      if (!rows[0]) throw new NotFoundError('Database', dbId);
+      const { id } = await this.sagas.start(DeleteDatabaseSaga, { kbId, dbId }, {}, tx);
+      return { saga_id: id };
     });
   }
 
   /** The options of the database's kind, with its own values in the place of the defaults. */
   async queryParams(actor: Actor, dbId: string): Promise<QueryParams> {
-    const { kb_type, query_params } = await this.one(actor, dbId);
-    return { type: kb_type, options: withValues(this.kinds.get(kb_type).queryOptions, query_params as QueryValues) };
+    const { kb_type, query_params, embed_info } = await this.one(actor, dbId);
+    const values = { ...searchDefaults(embed_info), ...query_params } as QueryValues;
+    return { type: kb_type, options: withValues(this.kinds.get(kb_type).queryOptions, values) };
   }
 
   /**
@@ -156,6 +169,13 @@ export class DatabasesService {
       [id, JSON.stringify(values)],
     );
     return this.queryParams(actor, dbId);
+  }
+
+  /** One model makes the vectors of all knowledge bases; a client that names another one expects what it would not get. */
+  private assertModel(name: string | null | undefined): void {
+    const { model } = this.models.current();
+    if (name && name !== model)
+      throw new ValidationError('embed_model_name', `must be ${JSON.stringify(model)}, the model of the settings`);
   }
 
   private async one(actor: Actor, dbId: string): Promise<DatabaseView> {

@@ -38,7 +38,7 @@ describe.each(['PostgreSQL', 'PGlite'])('databases on %s', (kind) => {
       name,
       description: 'about wings',
       kb_type: 'postgres',
-      embed_info: null,
+      embed_info: { name: 'hashed-ngram', provider: 'hashed', dimension: 384, lexical: true },
       llm_info: null,
       query_params: {},
       metadata: { chunk_size: 256 },
@@ -105,7 +105,7 @@ describe.each(['PostgreSQL', 'PGlite'])('databases on %s', (kind) => {
     expect(params).toMatchObject({ type: 'postgres', options: expect.arrayContaining([]) });
     expect(params.options.find((o) => o.key === 'final_top_k')).toMatchObject({ default: 5, min: 1, max: 100 });
     expect(await replica.databases.queryParams(owner, db_id)).toEqual(params);
-    for (const bad of [{ final_top_k: 0 }, { final_top_k: 1.5 }, { search_mode: 'vector' }, { vector_weight: 1 }])
+    for (const bad of [{ final_top_k: 0 }, { final_top_k: 1.5 }, { search_mode: 'graph' }, { vector_weight: 2 }])
       await expect(replica.databases.setQueryParams(owner, db_id, bad)).rejects.toMatchObject({
         code: 'INVALID_INPUT',
         field: Object.keys(bad)[0],

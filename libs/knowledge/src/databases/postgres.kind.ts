@@ -1,13 +1,13 @@
 import type { KnowledgeBaseKind } from './kinds.js';
 import { DEFAULT_KIND } from './kinds.js';
-import { KEYWORD_OPTIONS } from './query-options.js';
+import { SEARCH_OPTIONS } from './query-options.js';
 
-/** Chunks and postings beside everything else in PostgreSQL; keyword search by BM25. */
+/** Chunks, postings and vectors beside everything else in PostgreSQL. */
 export const POSTGRES_KIND: KnowledgeBaseKind = {
   type: DEFAULT_KIND,
   name: 'PostgreSQL',
-  description: 'Documents, chunks and a word index in one PostgreSQL database.',
-  queryOptions: KEYWORD_OPTIONS,
+  description: 'Documents, chunks, a word index and vectors in one PostgreSQL database.',
+  queryOptions: SEARCH_OPTIONS,
 };
 
 export const KINDS: readonly KnowledgeBaseKind[] = [POSTGRES_KIND];

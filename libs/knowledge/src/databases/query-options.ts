@@ -16,15 +16,18 @@ export interface QueryOption {
 
 export type QueryValues = Record<string, number | string>;
 
-/** Keyword search: what the `postgres` kind knows. */
-export const KEYWORD_OPTIONS: readonly QueryOption[] = [
+const select = (values: Record<string, string>) => Object.entries(values).map(([value, label]) => ({ value, label }));
+const share = { type: 'number', min: 0, max: 1 } as const;
+
+/** What the `postgres` kind knows. Defaults of mode, fusion and weights depend on the model: see `searchDefaults`. */
+export const SEARCH_OPTIONS: readonly QueryOption[] = [
   {
     key: 'search_mode',
     label: 'Search mode',
     type: 'select',
     default: 'keyword',
-    description: 'How chunks are found: by their words (BM25).',
-    options: [{ value: 'keyword', label: 'Keyword' }],
+    description: 'How chunks are found: by their words (BM25), by their vectors, or by both.',
+    options: select({ keyword: 'Keyword', vector: 'Vector', hybrid: 'Hybrid' }),
   },
   {
     key: 'final_top_k',
@@ -39,11 +42,41 @@ export const KEYWORD_OPTIONS: readonly QueryOption[] = [
   {
     key: 'similarity_threshold',
     label: 'Least score',
-    type: 'number',
+    ...share,
     default: 0,
-    min: 0,
-    max: 1,
     description: 'Chunks with a lower score are left out; 1 is the highest score the query could reach.',
+  },
+  {
+    key: 'recall_top_k',
+    label: 'Candidates',
+    type: 'number',
+    default: 50,
+    min: 10,
+    max: 200,
+    integer: true,
+    description: 'How many chunks of each kind a hybrid search looks at.',
+  },
+  {
+    key: 'fusion',
+    label: 'Fusion',
+    type: 'select',
+    default: 'weighted',
+    description: 'How a hybrid search joins both: by the scores, or by the ranks.',
+    options: select({ weighted: 'Weighted scores', rrf: 'Reciprocal ranks' }),
+  },
+  {
+    key: 'vector_weight',
+    label: 'Weight of vectors',
+    ...share,
+    default: 0.7,
+    description: 'In a hybrid search, beside the weight of words.',
+  },
+  {
+    key: 'bm25_weight',
+    label: 'Weight of words',
+    ...share,
+    default: 0.3,
+    description: 'In a hybrid search, beside the weight of vectors.',
   },
 ];
 

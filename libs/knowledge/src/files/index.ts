@@ -2,6 +2,13 @@ export type { Queued } from './document-queue.service.js';
 export { MAX_ITEMS } from './document-queue.service.js';
 export type { FileEntry, FileMeta, FileStatus } from './file.view.js';
 export * from './files.service.js';
-export { type AddParams, addParamsSchema, type IndexParams, indexParamsSchema } from './processing-params.js';
+export * from './ingest.service.js';
+export {
+  type AddParams,
+  addParamsSchema,
+  chunkParamsSchema,
+  type IndexParams,
+  indexParamsSchema,
+} from './processing-params.js';
 export { UPLOAD_QUOTA_BYTES } from './quota.js';
 export { MAX_UPLOAD_BYTES, type SameNameFile, type UploadResult } from './upload.service.js';

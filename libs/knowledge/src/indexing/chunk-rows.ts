@@ -1,58 +1,78 @@
 import type { SqlClient } from '@yuxi/core';
 
+import { Parameters } from '../common/parameters.js';
 import type { PreparedChunk } from './prepare.js';
 
 /** Postings in one statement: large enough to be quick, small enough for the memory of both ends. */
 const POSTINGS_PER_STATEMENT = 20_000;
 const MAX_SMALLINT = 32_767;
 
-/** What a statement of {@link writeChunks} begins with. */
-export interface FileCte {
-  /** CTEs whose last one is `file (id, kb_id)`; their parameters count from `$11`. */
-  ctes: string;
-  params: readonly unknown[];
+/** A chunk that is not in the database yet, with its vector where the knowledge base has vectors. */
+export interface NewChunk extends PreparedChunk {
+  vector?: string;
 }
 
 /**
- * Writes chunks with their postings, for each row of `file`, in one statement.
- * @returns whether there was such a row
+ * Writes chunks with their postings and vectors, for each row of `file`, in one statement.
+ * @param file CTEs whose last one is `file (id, kb_id)`
+ * @param returning a query over the CTEs
+ * @returns its first row
  */
-export async function writeChunks(sql: SqlClient, file: FileCte, batch: readonly PreparedChunk[]): Promise<boolean> {
+export async function writeChunks<Row extends object>(
+  sql: SqlClient,
+  params: Parameters,
+  file: string,
+  generation: number,
+  batch: readonly NewChunk[],
+  returning: string,
+): Promise<Row | undefined> {
   const postings = batch.flatMap(({ index, frequencies }) =>
     [...frequencies].map(([term, tf]) => ({ term, index, tf })),
   );
-  const { rows } = await sql.query(
-    `WITH ${file.ctes},
+  const placed = batch.filter(({ vector }) => vector !== undefined);
+  const column = <T>(type: string, values: readonly T[]) => `${params.add(values)}::${type}[]`;
+  const columns = [
+    column('text', batch.map((each) => each.chunkId)),
+    column('int', batch.map((each) => each.index)),
+    column('text', batch.map((each) => each.text)),
+    column('text', batch.map((each) => JSON.stringify(each.headingPath))),
+    column('int', batch.map((each) => each.start)),
+    column('int', batch.map((each) => each.end)),
+    column('int', batch.map((each) => each.length)),
+  ]; // prettier-ignore
+  const terms = [
+    column('text', postings.map((each) => each.term)),
+    column('int', postings.map((each) => each.index)),
+    column('smallint', postings.map((each) => Math.min(each.tf, MAX_SMALLINT))),
+  ]; // prettier-ignore
+  const vectors =
+    placed.length === 0
+      ? ''
+      : `, placed AS (
+       INSERT INTO chunk_vectors (chunk_id, generation, kb_id, embedding)
+       SELECT added.id, ${params.add(generation)}::int, added.kb_id, v.embedding::halfvec
+       FROM unnest(${column('int', placed.map((each) => each.index))}, ${column('text', placed.map((each) => each.vector))})
+         AS v (chunk_index, embedding) JOIN added USING (chunk_index))`; // prettier-ignore
+  const { rows } = await sql.query<Row>(
+    `WITH ${file},
      added AS (
        INSERT INTO chunks (chunk_id, kb_id, file_id, chunk_index, content, heading_path, start_offset, end_offset, token_count)
        SELECT c.chunk_id, file.kb_id, file.id, c.chunk_index, c.content, c.heading_path::jsonb, c.start_offset, c.end_offset, c.dl
-       FROM file, unnest($1::text[], $2::int[], $3::text[], $4::text[], $5::int[], $6::int[], $7::int[])
+       FROM file, unnest(${columns.join(', ')})
          AS c (chunk_id, chunk_index, content, heading_path, start_offset, end_offset, dl)
        RETURNING id, kb_id, chunk_index, token_count),
      posted AS (
        INSERT INTO postings (kb_id, term, chunk_id, tf, dl)
        SELECT added.kb_id, p.term, added.id, p.tf, added.token_count
-       FROM unnest($8::text[], $9::int[], $10::smallint[]) AS p (term, chunk_index, tf) JOIN added USING (chunk_index))
-     SELECT id FROM file`,
-    [
-      batch.map((each) => each.chunkId),
-      batch.map((each) => each.index),
-      batch.map((each) => each.text),
-      batch.map((each) => JSON.stringify(each.headingPath)),
-      batch.map((each) => each.start),
-      batch.map((each) => each.end),
-      batch.map((each) => each.length),
-      postings.map((each) => each.term),
-      postings.map((each) => each.index),
-      postings.map((each) => Math.min(each.tf, MAX_SMALLINT)),
-      ...file.params,
-    ],
+       FROM unnest(${terms.join(', ')}) AS p (term, chunk_index, tf) JOIN added USING (chunk_index))${vectors}
+     ${returning}`,
+    params.values,
   );
-  return rows.length > 0;
+  return rows[0];
 }
 
-export function batchesOf(chunks: readonly PreparedChunk[]): PreparedChunk[][] {
-  const batches: PreparedChunk[][] = [];
+export function batchesOf(chunks: readonly NewChunk[]): NewChunk[][] {
+  const batches: NewChunk[][] = [];
   let postings = Infinity;
   for (const each of chunks) {
     if (postings >= POSTINGS_PER_STATEMENT) {

@@ -6,7 +6,7 @@ import { Task, type TaskContext, TaskRetryLater } from '@yuxi/tasks';
 import { type Claim, type ClaimRequest, FileClaims } from './claim.js';
 import { ClaimedRun } from './claimed-run.js';
 import { type FileState, FileStates } from './file-state.js';
-import { IndexStep } from './index-step.js';
+import { type IndexReport, IndexStep } from './index-step.js';
 import { ClaimBusyError, ClaimLostError } from './indexing.errors.js';
 import { ParseStep } from './parse-step.js';
 import { PROCESS_FILE, type ProcessFile, processFileSchema } from './process-file.task.js';
@@ -15,7 +15,11 @@ import { PROCESS_FILE, type ProcessFile, processFileSchema } from './process-fil
 const RETRY_MS = 500;
 
 type RunContext = Pick<TaskContext, 'signal' | 'progress'>;
-export type ProcessResult = { parsed?: boolean; indexed?: boolean; chunks?: number; skipped?: 'unchanged' | 'deleted' };
+export type ProcessResult = Partial<IndexReport> & {
+  parsed?: boolean;
+  indexed?: boolean;
+  skipped?: 'unchanged' | 'deleted';
+};
 
 /** Brings one file to the goal of a request. */
 @Injectable()
@@ -78,7 +82,8 @@ export class FileProcessor {
       if (done) return { parsed };
       context.progress(50, 'parsed');
     }
-    return { parsed, indexed: true, chunks: await this.indexing.run(claim, file, markdown, task, signal) };
+    const told = (share: number) => context.progress(50 + Math.round(share * 45), 'embedding');
+    return { parsed, indexed: true, ...(await this.indexing.run(claim, file, markdown, task, signal, told)) };
   }
 
   private nothingToDo(file: FileState | undefined, task: ProcessFile): ProcessResult | undefined {

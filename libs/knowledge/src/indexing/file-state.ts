@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { SQL_CLIENT, type SqlClient } from '@yuxi/core';
 
 import type { FileStatus } from '../files/file.view.js';
+import type { Generation } from '../vectors/generations.js';
 
 /** What a run needs to know of its file. */
 export interface FileState {
@@ -19,7 +20,9 @@ export interface FileState {
   params: Record<string, unknown>;
   /** Parameters of the database. */
   databaseParams: Record<string, unknown>;
-  indexGeneration: number;
+  generation: Generation;
+  /** Version of the rules that made its postings. */
+  analyzer: string | null;
 }
 
 @Injectable()
@@ -31,8 +34,10 @@ export class FileStates {
     const { rows } = await this.sql.query<FileState>(
       `SELECT f.id, f.kb_id AS "kbId", f.file_id AS "fileId", f.filename, f.type, f.status, f.content_hash AS "contentHash",
          f.markdown, f.fingerprint, f.params, d.additional_params AS "databaseParams",
-         d.index_generation AS "indexGeneration"
-       FROM files f JOIN databases d ON d.id = f.kb_id WHERE d.db_id = $1 AND f.file_id = $2`,
+         jsonb_build_object('number', d.index_generation, 'model', g.model) AS generation, f.analyzer
+       FROM files f JOIN databases d ON d.id = f.kb_id
+       LEFT JOIN index_generations g ON g.kb_id = d.id AND g.generation = d.index_generation
+       WHERE d.deleted_at IS NULL AND d.db_id = $1 AND f.file_id = $2`,
       [dbId, fileId],
     );
     return rows[0];

@@ -21,14 +21,14 @@ const chunks = [0, 1, 2].map((index): PreparedChunk => ({
 function client(afterStatement: () => void = () => undefined) {
   const query = jest.fn(async () => {
     afterStatement();
-    return { rows: [{ id: 1 }] };
+    return { rows: [{ removed: 0 }] };
   });
   const transaction = jest.fn((body: (tx: SqlClient) => Promise<unknown>) => body(sql));
   const sql = { query, transaction } as unknown as SqlClient;
   const write = (count: number, signal = new AbortController().signal) =>
     new IndexCommit(sql, NO_HOOKS).run(
       { id: 1, fileId: 'file_1', number: 1 },
-      { kbId: 1, fingerprint: 'f', params: {}, chunks: chunks.slice(0, count) },
+      { kbId: 1, generation: 1, fingerprint: 'f', params: {}, fresh: chunks.slice(0, count), kept: [] },
       signal,
     );
   return { query, transaction, write };

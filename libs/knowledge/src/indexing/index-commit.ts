@@ -1,8 +1,10 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { SQL_CLIENT, type SqlClient } from '@yuxi/core';
 
+import { Parameters } from '../common/parameters.js';
 import type { ChunkParams } from '../files/processing-params.js';
-import { batchesOf, type FileCte, writeChunks } from './chunk-rows.js';
+import { ANALYZER_VERSION } from '../text/index.js';
+import { batchesOf, type NewChunk, writeChunks } from './chunk-rows.js';
 import type { Claim } from './claim.js';
 import { INDEXING_HOOKS, type IndexingHooks } from './hooks.js';
 import { ClaimLostError } from './indexing.errors.js';
@@ -10,10 +12,13 @@ import type { PreparedChunk } from './prepare.js';
 
 export interface FinishedIndex {
   kbId: number;
+  /** Whose vectors these are: another one by now makes them worthless. */
+  generation: number;
   fingerprint: string;
   /** Chunk parameters of the request, kept with the file. */
   params: ChunkParams;
-  chunks: readonly PreparedChunk[];
+  fresh: readonly NewChunk[];
+  kept: readonly PreparedChunk[];
 }
 
 /** Replaces the index of a file: all of it or nothing, and only for the run that still has the claim. */
@@ -27,46 +32,85 @@ export class IndexCommit {
   /**
    * Most files fit into one statement, which is a transaction by itself. A large one takes seconds to write, so that an
    * abort of `signal` is heard between its statements too; it undoes everything.
+   * @returns how many chunks of the old index are gone; `null` when the generation has changed and nothing was written
    * @throws {ClaimLostError} when the file was taken over or deleted; nothing was written.
    */
-  async run(claim: Claim, index: FinishedIndex, signal: AbortSignal): Promise<void> {
-    const [first = [], ...others] = batchesOf(index.chunks);
-    const replace = async (sql: SqlClient) => {
-      if (!(await writeChunks(sql, this.finish(claim, index), first))) throw new ClaimLostError(claim.fileId);
-    };
-    if (others.length === 0) return replace(this.sql);
-    const file = { ctes: 'file AS (SELECT $11::int AS id, $12::int AS kb_id)', params: [claim.id, index.kbId] };
-    await this.sql.transaction(async (tx) => {
-      await replace(tx);
+  async run(claim: Claim, index: FinishedIndex, signal: AbortSignal): Promise<{ removed: number } | null> {
+    const [first = [], ...others] = batchesOf(index.fresh);
+    if (others.length === 0) return this.replace(this.sql, claim, index, first);
+    return this.sql.transaction(async (tx) => {
+      const done = await this.replace(tx, claim, index, first);
+      if (!done) return null;
       for (const batch of others) {
         signal.throwIfAborted();
-        await writeChunks(tx, file, batch);
+        const params = new Parameters();
+        const file = `file AS (SELECT ${params.add(claim.id)}::int AS id, ${params.add(index.kbId)}::int AS kb_id)`;
+        await writeChunks(tx, params, file, index.generation, batch, 'SELECT 1 FROM file');
       }
+      return done;
     });
   }
 
+  private async replace(sql: SqlClient, claim: Claim, index: FinishedIndex, first: readonly NewChunk[]) {
+    const params = new Parameters();
+    const done = await writeChunks<{ removed: number }>(
+      sql,
+      params,
+      this.finish(params, claim, index),
+      index.generation,
+      first,
+      'SELECT (SELECT count(*)::int FROM gone) AS removed FROM file',
+    );
+    if (done || (await this.stillOurs(sql, claim))) return done ?? null;
+    throw new ClaimLostError(claim.fileId);
+  }
+
   /**
-   * First the row: it is held to the end, so that nobody claims or deletes the file in between. Counting what was
-   * deleted makes the statement finish that before it inserts under the same unique keys.
+   * First the rows of knowledge base and file: they are held to the end, so that nobody swaps the generation, claims or
+   * deletes the file in between. Counting what was deleted makes the statement finish that before it inserts under the same
+   * unique keys.
    */
-  private finish(claim: Claim, { fingerprint, params, chunks }: FinishedIndex): FileCte {
-    const tokens = chunks.reduce((sum, each) => sum + each.length, 0);
-    return {
-      ctes: `owned AS (
+  private finish(params: Parameters, claim: Claim, index: FinishedIndex): string {
+    const { fingerprint, fresh, kept } = index;
+    const tokens = [...fresh, ...kept].reduce((sum, each) => sum + each.length, 0);
+    const id = `${params.add(claim.id)}::int`;
+    const column = (type: string, of: (each: PreparedChunk) => unknown) => `${params.add(kept.map(of))}::${type}[]`;
+    return `base AS (
+         SELECT id FROM databases
+         WHERE id = ${params.add(index.kbId)}::int AND index_generation = ${params.add(index.generation)}::int
+           AND deleted_at IS NULL FOR KEY SHARE),
+       owned AS (
          UPDATE files SET status = 'indexed', error = NULL, claim_until = NULL, index_count = index_count + 1,
-           fingerprint = $13, params = params || $14::jsonb, chunk_count = $15, token_count = $16, updated_at = now()
-         WHERE id = $11 AND ((claim = $12 AND status = 'indexing') OR $17::boolean) RETURNING id, kb_id),
-       gone AS (DELETE FROM chunks USING owned WHERE chunks.file_id = owned.id RETURNING 1),
-       file AS (SELECT id, kb_id FROM owned WHERE (SELECT count(*) FROM gone) >= 0)`,
-      params: [
-        claim.id,
-        claim.number,
-        fingerprint,
-        JSON.stringify(params),
-        chunks.length,
-        tokens,
-        this.hooks.broken.has('claim'),
-      ],
-    };
+           fingerprint = ${params.add(fingerprint)}, analyzer = ${params.add(ANALYZER_VERSION)},
+           params = files.params || ${params.add(JSON.stringify(index.params))}::jsonb,
+           chunk_count = ${params.add(fresh.length + kept.length)}, token_count = ${params.add(tokens)}, updated_at = now()
+         FROM base WHERE files.id = ${id} AND files.kb_id = base.id
+           AND ((claim = ${params.add(claim.number)} AND status = 'indexing') OR ${params.add(this.hooks.broken.has('claim'))}::boolean)
+         RETURNING files.id, files.kb_id),
+       stay AS (
+         SELECT * FROM unnest(${column('text', (each) => each.chunkId)}, ${column('int', (each) => each.index)},
+             ${column('text', (each) => JSON.stringify(each.headingPath))}, ${column('int', (each) => each.start)},
+             ${column('int', (each) => each.end)})
+           AS s (chunk_id, chunk_index, heading_path, start_offset, end_offset)),
+       gone AS (
+         DELETE FROM chunks c USING owned
+         WHERE c.file_id = owned.id AND NOT EXISTS (SELECT 1 FROM stay WHERE stay.chunk_id = c.chunk_id) RETURNING 1),
+       moved AS (
+         UPDATE chunks c SET chunk_index = s.chunk_index, heading_path = s.heading_path::jsonb,
+           start_offset = s.start_offset, end_offset = s.end_offset
+         FROM owned, stay s WHERE c.file_id = owned.id AND c.chunk_id = s.chunk_id
+           AND (c.chunk_index, c.heading_path, c.start_offset, c.end_offset)
+             IS DISTINCT FROM (s.chunk_index, s.heading_path::jsonb, s.start_offset, s.end_offset)
+         RETURNING 1),
+       file AS (
+         SELECT id, kb_id FROM owned WHERE (SELECT count(*) FROM gone) >= 0 AND (SELECT count(*) FROM moved) >= 0)`;
+  }
+
+  private async stillOurs(sql: SqlClient, { id, number }: Claim): Promise<boolean> {
+    const { rows } = await sql.query(
+      `SELECT 1 FROM files WHERE id = $1 AND claim = $2 AND status = 'indexing' AND claim_until IS NOT NULL`,
+      [id, number],
+    );
+    return rows.length > 0;
   }
 }

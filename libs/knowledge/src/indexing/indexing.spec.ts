@@ -204,7 +204,16 @@ describe('indexing on several replicas', () => {
   it('indexes an unchanged file again only by force', async () => {
     const on = await replica();
     const fileId = await parsedFile(on);
-    expect(await on.work({ dbId, fileId })).toEqual({ parsed: false, indexed: true, chunks: CHUNKS });
+    expect(await on.work({ dbId, fileId })).toEqual({
+      parsed: false,
+      indexed: true,
+      chunks: CHUNKS,
+      new: CHUNKS,
+      kept: 0,
+      removed: 0,
+      embedded: CHUNKS,
+      cached: 0,
+    });
     expect(await on.work({ dbId, fileId })).toEqual({ skipped: 'unchanged' });
     expect(await on.work({ dbId, fileId, force: true })).toMatchObject({ indexed: true });
     expect(await meta(on, fileId)).toMatchObject({ index_count: 2 });

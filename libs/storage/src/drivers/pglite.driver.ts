@@ -21,9 +21,13 @@ export async function openPglite(dataDir?: string): Promise<StorageDriver> {
   const lock = folder === undefined ? undefined : lockFolder(folder, join(resolve(dataDir!), 'pg.lock'));
   try {
     // Loaded here, because a replica on PostgreSQL should not carry 20 MB of it.
-    const { PGlite } = await import('@electric-sql/pglite');
+    const [{ PGlite }, { vector }] = await Promise.all([
+      import('@electric-sql/pglite'),
+      import('@electric-sql/pglite-pgvector'),
+    ]);
     const pglite = await PGlite.create({
       dataDir: folder ?? 'memory://',
+      extensions: { vector },
       parsers: { [INT8]: Number, [BYTEA]: (text: string) => Buffer.from(text.slice(2), 'hex') },
     });
     return {

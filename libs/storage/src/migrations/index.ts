@@ -7,6 +7,8 @@ export const storageMigrations: readonly Migration[] = [
   { id: 'storage/0002-sessions', sql: read('0002_sessions.sql') },
   { id: 'storage/0003-audit-events', sql: read('0003_audit_events.sql') },
   { id: 'storage/0004-api-keys', sql: read('0004_api_keys.sql') },
+  { id: 'storage/0005-generations', sql: read('0005_generations.sql') },
+  { id: 'storage/0006-vectors', sql: read('0006_vectors.sql'), extension: 'vector' },
 ];
 
 function read(file: string): string {

@@ -1,5 +1,5 @@
 import { integer, jsonb, pgTable, text } from 'drizzle-orm/pg-core';
-import { createdAt, updatedAt } from './columns.js';
+import { createdAt, instant, updatedAt } from './columns.js';
 import { users } from './people.js';
 
 export interface ShareConfig {
@@ -15,7 +15,8 @@ export const databases = pgTable('databases', {
   id: integer('id').primaryKey().generatedByDefaultAsIdentity(),
   /** Public handle, random. */
   dbId: text('db_id').notNull().unique(),
-  name: text('name').notNull().unique(),
+  /** Unique among those that are not deleted. */
+  name: text('name').notNull(),
   description: text('description').notNull().default(''),
   kbType: text('kb_type').notNull(),
   ownerId: integer('owner_id')
@@ -24,9 +25,10 @@ export const databases = pgTable('databases', {
   shareConfig: jsonb('share_config').$type<ShareConfig>().notNull().default({ visibility: 'private', departments: [] }),
   additionalParams: jsonb('additional_params').$type<JsonObject>().notNull().default({}),
   queryParams: jsonb('query_params').$type<JsonObject>().notNull().default({}),
-  embedInfo: jsonb('embed_info').$type<JsonObject>(),
   llmInfo: jsonb('llm_info').$type<JsonObject>(),
   indexGeneration: integer('index_generation').notNull().default(1),
   createdAt: createdAt(),
   updatedAt: updatedAt(),
+  /** Hidden from everybody; its rows go step by step. */
+  deletedAt: instant('deleted_at'),
 });

@@ -52,6 +52,8 @@ export const files = pgTable(
     fence: bigint('fence', { mode: 'number' }),
     /** Content, parameters, analyzer and model of the finished index. */
     fingerprint: text('fingerprint'),
+    /** Version of the rules that made its postings. */
+    analyzer: text('analyzer'),
     /** Completed indexings. */
     indexCount: integer('index_count').notNull().default(0),
     chunkCount: integer('chunk_count').notNull().default(0),

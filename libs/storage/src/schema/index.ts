@@ -4,6 +4,7 @@ export * from './blobs.js';
 export * from './chunks.js';
 export * from './databases.js';
 export * from './files.js';
+export * from './index-generations.js';
 export * from './people.js';
 export * from './sessions.js';
 export * from './settings.js';

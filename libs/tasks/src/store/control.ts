@@ -2,14 +2,14 @@ import type { SqlClient } from '@yuxi/core';
 import { closeGroups } from './groups.js';
 
 /**
- * Ends what is pending and asks what is running to stop, for a task or for all members of a group.
+ * Ends what is pending and asks what is running to stop, for tasks or for all members of groups.
  * @returns rows it applied to; 0 when everything was finished already
  */
-export async function requestCancel(sql: SqlClient, id: string): Promise<number> {
+export async function requestCancel(sql: SqlClient, ...ids: readonly string[]): Promise<number> {
   // Rows are locked in one order by everybody, so that this cannot deadlock with a worker that finishes several of them.
   const { rows } = await sql.query<{ id: string }>(
     `WITH open AS (
-       SELECT id FROM tasks WHERE (id = $1 OR group_id = $1) AND status IN ('pending', 'running')
+       SELECT id FROM tasks WHERE (id = ANY($1::text[]) OR group_id = ANY($1::text[])) AND status IN ('pending', 'running')
        ORDER BY id FOR UPDATE)
      UPDATE tasks AS t
      SET cancel_requested = true,
@@ -18,10 +18,19 @@ export async function requestCancel(sql: SqlClient, id: string): Promise<number>
          completed_at = CASE WHEN t.status = 'pending' AND NOT t.is_group THEN now() END
      FROM open WHERE t.id = open.id
      RETURNING t.id`,
-    [id],
+    [ids],
   );
-  await closeGroups(sql, [id]);
+  await closeGroups(sql, ids);
   return rows.length;
+}
+
+/** Tasks and groups that have not ended and whose payload holds what is given. */
+export async function openTasksWith(sql: SqlClient, payload: object): Promise<string[]> {
+  const { rows } = await sql.query<{ id: string }>(
+    `SELECT id FROM tasks WHERE status IN ('pending', 'running') AND payload @> $1::jsonb`,
+    [JSON.stringify(payload)],
+  );
+  return rows.map(({ id }) => id);
 }
 
 /** Removes a finished task or group with its members; @returns whether it did. */

@@ -1,0 +1,99 @@
+import { Inject, Injectable, type OnApplicationShutdown, Optional } from '@nestjs/common';
+import { EmbeddingCache, type EmbeddingModel } from '@yuxi/cache';
+import { LiveConfig } from '@yuxi/config-sync';
+import { EMBEDDING_OPTIONS, type EmbeddingOptions } from '../embedding.options.js';
+import { EmbeddingMetrics } from '../embedding.metrics.js';
+import { ModelHosts } from '../outbound/model-hosts.js';
+import { hashedVector } from '../providers/hashed.provider.js';
+import { OpenAiProvider } from '../providers/openai.provider.js';
+import { modelFingerprint, type ModelSpec, type OpenAiSpec } from './model-spec.js';
+import { modelSection, type ModelSettings, specOf } from './model-settings.js';
+
+/** A question and a document may need other words before them, and have other vectors then. */
+export type TextRole = 'query' | 'document';
+
+export interface Embedded {
+  /** One for each text, in order; shared, not to be changed. */
+  vectors: Float32Array[];
+  /** Texts that this call asked the provider for; the others were known, or asked for by somebody else. */
+  computed: number;
+}
+
+/** As many texts at once; a process that computes vectors by itself does other things in between. */
+const HASHED_SLICE = 64;
+/** Providers kept; more are only there while models are being changed. */
+const MOST_PROVIDERS = 8;
+
+/** The model of the settings, and vectors by it or by any other that is still in use. */
+@Injectable()
+export class EmbeddingModels implements OnApplicationShutdown {
+  readonly #hosts: ModelHosts;
+  readonly #providers = new Map<string, OpenAiProvider>();
+
+  constructor(
+    @Inject(EMBEDDING_OPTIONS) { hosts = ModelHosts.parse(undefined).hosts }: EmbeddingOptions,
+    private readonly cache: EmbeddingCache,
+    private readonly metrics: EmbeddingMetrics,
+    @Optional() @Inject(LiveConfig) private readonly config?: LiveConfig,
+  ) {
+    this.#hosts = hosts;
+  }
+
+  /** The model that the settings name now; the offline one where there are none. */
+  current(): ModelSpec {
+    const section = this.config?.get()['model'] as ModelSettings | undefined;
+    return specOf(section ?? modelSection(this.#hosts).parse({}));
+  }
+
+  /**
+   * @param spec a model whose key, batches or patience were changed in the settings since is called with the new ones.
+   * @throws {EmbeddingProviderError} {@link EmbeddingAnswerError} {@link BlockedAddressError}; errors of a secret that cannot be read
+   */
+  async embed(spec: ModelSpec, role: TextRole, texts: readonly string[]): Promise<Embedded> {
+    const current = this.current();
+    const used = modelFingerprint(spec) === modelFingerprint(current) ? current : spec;
+    if (used.provider === 'openai') return this.#ask(used, role, texts);
+    const vectors: Float32Array[] = [];
+    for (const [i, text] of texts.entries()) {
+      // Cheaper to make than to look for.
+      vectors.push(hashedVector(text, used.dimensions));
+      if (i % HASHED_SLICE === HASHED_SLICE - 1) await new Promise(setImmediate);
+    }
+    return { vectors, computed: texts.length };
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    await Promise.all([...this.#providers.values()].map((provider) => provider.close()));
+  }
+
+  async #ask(spec: OpenAiSpec, role: TextRole, texts: readonly string[]): Promise<Embedded> {
+    const provider = this.#providerOf(spec);
+    const prefix = role === 'query' ? spec.queryPrefix : spec.documentPrefix;
+    let computed = 0;
+    const model: EmbeddingModel = {
+      endpoint: spec.baseUrl,
+      model: spec.model,
+      revision: spec.shorten ? `${spec.revision ?? ''}/shortened` : spec.revision,
+      dimensions: spec.dimensions,
+      prefix,
+      batchSize: spec.batchSize,
+      embed: async (missing) => {
+        computed += missing.length;
+        return this.metrics.timed(() => provider.embed(missing.map((text) => prefix + text)));
+      },
+    };
+    return { vectors: await this.cache.embedMany(model, texts), computed };
+  }
+
+  #providerOf(spec: OpenAiSpec): OpenAiProvider {
+    const key = JSON.stringify(spec);
+    const known = this.#providers.get(key);
+    if (known) return known;
+    const provider = new OpenAiProvider(spec, this.#hosts);
+    this.#providers.set(key, provider);
+    const [oldest] = this.#providers.keys();
+    // Not closed: calls may be under way. Its idle connections end by themselves.
+    if (this.#providers.size > MOST_PROVIDERS) this.#providers.delete(oldest!);
+    return provider;
+  }
+}

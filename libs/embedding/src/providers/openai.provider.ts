@@ -1,0 +1,94 @@
+import { assertVector, type EmbeddingAnswer, EmbeddingAnswerError } from '@yuxi/cache';
+import { readSecret } from '@yuxi/config-sync';
+import { jitter, sleep } from '@yuxi/core';
+import { Agent, request } from 'undici';
+import { BlockedAddressError, EmbeddingProviderError } from '../embedding.errors.js';
+import type { OpenAiSpec } from '../model/model-spec.js';
+import type { ModelHosts } from '../outbound/model-hosts.js';
+import { publicLookup } from '../outbound/public-lookup.js';
+import { Gate } from './gate.js';
+import { readAnswer } from './openai.answer.js';
+import type { EmbeddingProvider } from './embedding.provider.js';
+import { failureOf, refusalOf } from './openai.failures.js';
+
+const FIRST_PAUSE_MS = 500;
+const LONGEST_PAUSE_MS = 20_000;
+/** Longer than this nobody waits because a provider asks for it; the task comes again later. */
+const LONGEST_RETRY_AFTER_MS = 60_000;
+const CONNECT_MS = 5000;
+/** Bytes of an answer: 2,048 vectors of 4,000 numbers as text need about as much. */
+const LARGEST_ANSWER = 256 * 1024 * 1024;
+
+/** Calls `POST <base URL>/embeddings`. One for each specification and process: it holds the connections and counts the calls under way. */
+export class OpenAiProvider implements EmbeddingProvider {
+  readonly #agent: Agent;
+  readonly #gate: Gate;
+
+  /** @throws {BlockedAddressError} for a base URL that is not allowed (any more) */
+  constructor(
+    private readonly spec: OpenAiSpec,
+    hosts: ModelHosts,
+  ) {
+    if (hosts.problemOf(spec.baseUrl) !== undefined) throw new BlockedAddressError(new URL(spec.baseUrl).host);
+    const lookup = hosts.isListed(new URL(spec.baseUrl)) ? undefined : publicLookup();
+    this.#agent = new Agent({
+      connect: { timeout: CONNECT_MS, ...(lookup && { lookup }) },
+      connections: spec.concurrency,
+      maxResponseSize: LARGEST_ANSWER,
+    });
+    this.#gate = new Gate(spec.concurrency);
+  }
+
+  /**
+   * Asks once, and again after a pause when the provider is overloaded, away, slow, or says something strange; for as long as it asks to
+   * wait, if it does.
+   * @throws {EmbeddingProviderError} with what the provider said; {@link EmbeddingAnswerError}; {@link BlockedAddressError}
+   */
+  async embed(texts: readonly string[]): Promise<EmbeddingAnswer> {
+    for (let attempt = 0; ; attempt++) {
+      try {
+        return await this.#gate.pass(() => this.#ask(texts));
+      } catch (error) {
+        const failure = failureOf(this.spec.model, error);
+        if (!failure.retryable || attempt >= this.spec.retries) throw failure;
+        const asked = failure instanceof EmbeddingProviderError ? (failure.retryAfter ?? 0) : 0;
+        if (asked > LONGEST_RETRY_AFTER_MS) throw failure;
+        await sleep(
+          Math.max(asked, jitter(Math.min(FIRST_PAUSE_MS * 2 ** attempt, LONGEST_PAUSE_MS))),
+          undefined,
+          true,
+        );
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#agent.destroy();
+  }
+
+  async #ask(texts: readonly string[]): Promise<EmbeddingAnswer> {
+    const { baseUrl, model, dimensions, shorten, apiKey, timeoutMs } = this.spec;
+    const key = apiKey === undefined ? undefined : await readSecret(apiKey);
+    // The whole call, so that an answer that trickles in is cut too. Redirects are not followed.
+    const { statusCode, headers, body } = await request(`${baseUrl}/embeddings`, {
+      method: 'POST',
+      dispatcher: this.#agent,
+      signal: AbortSignal.timeout(timeoutMs),
+      headers: { 'content-type': 'application/json', ...(key !== undefined && { authorization: `Bearer ${key}` }) },
+      body: JSON.stringify({ model, input: texts, encoding_format: 'float', ...(shorten && { dimensions }) }),
+    });
+    const text = await body.text();
+    if (statusCode !== 200) throw refusalOf(model, statusCode, headers, text, key);
+    const answer = readAnswer(model, parsed(model, text), texts.length);
+    for (const vector of answer.vectors) assertVector({ model, dimensions }, vector);
+    return answer;
+  }
+}
+
+function parsed(model: string, text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new EmbeddingAnswerError(model, 'an answer that is not JSON', cause);
+  }
+}

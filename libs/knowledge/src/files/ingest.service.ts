@@ -1,0 +1,58 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { SQL_CLIENT, type SqlClient } from '@yuxi/core';
+import { type SagaDetails, SagaNotFoundError, SagaService, type SagaView } from '@yuxi/saga';
+
+import type { Actor } from '../actor.js';
+import { isHandle } from '../common/handle.js';
+import { parseInput } from '../common/validate.js';
+import { DatabaseAccess } from '../databases/database-access.js';
+import { NotFoundError } from '../knowledge.errors.js';
+import { INGEST, type Ingest } from '../sagas/ingest.types.js';
+import { type ChunkParams, chunkParamsSchema } from './processing-params.js';
+
+export interface Ingestion {
+  saga_id: string;
+  file_id: string;
+}
+
+/** Uploads that become searchable documents or leave nothing. */
+@Injectable()
+export class IngestService {
+  constructor(
+    @Inject(SQL_CLIENT) private readonly sql: SqlClient,
+    private readonly access: DatabaseAccess,
+    private readonly sagas: SagaService,
+  ) {}
+
+  /**
+   * Starts in the background; a second time for the same upload answers the first one.
+   * @param file upload handle or file id
+   * @throws {NotFoundError} {@link ForbiddenError} {@link ValidationError}
+   */
+  async start(actor: Actor, dbId: string, file: string, params: ChunkParams = {}): Promise<Ingestion> {
+    const chunking = parseInput(chunkParamsSchema, params, 'params');
+    const kbId = await this.access.manage(actor, dbId);
+    const { rows } = await this.sql.query<{ file_id: string }>(
+      'SELECT file_id FROM files WHERE kb_id = $1 AND (file_id = $2 OR upload_handle = $2)',
+      [kbId, isHandle(file) ? file : ''],
+    );
+    if (!rows[0]) throw new NotFoundError('File', String(file));
+    const input: Ingest = { kbId, dbId, fileId: rows[0].file_id, params: chunking };
+    const { id } = await this.sagas.start(INGEST, input, { key: input.fileId });
+    return { saga_id: id, file_id: input.fileId };
+  }
+
+  /** How far it is. @throws {NotFoundError} {@link ForbiddenError}; {@link SagaNotFoundError} also for a saga of something else */
+  async get(actor: Actor, dbId: string, sagaId: string): Promise<SagaDetails> {
+    await this.access.manage(actor, dbId);
+    const saga = await this.sagas.get(sagaId);
+    if (saga.name !== INGEST || (saga.input as Ingest).dbId !== dbId) throw new SagaNotFoundError(sagaId);
+    return saga;
+  }
+
+  /** Leaves nothing of the file, unless it is published by now. @throws as {@link get}; {@link SagaStateError} when it is too late */
+  async cancel(actor: Actor, dbId: string, sagaId: string): Promise<SagaView> {
+    await this.get(actor, dbId, sagaId);
+    return this.sagas.cancel(sagaId);
+  }
+}

@@ -1,0 +1,104 @@
+import { Inject } from '@nestjs/common';
+import { SQL_CLIENT, type SqlClient } from '@yuxi/core';
+import { type CompensationContext, Saga, type SagaContext, SagaStep } from '@yuxi/saga';
+import { TaskService } from '@yuxi/tasks';
+import { z } from 'zod';
+
+import { collectBlobs } from '../files/blob-collection.js';
+import { RemovalService } from '../files/removal.service.js';
+import { Generations } from '../vectors/generations.js';
+import { VectorIndexes } from '../vectors/vector-index.js';
+import type { GenerationId } from '../vectors/vector-rows.js';
+
+const inputSchema = z.object({ kbId: z.int(), dbId: z.string() });
+export type DeleteDatabase = z.infer<typeof inputSchema>;
+
+const CHUNKS = 1000;
+const FILES = 100;
+
+/**
+ * Takes a knowledge base away that is hidden already (`deleted_at`, set by the transaction that started this), step by step, so that no
+ * transaction is as large as the knowledge base. Until its chunks begin to go, a cancel brings it back.
+ */
+@Saga({ name: 'knowledge.delete_database', version: 1, schema: inputSchema })
+export class DeleteDatabaseSaga {
+  constructor(
+    @Inject(SQL_CLIENT) private readonly sql: SqlClient,
+    private readonly tasks: TaskService,
+    private readonly removal: RemovalService,
+    private readonly generations: Generations,
+    private readonly indexes: VectorIndexes,
+  ) {}
+
+  @SagaStep({ order: 1, compensate: 'bringBack' })
+  async stopTasks({ input }: SagaContext<DeleteDatabase>): Promise<{ stopped: number }> {
+    const members = await this.tasks.cancelWith({ dbId: input.dbId });
+    return { stopped: members + (await this.tasks.cancelWith({ db_id: input.dbId })) };
+  }
+
+  /** Its name may have been given away meanwhile. */
+  async bringBack({ input }: CompensationContext<DeleteDatabase>): Promise<void> {
+    await this.sql.query(
+      `UPDATE databases d SET deleted_at = NULL, updated_at = now(), name = CASE
+         WHEN EXISTS (SELECT 1 FROM databases o WHERE o.name = d.name AND o.deleted_at IS NULL AND o.id <> d.id)
+         THEN left(d.name, 60) || ' ' || d.db_id ELSE d.name END
+       WHERE id = $1`,
+      [input.kbId],
+    );
+  }
+
+  @SagaStep({ order: 2, compensate: false, pivot: true })
+  async dropChunks({ input, signal }: SagaContext<DeleteDatabase>): Promise<void> {
+    for (let removed = CHUNKS; removed > 0;) {
+      signal.throwIfAborted();
+      const { rowCount } = await this.sql.query(
+        'DELETE FROM chunks WHERE id IN (SELECT id FROM chunks WHERE kb_id = $1 LIMIT $2)',
+        [input.kbId, CHUNKS],
+      );
+      removed = rowCount;
+    }
+  }
+
+  @SagaStep({ order: 3, compensate: false })
+  async dropFiles({ input, signal }: SagaContext<DeleteDatabase>): Promise<void> {
+    for (;;) {
+      signal.throwIfAborted();
+      const { rows } = await this.sql.query<{ file_id: string }>(
+        'SELECT file_id FROM files WHERE kb_id = $1 LIMIT $2',
+        [input.kbId, FILES],
+      );
+      if (rows.length === 0) return;
+      await this.removal.remove(
+        input.kbId,
+        rows.map((row) => row.file_id),
+      );
+    }
+  }
+
+  /** An upload that was under way may have come in since: it goes with the row. */
+  @SagaStep({ order: 4, compensate: false })
+  async dropRow({ input }: SagaContext<DeleteDatabase>): Promise<void> {
+    if (this.generations.possible) await this.dropIndexes(input.kbId);
+    await this.sql.transaction(async (tx) => {
+      // Waits for uploads that hold a key share on this row, so that the list of contents is complete.
+      await tx.query('SELECT 1 FROM databases WHERE id = $1 FOR UPDATE', [input.kbId]);
+      const { rows } = await tx.query<{ content_hash: string }>(
+        'SELECT DISTINCT content_hash FROM files WHERE kb_id = $1',
+        [input.kbId],
+      );
+      await tx.query('DELETE FROM databases WHERE id = $1', [input.kbId]);
+      await collectBlobs(
+        tx,
+        rows.map((row) => row.content_hash),
+      );
+    });
+  }
+
+  private async dropIndexes(kbId: number): Promise<void> {
+    const { rows } = await this.sql.query<GenerationId>(
+      'SELECT kb_id AS "kbId", generation FROM index_generations WHERE kb_id = $1 AND has_index',
+      [kbId],
+    );
+    for (const id of rows) await this.indexes.drop(id);
+  }
+}

@@ -1,0 +1,76 @@
+import { Inject } from '@nestjs/common';
+import { SQL_CLIENT, type SqlClient } from '@yuxi/core';
+import { type CompensationContext, Saga, type SagaContext, SagaRejectedError, SagaStep } from '@yuxi/saga';
+import { BLOB_STORE, type BlobStore } from '@yuxi/storage';
+
+import { RemovalService } from '../files/removal.service.js';
+import { FileProcessor, type ProcessResult } from '../indexing/file-processor.js';
+import { FileStates } from '../indexing/file-state.js';
+import { IndexStep } from '../indexing/index-step.js';
+import type { ProcessFile } from '../indexing/process-file.task.js';
+import { INGEST, type Ingest, ingestSchema } from './ingest.types.js';
+
+/** A fault of these may pass: another run has the file, or a provider is away. */
+const RETRY = { attempts: 8, backoff: '1s', maxBackoff: '1m' } as const;
+
+/**
+ * Makes an upload a searchable document, or leaves nothing of it: a document that cannot be parsed, a model that refuses, a cancel. What
+ * is found and listed changes in one place only, the last step.
+ */
+@Saga({ name: INGEST, version: 1, schema: ingestSchema })
+export class IngestSaga {
+  constructor(
+    @Inject(SQL_CLIENT) private readonly sql: SqlClient,
+    @Inject(BLOB_STORE) private readonly blobs: BlobStore,
+    private readonly removal: RemovalService,
+    private readonly files: FileStates,
+    private readonly processor: FileProcessor,
+    private readonly indexing: IndexStep,
+  ) {}
+
+  /** The content came with the request; here is made sure that it is there, and from here on it goes if anything fails. */
+  @SagaStep({ order: 1, compensate: 'discard' })
+  async blob({ input }: SagaContext<Ingest>): Promise<void> {
+    const file = await this.files.read(input.dbId, input.fileId);
+    if (!file || !(await this.blobs.has(file.contentHash))) throw gone();
+  }
+
+  async discard({ input }: CompensationContext<Ingest>): Promise<void> {
+    await this.removal.remove(input.kbId, [input.fileId]);
+  }
+
+  @SagaStep({ order: 2, compensate: false, retry: RETRY })
+  async parse({ input, signal }: SagaContext<Ingest>): Promise<ProcessResult> {
+    return this.process(input, 'parsed', signal);
+  }
+
+  /** Makes the vectors; they wait in the cache, and nothing can be found yet. */
+  @SagaStep({ order: 3, compensate: false, retry: RETRY })
+  async index({ input, signal }: SagaContext<Ingest>): Promise<{ embedded: number }> {
+    const file = await this.files.read(input.dbId, input.fileId);
+    if (!file || file.markdown === null) throw gone();
+    return { embedded: await this.indexing.warm(file, file.markdown, { ...input, force: false }, signal) };
+  }
+
+  @SagaStep({ order: 4, compensate: false, pivot: true })
+  async publish({ input, signal }: SagaContext<Ingest>): Promise<ProcessResult> {
+    const result = await this.process(input, 'indexed', signal);
+    await this.sql.query('UPDATE files SET added = true, updated_at = now() WHERE file_id = $1', [input.fileId]);
+    return result;
+  }
+
+  private async process(
+    { dbId, fileId, params }: Ingest,
+    goal: ProcessFile['goal'],
+    signal: AbortSignal,
+  ): Promise<ProcessResult> {
+    const context = { signal, progress: () => undefined };
+    const result = await this.processor.process({ dbId, fileId, goal, params, force: false }, context);
+    if (result.skipped === 'deleted') throw gone();
+    return result;
+  }
+}
+
+function gone(): SagaRejectedError {
+  return new SagaRejectedError('the file was deleted');
+}

@@ -1,0 +1,59 @@
+import { Inject, Injectable, Logger } from '@nestjs/common';
+import { monotonicMs, SQL_CLIENT, type SqlClient } from '@yuxi/core';
+import { WithLock } from '@yuxi/lock';
+
+import { ofGeneration } from '../search/near.sql.js';
+import type { GenerationId } from './vector-rows.js';
+
+/**
+ * Up to so many vectors of a generation are compared one by one: exact, and as quick as an index would be. Beyond, there is an
+ * index (HNSW) for each generation.
+ */
+export const EXACT_UP_TO = 10_000;
+/** Links of a vector and candidates while the index is built: more find more, and take longer to build. */
+const HNSW = { m: 24, ef_construction: 128 };
+
+export function vectorIndexName({ kbId, generation }: GenerationId): string {
+  return `chunk_vectors_kb${Number(kbId)}_g${Number(generation)}`;
+}
+
+/** Indexes of vectors, one for each large generation. */
+@Injectable()
+export class VectorIndexes {
+  private readonly logger = new Logger(VectorIndexes.name);
+
+  constructor(@Inject(SQL_CLIENT) private readonly sql: SqlClient) {}
+
+  /** Builds the index where there are enough vectors and none is there; searches and writes go on meanwhile. */
+  async ensure(id: GenerationId & { dimensions: number }): Promise<void> {
+    const { rows } = await this.sql.query<{ count: number; has_index: boolean }>(
+      `SELECT has_index, (SELECT count(*)::int FROM (
+           SELECT 1 FROM chunk_vectors v WHERE v.kb_id = $1 AND v.generation = $2 LIMIT $3) few) AS count
+       FROM index_generations WHERE kb_id = $1 AND generation = $2`,
+      [id.kbId, id.generation, EXACT_UP_TO + 1],
+    );
+    if (rows[0] && !rows[0].has_index && rows[0].count > EXACT_UP_TO) await this.build(id);
+  }
+
+  async drop(id: GenerationId): Promise<void> {
+    await this.sql.query(`DROP INDEX CONCURRENTLY IF EXISTS ${vectorIndexName(id)}`);
+  }
+
+  @WithLock(([id]: readonly [GenerationId, ...unknown[]]) => vectorIndexName(id), { wait: false, onBusy: 'skip' })
+  private async build(id: GenerationId & { dimensions: number }): Promise<void> {
+    const name = vectorIndexName(id);
+    const start = monotonicMs();
+    // What an interrupted build left behind is there by name, and of no use.
+    await this.drop(id);
+    await this.sql.query(
+      `CREATE INDEX CONCURRENTLY ${name} ON chunk_vectors
+       USING hnsw ((embedding::halfvec(${Number(id.dimensions)})) halfvec_ip_ops)
+       WITH (m = ${HNSW.m}, ef_construction = ${HNSW.ef_construction}) WHERE ${ofGeneration(id)}`,
+    );
+    await this.sql.query('UPDATE index_generations SET has_index = true WHERE kb_id = $1 AND generation = $2', [
+      id.kbId,
+      id.generation,
+    ]);
+    this.logger.log(`${name} built in ${Math.round((monotonicMs() - start) / 1000)} s`);
+  }
+}
