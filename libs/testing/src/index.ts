@@ -27,3 +27,5 @@ export type { ApiClient, ApiRequest, ApiResponse } from './http.js';
 export * as cranfield from './product/cranfield.js';
 export { form, upload } from './product/upload.js';
 export type { Uploaded } from './product/upload.js';
+export { startEmbeddingServer } from './provider/embedding-server.js';
+export type { EmbeddingServer, EmbeddingServerOptions, ProviderFault } from './provider/embedding-server.js';

@@ -24,15 +24,19 @@ export class OpenAiProvider implements EmbeddingProvider {
   readonly #agent: Agent;
   readonly #gate: Gate;
 
-  /** @throws {BlockedAddressError} for a base URL that is not allowed (any more) */
+  /**
+   * @param lookup finds the address of a host that is not listed
+   * @throws {BlockedAddressError} for a base URL that is not allowed (any more)
+   */
   constructor(
     private readonly spec: OpenAiSpec,
     hosts: ModelHosts,
+    lookup = publicLookup(),
   ) {
     if (hosts.problemOf(spec.baseUrl) !== undefined) throw new BlockedAddressError(new URL(spec.baseUrl).host);
-    const lookup = hosts.isListed(new URL(spec.baseUrl)) ? undefined : publicLookup();
+    const listed = hosts.isListed(new URL(spec.baseUrl));
     this.#agent = new Agent({
-      connect: { timeout: CONNECT_MS, ...(lookup && { lookup }) },
+      connect: { timeout: CONNECT_MS, ...(!listed && { lookup }) },
       connections: spec.concurrency,
       maxResponseSize: LARGEST_ANSWER,
     });

@@ -1,0 +1,71 @@
+import { describe, expect, it } from '@jest/globals';
+import { ModelHosts } from '../outbound/model-hosts.js';
+import { modelSection, specOf } from './model-settings.js';
+import { modelFingerprint, modelSpecSchema } from './model-spec.js';
+
+const section = modelSection();
+const openai = {
+  embedding_provider: 'openai',
+  embedding_base_url: 'https://api.example.com/v1/',
+  embedding_model: 'text-small',
+  embedding_dimensions: 1024,
+  embedding_api_key: 'env:SECRET_OPENAI',
+};
+const problems = (values: object) =>
+  section.safeParse(values).error?.issues.map(({ path, message }) => `${path.join('.')}: ${message}`) ?? [];
+
+describe('settings of the model', () => {
+  it('are the offline one by default', () => {
+    expect(specOf(section.parse({}))).toEqual({
+      provider: 'hashed',
+      model: 'hashed-ngram',
+      revision: '1',
+      dimensions: 384,
+    });
+  });
+
+  it('describe a server', () => {
+    const spec = specOf(section.parse(openai));
+    expect(spec).toMatchObject({ baseUrl: 'https://api.example.com/v1', model: 'text-small', timeoutMs: 30_000 });
+    expect(modelSpecSchema.parse(JSON.parse(JSON.stringify(spec)))).toEqual(JSON.parse(JSON.stringify(spec)));
+  });
+
+  it.each([
+    [{ embedding_provider: 'openai' }, 'embedding_base_url: must be given with embedding_provider openai'],
+    [{ ...openai, embedding_base_url: 'http://127.0.0.1:6379' }, 'embedding_base_url: blocked address'],
+    [{ ...openai, embedding_base_url: 'gopher://example.com' }, 'embedding_base_url: must begin with https://'],
+    [{ ...openai, embedding_api_key: 'sk-secret' }, 'embedding_api_key: env:SECRET_NAME'],
+    [{ ...openai, embedding_dimensions: 0 }, 'embedding_dimensions'],
+    [{ ...openai, embedding_dimensions: 5000 }, 'embedding_dimensions'],
+    [{ ...openai, embedding_batch_size: 0 }, 'embedding_batch_size'],
+    [{ embedding_provider: 'magic' }, 'embedding_provider'],
+  ])('refuse %j', (values, problem) => {
+    expect(problems(values).join('; ')).toContain(problem);
+  });
+
+  it('allow an address inside where the operator does', () => {
+    const inside = modelSection(ModelHosts.parse('10.0.0.7:8080').hosts);
+    expect(inside.safeParse({ ...openai, embedding_base_url: 'http://10.0.0.7:8080/v1' }).success).toBe(true);
+    expect(inside.safeParse(openai).success).toBe(false);
+  });
+
+  it.each([
+    ['embedding_model', 'other', true],
+    ['embedding_base_url', 'https://other.example.com/v1', true],
+    ['embedding_revision', '2', true],
+    ['embedding_dimensions', 512, true],
+    ['embedding_shorten', true, true],
+    ['embedding_query_prefix', 'query: ', true],
+    ['embedding_document_prefix', 'passage: ', true],
+    ['embedding_api_key', 'env:SECRET_OTHER', false],
+    ['embedding_batch_size', 8, false],
+    ['embedding_concurrency', 1, false],
+    ['embedding_timeout_seconds', 5, false],
+    ['embedding_retries', 0, false],
+  ])('with another %s mean another model: %s -> %s', (key, value, other) => {
+    const [a, b] = [openai, { ...openai, [key]: value }].map((values) =>
+      modelFingerprint(specOf(section.parse(values))),
+    );
+    expect(a !== b).toBe(other);
+  });
+});

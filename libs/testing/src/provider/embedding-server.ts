@@ -1,0 +1,160 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+/** What the server does with one call instead of a right answer. */
+export type ProviderFault =
+  | 'busy' // 429 with Retry-After
+  | 'error' // 500
+  | 'forbidden' // 401, repeats the key
+  | 'silent' // no answer at all
+  | 'reset' // the connection is closed
+  | 'short' // one vector too few
+  | 'dimensions' // vectors that are too long
+  | 'nan' // numbers that are none
+  | 'garbage' // no JSON
+  | 'redirect'; // to another address
+
+export interface EmbeddingServerOptions {
+  /** Default 32. */
+  dimensions?: number;
+  /** Vector of a text for a model. Default: of the text's letters, and different for each model. */
+  vectorOf?: (text: string, model: string) => number[];
+  /** What to do with the call of this number, 1 for the first. Default: answer all. */
+  fault?: (call: number) => ProviderFault | undefined;
+  /** Milliseconds until an answer. Default 0. */
+  delay?: number;
+  /** Numbers as base64 of float32. Default `false`. */
+  base64?: boolean;
+}
+
+export interface EmbeddingServer {
+  /** Base URL, with `/v1`. */
+  readonly url: string;
+  /** `host:port`, as a list of allowed hosts has it. */
+  readonly host: string;
+  /** Calls so far, faults included. */
+  readonly calls: number;
+  /** All texts of calls that were answered rightly, in order. */
+  readonly texts: readonly string[];
+  /** Most calls under way at once. */
+  readonly busiest: number;
+  /** `Authorization` of the last call. */
+  readonly authorization: string | undefined;
+  /** `dimensions` that the last call asked for. */
+  readonly asked: number | undefined;
+  reset(options?: EmbeddingServerOptions): void;
+  stop(): Promise<void>;
+}
+
+/** A real HTTP server that speaks `POST /v1/embeddings`, and misbehaves when told to. */
+export async function startEmbeddingServer(options: EmbeddingServerOptions = {}): Promise<EmbeddingServer> {
+  const provider = new Provider(options);
+  await provider.listen();
+  return provider;
+}
+
+interface Call {
+  model: string;
+  input: string[];
+  dimensions?: number;
+}
+
+class Provider implements EmbeddingServer {
+  calls = 0;
+  texts: string[] = [];
+  busiest = 0;
+  authorization: string | undefined;
+  asked: number | undefined;
+  #underWay = 0;
+  readonly #server: Server;
+
+  constructor(private options: EmbeddingServerOptions) {
+    this.#server = createServer((request, response) => void this.#handle(request, response));
+  }
+
+  get host(): string {
+    return `127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  get url(): string {
+    return `http://${this.host}/v1`;
+  }
+
+  async listen(): Promise<void> {
+    await new Promise<void>((resolve) => this.#server.listen(0, '127.0.0.1', resolve));
+  }
+
+  reset(options: EmbeddingServerOptions = {}): void {
+    Object.assign(this, { options, calls: 0, texts: [], busiest: 0, authorization: undefined, asked: undefined });
+  }
+
+  async stop(): Promise<void> {
+    this.#server.closeAllConnections();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+
+  async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    this.busiest = Math.max(this.busiest, ++this.#underWay);
+    response.on('close', () => this.#underWay--);
+    this.authorization = request.headers.authorization;
+    const pieces: Buffer[] = [];
+    for await (const piece of request) pieces.push(piece as Buffer);
+    const call = JSON.parse(Buffer.concat(pieces).toString()) as Call;
+    this.calls++;
+    const fault = this.options.fault?.(this.calls);
+    const { delay = 0 } = this.options;
+    if (delay > 0) await new Promise((resolve) => setTimeout(resolve, delay));
+    if (fault && this.#refuse(fault, response)) return;
+    this.#answer(call, response, fault);
+  }
+
+  /** @returns whether that was all */
+  #refuse(fault: ProviderFault, response: ServerResponse): boolean {
+    const say = (status: number, body: string, headers: Record<string, string> = {}) => {
+      response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(body);
+      return true;
+    };
+    const error = (message: string) => JSON.stringify({ error: { message } });
+    if (fault === 'busy') return say(429, error('slow down'), { 'retry-after': '1' });
+    if (fault === 'error') return say(500, error('internal'));
+    if (fault === 'forbidden') return say(401, error(`wrong key: ${this.authorization}`));
+    if (fault === 'redirect') return say(307, '', { location: 'http://169.254.169.254/v1/embeddings' });
+    if (fault === 'garbage') return say(200, '{"data": [{"embedding": [0.1, ');
+    if (fault === 'reset') response.destroy();
+    return fault === 'reset' || fault === 'silent';
+  }
+
+  #answer({ model, input, dimensions }: Call, response: ServerResponse, fault?: ProviderFault): void {
+    this.asked = dimensions;
+    const { vectorOf = (text: string) => spelling(text, model, this.options.dimensions ?? 32), base64 } = this.options;
+    const vectors = input.map((text) => vectorOf(text, model));
+    if (!fault) this.texts.push(...input);
+    if (fault === 'short') vectors.pop();
+    if (fault === 'dimensions') for (const vector of vectors) vector.push(0.5);
+    const data = vectors.map((vector, index) => ({
+      object: 'embedding',
+      index,
+      embedding: base64 ? Buffer.from(Float32Array.from(vector).buffer).toString('base64') : vector,
+    }));
+    const tokens = input.reduce((sum, text) => sum + Math.ceil(text.length / 4), 0);
+    const body = JSON.stringify({
+      object: 'list',
+      data,
+      model,
+      usage: { prompt_tokens: tokens, total_tokens: tokens },
+    });
+    // NaN has no place in JSON, and servers send it all the same.
+    response
+      .writeHead(200, { 'content-type': 'application/json' })
+      .end(fault === 'nan' ? body.replace(/("embedding":\[)[^,\]]+/g, '$1NaN') : body);
+  }
+}
+
+/** Texts with the same letters are near each other. */
+function spelling(text: string, model: string, dimensions: number): number[] {
+  const vector = Array.from({ length: dimensions }, () => 0);
+  const shift = [...model].reduce((sum, letter) => sum + letter.codePointAt(0)!, 0);
+  for (const letter of text.toLowerCase()) vector[(letter.codePointAt(0)! * 7 + shift) % dimensions]! += 1;
+  const norm = Math.hypot(...vector) || 1;
+  return vector.map((value) => value / norm);
+}
