@@ -1,4 +1,21 @@
 /**
+ * The result of `work`, or the reason of the signal as soon as that aborts; what `work` comes to then is dropped.
+ */
+export async function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  let abort = () => {};
+  const aborted = new Promise<never>((_resolve, reject) => {
+    abort = () => reject(signal.reason as Error);
+  });
+  signal.addEventListener('abort', abort, { once: true });
+  if (signal.aborted) abort();
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener('abort', abort);
+  }
+}
+
+/**
  * The result of `work` if it comes within `ms`; a later one is dropped, its error too.
  * @param late makes what is thrown instead
  */

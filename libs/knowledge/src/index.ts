@@ -16,3 +16,5 @@ export {
   SUPPORTED_TYPES,
   UnsupportedTypeError,
 } from './text/index.js';
+export { Generations } from './vectors/generations.js';
+export { VectorUpkeep } from './vectors/upkeep.js';

@@ -2,19 +2,21 @@ import { Logger } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
 import { sleep, SQL_CLIENT, type SqlClient } from '@yuxi/core';
 import { EmbeddingCacheModule } from '@yuxi/cache';
-import { EmbeddingModule } from '@yuxi/embedding';
+import { LiveConfig } from '@yuxi/config-sync';
+import { EmbeddingModule, ModelHosts, modelSection } from '@yuxi/embedding';
 import { LockModule } from '@yuxi/lock';
 import { RedisModule } from '@yuxi/redis';
-import { SagaModule, sagaMigrations } from '@yuxi/saga';
+import { SagaModule, sagaMigrations, SagaService } from '@yuxi/saga';
 import { BLOB_STORE, type BlobStore, StorageModule } from '@yuxi/storage';
 import { TaskRetryLater, TasksModule, tasksMigrations } from '@yuxi/tasks';
 
 import type { Actor, Role } from './actor.js';
 import { DatabasesService } from './databases/index.js';
-import { FilesService } from './files/index.js';
+import { FilesService, IngestService } from './files/index.js';
 import { FileProcessor, INDEXING_HOOKS, type IndexingHooks, NO_HOOKS, type ProcessFile } from './indexing/index.js';
 import { KnowledgeModule } from './knowledge.module.js';
 import { SearchService } from './search/index.js';
+import { VectorUpkeep } from './vectors/upkeep.js';
 
 /** The knowledge services as one replica has them. */
 export interface Replica {
@@ -24,6 +26,12 @@ export interface Replica {
   files: FilesService;
   search: SearchService;
   processor: FileProcessor;
+  ingest: IngestService;
+  upkeep: VectorUpkeep;
+  sagas: SagaService;
+  models: ModelSettingsInForce;
+  /** Those of the replica; a test may put others in their place. */
+  hooks: IndexingHooks;
   /** Runs the task of one file as a worker would: again for as long as it asks to come later. */
   work(task: Pick<ProcessFile, 'dbId' | 'fileId'> & Partial<ProcessFile>, signal?: AbortSignal): Promise<unknown>;
   close(): Promise<void>;
@@ -35,23 +43,54 @@ export interface ReplicaOptions {
   /** Without it locks hold in this replica only, as when Redis is away. */
   redisUrl?: string;
   hooks?: Partial<IndexingHooks>;
+  /** Whether tasks and sagas run by themselves. Default `false`. */
+  worker?: boolean;
+  /** Where models may be, as `ALLOWED_MODEL_HOSTS`. */
+  modelHosts?: string;
 }
 
-export async function startReplica({ databaseUrl, redisUrl, hooks }: ReplicaOptions = {}): Promise<Replica> {
+/** Stands for the live configuration: only the section of the model is there. */
+class ModelSettingsInForce {
+  private values: Record<string, unknown> = {};
+
+  constructor(private readonly hosts: ModelHosts) {}
+
+  get(): Record<string, unknown> {
+    return this.values;
+  }
+
+  use(model: Record<string, unknown>): void {
+    this.values = { model: modelSection(this.hosts).parse(model) };
+  }
+}
+
+class SettingsModule {}
+
+export async function startReplica(options: ReplicaOptions = {}): Promise<Replica> {
+  const { databaseUrl, redisUrl, worker = false } = options;
+  const { hosts } = ModelHosts.parse(options.modelHosts);
+  const models = new ModelSettingsInForce(hosts);
+  const hooks: IndexingHooks = { ...NO_HOOKS, ...options.hooks };
   const module = await Test.createTestingModule({
     imports: [
       RedisModule.forRoot(redisUrl ? { url: redisUrl } : {}),
       StorageModule.forRoot({ databaseUrl, migrations: [...tasksMigrations, ...sagaMigrations] }),
       LockModule.forRoot(),
-      TasksModule.forRoot({ worker: false }),
+      TasksModule.forRoot({ worker, pollInterval: 50 }),
       EmbeddingCacheModule.forRoot(),
-      EmbeddingModule.forRoot(),
+      EmbeddingModule.forRoot({ hosts }),
       SagaModule.forRoot(),
       KnowledgeModule,
+      {
+        module: SettingsModule,
+        global: true,
+        providers: [{ provide: LiveConfig, useValue: models }],
+        exports: [LiveConfig],
+      },
     ],
   })
     .overrideProvider(INDEXING_HOOKS)
-    .useValue({ ...NO_HOOKS, ...hooks })
+    .useValue(hooks)
     .compile();
   Logger.overrideLogger(false);
   await module.init();
@@ -63,6 +102,11 @@ export async function startReplica({ databaseUrl, redisUrl, hooks }: ReplicaOpti
     files: module.get(FilesService),
     search: module.get(SearchService),
     processor,
+    ingest: module.get(IngestService),
+    upkeep: module.get(VectorUpkeep),
+    sagas: module.get(SagaService),
+    models,
+    hooks,
     work: (task, signal = new AbortController().signal) =>
       untilDone(() =>
         processor.handle(

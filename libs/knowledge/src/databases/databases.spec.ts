@@ -112,14 +112,6 @@ describe.each(['PostgreSQL', 'PGlite'])('databases on %s', (kind) => {
       });
   });
 
-  it('removes a database with everything in it', async () => {
-    const { db_id } = await replica.databases.create(owner, { database_name: newName() });
-    const { content_hash } = await replica.files.upload(owner, db_id, 'a.txt', Buffer.from(`only in ${db_id}`));
-    await replica.databases.remove(owner, db_id);
-    await expect(replica.databases.get(owner, db_id)).rejects.toThrow(NotFoundError);
-    expect(await replica.blobs.has(content_hash)).toBe(false);
-  });
-
   describe('access', () => {
     const RIGHTS = {
       //            owner  colleague  stranger  their admin  other admin  superadmin

@@ -5,7 +5,7 @@ import { OptionsError } from '@yuxi/core';
 import { type IndexingHooks, NO_HOOKS, type PausePoint, type Protection } from './hooks.js';
 
 const POINTS: readonly string[] = ['before-claim', 'after-claim', 'before-commit'] satisfies PausePoint[];
-const PROTECTIONS: readonly string[] = ['claim', 'fingerprint'] satisfies Protection[];
+const PROTECTIONS: readonly string[] = ['claim', 'fingerprint', 'generation'] satisfies Protection[];
 /** A pause ends by itself, so that a test that died leaves no process waiting for ever. */
 const LONGEST_PAUSE_MS = 120_000;
 

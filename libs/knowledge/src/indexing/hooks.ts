@@ -2,7 +2,7 @@
 export type PausePoint = 'before-claim' | 'after-claim' | 'before-commit';
 
 /** A protection that a control run takes away, to see the test fail without it. */
-export type Protection = 'claim' | 'fingerprint';
+export type Protection = 'claim' | 'fingerprint' | 'generation';
 
 /** What fault tests reach into; nothing of it is active in production. */
 export interface IndexingHooks {

@@ -77,8 +77,9 @@ export class IndexCommit {
     const column = (type: string, of: (each: PreparedChunk) => unknown) => `${params.add(kept.map(of))}::${type}[]`;
     return `base AS (
          SELECT id FROM databases
-         WHERE id = ${params.add(index.kbId)}::int AND index_generation = ${params.add(index.generation)}::int
-           AND deleted_at IS NULL FOR KEY SHARE),
+         WHERE id = ${params.add(index.kbId)}::int AND deleted_at IS NULL
+           AND (index_generation = ${params.add(index.generation)}::int OR ${params.add(this.hooks.broken.has('generation'))}::boolean)
+         FOR KEY SHARE),
        owned AS (
          UPDATE files SET status = 'indexed', error = NULL, claim_until = NULL, index_count = index_count + 1,
            fingerprint = ${params.add(fingerprint)}, analyzer = ${params.add(ANALYZER_VERSION)},

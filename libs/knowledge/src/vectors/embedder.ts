@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import { unlessAborted } from '@yuxi/core';
 import { EmbeddingModels, type ModelSpec } from '@yuxi/embedding';
 
 import { vectorText } from './vector-text.js';
@@ -31,7 +32,9 @@ export class Embedder {
     const all: EmbeddedTexts = { vectors: [], computed: 0 };
     for (let from = 0; from < texts.length; from += STEP) {
       signal.throwIfAborted();
-      const { vectors, computed } = await this.models.embed(model, 'document', texts.slice(from, from + STEP));
+      // A provider that is slow goes on for the cache; nobody who was cancelled waits for it.
+      const step = this.models.embed(model, 'document', texts.slice(from, from + STEP));
+      const { vectors, computed } = await unlessAborted(signal, step);
       for (const vector of vectors) all.vectors.push(vectorText(vector));
       all.computed += computed;
       progress(all.vectors.length);

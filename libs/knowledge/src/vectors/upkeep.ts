@@ -100,7 +100,8 @@ export class VectorUpkeep {
     });
   }
 
-  private async buildIndexes(): Promise<void> {
+  /** Gives each large generation that answers its index of vectors. */
+  async buildIndexes(): Promise<void> {
     if (!this.generations.possible) return;
     const { rows } = await this.sql.query<{ kbId: number; generation: number; dimensions: number }>(
       `SELECT g.kb_id AS "kbId", g.generation, (g.model->>'dimensions')::int AS dimensions

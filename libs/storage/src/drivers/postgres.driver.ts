@@ -15,6 +15,11 @@ import { StoragePool } from './storage-pool.js';
 /** Longest silence inside a transaction, milliseconds. */
 const STALL_LIMIT_MS = 20_000;
 const INT8 = 20;
+/**
+ * Of a search by the index of vectors (pgvector): how many candidates it keeps, and that it goes on until it has found enough. Nothing
+ * where there is no such extension. An `options` in the URL takes the place of it.
+ */
+const VECTOR_SEARCH = '-c hnsw.ef_search=100 -c hnsw.iterative_scan=strict_order';
 // drizzle asks pg's shared table for every type it does not map itself, so a per-pool parser would not reach its raw queries.
 types.setTypeParser(INT8, Number);
 
@@ -128,6 +133,7 @@ function configOf({ databaseUrl, poolSize, connectTimeout, statementTimeout }: P
     connectionTimeoutMillis: connectTimeout,
     keepAlive: true,
     application_name: 'yuxi',
+    options: VECTOR_SEARCH,
     // A process stopped inside a transaction would hold its rows: the server then ends the session.
     idle_in_transaction_session_timeout: STALL_LIMIT_MS,
     ...(statementTimeout > 0 && {

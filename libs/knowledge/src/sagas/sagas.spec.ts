@@ -1,0 +1,343 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import {
+  type EmbeddingServer,
+  eventually,
+  type PostgresServer,
+  startEmbeddingServer,
+  startPostgres,
+} from '@yuxi/testing';
+
+import type { Actor } from '../actor.js';
+import { addText, countOf, newActor, type Replica, startReplica } from '../knowledge.fixture.js';
+
+const TEXT = (name: string) =>
+  `# ${name}\n\n## Flow\n\nThe ${name} bends in the flow.\n\n## Heat\n\nThe ${name} gets hot.`;
+
+describe.each(['PostgreSQL', 'PGlite'])('sagas of knowledge bases on %s', (kind) => {
+  let server: PostgresServer | undefined;
+  let provider: EmbeddingServer;
+  let replica: Replica;
+  let owner: Actor;
+  let bases = 0;
+
+  beforeAll(async () => {
+    server = kind === 'PostgreSQL' ? await startPostgres() : undefined;
+    provider = await startEmbeddingServer();
+    replica = await startReplica({
+      databaseUrl: (await server?.createDatabase())?.url,
+      worker: true,
+      modelHosts: provider.host,
+    });
+    owner = await newActor(replica.sql);
+  }, 60_000);
+  beforeEach(() => {
+    provider.reset();
+    replica.models.use({});
+  });
+  afterAll(async () => {
+    await replica.close();
+    await provider.stop();
+    await server?.stop();
+  });
+
+  const newBase = async () =>
+    (await replica.databases.create(owner, { database_name: `base ${kind} ${++bases}` })).db_id;
+  const ended = (id: string, status: string) =>
+    eventually(async () => {
+      const saga = await replica.sagas.get(id);
+      expect({ status: saga.status, error: saga.error }).toMatchObject({ status });
+      return saga;
+    });
+  const openAi = (model = 'first') => ({
+    embedding_provider: 'openai',
+    embedding_base_url: provider.url,
+    embedding_model: model,
+    embedding_dimensions: 32,
+    embedding_retries: 0,
+  });
+  const remote = (model?: string) => replica.models.use(openAi(model));
+  const rowsOf = async (dbId: string) => {
+    const { rows } = await replica.sql.query<Record<string, number>>(
+      `SELECT (SELECT count(*)::int FROM files f WHERE f.kb_id = d.id) AS files,
+         (SELECT count(*)::int FROM chunks c WHERE c.kb_id = d.id) AS chunks,
+         (SELECT count(*)::int FROM postings p WHERE p.kb_id = d.id) AS postings,
+         (SELECT count(*)::int FROM chunk_vectors v WHERE v.kb_id = d.id) AS vectors
+       FROM databases d WHERE d.db_id = $1`,
+      [dbId],
+    );
+    return rows[0];
+  };
+
+  describe('ingest', () => {
+    const upload = (dbId: string, name: string, text: string) =>
+      replica.files.upload(owner, dbId, name, Buffer.from(text));
+
+    it('makes an upload a document that is found', async () => {
+      const dbId = await newBase();
+      const { file_path, file_id } = await upload(dbId, 'wing.md', TEXT('wing'));
+      const { saga_id } = await replica.ingest.start(owner, dbId, file_path);
+      expect(await replica.ingest.start(owner, dbId, file_id)).toEqual({ saga_id, file_id });
+      await ended(saga_id, 'done');
+      expect((await replica.files.basic(owner, dbId, file_id)).meta.status).toBe('indexed');
+      expect(Object.keys((await replica.databases.get(owner, dbId)).files)).toEqual([file_id]);
+      expect((await replica.search.query(owner, dbId, 'heat')).result).not.toEqual([]);
+    });
+
+    it('leaves nothing of a document that cannot be parsed', async () => {
+      const dbId = await newBase();
+      const { file_id, content_hash } = await upload(
+        dbId,
+        'empty.html',
+        '<html><body><script>x()</script></body></html>',
+      );
+      const { saga_id } = await replica.ingest.start(owner, dbId, file_id);
+      expect((await ended(saga_id, 'undone')).error).toMatch(/no text/);
+      expect(await rowsOf(dbId)).toEqual({ files: 0, chunks: 0, postings: 0, vectors: 0 });
+      expect(await replica.blobs.has(content_hash)).toBe(false);
+    });
+
+    it('leaves nothing when the model says no, and cannot be found before', async () => {
+      remote();
+      const dbId = await newBase();
+      provider.reset({ fault: () => 'forbidden' });
+      const { file_id } = await upload(dbId, 'wing.md', TEXT('wing'));
+      const { saga_id } = await replica.ingest.start(owner, dbId, file_id);
+      expect((await ended(saga_id, 'undone')).error).toMatch(/401/);
+      expect(await rowsOf(dbId)).toEqual({ files: 0, chunks: 0, postings: 0, vectors: 0 });
+    });
+
+    it('leaves nothing when it is cancelled', async () => {
+      remote();
+      const dbId = await newBase();
+      provider.reset({ fault: () => 'error' });
+      const { file_id } = await upload(dbId, 'wing.md', TEXT('wing'));
+      const { saga_id } = await replica.ingest.start(owner, dbId, file_id);
+      await eventually(() => expect(provider.calls).toBeGreaterThan(0));
+      await replica.ingest.cancel(owner, dbId, saga_id);
+      await ended(saga_id, 'undone');
+      expect(await rowsOf(dbId)).toEqual({ files: 0, chunks: 0, postings: 0, vectors: 0 });
+    });
+
+    it('is nobody else’s business', async () => {
+      const dbId = await newBase();
+      const { file_id } = await upload(dbId, 'wing.md', TEXT('wing'));
+      const { saga_id } = await replica.ingest.start(owner, dbId, file_id);
+      const other = await newActor(replica.sql);
+      for (const call of [
+        replica.ingest.start(other, dbId, file_id),
+        replica.ingest.get(other, dbId, saga_id),
+        replica.ingest.cancel(other, dbId, saga_id),
+      ])
+        await expect(call).rejects.toMatchObject({ code: 'NOT_FOUND' });
+      await expect(replica.ingest.get(owner, await newBase(), saga_id)).rejects.toMatchObject({
+        code: 'SAGA_NOT_FOUND',
+      });
+      await ended(saga_id, 'done');
+    });
+  });
+
+  describe('deletion', () => {
+    it('hides a base at once, frees its name, and takes everything of it', async () => {
+      const dbId = await newBase();
+      const name = `base ${kind} ${bases}`;
+      const kept = await replica.files.upload(owner, await newBase(), 'same.txt', Buffer.from(`shared by two ${kind}`));
+      await replica.files.upload(owner, dbId, 'same.txt', Buffer.from(`shared by two ${kind}`));
+      await replica.work({ dbId, fileId: await addText(replica, owner, dbId, 'wing.md', TEXT('wing')) });
+      const { saga_id } = await replica.databases.remove(owner, dbId);
+      await expect(replica.databases.get(owner, dbId)).rejects.toMatchObject({ code: 'NOT_FOUND' });
+      await expect(replica.search.query(owner, dbId, 'wing')).rejects.toMatchObject({ code: 'NOT_FOUND' });
+      await replica.databases.create(owner, { database_name: name });
+      await ended(saga_id, 'done');
+      expect(await rowsOf(dbId)).toBeUndefined();
+      for (const table of ['files', 'chunks', 'index_generations'])
+        expect(await countOf(replica.sql, table, `kb_id NOT IN (SELECT id FROM databases)`)).toBe(0);
+      expect(await replica.blobs.has(kept.content_hash)).toBe(true);
+    });
+
+    it('stops the tasks of the base', async () => {
+      remote();
+      const dbId = await newBase();
+      provider.reset({ fault: () => 'silent' });
+      const { file_id } = await replica.files.upload(owner, dbId, 'wing.md', Buffer.from(TEXT('wing')));
+      const { task_id } = await replica.files.add(owner, dbId, [file_id], { auto_index: true });
+      await eventually(() => expect(provider.calls).toBeGreaterThan(0));
+      const { saga_id } = await replica.databases.remove(owner, dbId);
+      await ended(saga_id, 'done');
+      expect(await countOf(replica.sql, 'tasks', `id = '${task_id}' AND cancel_requested`)).toBe(1);
+      expect(await rowsOf(dbId)).toBeUndefined();
+    });
+
+    it('refuses who may not, and a second one', async () => {
+      const dbId = await newBase();
+      await expect(replica.databases.remove(await newActor(replica.sql), dbId)).rejects.toMatchObject({
+        code: 'NOT_FOUND',
+      });
+      await replica.databases.remove(owner, dbId);
+      await expect(replica.databases.remove(owner, dbId)).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    });
+  });
+
+  describe('change of model', () => {
+    const withDocument = async () => {
+      const dbId = await newBase();
+      const fileId = await addText(replica, owner, dbId, 'wing.md', TEXT('wing'));
+      await replica.work({ dbId, fileId });
+      return { dbId, fileId };
+    };
+    const liveModel = async (dbId: string) => (await replica.databases.get(owner, dbId)).embed_info?.name;
+    const changeTo = async (dbId: string, model: string) => {
+      remote(model);
+      await replica.upkeep.changeModels();
+      await eventually(async () => expect(await liveModel(dbId)).toBe(model));
+    };
+
+    it('gives every base vectors of the new model, and leaves none of the old', async () => {
+      const { dbId } = await withDocument();
+      const before = await rowsOf(dbId);
+      await changeTo(dbId, 'second');
+      await eventually(async () => expect(await rowsOf(dbId)).toEqual(before));
+      expect(await countOf(replica.sql, 'index_generations', `state <> 'live'`)).toBe(0);
+      const { result } = await replica.search.query(owner, dbId, 'heat', { search_mode: 'vector' });
+      expect(result[0]).toMatchObject({ vector_score: expect.any(Number) });
+      expect(
+        (await replica.databases.queryParams(owner, dbId)).options.find(({ key }) => key === 'search_mode'),
+      ).toMatchObject({
+        default: 'hybrid',
+      });
+    });
+
+    it('is started once by all who hear of it', async () => {
+      const { dbId } = await withDocument();
+      remote('third');
+      await Promise.all(Array.from({ length: 5 }, () => replica.upkeep.changeModels()));
+      await eventually(async () => expect(await liveModel(dbId)).toBe('third'));
+      const { rows } = await replica.sql.query<{ n: number }>(
+        `SELECT count(*)::int AS n FROM sagas WHERE name = 'knowledge.change_model' AND input->>'dbId' = $1`,
+        [dbId],
+      );
+      expect(rows[0]!.n).toBe(1);
+    });
+
+    it('makes good what is indexed meanwhile', async () => {
+      const { dbId } = await withDocument();
+      provider.reset({ delay: 150 });
+      remote('fourth');
+      await replica.upkeep.changeModels();
+      await eventually(() => expect(provider.calls).toBeGreaterThan(0));
+      const fileId = await addText(replica, owner, dbId, 'late.md', TEXT('late'));
+      await replica.work({ dbId, fileId });
+      await eventually(async () => expect(await liveModel(dbId)).toBe('fourth'));
+      await eventually(async () => {
+        const { chunks, vectors } = (await rowsOf(dbId))!;
+        expect(vectors).toBe(chunks);
+      });
+    });
+
+    it('goes back when the model says no, and is not tried again at once', async () => {
+      const { dbId } = await withDocument();
+      const before = await liveModel(dbId);
+      remote('refused');
+      provider.reset({ fault: () => 'forbidden' });
+      await replica.upkeep.changeModels();
+      await eventually(async () =>
+        expect(
+          await countOf(replica.sql, 'index_generations', `state = 'failed' AND model->>'model' = 'refused'`),
+        ).toBeGreaterThan(0),
+      );
+      await eventually(async () =>
+        expect(await countOf(replica.sql, 'index_generations', `state = 'building'`)).toBe(0),
+      );
+      const { calls } = provider;
+      await replica.upkeep.changeModels();
+      expect(await countOf(replica.sql, 'index_generations', `state = 'building'`)).toBe(0);
+      expect(provider.calls).toBe(calls);
+      expect(await liveModel(dbId)).toBe(before);
+    });
+
+    it('is cancelled when the settings name another model by then', async () => {
+      const { dbId } = await withDocument();
+      provider.reset({ fault: (call) => (call < 1000 ? 'silent' : undefined) });
+      remote('slow');
+      await replica.upkeep.changeModels();
+      await eventually(() => expect(provider.calls).toBeGreaterThan(0));
+      provider.reset();
+      remote('quick');
+      await replica.upkeep.changeModels();
+      await eventually(async () => {
+        await replica.upkeep.changeModels();
+        expect(await liveModel(dbId)).toBe('quick');
+      });
+    });
+
+    it.each([
+      ['leaves no chunk without a vector', [], true],
+      ['would leave some without looking at the generation', ['generation'], false],
+    ] as const)('%s when a document is committed after the swap', async (_, broken, complete) => {
+      const { dbId } = await withDocument();
+      Object.assign(replica.hooks, { broken: new Set(broken) });
+      const fileId = await addText(replica, owner, dbId, 'across.md', TEXT('across'));
+      replica.hooks.at = async (point) => {
+        if (point !== 'before-commit') return;
+        replica.hooks.at = () => Promise.resolve();
+        await changeTo(dbId, complete ? 'fifth' : 'sixth');
+      };
+      expect(await replica.work({ dbId, fileId })).toMatchObject({ indexed: true });
+      Object.assign(replica.hooks, { broken: new Set() });
+      const { result } = await replica.search.query(owner, dbId, 'across', { search_mode: 'vector' });
+      expect(result.some(({ metadata }) => metadata.source === 'across.md')).toBe(complete);
+    });
+  });
+
+  describe('incremental indexing', () => {
+    /** Each paragraph its own chunk. */
+    const params = { chunk_size: 12 };
+
+    it('keeps id and vector of what has not changed, and asks for nothing twice', async () => {
+      remote('incremental');
+      const dbId = await newBase();
+      const fileId = await addText(replica, owner, dbId, 'wing.md', TEXT('wing'));
+      expect(await replica.work({ dbId, fileId, params })).toMatchObject({
+        chunks: 3,
+        new: 3,
+        kept: 0,
+        removed: 0,
+        embedded: 3,
+        cached: 0,
+      });
+      const ids = async () =>
+        (await replica.sql.query<{ id: number }>('SELECT id FROM chunks c WHERE file_id = (SELECT id FROM files WHERE file_id = $1) ORDER BY chunk_index', [fileId])).rows; // prettier-ignore
+      const before = await ids();
+      expect(await replica.work({ dbId, fileId, params, force: true })).toMatchObject({
+        new: 0,
+        kept: 3,
+        removed: 0,
+        embedded: 0,
+      });
+      expect(await ids()).toEqual(before);
+      expect(provider.calls).toBe(1);
+      const other = await addText(replica, owner, dbId, 'wing2.md', TEXT('wing').replace('gets hot', 'gets very hot'));
+      expect(await replica.work({ dbId, fileId: other, params })).toMatchObject({ new: 3, embedded: 1, cached: 2 });
+      expect(provider.texts.at(-1)).toContain('very hot');
+    });
+
+    it('moves chunks to their new places', async () => {
+      const dbId = await newBase();
+      const fileId = await addText(replica, owner, dbId, 'wing.md', TEXT('wing'));
+      await replica.work({ dbId, fileId, params });
+      await replica.sql.query(
+        `UPDATE files SET markdown = '# wing\n\n## New\n\nSomething before.' || substr(markdown, 7), fingerprint = 'other' WHERE file_id = $1`,
+        [fileId],
+      );
+      expect(await replica.work({ dbId, fileId, params })).toMatchObject({ chunks: 4, new: 1, kept: 3, removed: 0 });
+      const { lines, content } = await replica.files.content(owner, dbId, fileId);
+      expect(lines.map((line) => line.chunk_order_index)).toEqual([0, 1, 2, 3]);
+      const { result } = await replica.search.query(owner, dbId, 'hot');
+      expect(content.slice(result[0]!.metadata.start, result[0]!.metadata.end)).toBe(result[0]!.content);
+      await replica.sql.query(
+        `UPDATE files SET markdown = '# wing\n\nNothing.', fingerprint = 'other' WHERE file_id = $1`,
+        [fileId],
+      );
+      expect(await replica.work({ dbId, fileId, params })).toMatchObject({ chunks: 1, new: 1, kept: 0, removed: 4 });
+    });
+  });
+});
