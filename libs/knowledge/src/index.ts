@@ -10,6 +10,7 @@ export {
   ANALYZER_VERSION,
   chunk,
   chunkId,
+  type ChunkOptions,
   EmptyFileError,
   InvalidFilenameError,
   ParseError,

@@ -150,11 +150,18 @@ class Provider implements EmbeddingServer {
   }
 }
 
-/** Texts with the same letters are near each other. */
+/** Texts with the same pairs of letters are near each other. */
 function spelling(text: string, model: string, dimensions: number): number[] {
   const vector = Array.from({ length: dimensions }, () => 0);
   const shift = [...model].reduce((sum, letter) => sum + letter.codePointAt(0)!, 0);
-  for (const letter of text.toLowerCase()) vector[(letter.codePointAt(0)! * 7 + shift) % dimensions]! += 1;
+  let before = 0;
+  for (const letter of text.toLowerCase()) {
+    const code = letter.codePointAt(0)!;
+    // Multiplied, so that another model does not only turn all vectors alike.
+    const mixed = Math.imul((before * 131 + code) * 31 + shift, 0x9e3779b1) >>> 8;
+    vector[mixed % dimensions]! += 1;
+    before = code;
+  }
   const norm = Math.hypot(...vector) || 1;
   return vector.map((value) => value / norm);
 }
