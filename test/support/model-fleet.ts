@@ -22,7 +22,7 @@ export async function startModelFleet(replicas = 3): Promise<ModelFleet> {
   const provider = await startEmbeddingServer({ dimensions: DIMENSIONS });
   const fleet = await startFleet({
     replicas,
-    env: () => ({ ALLOWED_MODEL_HOSTS: provider.host, YUXI_WORKER_CONCURRENCY: '4' }),
+    env: () => ({ ALLOWED_MODEL_HOSTS: provider.host, YUXI_TASK_LEASE: '3s' }),
   }).catch(async (error: unknown) => {
     await provider.stop();
     throw error;

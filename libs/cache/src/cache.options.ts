@@ -8,7 +8,7 @@ export interface EmbeddingCacheOptions {
   memory?: number;
   /** How long a vector stays in Redis, ±10 %. Default 30 d. */
   ttl?: Duration;
-  /** What Redis may add to a batch; then the vectors are computed. Default 50 ms. */
+  /** How long Redis is waited for, for a batch; then the vectors are computed. Default 40 ms: timers come late, and it may not add 50. */
   budget?: Duration;
   /** How long Redis is not asked after three batches for which it was too slow or away. Default 5 s. */
   pause?: Duration;
@@ -42,7 +42,7 @@ export function resolveCacheOptions(options: EmbeddingCacheOptions): ResolvedCac
     type,
     memory,
     ttl: toMs('ttl', options.ttl ?? '30d', { min: 1000, max: YEAR, where }),
-    budget: toMs('budget', options.budget ?? 50, { where }),
+    budget: toMs('budget', options.budget ?? 40, { where }),
     pause: toMs('pause', options.pause ?? '5s', { where }),
     claim: toMs('claim', options.claim ?? '30s', { min: 100, where }),
   };

@@ -32,6 +32,7 @@ describe('readEnv', () => {
       YUXI_AUDIT_RETENTION: 180 * 86_400_000,
       YUXI_WORKER: 'on',
       YUXI_WORKER_CONCURRENCY: 4,
+      YUXI_TASK_LEASE: 15_000,
       redis: undefined,
     });
     expect(warnings).toEqual([]);

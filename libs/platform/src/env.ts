@@ -39,6 +39,7 @@ const schema = z.object({
   LOCK_TTL_MS: durationVariable().optional(),
   YUXI_WORKER: choiceVariable(['on', 'off']).default('on'),
   YUXI_WORKER_CONCURRENCY: integerVariable(1, 64).default(4),
+  YUXI_TASK_LEASE: durationVariable({ min: '2s', max: '1h' }).default(15_000),
   YUXI_TEST_PAUSE_AT: z.string().optional(),
   YUXI_TEST_BREAK: z.string().optional(),
 });

@@ -44,7 +44,7 @@ export class PlatformModule {
           replica: `${hostname()}:${env.PORT || process.pid}`,
           lastKnownGood: env.DATABASE_URL === undefined ? undefined : join(env.YUXI_DATA_DIR, 'settings.json'),
         }),
-        TasksModule.forRoot({ worker, concurrency: env.YUXI_WORKER_CONCURRENCY }),
+        TasksModule.forRoot({ worker, concurrency: env.YUXI_WORKER_CONCURRENCY, lease: env.YUXI_TASK_LEASE }),
         SagaModule.forRoot(),
         EmbeddingCacheModule.forRoot(),
         EmbeddingModule.forRoot({ hosts: env.ALLOWED_MODEL_HOSTS }),

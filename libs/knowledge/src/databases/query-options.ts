@@ -52,7 +52,7 @@ export const SEARCH_OPTIONS: readonly QueryOption[] = [
     type: 'number',
     default: 50,
     min: 10,
-    max: 200,
+    max: 100,
     integer: true,
     description: 'How many chunks of each kind a hybrid search looks at.',
   },

@@ -99,8 +99,11 @@ export class SearchService {
     const corpus = await this.corpus(actor, dbId);
     const plan = this.plan(corpus, meta);
     if (corpus.chunks === 0) return answer([]);
-    const words = { kbId: corpus.id, terms: [...termFrequencies(question)], ...corpus };
-    const keyword = async () => answer(words.terms.length === 0 ? [] : await this.rows(keywordStatement(words, plan)));
+    const words = () => ({ kbId: corpus.id, terms: [...termFrequencies(question)], ...corpus });
+    const keyword = async () => {
+      const query = words();
+      return answer(query.terms.length === 0 ? [] : await this.rows(keywordStatement(query, plan)));
+    };
     if (plan.mode === 'keyword') return keyword();
     const { model, number } = corpus.generation;
     let vector: string;
@@ -115,7 +118,7 @@ export class SearchService {
     }
     const place = { kbId: corpus.id, generation: number, dimensions: model.dimensions, vector };
     const rows = await this.rows(
-      plan.mode === 'vector' ? vectorStatement(place, plan) : hybridStatement(words, place, plan),
+      plan.mode === 'vector' ? vectorStatement(place, plan) : hybridStatement(words(), place, plan),
     );
     return rows.length === 0 ? undefined : answer(rows.filter(({ row }) => row !== null));
   }

@@ -22,8 +22,9 @@ export function keywordStatement(words: WordQuery, { topK, threshold }: SearchPl
   return {
     text: `WITH ${wordCtes(params, words)},
 top AS (
-  SELECT chunk_id, bm25 / best.score AS score, bm25 AS bm25_score, NULL::float8 AS vector_score FROM scored, best
-  WHERE bm25 >= ${params.add(threshold)}::float8 * best.score ORDER BY bm25 DESC, chunk_id LIMIT ${params.add(topK)}::int)
+  SELECT chunk_id, bm25 / (SELECT score FROM best) AS score, bm25 AS bm25_score, NULL::float8 AS vector_score FROM scored
+  WHERE bm25 >= ${params.add(threshold)}::float8 * (SELECT score FROM best)
+  ORDER BY bm25 DESC, chunk_id LIMIT ${params.add(topK)}::int)
 SELECT ${HIT} FROM ${HITS} ORDER BY top.bm25_score DESC, top.chunk_id`,
     params: params.values,
   };

@@ -7,6 +7,12 @@ export interface ScriptClient extends SqlClient {
   transaction<T>(body: (tx: ScriptClient) => Promise<T>, options?: TransactionOptions): Promise<T>;
 }
 
+/**
+ * Candidates that a search by the index of vectors (pgvector) keeps, and so most rows that it finds. On 50,000 vectors of real text 100
+ * find 0.98 of the nearest ten, 40 (its default) 0.92. To go on beyond them (`hnsw.iterative_scan`) would cost half as much again.
+ */
+export const HNSW_EF_SEARCH = 100;
+
 /** An open database. */
 export interface StorageDriver {
   readonly kind: 'postgres' | 'pglite';

@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import { drizzle } from 'drizzle-orm/pglite';
 import type { Database } from '../database.js';
 import * as schema from '../schema/index.js';
-import type { StorageDriver } from './driver.js';
+import { HNSW_EF_SEARCH, type StorageDriver } from './driver.js';
 import { lockFolder } from './folder-lock.js';
 import { pgliteClient } from './pglite-client.js';
 import { pgliteNotifications } from './pglite-notifications.js';
@@ -30,6 +30,7 @@ export async function openPglite(dataDir?: string): Promise<StorageDriver> {
       extensions: { vector },
       parsers: { [INT8]: Number, [BYTEA]: (text: string) => Buffer.from(text.slice(2), 'hex') },
     });
+    await pglite.exec(`SET hnsw.ef_search = ${HNSW_EF_SEARCH}`);
     return {
       kind: 'pglite',
       sql: pgliteClient(pglite),

@@ -7,7 +7,7 @@ import { migrate } from '../migrator.js';
 import * as schema from '../schema/index.js';
 import { DatabaseUnavailableError, MigrationError } from '../storage.errors.js';
 import type { ResolvedStorageOptions } from '../storage.options.js';
-import type { StorageDriver } from './driver.js';
+import { HNSW_EF_SEARCH, type StorageDriver } from './driver.js';
 import { postgresClient } from './postgres-client.js';
 import { PostgresNotifications } from './postgres-notifications.js';
 import { StoragePool } from './storage-pool.js';
@@ -15,11 +15,6 @@ import { StoragePool } from './storage-pool.js';
 /** Longest silence inside a transaction, milliseconds. */
 const STALL_LIMIT_MS = 20_000;
 const INT8 = 20;
-/**
- * Of a search by the index of vectors (pgvector): how many candidates it keeps, and that it goes on until it has found enough. Nothing
- * where there is no such extension. An `options` in the URL takes the place of it.
- */
-const VECTOR_SEARCH = '-c hnsw.ef_search=100 -c hnsw.iterative_scan=strict_order';
 // drizzle asks pg's shared table for every type it does not map itself, so a per-pool parser would not reach its raw queries.
 types.setTypeParser(INT8, Number);
 
@@ -133,7 +128,8 @@ function configOf({ databaseUrl, poolSize, connectTimeout, statementTimeout }: P
     connectionTimeoutMillis: connectTimeout,
     keepAlive: true,
     application_name: 'yuxi',
-    options: VECTOR_SEARCH,
+    // An `options` in the URL takes the place of it.
+    options: `-c hnsw.ef_search=${HNSW_EF_SEARCH}`,
     // A process stopped inside a transaction would hold its rows: the server then ends the session.
     idle_in_transaction_session_timeout: STALL_LIMIT_MS,
     ...(statementTimeout > 0 && {

@@ -1,0 +1,46 @@
+// Other caches with the same vectors, as their users would keep them: arrays of numbers.
+const TTL = 3_600_000;
+
+async function tryImport(name) {
+  try {
+    return await import(name);
+  } catch (error) {
+    console.error(`[cache] ${name} is left out: ${error.message}`);
+    return undefined;
+  }
+}
+
+/** Those that are installed, filled: `get` reads all texts at once where there is a way to. */
+export async function openPeers(url, texts, vectors) {
+  const [keyv, keyvRedis, cacheable, bento, drivers, ioredis] = await Promise.all(
+    ['keyv', '@keyv/redis', 'cacheable', 'bentocache', 'bentocache/drivers/redis', 'ioredis'].map(tryImport),
+  );
+  const numbers = vectors.map((vector) => Array.from(vector));
+  const peers = [];
+  if (keyv && keyvRedis) {
+    const store = new keyv.Keyv({ store: new keyvRedis.default(url), namespace: 'keyv' });
+    await store.setMany(texts.map((key, i) => ({ key, value: numbers[i], ttl: TTL })));
+    peers.push({ name: 'keyv', get: () => store.getMany(texts), close: () => store.disconnect() });
+  }
+  if (cacheable && keyvRedis && keyv) {
+    const store = new cacheable.Cacheable({
+      primary: new keyv.Keyv({ store: new keyvRedis.default(url), namespace: 'cacheable' }),
+    });
+    await store.setMany(texts.map((key, i) => ({ key, value: numbers[i], ttl: TTL })));
+    peers.push({ name: 'cacheable', get: () => store.getMany(texts), close: () => store.disconnect() });
+  }
+  if (bento && drivers && ioredis) {
+    const connection = new ioredis.Redis(url);
+    const store = new bento.BentoCache({
+      default: 'redis',
+      stores: { redis: bento.bentostore().useL2Layer(drivers.redisDriver({ connection })) },
+    });
+    for (const [i, key] of texts.entries()) await store.set({ key, value: numbers[i], ttl: TTL });
+    peers.push({
+      name: 'bentocache',
+      get: () => Promise.all(texts.map((key) => store.get({ key }))),
+      close: () => connection.disconnect(),
+    });
+  }
+  return peers;
+}
