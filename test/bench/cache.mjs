@@ -41,10 +41,12 @@ const rows = [];
 const row = (what, value, unit, bar) => rows.push({ what, value, unit, bar });
 const closing = [];
 
+function App() {}
+Module({})(App);
+
 async function open(url, cache = {}) {
-  function App() {}
-  Module({ imports: [RedisModule.forRoot({ url }), EmbeddingCacheModule.forRoot(cache)] })(App);
-  const app = await NestFactory.createApplicationContext(App, { logger: false });
+  const imports = [RedisModule.forRoot({ url }), EmbeddingCacheModule.forRoot(cache)];
+  const app = await NestFactory.createApplicationContext({ module: App, imports }, { logger: false });
   closing.push(() => app.close());
   return app.get(EmbeddingCache);
 }
@@ -58,7 +60,7 @@ try {
   await sizes();
   await slow();
 } finally {
-  for (const close of closing.reverse()) await close();
+  for (const close of closing.toReversed()) await close();
   await server.stop();
 }
 print(rows, options.includes('--json'));

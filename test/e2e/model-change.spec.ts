@@ -57,9 +57,9 @@ if (!cranfieldIsHere) {
     function startLoad(up: () => number[]): Load & { judge(before: Answer[], after: Answer[]): void } {
       const seen: { question: number; answer: Answer; from: number; to: number }[] = [];
       const load = { faults: [] as string[], searches: 0, steppedBack: 0 };
-      let stopped = false;
+      const stop = new AbortController();
       const lane = async () => {
-        while (!stopped) {
+        while (!stop.signal.aborted) {
           const replica = up()[Math.floor(random() * up().length)]!;
           const question = Math.floor(random() * questions.length);
           const from = performance.now();
@@ -80,7 +80,7 @@ if (!cranfieldIsHere) {
       const lanes = [lane(), lane(), lane()];
       return Object.assign(load, {
         async stop() {
-          stopped = true;
+          stop.abort();
           await Promise.all(lanes);
         },
         judge(before: Answer[], after: Answer[]) {

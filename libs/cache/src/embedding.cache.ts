@@ -29,8 +29,8 @@ export class EmbeddingCache {
   readonly #options: ResolvedCacheOptions;
   readonly #memory: MemoryTier;
   readonly #redis: RedisTier;
-  /** What this process is looking for, by key. */
-  readonly #flights = new Map<string, Promise<CachedVector>>();
+  /** What this process is looking for, by key: the batch that has it. */
+  readonly #flights = new Map<string, Promise<Vectors>>();
 
   constructor(
     @Inject(CACHE_OPTIONS) options: EmbeddingCacheOptions,
@@ -51,7 +51,7 @@ export class EmbeddingCache {
     const prefix = modelPrefix(model, this.#options.type);
     const keys = texts.map((text) => textKey(prefix, text));
     const found: Vectors = new Map();
-    const flying = new Map<string, Promise<CachedVector>>();
+    const flying = new Map<string, Promise<Vectors>>();
     const missing = new Map<string, string>();
     let saved = 0;
     for (const [i, key] of keys.entries()) {
@@ -66,8 +66,13 @@ export class EmbeddingCache {
     }
     this.metrics.from('memory', found.size, saved);
     this.metrics.from('coalesced', flying.size);
-    if (missing.size > 0) for (const [key, flight] of this.#fly(model, missing)) flying.set(key, flight);
-    await Promise.all([...flying].map(async ([key, flight]) => found.set(key, await flight)));
+    if (missing.size > 0) {
+      const flight = this.#fly(model, missing);
+      for (const key of missing.keys()) flying.set(key, flight);
+    }
+    const batches = [...new Set(flying.values())];
+    const landed = new Map((await Promise.all(batches)).map((vectors, i) => [batches[i], vectors]));
+    for (const [key, flight] of flying) found.set(key, landed.get(flight)!.get(key)!);
     return keys.map((key) => found.get(key)!.vector);
   }
 
@@ -77,17 +82,14 @@ export class EmbeddingCache {
   }
 
   /** Others of this process who ask for the same join in. */
-  #fly(model: EmbeddingModel, texts: ReadonlyMap<string, string>): Map<string, Promise<CachedVector>> {
-    const all = this.#find(model, texts);
-    const flights = new Map<string, Promise<CachedVector>>();
-    for (const key of texts.keys()) {
-      const flight = all.then((vectors) => vectors.get(key)!);
-      const land = () => this.#flights.delete(key);
-      flight.then(land, land);
-      flights.set(key, flight);
-      this.#flights.set(key, flight);
-    }
-    return flights;
+  #fly(model: EmbeddingModel, texts: ReadonlyMap<string, string>): Promise<Vectors> {
+    const flight = this.#find(model, texts);
+    for (const key of texts.keys()) this.#flights.set(key, flight);
+    const land = () => {
+      for (const key of texts.keys()) this.#flights.delete(key);
+    };
+    flight.then(land, land);
+    return flight;
   }
 
   async #find(model: EmbeddingModel, texts: ReadonlyMap<string, string>): Promise<Vectors> {

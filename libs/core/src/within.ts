@@ -2,16 +2,16 @@
  * The result of `work`, or the reason of the signal as soon as that aborts; what `work` comes to then is dropped.
  */
 export async function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
-  let abort = () => {};
+  const done = new AbortController();
   const aborted = new Promise<never>((_resolve, reject) => {
-    abort = () => reject(signal.reason as Error);
+    const abort = () => reject(signal.reason as Error);
+    signal.addEventListener('abort', abort, { once: true, signal: done.signal });
+    if (signal.aborted) abort();
   });
-  signal.addEventListener('abort', abort, { once: true });
-  if (signal.aborted) abort();
   try {
     return await Promise.race([work, aborted]);
   } finally {
-    signal.removeEventListener('abort', abort);
+    done.abort();
   }
 }
 

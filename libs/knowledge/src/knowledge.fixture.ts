@@ -1,4 +1,4 @@
-import { Logger } from '@nestjs/common';
+import { type DynamicModule, Logger } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
 import { sleep, SQL_CLIENT, type SqlClient } from '@yuxi/core';
 import { EmbeddingCacheModule } from '@yuxi/cache';
@@ -7,7 +7,7 @@ import { EmbeddingModule, ModelHosts, modelSection } from '@yuxi/embedding';
 import { LockModule } from '@yuxi/lock';
 import { RedisModule } from '@yuxi/redis';
 import { SagaModule, sagaMigrations, SagaService } from '@yuxi/saga';
-import { BLOB_STORE, type BlobStore, StorageModule } from '@yuxi/storage';
+import { BLOB_STORE, type BlobStore, StorageInfo, StorageModule } from '@yuxi/storage';
 import { TaskRetryLater, TasksModule, tasksMigrations } from '@yuxi/tasks';
 
 import type { Actor, Role } from './actor.js';
@@ -30,6 +30,7 @@ export interface Replica {
   upkeep: VectorUpkeep;
   sagas: SagaService;
   models: ModelSettingsInForce;
+  storage: StorageInfo;
   /** Those of the replica; a test may put others in their place. */
   hooks: IndexingHooks;
   /** Runs the task of one file as a worker would: again for as long as it asks to come later. */
@@ -64,7 +65,11 @@ class ModelSettingsInForce {
   }
 }
 
-class SettingsModule {}
+/** What ConfigSyncModule would give to everybody. */
+function settingsOf(models: ModelSettingsInForce): DynamicModule {
+  const provider = { provide: LiveConfig, useValue: models };
+  return { module: ModelSettingsInForce, global: true, providers: [provider], exports: [LiveConfig] };
+}
 
 export async function startReplica(options: ReplicaOptions = {}): Promise<Replica> {
   const { databaseUrl, redisUrl, worker = false } = options;
@@ -81,12 +86,7 @@ export async function startReplica(options: ReplicaOptions = {}): Promise<Replic
       EmbeddingModule.forRoot({ hosts }),
       SagaModule.forRoot(),
       KnowledgeModule,
-      {
-        module: SettingsModule,
-        global: true,
-        providers: [{ provide: LiveConfig, useValue: models }],
-        exports: [LiveConfig],
-      },
+      settingsOf(models),
     ],
   })
     .overrideProvider(INDEXING_HOOKS)
@@ -106,6 +106,7 @@ export async function startReplica(options: ReplicaOptions = {}): Promise<Replic
     upkeep: module.get(VectorUpkeep),
     sagas: module.get(SagaService),
     models,
+    storage: module.get(StorageInfo),
     hooks,
     work: (task, signal = new AbortController().signal) =>
       untilDone(() =>

@@ -1,18 +1,26 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { SQL_CLIENT, type SqlClient } from '@yuxi/core';
-import { HealthRegistry } from '@yuxi/observability';
+import { HealthRegistry, type HealthResult } from '@yuxi/observability';
 import { RedisAvailability, redisHealth } from '@yuxi/redis';
-import { storageHealth } from '@yuxi/storage';
+import { storageHealth, StorageInfo } from '@yuxi/storage';
 
-/** What readiness looks at: PostgreSQL must answer, Redis may be away. */
+/** What readiness looks at: PostgreSQL must answer, Redis may be away, vectors need not be possible. */
 @Injectable()
 export class HealthProbes {
   constructor(
     @Inject(HealthRegistry) health: HealthRegistry,
     @Inject(RedisAvailability) availability: RedisAvailability,
     @Inject(SQL_CLIENT) sql: SqlClient,
+    @Inject(StorageInfo) storage: StorageInfo,
   ) {
     health.register('redis', () => redisHealth(availability));
     health.register('storage', () => storageHealth(sql));
+    health.register('vectors', () => vectorHealth(storage));
   }
+}
+
+function vectorHealth({ vector, version }: StorageInfo): HealthResult {
+  // A database that was never reached says nothing about itself.
+  if (vector || version === '') return { status: 'up' };
+  return { status: 'degraded', detail: 'the database lacks the extension pgvector: search is by keyword only' };
 }

@@ -44,11 +44,19 @@ export function decode(buffer: Buffer, type: VectorType, dimensions: number): Ca
   const tokens = buffer.readUInt32LE(4);
   if (type === 'int8') return { vector: dequantize(buffer, dimensions), tokens };
   // A copy, because what comes from the socket is not aligned and would keep the whole answer alive.
-  const bytes = new Uint8Array(dimensions * WIDTHS[type]);
+  const bytes = type === 'float16' ? scratchOf(dimensions * 2) : new Uint8Array(dimensions * 4);
   bytes.set(buffer.subarray(HEADER));
   swapIfNeeded(bytes, WIDTHS[type]);
-  const vector = type === 'float16' ? fromHalves(new Uint16Array(bytes.buffer)) : new Float32Array(bytes.buffer);
-  return { vector, tokens };
+  if (type === 'float32') return { vector: new Float32Array(bytes.buffer), tokens };
+  return { vector: fromHalves(new Uint16Array(bytes.buffer, 0, dimensions)), tokens };
+}
+
+let scratch = new Uint8Array(4096);
+
+/** Memory for as long as no other vector is decoded. */
+function scratchOf(length: number): Uint8Array {
+  if (length > scratch.length) scratch = new Uint8Array(length);
+  return scratch.subarray(0, length);
 }
 
 function put(buffer: Buffer, numbers: Uint16Array | Float32Array): void {

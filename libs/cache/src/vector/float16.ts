@@ -1,16 +1,7 @@
 /**
- * Half precision by tables, because Node 20 has no `Float16Array`: one look-up for a number instead of arithmetic on its bits.
- * Layout of binary16: IEEE 754-2008. Tables for rounding after J. van der Zijp, "Fast Half Float Conversions".
+ * Half precision, because Node 20 has no `Float16Array`. Layout of binary16: IEEE 754-2008. Tables for rounding after J. van der Zijp,
+ * "Fast Half Float Conversions".
  */
-const halfToFloat = new Float32Array(65_536);
-for (let half = 0; half < 65_536; half++) {
-  const exponent = (half >> 10) & 31;
-  const mantissa = half & 1023;
-  const sign = half & 0x8000 ? -1 : 1;
-  if (exponent === 31) halfToFloat[half] = mantissa ? Number.NaN : sign * Number.POSITIVE_INFINITY;
-  else if (exponent === 0) halfToFloat[half] = sign * mantissa * 2 ** -24;
-  else halfToFloat[half] = sign * (1024 + mantissa) * 2 ** (exponent - 25);
-}
 
 /** A shift that leaves nothing of the mantissa, and nothing to round. */
 const NOTHING = 31;
@@ -50,8 +41,27 @@ export function toHalves(numbers: Float32Array): Uint16Array {
   return halves;
 }
 
+/** Halves below this have no leading one, from {@link TOO_LARGE} on they are no numbers. */
+const NORMAL = 0x0400;
+const TOO_LARGE = 0x7c00;
+/** What the exponent of a binary32 is ahead of that of a half, in its place. */
+const AHEAD = (127 - 15) << 23;
+
 export function fromHalves(halves: Uint16Array): Float32Array {
   const numbers = new Float32Array(halves.length);
-  for (let i = 0; i < halves.length; i++) numbers[i] = halfToFloat[halves[i]!]!;
+  const bits = new Uint32Array(numbers.buffer);
+  for (let i = 0; i < halves.length; i++) {
+    const half = halves[i]!;
+    const rest = half & 0x7fff;
+    if (rest >= NORMAL && rest < TOO_LARGE) bits[i] = ((half & 0x8000) << 16) | ((rest << 13) + AHEAD);
+    else numbers[i] = rareHalf(half);
+  }
   return numbers;
+}
+
+function rareHalf(half: number): number {
+  const sign = half & 0x8000 ? -1 : 1;
+  const mantissa = half & 1023;
+  if ((half & TOO_LARGE) === 0) return sign * mantissa * 2 ** -24;
+  return mantissa ? Number.NaN : sign * Number.POSITIVE_INFINITY;
 }

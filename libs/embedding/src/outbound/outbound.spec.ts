@@ -4,6 +4,16 @@ import { isInside } from './addresses.js';
 import { ModelHosts } from './model-hosts.js';
 import { publicLookup } from './public-lookup.js';
 
+const resolveTo =
+  (...addresses: string[]) =>
+  (_host: string, _options: unknown, callback: (error: null, found: LookupAddress[]) => void) =>
+    callback(null, addresses.map((address) => ({ address, family: address.includes(':') ? 6 : 4 }))); // prettier-ignore
+
+const ask = (all: boolean, ...addresses: string[]) =>
+  new Promise((resolve) =>
+    publicLookup(resolveTo(...addresses))('models.example.com', { all }, (error, address) => resolve(error ?? address)),
+  );
+
 const anywhere = ModelHosts.parse(undefined).hosts;
 const listed = ModelHosts.parse('models.example.com, 10.0.0.7:8080, localhost:9000, [::1]').hosts;
 
@@ -95,17 +105,6 @@ describe('where a model may be', () => {
 });
 
 describe('the address behind a name', () => {
-  const resolveTo =
-    (...addresses: string[]) =>
-    (_host: string, _options: unknown, callback: (error: null, found: LookupAddress[]) => void) =>
-      callback(null, addresses.map((address) => ({ address, family: address.includes(':') ? 6 : 4 }))); // prettier-ignore
-  const ask = (all: boolean, ...addresses: string[]) =>
-    new Promise((resolve) =>
-      publicLookup(resolveTo(...addresses))('models.example.com', { all }, (error, address) =>
-        resolve(error ?? address),
-      ),
-    );
-
   it('is connected to as it was looked at', async () => {
     expect(await ask(false, '93.184.216.34')).toBe('93.184.216.34');
     expect(await ask(true, '93.184.216.34')).toEqual([{ address: '93.184.216.34', family: 4 }]);

@@ -29,7 +29,7 @@ export function hashedVector(text: string, dimensions: number): Float32Array {
 
 function* featuresOf(word: string): Generator<string> {
   if (HAN.test(word)) {
-    const signs = [...word];
+    const signs = Array.from(word);
     for (const sign of signs) yield sign;
     for (let i = 1; i < signs.length; i++) yield `#${signs[i - 1]}${signs[i]}`;
     return;

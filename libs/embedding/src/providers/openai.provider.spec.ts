@@ -108,7 +108,7 @@ describe('a server that speaks as OpenAI does', () => {
       .embed(['wing'])
       .catch((caught: Error) => caught);
     expect(error).toMatchObject({ code: 'EMBEDDING_PROVIDER', retryable: false });
-    expect(String((error as Error).message)).toContain('401: wrong key: Bearer ***');
+    expect((error as Error).message).toContain('401: wrong key: Bearer ***');
     expect(JSON.stringify(error, Object.getOwnPropertyNames(error))).not.toContain(KEY);
     expect(server.calls).toBe(1);
   });

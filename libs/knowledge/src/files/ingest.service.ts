@@ -36,7 +36,7 @@ export class IngestService {
       'SELECT file_id FROM files WHERE kb_id = $1 AND (file_id = $2 OR upload_handle = $2)',
       [kbId, isHandle(file) ? file : ''],
     );
-    if (!rows[0]) throw new NotFoundError('File', String(file));
+    if (!rows[0]) throw new NotFoundError('File', file);
     const input: Ingest = { kbId, dbId, fileId: rows[0].file_id, params: chunking };
     const { id } = await this.sagas.start(INGEST, input, { key: input.fileId });
     return { saga_id: id, file_id: input.fileId };

@@ -18,19 +18,19 @@ export interface NewChunk extends PreparedChunk {
  * @param returning a query over the CTEs
  * @returns its first row
  */
-export async function writeChunks<Row extends object>(
+export async function writeChunks(
   sql: SqlClient,
   params: Parameters,
   file: string,
   generation: number,
   batch: readonly NewChunk[],
   returning: string,
-): Promise<Row | undefined> {
+): Promise<Record<string, unknown> | undefined> {
   const postings = batch.flatMap(({ index, frequencies }) =>
     [...frequencies].map(([term, tf]) => ({ term, index, tf })),
   );
   const placed = batch.filter(({ vector }) => vector !== undefined);
-  const column = <T>(type: string, values: readonly T[]) => `${params.add(values)}::${type}[]`;
+  const column = (type: string, values: readonly unknown[]) => `${params.add(values)}::${type}[]`;
   const columns = [
     column('text', batch.map((each) => each.chunkId)),
     column('int', batch.map((each) => each.index)),
@@ -53,7 +53,7 @@ export async function writeChunks<Row extends object>(
        SELECT added.id, ${params.add(generation)}::int, added.kb_id, v.embedding::halfvec
        FROM unnest(${column('int', placed.map((each) => each.index))}, ${column('text', placed.map((each) => each.vector))})
          AS v (chunk_index, embedding) JOIN added USING (chunk_index))`; // prettier-ignore
-  const { rows } = await sql.query<Row>(
+  const { rows } = await sql.query(
     `WITH ${file},
      added AS (
        INSERT INTO chunks (chunk_id, kb_id, file_id, chunk_index, content, heading_path, start_offset, end_offset, token_count)

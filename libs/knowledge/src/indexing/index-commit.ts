@@ -53,7 +53,7 @@ export class IndexCommit {
 
   private async replace(sql: SqlClient, claim: Claim, index: FinishedIndex, first: readonly NewChunk[]) {
     const params = new Parameters();
-    const done = await writeChunks<{ removed: number }>(
+    const row = await writeChunks(
       sql,
       params,
       this.finish(params, claim, index),
@@ -61,7 +61,8 @@ export class IndexCommit {
       first,
       'SELECT (SELECT count(*)::int FROM gone) AS removed FROM file',
     );
-    if (done || (await this.stillOurs(sql, claim))) return done ?? null;
+    if (row) return { removed: row['removed'] as number };
+    if (await this.stillOurs(sql, claim)) return null;
     throw new ClaimLostError(claim.fileId);
   }
 

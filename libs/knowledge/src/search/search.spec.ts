@@ -134,16 +134,25 @@ describe.each(['PostgreSQL', 'PGlite'])('search on %s', (kind) => {
     }
     const here = new Set(idOf.values());
     const scores: number[] = [];
+    const hybrid: number[] = [];
+    let changed = 0;
     for (const { text, relevant } of queries()) {
       const known = new Map([...relevant].filter(([id]) => here.has(id)));
       if (known.size === 0) continue;
       const { result } = await replica.search.query(owner, db_id, text);
       const ranked = [...new Set(result.map((hit) => idOf.get(hit.metadata.file_id)!))];
       scores.push(ndcg10(ranked, known));
+      const both = await replica.search.query(owner, db_id, text, { search_mode: 'hybrid' });
+      const rankedByBoth = [...new Set(both.result.map((hit) => idOf.get(hit.metadata.file_id)!))];
+      hybrid.push(ndcg10(rankedByBoth, known));
+      if (rankedByBoth.join() !== ranked.join()) changed++;
     }
+    expect(mean(hybrid)).toBeGreaterThan(mean(scores) - 0.01);
+    expect(changed / scores.length).toBeGreaterThan(0.2);
     expect(scores.length).toBeGreaterThan(30);
     expect(scores.reduce((sum, score) => sum + score, 0) / scores.length).toBeGreaterThan(0.45);
   });
 });
 
+const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
 const length = (terms: ReadonlyMap<string, number>) => [...terms.values()].reduce((sum, tf) => sum + tf, 0);

@@ -19,12 +19,13 @@ export interface SearchStatement {
 /** BM25 alone. `score` is the share of the highest possible one. */
 export function keywordStatement(words: WordQuery, { topK, threshold }: SearchPlan): SearchStatement {
   const params = new Parameters();
+  // Tens of thousands of chunks may be compared: without a threshold none is.
+  const enough = threshold > 0 ? `WHERE bm25 >= ${params.add(threshold)}::float8 * (SELECT score FROM best)` : '';
   return {
     text: `WITH ${wordCtes(params, words)},
 top AS (
   SELECT chunk_id, bm25 / (SELECT score FROM best) AS score, bm25 AS bm25_score, NULL::float8 AS vector_score FROM scored
-  WHERE bm25 >= ${params.add(threshold)}::float8 * (SELECT score FROM best)
-  ORDER BY bm25 DESC, chunk_id LIMIT ${params.add(topK)}::int)
+  ${enough} ORDER BY bm25 DESC, chunk_id LIMIT ${params.add(topK)}::int)
 SELECT ${HIT} FROM ${HITS} ORDER BY top.bm25_score DESC, top.chunk_id`,
     params: params.values,
   };

@@ -14,7 +14,7 @@ export const EXACT_UP_TO = 10_000;
 const HNSW = { m: 24, ef_construction: 128 };
 
 export function vectorIndexName({ kbId, generation }: GenerationId): string {
-  return `chunk_vectors_kb${Number(kbId)}_g${Number(generation)}`;
+  return `chunk_vectors_kb${kbId}_g${generation}`;
 }
 
 /** Indexes of vectors, one for each large generation. */
@@ -47,7 +47,7 @@ export class VectorIndexes {
     await this.drop(id);
     await this.sql.query(
       `CREATE INDEX CONCURRENTLY ${name} ON chunk_vectors
-       USING hnsw ((embedding::halfvec(${Number(id.dimensions)})) halfvec_ip_ops)
+       USING hnsw ((embedding::halfvec(${id.dimensions})) halfvec_ip_ops)
        WITH (m = ${HNSW.m}, ef_construction = ${HNSW.ef_construction}) WHERE ${ofGeneration(id)}`,
     );
     await this.sql.query('UPDATE index_generations SET has_index = true WHERE kb_id = $1 AND generation = $2', [

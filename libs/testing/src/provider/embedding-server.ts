@@ -114,10 +114,9 @@ class Provider implements EmbeddingServer {
       response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(body);
       return true;
     };
-    const error = (message: string) => JSON.stringify({ error: { message } });
-    if (fault === 'busy') return say(429, error('slow down'), { 'retry-after': '1' });
-    if (fault === 'error') return say(500, error('internal'));
-    if (fault === 'forbidden') return say(401, error(`wrong key: ${this.authorization}`));
+    if (fault === 'busy') return say(429, reasonOf('slow down'), { 'retry-after': '1' });
+    if (fault === 'error') return say(500, reasonOf('internal'));
+    if (fault === 'forbidden') return say(401, reasonOf(`wrong key: ${this.authorization}`));
     if (fault === 'redirect') return say(307, '', { location: 'http://169.254.169.254/v1/embeddings' });
     if (fault === 'garbage') return say(200, '{"data": [{"embedding": [0.1, ');
     if (fault === 'reset') response.destroy();
@@ -150,10 +149,12 @@ class Provider implements EmbeddingServer {
   }
 }
 
+const reasonOf = (message: string) => JSON.stringify({ error: { message } });
+
 /** Texts with the same pairs of letters are near each other. */
 function spelling(text: string, model: string, dimensions: number): number[] {
   const vector = Array.from({ length: dimensions }, () => 0);
-  const shift = [...model].reduce((sum, letter) => sum + letter.codePointAt(0)!, 0);
+  const shift = Array.from(model, (letter) => letter.codePointAt(0)!).reduce((sum, code) => sum + code, 0);
   let before = 0;
   for (const letter of text.toLowerCase()) {
     const code = letter.codePointAt(0)!;
