@@ -9,6 +9,7 @@ import { DocumentQueue } from './files/document-queue.service.js';
 import { FilesService } from './files/files.service.js';
 import { IngestService } from './files/ingest.service.js';
 import { RemovalService } from './files/removal.service.js';
+import { ReplacementService } from './files/replacement.service.js';
 import { UploadService } from './files/upload.service.js';
 import { FileClaims } from './indexing/claim.js';
 import { ClaimedRun } from './indexing/claimed-run.js';
@@ -47,6 +48,7 @@ import { VectorRows } from './vectors/vector-rows.js';
     UploadService,
     DocumentQueue,
     RemovalService,
+    ReplacementService,
     FilesService,
     IngestService,
     FileStates,

@@ -1,10 +1,10 @@
-import { Body, Controller, Delete, Get, HttpCode, Inject, Param, Post, Res } from '@nestjs/common';
-import { ApiOperation, ApiTags } from '@nestjs/swagger';
-import { type Actor, FilesService } from '@yuxi/knowledge';
-import type { FastifyReply } from 'fastify';
+import { Body, Controller, Delete, Get, HttpCode, Inject, Param, Post, Put, Req, Res } from '@nestjs/common';
+import { ApiConsumes, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { type Actor, FilesService, MAX_UPLOAD_BYTES } from '@yuxi/knowledge';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import { CurrentUser } from '../auth/index.js';
-import { ApiBodySchema } from '../http/index.js';
+import { ApiBodySchema, readUpload } from '../http/index.js';
 import { addDocuments, databaseId, documentId, fileIds, indexDocuments } from './knowledge.schemas.js';
 
 @ApiTags('knowledge')
@@ -102,6 +102,21 @@ export class DocumentsController {
       .header('content-type', 'application/octet-stream')
       .header('content-disposition', `attachment; filename*=UTF-8''${encodeURIComponent(file.filename)}`)
       .send(file.content);
+  }
+
+  @Put(':doc_id/file')
+  @HttpCode(202)
+  @ApiConsumes('multipart/form-data')
+  @ApiOperation({ summary: 'Give a document another content; what has not changed of it is kept' })
+  async replace(
+    @CurrentUser() actor: Actor,
+    @Param('db_id', { schema: databaseId }) dbId: string,
+    @Param('doc_id', { schema: documentId }) docId: string,
+    @Req() request: FastifyRequest,
+  ) {
+    await this.files.assertMayUpload(actor, dbId);
+    const { filename, content } = await readUpload(request, { maxBytes: MAX_UPLOAD_BYTES });
+    return this.files.replace(actor, dbId, docId, filename, content);
   }
 
   @Delete(':doc_id')

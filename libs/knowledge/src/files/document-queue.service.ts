@@ -91,7 +91,8 @@ export class DocumentQueue {
     return [...new Set(items.map((item) => byName.get(item)!))];
   }
 
-  private async enqueue(
+  /** @param fileIds files that are there and may be changed by the actor */
+  async enqueue(
     actor: Actor,
     dbId: string,
     fileIds: readonly string[],

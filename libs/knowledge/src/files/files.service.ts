@@ -12,6 +12,7 @@ import { DocumentQueue, MAX_ITEMS, type Queued } from './document-queue.service.
 import { type FileMeta, readFileMeta } from './file.view.js';
 import type { AddParams, IndexParams } from './processing-params.js';
 import { RemovalService } from './removal.service.js';
+import { ReplacementService } from './replacement.service.js';
 import { UploadService, type UploadResult } from './upload.service.js';
 
 export interface FileLine {
@@ -55,6 +56,7 @@ export class FilesService {
     private readonly uploads: UploadService,
     private readonly queue: DocumentQueue,
     private readonly removal: RemovalService,
+    private readonly replacement: ReplacementService,
   ) {}
 
   /** For callers that want to refuse before they read the content. */
@@ -74,6 +76,20 @@ export class FilesService {
     content: Uint8Array | AsyncIterable<Uint8Array>,
   ): Promise<UploadResult> {
     return this.uploads.upload(actor, dbId, filename, content);
+  }
+
+  /**
+   * Gives a document another content under the same id; what has not changed of it is neither embedded nor indexed again.
+   * @throws {ConflictError} and as {@link upload}
+   */
+  replace(
+    actor: Actor,
+    dbId: string,
+    fileId: string,
+    filename: string,
+    content: Uint8Array | AsyncIterable<Uint8Array>,
+  ): Promise<Queued> {
+    return this.replacement.replace(actor, dbId, fileId, filename, content);
   }
 
   /**

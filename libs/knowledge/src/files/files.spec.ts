@@ -8,7 +8,7 @@ import type { Actor } from '../actor.js';
 import { addText, countOf, newActor, type Replica, startReplica } from '../knowledge.fixture.js';
 import { ConflictError, NotFoundError, QuotaExceededError } from '../knowledge.errors.js';
 import { UPLOAD_QUOTA_BYTES } from './quota.js';
-import { MAX_UPLOAD_BYTES } from './upload.service.js';
+import { MAX_UPLOAD_BYTES } from './received-file.js';
 
 describe.each(['PostgreSQL', 'PGlite'])('files on %s', (kind) => {
   let server: PostgresServer | undefined;

@@ -11,4 +11,5 @@ export {
   indexParamsSchema,
 } from './processing-params.js';
 export { UPLOAD_QUOTA_BYTES } from './quota.js';
-export { MAX_UPLOAD_BYTES, type SameNameFile, type UploadResult } from './upload.service.js';
+export { MAX_UPLOAD_BYTES } from './received-file.js';
+export type { SameNameFile, UploadResult } from './upload.service.js';

@@ -1,5 +1,3 @@
-import { createHash } from 'node:crypto';
-
 import { Inject, Injectable } from '@nestjs/common';
 import { SQL_CLIENT, type SqlClient } from '@yuxi/core';
 import { BLOB_STORE, type BlobStore } from '@yuxi/storage';
@@ -8,15 +6,10 @@ import type { Actor } from '../actor.js';
 import { newHandle } from '../common/handle.js';
 import { isForeignKeyViolation, isUniqueViolation } from '../common/sql-errors.js';
 import { DatabaseAccess } from '../databases/database-access.js';
-import { ConflictError, NotFoundError, PayloadTooLargeError } from '../knowledge.errors.js';
-import { detectType, safeFilename } from '../text/index.js';
+import { ConflictError, NotFoundError } from '../knowledge.errors.js';
+import { safeFilename } from '../text/index.js';
 import { collectBlobs } from './blob-collection.js';
-import { assertWithinQuota } from './quota.js';
-
-/** Largest file, bytes. */
-export const MAX_UPLOAD_BYTES = 50 * 1024 * 1024;
-/** How often a content that was collected under our hands is stored again. */
-const PUT_ATTEMPTS = 5;
+import { PUT_ATTEMPTS, receive, type ReceivedFile } from './received-file.js';
 
 export interface SameNameFile {
   file_id: string;
@@ -43,15 +36,11 @@ export interface UploadResult {
   has_same_name: boolean;
 }
 
-interface NewFile {
+interface NewFile extends ReceivedFile {
   kbId: number;
   ownerId: number;
   fileId: string;
   handle: string;
-  filename: string;
-  type: string;
-  content: Buffer;
-  hash: string;
 }
 
 @Injectable()
@@ -70,13 +59,9 @@ export class UploadService {
   ): Promise<UploadResult> {
     const filename = safeFilename(given);
     const kbId = await this.access.manage(actor, dbId);
-    const content = await collect(source);
-    const type = await detectType(filename, content);
-    await assertWithinQuota(this.sql, actor.id, content.length);
-    const hash = createHash('sha256').update(content).digest('hex');
-    const file = { kbId, ownerId: actor.id, filename, type, content, hash };
+    const file = await receive(this.sql, actor, filename, source);
     const [fileId, handle] = [newHandle('file'), newHandle('upload')];
-    const sameName = await this.store(dbId, { ...file, fileId, handle });
+    const sameName = await this.store(dbId, { ...file, kbId, ownerId: actor.id, fileId, handle });
     return {
       message: 'File uploaded',
       file_id: fileId,
@@ -85,7 +70,7 @@ export class UploadService {
       object_name: handle,
       bucket_name: 'knowledge',
       db_id: dbId,
-      content_hash: hash,
+      content_hash: file.hash,
       filename,
       original_filename: given,
       same_name_files: sameName,
@@ -133,19 +118,4 @@ export class UploadService {
     );
     return rows[0];
   }
-}
-
-async function collect(source: Uint8Array | AsyncIterable<Uint8Array>): Promise<Buffer> {
-  if (source instanceof Uint8Array) {
-    if (source.length > MAX_UPLOAD_BYTES) throw new PayloadTooLargeError(MAX_UPLOAD_BYTES);
-    return Buffer.from(source.buffer, source.byteOffset, source.byteLength);
-  }
-  const pieces: Uint8Array[] = [];
-  let size = 0;
-  for await (const piece of source) {
-    size += piece.length;
-    if (size > MAX_UPLOAD_BYTES) throw new PayloadTooLargeError(MAX_UPLOAD_BYTES);
-    pieces.push(piece);
-  }
-  return Buffer.concat(pieces, size);
 }

@@ -331,6 +331,36 @@ describe.each(['PostgreSQL', 'PGlite'])('sagas of knowledge bases on %s', (kind)
       ]);
     });
 
+    it('keeps what another content of the document has in common with the old one', async () => {
+      remote('replaced');
+      const dbId = await newBase();
+      const { file_id, content_hash } = await replica.files.upload(owner, dbId, 'mast.md', Buffer.from(TEXT('mast')));
+      await replica.files.add(owner, dbId, [file_id], { ...params, auto_index: true });
+      const settled = (count: number) =>
+        eventually(async () => {
+          const { meta } = await replica.files.basic(owner, dbId, file_id);
+          expect(meta).toMatchObject({ status: 'indexed', index_count: count });
+        });
+      await settled(1);
+      const ofMast = () => provider.texts.filter((text) => text.includes('mast'));
+      expect(ofMast()).toHaveLength(3);
+      const changed = TEXT('mast').replace('gets hot', 'stays cold');
+      await replica.files.replace(owner, dbId, file_id, 'mast.md', Buffer.from(changed));
+      await settled(2);
+      expect(ofMast().slice(3)).toEqual([expect.stringContaining('stays cold')]);
+      const { rows } = await replica.sql.query<{ result: object }>(
+        `SELECT result FROM tasks WHERE payload->>'fileId' = $1 ORDER BY created_at DESC LIMIT 1`,
+        [file_id],
+      );
+      expect(rows[0]!.result).toMatchObject({ chunks: 3, new: 1, kept: 2, removed: 1, embedded: 1, cached: 0 });
+      expect((await replica.files.content(owner, dbId, file_id)).content).toContain('stays cold');
+      expect(await replica.blobs.has(content_hash)).toBe(false);
+      const again = replica.files.replace(owner, dbId, file_id, 'mast.md', Buffer.from(changed));
+      await expect(again).rejects.toMatchObject({ code: 'CONFLICT' });
+      const stranger = replica.files.replace(await newActor(replica.sql), dbId, file_id, 'mast.md', Buffer.from('x'));
+      await expect(stranger).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    });
+
     it('moves chunks to their new places', async () => {
       const dbId = await newBase();
       const fileId = await addText(replica, owner, dbId, 'wing.md', TEXT('wing'));

@@ -1,0 +1,79 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { SQL_CLIENT, type SqlClient } from '@yuxi/core';
+import { BLOB_STORE, type BlobStore } from '@yuxi/storage';
+
+import type { Actor } from '../actor.js';
+import { isHandle } from '../common/handle.js';
+import { isForeignKeyViolation, isUniqueViolation } from '../common/sql-errors.js';
+import { DatabaseAccess } from '../databases/database-access.js';
+import { ConflictError, NotFoundError } from '../knowledge.errors.js';
+import { safeFilename } from '../text/index.js';
+import { collectBlobs } from './blob-collection.js';
+import { DocumentQueue, type Queued } from './document-queue.service.js';
+import { PUT_ATTEMPTS, receive, type ReceivedFile } from './received-file.js';
+
+/** Gives a document another content. */
+@Injectable()
+export class ReplacementService {
+  constructor(
+    @Inject(SQL_CLIENT) private readonly sql: SqlClient,
+    @Inject(BLOB_STORE) private readonly blobs: BlobStore,
+    private readonly access: DatabaseAccess,
+    private readonly queue: DocumentQueue,
+  ) {}
+
+  /**
+   * The document keeps its id, and its old index answers until the new one is there: made in the background, of what has changed.
+   * @throws {ConflictError} when this or another file of the knowledge base has the content already
+   */
+  async replace(
+    actor: Actor,
+    dbId: string,
+    fileId: string,
+    given: string,
+    source: Uint8Array | AsyncIterable<Uint8Array>,
+  ): Promise<Queued> {
+    const filename = safeFilename(given);
+    const kbId = await this.access.manage(actor, dbId);
+    if (!isHandle(fileId)) throw new NotFoundError('File', fileId);
+    const file = await receive(this.sql, actor, filename, source);
+    for (let attempt = 1; ; attempt++) {
+      await this.blobs.put(file.content);
+      try {
+        return await this.sql.transaction((tx) => this.write(tx, actor, { kbId, dbId, fileId }, file));
+      } catch (error) {
+        if (isUniqueViolation(error)) throw sameContent();
+        // The content was collected, because nobody used it yet.
+        if (!isForeignKeyViolation(error, 'content_hash') || attempt === PUT_ATTEMPTS) throw error;
+      }
+    }
+  }
+
+  /** A run that is under way loses its claim, and what it has made of the old content with it. */
+  private async write(
+    tx: SqlClient,
+    actor: Actor,
+    { kbId, dbId, fileId }: { kbId: number; dbId: string; fileId: string },
+    { filename, type, content, hash }: ReceivedFile,
+  ): Promise<Queued> {
+    const { rows } = await tx.query<{ id: number; content_hash: string }>(
+      'SELECT id, content_hash FROM files WHERE kb_id = $1 AND file_id = $2 FOR UPDATE',
+      [kbId, fileId],
+    );
+    const [old] = rows;
+    if (!old) throw new NotFoundError('File', fileId);
+    if (old.content_hash === hash) throw sameContent();
+    await tx.query(
+      `UPDATE files SET filename = $2, type = $3, size = $4, content_hash = $5, markdown = NULL, status = 'uploaded', error = NULL,
+         claim = claim + 1, claim_until = NULL, added = true, updated_at = now()
+       WHERE id = $1`,
+      [old.id, filename, type, content.length, hash],
+    );
+    await collectBlobs(tx, [old.content_hash]);
+    return this.queue.enqueue(actor, dbId, [fileId], { goal: 'indexed', params: {}, force: false }, tx);
+  }
+}
+
+function sameContent(): ConflictError {
+  return new ConflictError('This database holds a file with the same content already');
+}
