@@ -16,13 +16,14 @@ export async function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): P
 }
 
 /**
- * The result of `work` if it comes within `ms`; a later one is dropped, its error too.
+ * The result of `work` if it comes within `ms`; a later one is dropped, its error too. What has come by then counts, also in a process
+ * that was too busy to look: after a stall timers are due before anything that arrived is read.
  * @param late makes what is thrown instead
  */
 export async function within<T>(ms: number, work: Promise<T>, late: () => Error): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const over = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(late()), ms);
+    timer = setTimeout(() => setImmediate(() => reject(late())), ms);
   });
   try {
     return await Promise.race([work, over]);

@@ -17,6 +17,7 @@ import { FileProcessor, INDEXING_HOOKS, type IndexingHooks, NO_HOOKS, type Proce
 import { KnowledgeModule } from './knowledge.module.js';
 import { SearchService } from './search/index.js';
 import { VectorUpkeep } from './vectors/upkeep.js';
+import { EXACT_LIMIT, EXACT_UP_TO } from './vectors/vector-index.js';
 
 /** The knowledge services as one replica has them. */
 export interface Replica {
@@ -46,6 +47,8 @@ export interface ReplicaOptions {
   hooks?: Partial<IndexingHooks>;
   /** Whether tasks and sagas run by themselves. Default `false`. */
   worker?: boolean;
+  /** Vectors that are compared one by one before there is an index. */
+  exactUpTo?: number;
   /** Where models may be, as `ALLOWED_MODEL_HOSTS`. */
   modelHosts?: string;
 }
@@ -89,6 +92,8 @@ export async function startReplica(options: ReplicaOptions = {}): Promise<Replic
       settingsOf(models),
     ],
   })
+    .overrideProvider(EXACT_LIMIT)
+    .useValue(options.exactUpTo ?? EXACT_UP_TO)
     .overrideProvider(INDEXING_HOOKS)
     .useValue(hooks)
     .compile();

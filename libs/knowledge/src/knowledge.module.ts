@@ -29,7 +29,7 @@ import { SearchService } from './search/search.service.js';
 import { Embedder } from './vectors/embedder.js';
 import { Generations } from './vectors/generations.js';
 import { VectorUpkeep } from './vectors/upkeep.js';
-import { VectorIndexes } from './vectors/vector-index.js';
+import { EXACT_LIMIT, EXACT_UP_TO, VectorIndexes } from './vectors/vector-index.js';
 import { VectorRows } from './vectors/vector-rows.js';
 
 /**
@@ -59,6 +59,7 @@ import { VectorRows } from './vectors/vector-rows.js';
     Generations,
     Embedder,
     VectorRows,
+    { provide: EXACT_LIMIT, useValue: EXACT_UP_TO },
     VectorIndexes,
     VectorUpkeep,
     ChangeModelSaga,

@@ -10,6 +10,8 @@ import type { GenerationId } from './vector-rows.js';
  * index (HNSW) for each generation.
  */
 export const EXACT_UP_TO = 10_000;
+/** Injection token of the number that takes the place of {@link EXACT_UP_TO}, for tests. */
+export const EXACT_LIMIT = Symbol('EXACT_LIMIT');
 /** Links of a vector and candidates while the index is built: more find more, and take longer to build. */
 const HNSW = { m: 24, ef_construction: 128 };
 
@@ -22,7 +24,10 @@ export function vectorIndexName({ kbId, generation }: GenerationId): string {
 export class VectorIndexes {
   private readonly logger = new Logger(VectorIndexes.name);
 
-  constructor(@Inject(SQL_CLIENT) private readonly sql: SqlClient) {}
+  constructor(
+    @Inject(SQL_CLIENT) private readonly sql: SqlClient,
+    @Inject(EXACT_LIMIT) private readonly exactUpTo: number,
+  ) {}
 
   /** Builds the index where there are enough vectors and none is there; searches and writes go on meanwhile. */
   async ensure(id: GenerationId & { dimensions: number }): Promise<void> {
@@ -30,9 +35,9 @@ export class VectorIndexes {
       `SELECT has_index, (SELECT count(*)::int FROM (
            SELECT 1 FROM chunk_vectors v WHERE v.kb_id = $1 AND v.generation = $2 LIMIT $3) few) AS count
        FROM index_generations WHERE kb_id = $1 AND generation = $2`,
-      [id.kbId, id.generation, EXACT_UP_TO + 1],
+      [id.kbId, id.generation, this.exactUpTo + 1],
     );
-    if (rows[0] && !rows[0].has_index && rows[0].count > EXACT_UP_TO) await this.build(id);
+    if (rows[0] && !rows[0].has_index && rows[0].count > this.exactUpTo) await this.build(id);
   }
 
   async drop(id: GenerationId): Promise<void> {
