@@ -1,5 +1,7 @@
+import { stat } from 'node:fs';
+import { promisify } from 'node:util';
 import { describe, expect, it } from '@jest/globals';
-import { around, jitter, OptionsError, sleep, toMs, YuxiError } from './index.js';
+import { around, jitter, OptionsError, sleep, toMs, unlessAborted, within, YuxiError } from './index.js';
 
 describe('toMs', () => {
   it.each([
@@ -48,6 +50,34 @@ describe('jitter', () => {
   it('stays within its share', () => {
     expect(jitter(100, 0.2, () => 0)).toBe(80);
     expect(jitter(100, 0.2, () => 1)).toBe(120);
+  });
+});
+
+describe('within', () => {
+  const late = () => new Error('late');
+
+  it('gives what comes in time, and throws for what does not', async () => {
+    await expect(within(1000, Promise.resolve(7), late)).resolves.toBe(7);
+    await expect(within(5, new Promise(() => undefined), late)).rejects.toThrow('late');
+  });
+
+  it('counts what arrived while the process was too busy to look', async () => {
+    // One operation of another thread: it is over long before this one looks.
+    const result = within(20, promisify(stat)('.'), late);
+    for (const until = performance.now() + 80; performance.now() < until;);
+    expect((await result).isDirectory()).toBe(true);
+  });
+});
+
+describe('unlessAborted', () => {
+  it('gives what comes, and the reason as soon as there is one', async () => {
+    const { signal } = new AbortController();
+    await expect(unlessAborted(signal, Promise.resolve(7))).resolves.toBe(7);
+    const abort = new AbortController();
+    const waiting = unlessAborted(abort.signal, new Promise(() => undefined));
+    abort.abort(new Error('enough'));
+    await expect(waiting).rejects.toThrow('enough');
+    await expect(unlessAborted(abort.signal, new Promise(() => undefined))).rejects.toThrow('enough');
   });
 });
 

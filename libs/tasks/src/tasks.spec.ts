@@ -251,6 +251,17 @@ onBothDrivers(
       await worker.stop();
     });
 
+    it('cancels all that carry something', async () => {
+      const one = replica({ echo: { run: () => undefined } });
+      const mine = await one.queue.enqueue('echo', { text: 'a', of: { base: 7 } }, { delay: '1h' });
+      const others = await one.queue.enqueue('echo', { text: 'b' }, { delay: '1h' });
+      const statuses = async () => Promise.all([mine, others].map(async (id) => (await one.service.get(id)).status));
+      expect(await one.service.cancelWith({ of: { base: 8 } })).toBe(0);
+      expect(await one.service.cancelWith({ text: 'a' })).toBe(1);
+      expect(await statuses()).toEqual(['cancelled', 'pending']);
+      expect(await one.service.cancelWith({ text: 'a' })).toBe(0);
+    });
+
     it('does not retry what was cancelled', async () => {
       const one = replica({ t: { run: () => Promise.reject(new Error('again')), retry: { backoff: '1h' } } }).start();
       const id = await one.queue.enqueue('t', 1);

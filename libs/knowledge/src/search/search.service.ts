@@ -113,7 +113,8 @@ export class SearchService {
     } catch (error) {
       if (plan.mode === 'vector') throw error;
       const degraded = (error as Error).message;
-      this.logger.warn(`a hybrid search is answered by keyword: ${degraded}`);
+      // The answer says so; one line for each search would drown the log of an outage.
+      this.logger.debug(`a hybrid search is answered by keyword: ${degraded}`);
       return { ...(await keyword()), degraded };
     }
     const place = { kbId: corpus.id, generation: number, dimensions: model.dimensions, vector };
