@@ -20,10 +20,11 @@ export interface HeartbeatParts {
   recovered: (groups: string[], count: number) => Promise<void>;
 }
 
-/** Once a second at least: renews leases, stores progress, learns of cancels, and looks for leases that ran out. */
+/** Once a second at least: renews leases, stores progress, learns of cancels; and looks for leases that ran out. */
 export class Heartbeat {
   private readonly every: number;
   private readonly renewEvery: number;
+  private readonly lookEvery: number;
   private readonly stopped = new AbortController();
   private readonly logger = new Logger('TaskWorker');
   private timer?: NodeJS.Timeout;
@@ -34,6 +35,8 @@ export class Heartbeat {
     // Five renewals fit into a lease, so that an outage of two thirds of it costs nobody his tasks.
     this.renewEvery = parts.lease / 5;
     this.every = Math.min(1000, this.renewEvery);
+    // What a dead worker held waits for its lease and then for somebody to look.
+    this.lookEvery = Math.min(1000, parts.lease / 10);
   }
 
   start(): void {
@@ -97,7 +100,7 @@ export class Heartbeat {
     const { store, outage, lease, recovered } = this.parts;
     const { signal } = this.stopped;
     while (!signal.aborted) {
-      await sleep(jitter(this.every), signal);
+      await sleep(jitter(this.lookEvery), signal);
       // After an outage the leases of living workers have run out too: they get the time to renew them.
       if (signal.aborted || outage.quietFor < lease) continue;
       try {
