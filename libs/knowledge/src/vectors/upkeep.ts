@@ -1,15 +1,15 @@
-import { Inject, Injectable, Logger } from '@nestjs/common';
+import { Inject, Injectable, Logger, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 import { OnConfigChange } from '@yuxi/config-sync';
-import { SQL_CLIENT, type SqlClient } from '@yuxi/core';
+import { jitter, sleep, SQL_CLIENT, type SqlClient } from '@yuxi/core';
 import { EmbeddingModels, modelFingerprint, type ModelSettings, type ModelSpec, specOf } from '@yuxi/embedding';
 import { SagaService } from '@yuxi/saga';
-import { Task } from '@yuxi/tasks';
-import { z } from 'zod';
 
 import { CHANGE_MODEL, type ChangeModel } from '../sagas/change-model.types.js';
 import { Generations } from './generations.js';
 import { VectorIndexes } from './vector-index.js';
 
+/** Milliseconds between two looks of a replica. */
+const LOOK_EVERY = 60_000;
 /** A model that could not be changed to is not tried again for so long. */
 const FAILED_FOR = '1 hour';
 
@@ -23,7 +23,8 @@ interface Base {
 
 /** Brings all knowledge bases to the model of the settings, and large ones to an index of their vectors. */
 @Injectable()
-export class VectorUpkeep {
+export class VectorUpkeep implements OnApplicationBootstrap, OnModuleDestroy {
+  private readonly stopping = new AbortController();
   private readonly logger = new Logger(VectorUpkeep.name);
 
   constructor(
@@ -34,8 +35,15 @@ export class VectorUpkeep {
     private readonly sagas: SagaService,
   ) {}
 
-  /** Every minute, on one replica: what was missed while the database or a provider was away, or while a change was under way. */
-  @Task({ name: 'knowledge.vector_upkeep', version: 1, schema: z.strictObject({}), cron: { pattern: '* * * * *' } })
+  onApplicationBootstrap(): void {
+    void this.runNowAndThen();
+  }
+
+  onModuleDestroy(): void {
+    this.stopping.abort();
+  }
+
+  /** What was missed while the database or a provider was away, or while a change was under way. Any number of replicas may do it at once. */
   async run(): Promise<void> {
     await this.changeModels();
     await this.buildIndexes();
@@ -103,12 +111,16 @@ export class VectorUpkeep {
   /** Gives each large generation that answers its index of vectors. */
   async buildIndexes(): Promise<void> {
     if (!this.generations.possible) return;
-    const { rows } = await this.sql.query<{ kbId: number; generation: number; dimensions: number }>(
-      `SELECT g.kb_id AS "kbId", g.generation, (g.model->>'dimensions')::int AS dimensions
-       FROM index_generations g JOIN databases d ON d.id = g.kb_id
-       WHERE g.state = 'live' AND NOT g.has_index AND d.deleted_at IS NULL
-         AND (SELECT sum(f.chunk_count) FROM files f WHERE f.kb_id = d.id) > 0`,
-    );
-    for (const id of rows) await this.indexes.ensure(id);
+    for (const id of await this.indexes.missing()) await this.indexes.ensure(id);
+  }
+
+  private async runNowAndThen(): Promise<void> {
+    const { signal } = this.stopping;
+    while (!signal.aborted) {
+      await sleep(jitter(LOOK_EVERY), signal);
+      if (signal.aborted) return;
+      // A database that is away has been told of elsewhere.
+      await this.run().catch((error: unknown) => this.logger.debug(`looking at vectors: ${(error as Error).message}`));
+    }
   }
 }

@@ -40,6 +40,18 @@ export class VectorIndexes {
     if (rows[0] && !rows[0].has_index && rows[0].count > this.exactUpTo) await this.build(id);
   }
 
+  /** Generations that answer and are too large to go without. */
+  async missing(): Promise<(GenerationId & { dimensions: number })[]> {
+    const { rows } = await this.sql.query<GenerationId & { dimensions: number }>(
+      `SELECT g.kb_id AS "kbId", g.generation, (g.model->>'dimensions')::int AS dimensions
+       FROM index_generations g JOIN databases d ON d.id = g.kb_id
+       WHERE g.state = 'live' AND NOT g.has_index AND d.deleted_at IS NULL
+         AND (SELECT sum(f.chunk_count) FROM files f WHERE f.kb_id = d.id) > $1`,
+      [this.exactUpTo],
+    );
+    return rows;
+  }
+
   async drop(id: GenerationId): Promise<void> {
     await this.sql.query(`DROP INDEX CONCURRENTLY IF EXISTS ${vectorIndexName(id)}`);
   }
