@@ -233,7 +233,10 @@ describe('the cache of embeddings', () => {
     ['ttl', { ttl: 'never' }],
     ['budget', { budget: 0 }],
   ])('fails the boot for a wrong %s', async (option, options) => {
-    await expect(replica(options as EmbeddingCacheOptions)).rejects.toMatchObject({ code: 'INVALID_OPTION', option });
+    // Without a Redis, because nobody can close the connection of an application that did not start.
+    const imports = [RedisModule.forRoot(), EmbeddingCacheModule.forRoot(options as EmbeddingCacheOptions)];
+    const booting = Test.createTestingModule({ imports }).compile();
+    await expect(booting).rejects.toMatchObject({ code: 'INVALID_OPTION', option });
   });
 
   it('refuses a model without dimensions', async () => {

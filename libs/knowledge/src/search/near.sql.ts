@@ -17,8 +17,9 @@ export function distanceSql({ dimensions }: Pick<VectorQuery, 'dimensions'>, col
   return `${column}::halfvec(${int(dimensions)}) <#> ${question}::halfvec(${int(dimensions)})`;
 }
 
-export function ofGeneration({ kbId, generation }: Pick<VectorQuery, 'kbId' | 'generation'>): string {
-  return `kb_id = ${int(kbId)} AND generation = ${int(generation)}`;
+/** @param alias of the table, with its dot */
+export function ofGeneration({ kbId, generation }: Pick<VectorQuery, 'kbId' | 'generation'>, alias = ''): string {
+  return `${alias}kb_id = ${int(kbId)} AND ${alias}generation = ${int(generation)}`;
 }
 
 /** CTE `near (chunk_id, cosine)`: the nearest chunks. */

@@ -70,7 +70,7 @@ export function hybridStatement(words: WordQuery, vector: VectorQuery, plan: Sea
     -(${distanceSql(vector, 'v.embedding', params.add(vector.vector))}) AS cosine, word_rank, near_rank
   FROM worded FULL JOIN ranked USING (chunk_id) LEFT JOIN scored USING (chunk_id)
     JOIN chunk_vectors v USING (chunk_id), best
-  WHERE v.${ofGeneration(vector).replace('AND ', 'AND v.')})`,
+  WHERE ${ofGeneration(vector, 'v.')})`,
     `judged AS (SELECT chunk_id, ${score} AS score, bm25 AS bm25_score, cosine AS vector_score FROM fused)`,
     `top AS (
   SELECT * FROM judged WHERE score >= ${params.add(threshold)}::float8
