@@ -53,9 +53,9 @@ describe('jitter', () => {
   });
 });
 
-describe('within', () => {
-  const late = () => new Error('late');
+const late = () => new Error('late');
 
+describe('within', () => {
   it('gives what comes in time, and throws for what does not', async () => {
     await expect(within(1000, Promise.resolve(7), late)).resolves.toBe(7);
     await expect(within(5, new Promise(() => undefined), late)).rejects.toThrow('late');

@@ -56,6 +56,8 @@ describe.each(['PostgreSQL', 'PGlite'])('sagas of knowledge bases on %s', (kind)
     embedding_retries: 0,
   });
   const remote = (model?: string) => replica.models.use(openAi(model));
+  /** What the model was asked for that holds a word. */
+  const textsOf = (word: string) => provider.texts.filter((text) => text.includes(word));
   const rowsOf = async (dbId: string) => {
     const { rows } = await replica.sql.query<Record<string, number>>(
       `SELECT (SELECT count(*)::int FROM files f WHERE f.kb_id = d.id) AS files,
@@ -317,7 +319,7 @@ describe.each(['PostgreSQL', 'PGlite'])('sagas of knowledge bases on %s', (kind)
       });
       expect(await ids()).toEqual(before);
       // Others may be asked for meanwhile: every minute all bases are looked at.
-      expect(provider.texts.filter((text) => text.includes('rudder'))).toHaveLength(3);
+      expect(textsOf('rudder')).toHaveLength(3);
       const other = await addText(
         replica,
         owner,
@@ -326,9 +328,7 @@ describe.each(['PostgreSQL', 'PGlite'])('sagas of knowledge bases on %s', (kind)
         TEXT('rudder').replace('gets hot', 'gets very hot'),
       );
       expect(await replica.work({ dbId, fileId: other, params })).toMatchObject({ new: 3, embedded: 1, cached: 2 });
-      expect(provider.texts.filter((text) => text.includes('rudder')).slice(3)).toEqual([
-        expect.stringContaining('very hot'),
-      ]);
+      expect(textsOf('rudder').slice(3)).toEqual([expect.stringContaining('very hot')]);
     });
 
     it('keeps what another content of the document has in common with the old one', async () => {
@@ -342,12 +342,11 @@ describe.each(['PostgreSQL', 'PGlite'])('sagas of knowledge bases on %s', (kind)
           expect(meta).toMatchObject({ status: 'indexed', index_count: count });
         });
       await settled(1);
-      const ofMast = () => provider.texts.filter((text) => text.includes('mast'));
-      expect(ofMast()).toHaveLength(3);
+      expect(textsOf('mast')).toHaveLength(3);
       const changed = TEXT('mast').replace('gets hot', 'stays cold');
       await replica.files.replace(owner, dbId, file_id, 'mast.md', Buffer.from(changed));
       await settled(2);
-      expect(ofMast().slice(3)).toEqual([expect.stringContaining('stays cold')]);
+      expect(textsOf('mast').slice(3)).toEqual([expect.stringContaining('stays cold')]);
       const { rows } = await replica.sql.query<{ result: object }>(
         `SELECT result FROM tasks WHERE payload->>'fileId' = $1 ORDER BY created_at DESC LIMIT 1`,
         [file_id],
