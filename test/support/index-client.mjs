@@ -10,16 +10,24 @@ process.once('message', (order) => {
 async function sendAll({ baseUrl, token, dbId, batches, params }) {
   const taskIds = [];
   for (const file_ids of batches) {
+    const { status, body } = await send({ baseUrl, token, dbId, file_ids, params });
+    if (status !== 202) throw new Error(`${baseUrl} answered ${status}: ${JSON.stringify(body)}`);
+    taskIds.push(body.task_id);
+  }
+  return taskIds;
+}
+
+/** A replica that was stopped in the middle of a request wakes up to an ended session, and says to try again: so it is done. */
+async function send({ baseUrl, token, dbId, file_ids, params }) {
+  for (let attempt = 1; ; attempt++) {
     const response = await fetch(`${baseUrl}/api/knowledge/databases/${dbId}/documents/index`, {
       method: 'POST',
       headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
       body: JSON.stringify({ file_ids, params }),
     });
     const body = await response.json();
-    if (response.status !== 202) throw new Error(`${baseUrl} answered ${response.status}: ${JSON.stringify(body)}`);
-    taskIds.push(body.task_id);
+    if (response.status !== 503 || attempt === 3) return { status: response.status, body };
   }
-  return taskIds;
 }
 
 function fail(error) {
