@@ -1,3 +1,5 @@
+import { setTimeout as pause } from 'node:timers/promises';
+
 // One of several client processes: told what to send, it says "ready" and sends everything at "go".
 process.once('message', (order) => {
   process.once('message', () => {
@@ -26,7 +28,8 @@ async function send({ baseUrl, token, dbId, file_ids, params }) {
       body: JSON.stringify({ file_ids, params }),
     });
     const body = await response.json();
-    if (response.status !== 503 || attempt === 3) return { status: response.status, body };
+    if (response.status !== 503 || attempt === 5) return { status: response.status, body };
+    await pause(200 * attempt);
   }
 }
 

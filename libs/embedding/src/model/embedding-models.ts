@@ -5,7 +5,7 @@ import { EMBEDDING_OPTIONS, type EmbeddingOptions } from '../embedding.options.j
 import { EmbeddingMetrics } from '../embedding.metrics.js';
 import { ModelHosts } from '../outbound/model-hosts.js';
 import { hashedVector } from '../providers/hashed.provider.js';
-import { OpenAiProvider } from '../providers/openai.provider.js';
+import type { OpenAiProvider } from '../providers/openai.provider.js';
 import { modelFingerprint, type ModelSpec, type OpenAiSpec } from './model-spec.js';
 import { modelSection, type ModelSettings, specOf } from './model-settings.js';
 
@@ -67,7 +67,7 @@ export class EmbeddingModels implements OnApplicationShutdown {
   }
 
   async #ask(spec: OpenAiSpec, role: TextRole, texts: readonly string[]): Promise<Embedded> {
-    const provider = this.#providerOf(spec);
+    const provider = await this.#providerOf(spec);
     const prefix = role === 'query' ? spec.queryPrefix : spec.documentPrefix;
     let computed = 0;
     const model: EmbeddingModel = {
@@ -85,11 +85,13 @@ export class EmbeddingModels implements OnApplicationShutdown {
     return { vectors: await this.cache.embedMany(model, texts), computed };
   }
 
-  #providerOf(spec: OpenAiSpec): OpenAiProvider {
+  async #providerOf(spec: OpenAiSpec): Promise<OpenAiProvider> {
+    // Its HTTP client takes 10 MB, which a replica with the offline model should not carry.
+    const { OpenAiProvider: Client } = await import('../providers/openai.provider.js');
     const key = JSON.stringify(spec);
     const known = this.#providers.get(key);
     if (known) return known;
-    const provider = new OpenAiProvider(spec, this.#hosts);
+    const provider = new Client(spec, this.#hosts);
     this.#providers.set(key, provider);
     const [oldest] = this.#providers.keys();
     // Not closed: calls may be under way. Its idle connections end by themselves.
