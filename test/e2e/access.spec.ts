@@ -187,7 +187,8 @@ describe('P3 what belongs to somebody else', () => {
   });
 
   function bodyFor({ method, path }: Operation): ApiRequest {
-    if (path.endsWith('/files/upload')) return { multipart: form('mine.txt', 'mine') };
+    if (path.endsWith('/files/upload') || path.endsWith('/file')) return { multipart: form('mine.txt', 'mine') };
+    if (path.endsWith('/ingest')) return { json: { file_path: uploadHandle } };
     if (path.endsWith('/query') || path.endsWith('/query-test')) return { json: { query: 'private' } };
     if (path.endsWith('/documents')) return { json: { items: [uploadHandle] } };
     if (path.endsWith('/index')) return { json: { file_ids: [fileId] } };

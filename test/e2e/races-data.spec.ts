@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { type ApiClient, form } from '@yuxi/testing';
+import { eventually, type ApiClient, form } from '@yuxi/testing';
 import { createKnowledgeBase, type Fleet, startFleet } from '../support/fleet.js';
 import { auditIndex } from '../support/index-audit.js';
 import { tally } from '../support/logins.js';
@@ -109,11 +109,14 @@ describe('data that several replicas change at once', () => {
       expect(others.filter(({ status }) => ![200, 201, 202, 404].includes(status))).toEqual([]);
       expect(tally(await onEach(fleet.apis, (client) => client.get(path, { token })))).toEqual({ 404: 3 });
     }
-    const left = await fleet.sql(
-      `SELECT filename FROM files WHERE filename LIKE 'deleted%' OR filename = 'late.txt'
-       UNION ALL SELECT name FROM databases WHERE name LIKE 'deleted%'`,
-    );
-    expect(left).toEqual([]);
+    // Hidden at once, gone step by step.
+    await eventually(async () => {
+      const left = await fleet.sql(
+        `SELECT filename FROM files WHERE filename LIKE 'deleted%' OR filename = 'late.txt'
+         UNION ALL SELECT name FROM databases WHERE name LIKE 'deleted%'`,
+      );
+      expect(left).toEqual([]);
+    });
   });
 
   it('R3 one file indexed by three replicas at once has exactly its chunks', async () => {
