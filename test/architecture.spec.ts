@@ -12,9 +12,23 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   tasks: ['core', 'redis', 'observability', 'lock'],
   saga: ['core', 'redis', 'observability', 'tasks'],
   cache: ['core', 'redis', 'observability'],
+  embedding: ['core', 'observability', 'config-sync', 'cache'],
   storage: ['core'],
-  knowledge: ['core', 'redis', 'observability', 'lock', 'config-sync', 'tasks', 'storage'],
-  platform: ['core', 'redis', 'observability', 'lock', 'throttler', 'config-sync', 'tasks', 'storage', 'knowledge'],
+  knowledge: ['core', 'redis', 'observability', 'lock', 'config-sync', 'tasks', 'saga', 'embedding', 'storage'],
+  platform: [
+    'core',
+    'redis',
+    'observability',
+    'lock',
+    'throttler',
+    'config-sync',
+    'tasks',
+    'saga',
+    'cache',
+    'embedding',
+    'storage',
+    'knowledge',
+  ],
   testing: ['core'],
 };
 const NO_DRIZZLE = [
@@ -27,6 +41,7 @@ const NO_DRIZZLE = [
   'tasks',
   'saga',
   'cache',
+  'embedding',
   'testing',
 ];
 
