@@ -31,19 +31,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   ],
   testing: ['core'],
 };
-const NO_DRIZZLE = [
-  'core',
-  'redis',
-  'observability',
-  'lock',
-  'throttler',
-  'config-sync',
-  'tasks',
-  'saga',
-  'cache',
-  'embedding',
-  'testing',
-];
+const KNOW_DRIZZLE = ['storage', 'knowledge', 'platform'];
+const NO_DRIZZLE = Object.keys(MAY_IMPORT).filter((lib) => !KNOW_DRIZZLE.includes(lib));
 
 const sources = (lib: string) =>
   readdirSync(`libs/${lib}/src`, { recursive: true, encoding: 'utf8' })
