@@ -8,7 +8,6 @@ import type { ModelHosts } from '../outbound/model-hosts.js';
 import { publicLookup } from '../outbound/public-lookup.js';
 import { Gate } from './gate.js';
 import { readAnswer } from './openai.answer.js';
-import type { EmbeddingProvider } from './embedding.provider.js';
 import { failureOf, refusalOf } from './openai.failures.js';
 
 const FIRST_PAUSE_MS = 500;
@@ -20,7 +19,7 @@ const CONNECT_MS = 5000;
 const LARGEST_ANSWER = 256 * 1024 * 1024;
 
 /** Calls `POST <base URL>/embeddings`. One for each specification and process: it holds the connections and counts the calls under way. */
-export class OpenAiProvider implements EmbeddingProvider {
+export class OpenAiProvider {
   readonly #agent: Agent;
   readonly #gate: Gate;
 
