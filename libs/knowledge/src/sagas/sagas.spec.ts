@@ -199,8 +199,11 @@ describe.each(['PostgreSQL', 'PGlite'])('sagas of knowledge bases on %s', (kind)
       const { dbId } = await withDocument();
       const before = await rowsOf(dbId);
       await changeTo(dbId, 'second');
-      await eventually(async () => expect(await rowsOf(dbId)).toEqual(before));
-      expect(await countOf(replica.sql, 'index_generations', `state <> 'live'`)).toBe(0);
+      await eventually(async () => {
+        expect(await rowsOf(dbId)).toEqual(before);
+        const others = `state <> 'live' AND kb_id = (SELECT id FROM databases WHERE db_id = '${dbId}')`;
+        expect(await countOf(replica.sql, 'index_generations', others)).toBe(0);
+      });
       const { result } = await replica.search.query(owner, dbId, 'heat', { search_mode: 'vector' });
       expect(result[0]).toMatchObject({ vector_score: expect.any(Number) });
       expect(
