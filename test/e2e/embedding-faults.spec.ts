@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually, type ProviderFault, seededRandom } from '@yuxi/testing';
+import { addAccount } from '../support/accounts.js';
 import { createKnowledgeBase } from '../support/fleet.js';
 import { auditIndex } from '../support/index-audit.js';
 import { DIMENSIONS, type ModelFleet, startModelFleet } from '../support/model-fleet.js';
@@ -152,6 +153,29 @@ describe('a model server that misbehaves', () => {
     const answers = await Promise.all(models.fleet.apis.flatMap((api) => Array.from({ length: 50 }, () => ask(api))));
     expect(answers.map(({ status }) => status).filter((status) => status !== 200)).toEqual([]);
     expect(models.provider.calls).toBe(1);
+  });
+
+  it('is asked whether it answers, by an administrator', async () => {
+    const { apis, token } = models.fleet;
+    const path = '/api/knowledge/embedding-models';
+    const status = async (route: string, as = token) => (await apis[1]!.get(path + route, { token: as })).body;
+    models.provider.reset({ dimensions: DIMENSIONS });
+    await models.use(models.model('maker/model'));
+    await eventually(async () =>
+      expect(await status('/status')).toMatchObject({
+        status: { models: { 'maker/model': { model_id: 'maker/model', status: 'available', dimension: DIMENSIONS } } },
+      }),
+    );
+    models.provider.reset({ fault: () => 'forbidden' });
+    const one = { status: { status: 'unavailable', message: expect.stringContaining('401') }, message: 'success' };
+    expect(await status(`/${encodeURIComponent('maker/model')}/status`)).toMatchObject(one);
+    expect(await status('/status')).toMatchObject({ status: { available: 0 } });
+    expect(await status('/nobody/status')).toMatchObject({
+      code: 'NOT_FOUND',
+      detail: expect.stringContaining('nobody'),
+    });
+    const { access_token } = await addAccount(apis[0]!, token, 'curious');
+    expect(await status('/status', access_token)).toMatchObject({ code: 'FORBIDDEN' });
   });
 
   it.each([

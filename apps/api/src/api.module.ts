@@ -8,6 +8,7 @@ import { AuthModule } from './auth/index.js';
 import { HttpModule, type ProblemBody } from './http/index.js';
 import { DatabasesController } from './knowledge/databases.controller.js';
 import { DocumentsController } from './knowledge/documents.controller.js';
+import { EmbeddingModelsController } from './knowledge/embedding-models.controller.js';
 import { FilesController } from './knowledge/files.controller.js';
 import { IngestController } from './knowledge/ingest.controller.js';
 import { AuditController } from './system/audit.controller.js';
@@ -48,6 +49,7 @@ export class ApiModule {
         DatabasesController,
         DocumentsController,
         FilesController,
+        EmbeddingModelsController,
         IngestController,
         TasksController,
         LocksController,

@@ -1,6 +1,7 @@
 import { Inject, Injectable, type OnApplicationShutdown, Optional } from '@nestjs/common';
 import { EmbeddingCache, type EmbeddingModel } from '@yuxi/cache';
 import { LiveConfig } from '@yuxi/config-sync';
+import { monotonicMs } from '@yuxi/core';
 import { EMBEDDING_OPTIONS, type EmbeddingOptions } from '../embedding.options.js';
 import { EmbeddingMetrics } from '../embedding.metrics.js';
 import { ModelHosts } from '../outbound/model-hosts.js';
@@ -19,6 +20,18 @@ export interface Embedded {
   computed: number;
 }
 
+/** Whether a model answers now. */
+export interface ModelCheck {
+  model: string;
+  dimensions: number;
+  available: boolean;
+  /** What is wrong; `ok` otherwise. Holds no secret. */
+  message: string;
+  milliseconds: number;
+}
+
+/** Longest time for a check: somebody waits for it. */
+const CHECK_MS = 10_000;
 /** As many texts at once; a process that computes vectors by itself does other things in between. */
 const HASHED_SLICE = 64;
 /** Providers kept; more are only there while models are being changed. */
@@ -50,8 +63,7 @@ export class EmbeddingModels implements OnApplicationShutdown {
    * @throws {EmbeddingProviderError} {@link EmbeddingAnswerError} {@link BlockedAddressError}; errors of a secret that cannot be read
    */
   async embed(spec: ModelSpec, role: TextRole, texts: readonly string[]): Promise<Embedded> {
-    const current = this.current();
-    const used = modelFingerprint(spec) === modelFingerprint(current) ? current : spec;
+    const used = this.#inForce(spec);
     if (used.provider === 'openai') return this.#ask(used, role, texts);
     const vectors: Float32Array[] = [];
     for (const [i, text] of texts.entries()) {
@@ -62,8 +74,34 @@ export class EmbeddingModels implements OnApplicationShutdown {
     return { vectors, computed: texts.length };
   }
 
+  /** Asks the model for one vector, once and past the cache. Never fails: what is wrong is in the answer. */
+  async check(spec: ModelSpec): Promise<ModelCheck> {
+    const used = this.#inForce(spec);
+    const start = monotonicMs();
+    const message = await this.#problemOf(used);
+    const milliseconds = Math.round(monotonicMs() - start);
+    const { model, dimensions } = used;
+    return { model, dimensions, available: message === undefined, message: message ?? 'ok', milliseconds };
+  }
+
   async onApplicationShutdown(): Promise<void> {
     await Promise.all([...this.#providers.values()].map((provider) => provider.close()));
+  }
+
+  #inForce(spec: ModelSpec): ModelSpec {
+    const current = this.current();
+    return modelFingerprint(spec) === modelFingerprint(current) ? current : spec;
+  }
+
+  async #problemOf(spec: ModelSpec): Promise<string | undefined> {
+    if (spec.provider === 'hashed') return undefined;
+    const impatient = { ...spec, retries: 0, timeoutMs: Math.min(spec.timeoutMs, CHECK_MS) };
+    try {
+      await (await this.#providerOf(impatient)).embed([`${spec.queryPrefix}status`]);
+      return undefined;
+    } catch (error) {
+      return (error as Error).message;
+    }
   }
 
   async #ask(spec: OpenAiSpec, role: TextRole, texts: readonly string[]): Promise<Embedded> {

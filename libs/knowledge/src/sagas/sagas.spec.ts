@@ -261,6 +261,21 @@ describe.each(['PostgreSQL', 'PGlite'])('sagas of knowledge bases on %s', (kind)
       expect(await liveModel(dbId)).toBe(before);
     });
 
+    it('is tried again after an hour, and then forgets the failure', async () => {
+      const { dbId } = await withDocument();
+      remote('late riser');
+      provider.reset({ fault: () => 'forbidden' });
+      await replica.upkeep.changeModels();
+      const failed = `state = 'failed' AND kb_id = (SELECT id FROM databases WHERE db_id = '${dbId}')`;
+      await eventually(async () => expect(await countOf(replica.sql, 'index_generations', failed)).toBe(1));
+      await replica.sql.query(
+        `UPDATE index_generations SET created_at = now() - interval '61 minutes' WHERE ${failed}`,
+      );
+      provider.reset();
+      await changeTo(dbId, 'late riser');
+      expect(await countOf(replica.sql, 'index_generations', failed)).toBe(0);
+    });
+
     it('is cancelled when the settings name another model by then', async () => {
       const { dbId } = await withDocument();
       provider.reset({ fault: (call) => (call < 1000 ? 'silent' : undefined) });

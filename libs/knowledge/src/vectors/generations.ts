@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { SQL_CLIENT, type SqlClient } from '@yuxi/core';
-import { EmbeddingModels, modelFingerprint, type ModelSpec } from '@yuxi/embedding';
+import { EmbeddingModels, modelFingerprint, type ModelSpec, modelSpecSchema } from '@yuxi/embedding';
 import { StorageInfo } from '@yuxi/storage';
 
 /** Which vectors a knowledge base answers with. */
@@ -41,6 +41,18 @@ export class Generations {
       [kbId],
     );
     return rows[0] && this.readable(rows[0]);
+  }
+
+  /** Models that searches need now or will soon, one for each name; that of the settings is the first. */
+  async modelsInUse(): Promise<ModelSpec[]> {
+    const { rows } = await this.sql.query<{ model: unknown }>(
+      `SELECT DISTINCT g.model FROM index_generations g JOIN databases d ON d.id = g.kb_id
+       WHERE d.deleted_at IS NULL AND g.state IN ('live', 'building')`,
+    );
+    const byName = new Map<string, ModelSpec>();
+    for (const spec of [this.models.current(), ...rows.map(({ model }) => modelSpecSchema.parse(model))])
+      if (!byName.has(spec.model)) byName.set(spec.model, spec);
+    return [...byName.values()];
   }
 
   /** A database whose extension went away has vectors that nobody can read. */

@@ -96,6 +96,11 @@ export class VectorUpkeep implements OnApplicationBootstrap, OnModuleDestroy {
       );
       if (!rows[0]) return undefined;
       const { generation } = rows[0];
+      // Their numbers are passed by now, and nobody waits for their hour to be over.
+      await tx.query(
+        `DELETE FROM index_generations WHERE kb_id = $1 AND state = 'failed' AND created_at <= now() - interval '${FAILED_FOR}'`,
+        [kbId],
+      );
       const input: ChangeModel = { kbId, dbId, generation };
       const { id } = await this.sagas.start(CHANGE_MODEL, input, { key: `${dbId} ${generation}` }, tx);
       await tx.query('UPDATE index_generations SET saga_id = $3 WHERE kb_id = $1 AND generation = $2', [
