@@ -11,8 +11,9 @@ import {
 import { compute } from './embedding.compute.js';
 import { modelPrefix, textKey } from './embedding.keys.js';
 import type { EmbeddingModel } from './embedding.types.js';
+import { Budget } from './tiers/budget.js';
 import { MemoryTier } from './tiers/memory.tier.js';
-import { Budget, RedisTier } from './tiers/redis.tier.js';
+import { RedisTier } from './tiers/redis.tier.js';
 import type { CachedVector } from './vector/codec.js';
 
 /** How often a replica looks whether another one has computed a text, milliseconds. */

@@ -15,6 +15,7 @@ import { DatabasesService } from './databases/index.js';
 import { FilesService, IngestService } from './files/index.js';
 import { FileProcessor, INDEXING_HOOKS, type IndexingHooks, NO_HOOKS, type ProcessFile } from './indexing/index.js';
 import { KnowledgeModule } from './knowledge.module.js';
+import { Corpora } from './search/corpora.js';
 import { SearchService } from './search/index.js';
 import { VectorUpkeep } from './vectors/upkeep.js';
 import { EXACT_LIMIT, EXACT_UP_TO } from './vectors/vector-index.js';
@@ -26,6 +27,7 @@ export interface Replica {
   databases: DatabasesService;
   files: FilesService;
   search: SearchService;
+  corpora: Corpora;
   processor: FileProcessor;
   ingest: IngestService;
   upkeep: VectorUpkeep;
@@ -106,6 +108,7 @@ export async function startReplica(options: ReplicaOptions = {}): Promise<Replic
     databases: module.get(DatabasesService),
     files: module.get(FilesService),
     search: module.get(SearchService),
+    corpora: module.get(Corpora),
     processor,
     ingest: module.get(IngestService),
     upkeep: module.get(VectorUpkeep),

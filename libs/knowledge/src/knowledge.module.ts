@@ -25,6 +25,7 @@ import { Parser } from './text/index.js';
 import { ChangeModelSaga } from './sagas/change-model.saga.js';
 import { DeleteDatabaseSaga } from './sagas/delete-database.saga.js';
 import { IngestSaga } from './sagas/ingest.saga.js';
+import { Corpora } from './search/corpora.js';
 import { SearchService } from './search/search.service.js';
 import { Embedder } from './vectors/embedder.js';
 import { Generations } from './vectors/generations.js';
@@ -69,6 +70,7 @@ import { VectorRows } from './vectors/vector-rows.js';
     IndexCommit,
     IndexStep,
     FileProcessor,
+    Corpora,
     SearchService,
   ],
   exports: [

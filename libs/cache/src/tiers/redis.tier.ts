@@ -1,9 +1,10 @@
-import { jitter, monotonicMs, within } from '@yuxi/core';
+import { jitter } from '@yuxi/core';
 import { type RedisClient, slotOf } from '@yuxi/redis';
 import type { CacheMetrics } from '../cache.metrics.js';
 import type { ResolvedCacheOptions } from '../cache.options.js';
 import { type CachedVector, decode, encode } from '../vector/codec.js';
 import { Breaker } from './breaker.js';
+import { Budget } from './budget.js';
 
 const CLAIM = ':c';
 
@@ -69,12 +70,12 @@ export class RedisTier {
   }
 
   async #try<T>(left: Budget, work: () => Promise<T>): Promise<T | undefined> {
-    if (this.#breaker.open || left.ms <= 0) {
+    if (this.#breaker.open || left.isSpent) {
       this.metrics.skipped();
       return undefined;
     }
     try {
-      const result = await within(left.ms, work(), () => new Error('too slow'));
+      const result = await left.within(work());
       this.#breaker.succeeded();
       return result;
     } catch {
@@ -95,27 +96,5 @@ export class RedisTier {
       else groups.set(slotOf(key), [key]);
     }
     return [...groups.values()];
-  }
-}
-
-/** A share that the last step for a batch gets even when all time is over: a busy process may have heard late of a quick Redis. */
-const LAST_STEP = 0.2;
-
-/** What Redis may add to one batch, over all commands for it. */
-export class Budget {
-  readonly #until: number;
-  #spent = false;
-
-  constructor(private readonly whole: number) {
-    this.#until = monotonicMs() + whole;
-  }
-
-  get ms(): number {
-    return this.#spent ? 0 : Math.max(this.#until - monotonicMs(), this.whole * LAST_STEP);
-  }
-
-  /** Nothing more is tried for this batch. */
-  spend(): void {
-    this.#spent = true;
   }
 }

@@ -2,23 +2,28 @@ import { Inject, Injectable, Logger } from '@nestjs/common';
 import { SQL_CLIENT, type SqlClient } from '@yuxi/core';
 
 import type { Actor } from '../actor.js';
-import { isHandle } from '../common/handle.js';
 import { LiveDefaults } from '../common/live-defaults.js';
 import { parseInput, text } from '../common/validate.js';
-import { actorParams, DATABASES, VISIBLE } from '../databases/database-access.js';
 import { KindRegistry } from '../databases/kinds.js';
-import { type QueryValues, readQueryOptions } from '../databases/query-options.js';
-import { NotFoundError, ValidationError } from '../knowledge.errors.js';
+import { readQueryOptions } from '../databases/query-options.js';
+import { ValidationError } from '../knowledge.errors.js';
 import { termFrequencies } from '../text/index.js';
 import { Embedder } from '../vectors/embedder.js';
-import { type Generation, Generations } from '../vectors/generations.js';
+import { Generations } from '../vectors/generations.js';
+import { Corpora, type Corpus } from './corpora.js';
 import { planOf, searchDefaults, type SearchPlan } from './search-plan.js';
-import { hybridStatement, keywordStatement, type SearchStatement, vectorStatement } from './search.sql.js';
+import {
+  hybridStatement,
+  keywordStatement,
+  type Question,
+  type SearchStatement,
+  vectorStatement,
+} from './search.sql.js';
 
 /** Longest question, UTF-16 units. */
 export const MAX_QUERY_LENGTH = 4096;
-/** A search that meets a change of model begins again; it meets a second one only by a miracle. */
-const ATTEMPTS = 3;
+/** One with what is remembered; one that meets a change of the knowledge base begins again, and meets a second one only by a miracle. */
+const ATTEMPTS = 4;
 
 export interface SearchHit {
   content: string;
@@ -47,16 +52,8 @@ export interface SearchResult {
   degraded?: string;
 }
 
-type HitRow = Required<Omit<SearchHit, 'metadata'>> & SearchHit['metadata'] & { row?: number };
-
-interface Corpus {
-  id: number;
-  kbType: string;
-  queryParams: QueryValues;
-  generation: Generation;
-  chunks: number;
-  tokens: number;
-}
+type HitRow = Required<Omit<SearchHit, 'metadata'>> &
+  SearchHit['metadata'] & { row: number | null; counted: Record<string, number> | null };
 
 const questionSchema = text(MAX_QUERY_LENGTH, 1);
 
@@ -69,6 +66,7 @@ export class SearchService {
     @Inject(SQL_CLIENT) private readonly sql: SqlClient,
     private readonly kinds: KindRegistry,
     private readonly defaults: LiveDefaults,
+    private readonly corpora: Corpora,
     private readonly generations: Generations,
     private readonly embedder: Embedder,
   ) {}
@@ -82,30 +80,23 @@ export class SearchService {
    */
   async query(actor: Actor, dbId: string, query: string, meta: Record<string, unknown> = {}): Promise<SearchResult> {
     const question = parseInput(questionSchema, query, 'query');
-    for (let attempt = 1; ; attempt++) {
-      const result = await this.attempt(actor, dbId, question, meta);
+    const words = termFrequencies(question);
+    for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+      const corpus = (attempt === 1 && this.corpora.known(actor, dbId)) || (await this.corpora.read(actor, dbId));
+      const plan = this.plan(corpus, meta);
+      if (corpus.chunks === 0 && !corpus.remembered) return answer([]);
+      const result = await this.attempt({ actor, corpus, words }, question, plan);
       if (result) return result;
-      if (attempt === ATTEMPTS) throw new Error(`the index of ${dbId} changed ${ATTEMPTS} times during one search`);
     }
+    throw new Error(`the knowledge base ${dbId} changed ${ATTEMPTS} times during one search`);
   }
 
-  /** @returns `undefined` when another generation answers by now */
-  private async attempt(
-    actor: Actor,
-    dbId: string,
-    question: string,
-    meta: Record<string, unknown>,
-  ): Promise<SearchResult | undefined> {
-    const corpus = await this.corpus(actor, dbId);
-    const plan = this.plan(corpus, meta);
-    if (corpus.chunks === 0) return answer([]);
-    const words = () => ({ kbId: corpus.id, terms: [...termFrequencies(question)], ...corpus });
-    const keyword = async () => {
-      const query = words();
-      return answer(query.terms.length === 0 ? [] : await this.rows(keywordStatement(query, plan)));
-    };
+  /** @returns `undefined` when the corpus is not what it was, or the actor may not search it */
+  private async attempt(asked: Question, question: string, plan: SearchPlan): Promise<SearchResult | undefined> {
+    const keyword = () => this.run(asked.corpus, keywordStatement(asked, plan));
     if (plan.mode === 'keyword') return keyword();
-    const { model, number } = corpus.generation;
+    const { id, generation } = asked.corpus;
+    const { model, number } = generation;
     let vector: string;
     try {
       if (!model) throw new ValidationError('meta.search_mode', this.whyNoVectors());
@@ -115,17 +106,20 @@ export class SearchService {
       const degraded = (error as Error).message;
       // The answer says so; one line for each search would drown the log of an outage.
       this.logger.debug(`a hybrid search is answered by keyword: ${degraded}`);
-      return { ...(await keyword()), degraded };
+      const result = await keyword();
+      return result && { ...result, degraded };
     }
-    const place = { kbId: corpus.id, generation: number, dimensions: model.dimensions, vector };
-    const rows = await this.rows(
-      plan.mode === 'vector' ? vectorStatement(place, plan) : hybridStatement(words(), place, plan),
-    );
-    return rows.length === 0 ? undefined : answer(rows.filter(({ row }) => row !== null));
+    const place = { kbId: id, generation: number, dimensions: model.dimensions, vector };
+    const statement =
+      plan.mode === 'vector' ? vectorStatement(asked, place, plan) : hybridStatement(asked, place, plan);
+    return this.run(asked.corpus, statement);
   }
 
-  private async rows({ text: statement, params }: SearchStatement): Promise<HitRow[]> {
-    return (await this.sql.query<HitRow>(statement, params, { plan: 'each' })).rows;
+  private async run(corpus: Corpus, { text: statement, params }: SearchStatement): Promise<SearchResult | undefined> {
+    const { rows } = await this.sql.query<HitRow>(statement, params, { plan: 'each' });
+    if (!rows[0]) return undefined;
+    if (rows[0].counted) this.corpora.learn(corpus, rows[0].counted);
+    return answer(rows.filter(({ row }) => row !== null));
   }
 
   private plan({ kbType, queryParams, generation }: Corpus, meta: Record<string, unknown>): SearchPlan {
@@ -139,24 +133,6 @@ export class SearchService {
     return this.generations.possible
       ? 'vectors of this knowledge base are still being made; search by keyword meanwhile'
       : 'there are no vectors, because the database lacks the extension pgvector; search by keyword';
-  }
-
-  private async corpus(actor: Actor, dbId: string): Promise<Corpus> {
-    if (!isHandle(dbId)) throw new NotFoundError('Database', String(dbId));
-    const { rows } = await this.sql.query<Corpus>(
-      `SELECT d.id, d.kb_type AS "kbType", d.query_params AS "queryParams", s.chunks, s.tokens,
-         jsonb_build_object('number', d.index_generation, 'model', (
-           SELECT g.model FROM index_generations g WHERE g.kb_id = d.id AND g.generation = d.index_generation)) AS generation
-       FROM ${DATABASES}, LATERAL (
-         SELECT coalesce(sum(chunk_count), 0)::float8 AS chunks, coalesce(sum(token_count), 0)::float8 AS tokens
-         FROM files f WHERE f.kb_id = d.id) s
-       WHERE d.db_id = $4 AND ${VISIBLE}`,
-      [...actorParams(actor), dbId],
-      { plan: 'each' },
-    );
-    const corpus = rows[0];
-    if (!corpus) throw new NotFoundError('Database', dbId);
-    return { ...corpus, generation: this.generations.readable(corpus.generation) };
   }
 }
 
@@ -172,7 +148,8 @@ function answer(rows: readonly HitRow[]): SearchResult {
   return { result: rows.map(hitOf), status: 'success' };
 }
 
-function hitOf({ content, score, bm25_score, vector_score, row: _row, ...metadata }: HitRow): SearchHit {
+function hitOf(row: HitRow): SearchHit {
+  const { content, score, bm25_score, vector_score, row: _row, counted: _counted, ...metadata } = row;
   const scores = Object.entries({ bm25_score, vector_score }).filter(([, value]) => value !== null);
   return { content, score, ...Object.fromEntries(scores), metadata };
 }

@@ -1,5 +1,8 @@
+import type { Actor } from '../actor.js';
 import { Parameters } from '../common/parameters.js';
-import { type WordQuery, wordCtes } from './bm25.sql.js';
+import { wordCtes, type Words } from './bm25.sql.js';
+import type { Corpus } from './corpora.js';
+import { stillSo, withActor } from './corpus.sql.js';
 import { distanceSql, nearCte, ofGeneration, type VectorQuery } from './near.sql.js';
 import type { SearchPlan } from './search-plan.js';
 
@@ -10,45 +13,59 @@ const HIT = `c.content, top.score, top.bm25_score, top.vector_score, f.filename 
   c.heading_path, c.start_offset AS start, c.end_offset AS "end"`;
 const HITS = `top JOIN chunks c ON c.id = top.chunk_id JOIN files f ON f.id = c.file_id`;
 
-/** A statement whose rows are hits, best first. */
+/** Who asks what of which knowledge base. */
+export interface Question {
+  actor: Actor;
+  corpus: Corpus;
+  words: Words;
+}
+
+/**
+ * Its rows are hits, best first; one row of nulls when nothing was found, and none at all when the corpus is another one by now, or the
+ * actor may not search it.
+ */
 export interface SearchStatement {
   text: string;
   params: readonly unknown[];
 }
 
 /** BM25 alone. `score` is the share of the highest possible one. */
-export function keywordStatement(words: WordQuery, { topK, threshold }: SearchPlan): SearchStatement {
-  const params = new Parameters();
+export function keywordStatement(question: Question, { topK, threshold }: SearchPlan): SearchStatement {
+  const params = withActor(new Parameters(), question.actor);
   // Tens of thousands of chunks may be compared: without a threshold none is.
   const enough = threshold > 0 ? `WHERE bm25 >= ${params.add(threshold)}::float8 * (SELECT score FROM best)` : '';
-  return {
-    text: `WITH ${wordCtes(params, words)},
-top AS (
+  const ctes = [
+    wordCtes(params, question.words, question.corpus),
+    `top AS (
   SELECT chunk_id, bm25 / (SELECT score FROM best) AS score, bm25 AS bm25_score, NULL::float8 AS vector_score FROM scored
-  ${enough} ORDER BY bm25 DESC, chunk_id LIMIT ${params.add(topK)}::int)
-SELECT ${HIT} FROM ${HITS} ORDER BY top.bm25_score DESC, top.chunk_id`,
-    params: params.values,
-  };
+  ${enough} ORDER BY bm25 DESC, chunk_id LIMIT ${params.add(topK)}::int)`,
+  ];
+  return hitsOf(params, question.corpus, ctes, countedOf(question));
 }
 
 /** The nearest vectors. `score` is the cosine, 0 for what points away. */
-export function vectorStatement(vector: VectorQuery, { topK, threshold }: SearchPlan): SearchStatement {
-  const params = new Parameters();
-  return ifLive(params, vector, [
+export function vectorStatement(
+  question: Question,
+  vector: VectorQuery,
+  { topK, threshold }: SearchPlan,
+): SearchStatement {
+  const params = withActor(new Parameters(), question.actor);
+  const ctes = [
     nearCte(params, vector, topK),
     `top AS (
   SELECT chunk_id, greatest(cosine, 0) AS score, NULL::float8 AS bm25_score, cosine AS vector_score FROM near
   WHERE greatest(cosine, 0) >= ${params.add(threshold)}::float8)`,
-  ]);
+  ];
+  return hitsOf(params, question.corpus, ctes);
 }
 
 /**
  * Both. The best of each are candidates, and each candidate gets its exact score of both kinds, not only of the one that found it.
  * `weighted`: the mean of share and cosine by weight. `rrf`: of the reciprocal ranks, 1 for what is first in both.
  */
-export function hybridStatement(words: WordQuery, vector: VectorQuery, plan: SearchPlan): SearchStatement {
+export function hybridStatement(question: Question, vector: VectorQuery, plan: SearchPlan): SearchStatement {
   const { topK, threshold, candidates, fusion } = plan;
-  const params = new Parameters();
+  const params = withActor(new Parameters(), question.actor);
   const total = plan.vectorWeight + plan.wordWeight;
   const [byVector, byWord] = [plan.vectorWeight, plan.wordWeight].map(
     (weight) => `${params.add(total > 0 ? weight / total : 0.5)}::float8`,
@@ -58,8 +75,8 @@ export function hybridStatement(words: WordQuery, vector: VectorQuery, plan: Sea
     fusion === 'weighted'
       ? `${byVector} * greatest(cosine, 0) + ${byWord} * share`
       : `${RRF_K + 1}::float8 * (coalesce(${byVector} / (${RRF_K} + near_rank), 0) + coalesce(${byWord} / (${RRF_K} + word_rank), 0))`;
-  return ifLive(params, vector, [
-    wordCtes(params, words),
+  const ctes = [
+    wordCtes(params, question.words, question.corpus),
     `worded AS (
   SELECT chunk_id, row_number() OVER (ORDER BY bm25 DESC, chunk_id) AS word_rank FROM scored
   ORDER BY bm25 DESC, chunk_id LIMIT ${limit})`,
@@ -75,14 +92,20 @@ export function hybridStatement(words: WordQuery, vector: VectorQuery, plan: Sea
     `top AS (
   SELECT * FROM judged WHERE score >= ${params.add(threshold)}::float8
   ORDER BY score DESC, chunk_id LIMIT ${params.add(topK)}::int)`,
-  ]);
+  ];
+  return hitsOf(params, question.corpus, ctes, countedOf(question));
 }
 
-/** No row at all when another generation answers by now; a row of nulls when nothing was found. */
-function ifLive(params: Parameters, { kbId, generation }: VectorQuery, ctes: readonly string[]): SearchStatement {
+/** What the next search need not count again. */
+function countedOf({ words, corpus }: Question): string {
+  const isKnown = [...words.keys()].every((term) => corpus.frequencies.has(term));
+  return isKnown ? 'NULL' : '(SELECT jsonb_object_agg(term, df) FROM weights)';
+}
+
+/** @param ctes the last of them is `top` @param counted an expression of its own column in each row */
+function hitsOf(params: Parameters, corpus: Corpus, ctes: readonly string[], counted = 'NULL'): SearchStatement {
   const text = `WITH ${ctes.join(',\n')}
-SELECT hit.* FROM (
-  SELECT 1 FROM databases WHERE id = ${params.add(kbId)}::int AND index_generation = ${params.add(generation)}::int) live
+SELECT hit.*, ${counted} AS counted FROM (${stillSo(params, corpus)}) live
 LEFT JOIN (SELECT ${HIT}, top.chunk_id AS row FROM ${HITS}) hit ON true
 ORDER BY hit.score DESC, hit.row`;
   return { text, params: params.values };

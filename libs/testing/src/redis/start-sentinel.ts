@@ -12,6 +12,8 @@ const MASTER = 'mymaster';
 const PASSWORD = 'sentinel-test';
 // Replicas are discovered through an INFO period of ten seconds when the first look comes too early.
 const DISCOVERED_WITHIN = 20_000;
+/** For one step of a failover, milliseconds. */
+const FAILOVER_TIMEOUT = 3000;
 
 /** One master, two replicas and three sentinels with a quorum of two. */
 export interface SentinelTrio {
@@ -64,7 +66,7 @@ async function startOneSentinel(masterPort: number, downAfter: number): Promise<
     `sentinel announce-port ${port}`,
     `sentinel monitor ${MASTER} 127.0.0.1 ${masterPort} 2`,
     `sentinel down-after-milliseconds ${MASTER} ${downAfter}`,
-    `sentinel failover-timeout ${MASTER} 3000`,
+    `sentinel failover-timeout ${MASTER} ${FAILOVER_TIMEOUT}`,
     `sentinel parallel-syncs ${MASTER} 1`,
     `sentinel auth-pass ${MASTER} ${PASSWORD}`,
   ];
@@ -118,18 +120,18 @@ class RunningTrio implements SentinelTrio {
 
   async failover(): Promise<RedisServer> {
     const before = await this.master();
-    await eventually(async () => (await askRedis(this.#anySentinel(), `SENTINEL FAILOVER ${MASTER}`)).includes('+OK'), {
-      timeout: 10_000,
-      every: 100,
-      describe: 'a sentinel to accept the failover',
-    });
+    let asked = Number.NEGATIVE_INFINITY;
     return eventually(
       async () => {
         const node = await this.master();
-        const leads = node !== before && (await askRedis(node, 'ROLE')).includes('master');
-        return leads && node;
+        if (node !== before) return (await askRedis(node, 'ROLE')).includes('master') && node;
+        // A sentinel of a busy machine gives up a failover that it has begun.
+        if (performance.now() - asked < 3 * FAILOVER_TIMEOUT) return false;
+        const answer = await askRedis(this.#anySentinel(), `SENTINEL FAILOVER ${MASTER}`);
+        if (answer.includes('+OK')) asked = performance.now();
+        return false;
       },
-      { timeout: DISCOVERED_WITHIN, every: 25, describe: 'another node to lead' },
+      { timeout: 2 * DISCOVERED_WITHIN, every: 25, describe: 'another node to lead' },
     ) as Promise<RedisServer>;
   }
 

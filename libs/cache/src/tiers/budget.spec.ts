@@ -1,0 +1,46 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { describe, expect, it } from '@jest/globals';
+import { monotonicMs } from '@yuxi/core';
+import { Budget } from './budget.js';
+
+const never = () => new Promise<never>(() => undefined);
+
+/** What a long computation does to everybody else in the process. */
+function stall(milliseconds: number): void {
+  const until = monotonicMs() + milliseconds;
+  while (monotonicMs() < until);
+}
+
+describe('the time for one batch', () => {
+  it('is over after so long, and then for good', async () => {
+    const budget = new Budget(30);
+    await expect(budget.within(never())).rejects.toThrow('too slow');
+    expect(budget.isSpent).toBe(true);
+    await expect(budget.within(never())).rejects.toThrow('too slow');
+  });
+
+  it('is shared by all that is done for it', async () => {
+    const budget = new Budget(30);
+    for (let i = 0; i < 8 && !budget.isSpent; i++) await budget.within(pause(8)).catch(() => undefined);
+    expect(budget.isSpent).toBe(true);
+  });
+
+  it('gives back what the work came to, also its error', async () => {
+    const budget = new Budget(30);
+    expect(await budget.within(Promise.resolve(7))).toBe(7);
+    await expect(budget.within(Promise.reject(new Error('no')))).rejects.toThrow('no');
+    expect(budget.isSpent).toBe(false);
+  });
+
+  it('does not count a stall in which nothing could be heard', async () => {
+    const budget = new Budget(30);
+    const work = async () => {
+      await pause(20);
+      return pause(5, 'heard');
+    };
+    const heard = budget.within(work());
+    stall(100);
+    expect(await heard).toBe('heard');
+    expect(budget.isSpent).toBe(false);
+  });
+});

@@ -1,0 +1,55 @@
+import { monotonicMs } from '@yuxi/core';
+
+/** Milliseconds between two looks at the clock. However long it was, what lies between them counts as no more. */
+const TICK = 10;
+
+/**
+ * What Redis may add to one batch, over all commands for it: time in which its answer could have been heard. A process that is stalled,
+ * or waits for the processor, hears nothing of a quick Redis, and would otherwise compute what others have.
+ */
+export class Budget {
+  #left: number;
+
+  constructor(milliseconds: number) {
+    this.#left = milliseconds;
+  }
+
+  get isSpent(): boolean {
+    return this.#left <= 0;
+  }
+
+  /** Nothing more is tried for this batch. */
+  spend(): void {
+    this.#left = 0;
+  }
+
+  /**
+   * @returns what `work` comes to; dropped, with its error, when the time is over first
+   * @throws Error when it is
+   */
+  async within<T>(work: Promise<T>): Promise<T> {
+    let timer: NodeJS.Timeout | undefined;
+    let since = monotonicMs();
+    const count = () => {
+      const now = monotonicMs();
+      this.#left -= Math.min(now - since, TICK);
+      since = now;
+    };
+    const over = new Promise<never>((_resolve, reject) => {
+      const tick = () => {
+        count();
+        if (this.#left > 0) wait();
+        // What has come by now is read after the timers.
+        else setImmediate(() => reject(new Error('too slow')));
+      };
+      const wait = () => (timer = setTimeout(tick, Math.min(TICK, Math.ceil(this.#left))));
+      wait();
+    });
+    try {
+      return await Promise.race([work, over]);
+    } finally {
+      clearTimeout(timer);
+      count();
+    }
+  }
+}
