@@ -41,6 +41,7 @@ const MOST_PROVIDERS = 8;
 @Injectable()
 export class EmbeddingModels implements OnApplicationShutdown {
   readonly #hosts: ModelHosts;
+  readonly #withoutSettings: ModelSpec;
   readonly #providers = new Map<string, OpenAiProvider>();
 
   constructor(
@@ -50,12 +51,13 @@ export class EmbeddingModels implements OnApplicationShutdown {
     @Optional() @Inject(LiveConfig) private readonly config?: LiveConfig,
   ) {
     this.#hosts = hosts;
+    this.#withoutSettings = specOf(modelSection(hosts).parse({}));
   }
 
   /** The model that the settings name now; the offline one where there are none. */
   current(): ModelSpec {
     const section = this.config?.get()['model'] as ModelSettings | undefined;
-    return specOf(section ?? modelSection(this.#hosts).parse({}));
+    return section ? specOf(section) : this.#withoutSettings;
   }
 
   /**
