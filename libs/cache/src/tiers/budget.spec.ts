@@ -34,11 +34,7 @@ describe('the time for one batch', () => {
 
   it('does not count a stall in which nothing could be heard', async () => {
     const budget = new Budget(30);
-    const work = async () => {
-      await pause(20);
-      return pause(5, 'heard');
-    };
-    const heard = budget.within(work());
+    const heard = budget.within(pause(20).then(() => pause(5, 'heard')));
     stall(100);
     expect(await heard).toBe('heard');
     expect(budget.isSpent).toBe(false);
