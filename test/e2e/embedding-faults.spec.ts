@@ -144,6 +144,8 @@ describe('a model server that misbehaves', () => {
     models.provider.reset({ dimensions: DIMENSIONS });
     const fileId = await add(dbId, 'one.txt', textOf('asked'));
     await tasksEnded(models.fleet.apis[0]!, models.fleet.token, [await index(dbId, [fileId])], MINUTE);
+    // A call that is given up and made again would be two.
+    await models.useEverywhere(models.model('faulty', { embedding_timeout_seconds: 20 }));
     models.provider.reset({ dimensions: DIMENSIONS, delay: 100 });
     const ask = (api: (typeof models.fleet.apis)[number]) =>
       api.post(`/api/knowledge/databases/${dbId}/query`, {
@@ -160,12 +162,10 @@ describe('a model server that misbehaves', () => {
     const path = '/api/knowledge/embedding-models';
     const status = async (route: string, as = token) => (await apis[1]!.get(path + route, { token: as })).body;
     models.provider.reset({ dimensions: DIMENSIONS });
-    await models.use(models.model('maker/model'));
-    await eventually(async () =>
-      expect(await status('/status')).toMatchObject({
-        status: { models: { 'maker/model': { model_id: 'maker/model', status: 'available', dimension: DIMENSIONS } } },
-      }),
-    );
+    await models.useEverywhere(models.model('maker/model'));
+    expect(await status('/status')).toMatchObject({
+      status: { models: { 'maker/model': { model_id: 'maker/model', status: 'available', dimension: DIMENSIONS } } },
+    });
     models.provider.reset({ fault: () => 'forbidden' });
     const one = { status: { status: 'unavailable', message: expect.stringContaining('401') }, message: 'success' };
     expect(await status(`/${encodeURIComponent('maker/model')}/status`)).toMatchObject(one);

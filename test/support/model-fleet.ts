@@ -9,6 +9,8 @@ export interface ModelFleet {
   provider: EmbeddingServer;
   /** Changes settings of the model. */
   use(settings: Record<string, unknown>): Promise<void>;
+  /** The same, until all replicas have them. */
+  useEverywhere(settings: Record<string, unknown>): Promise<void>;
   /** The settings of the model server, with a model of this name. */
   model(name: string, more?: Record<string, unknown>): Record<string, unknown>;
   /** Name of the model whose vectors answer. */
@@ -39,12 +41,20 @@ export async function startModelFleet(replicas = 3): Promise<ModelFleet> {
       }
     throw new AggregateError(failures, 'no replica answers');
   };
+  const use = async (settings: Record<string, unknown>) => {
+    const { status, body } = await any((api) => api.post('/api/system/config/update', { json: settings, token }));
+    if (status >= 300) throw new Error(`settings answered ${status}: ${JSON.stringify(body)}`);
+  };
   return {
     fleet,
     provider,
-    async use(settings) {
-      const { status, body } = await any((api) => api.post('/api/system/config/update', { json: settings, token }));
-      if (status >= 300) throw new Error(`settings answered ${status}: ${JSON.stringify(body)}`);
+    use,
+    async useEverywhere(settings) {
+      await use(settings);
+      const { body } = await any((api) =>
+        api.get<{ converged: boolean }>('/api/system/config/rollout?wait=20s', { token }),
+      );
+      if (!body.converged) throw new Error(`not all replicas serve ${JSON.stringify(settings)}`);
     },
     model: (name, more = {}) => ({
       embedding_provider: 'openai',

@@ -1,6 +1,6 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { Test, type TestingModule } from '@nestjs/testing';
-import { RedisModule } from '@yuxi/redis';
+import { REDIS_CONNECTION, type RedisClient, RedisModule } from '@yuxi/redis';
 import { type ChaosProxy, type RedisServer, startProxy, startRedis } from '@yuxi/testing';
 import { Redis } from 'ioredis';
 import { gate } from '../../tasks/test/replica.js';
@@ -112,6 +112,22 @@ describe('the cache of embeddings', () => {
     await one.embed(second.model, 'a');
     expect([first.calls, second.calls]).toEqual([[['a']], [['a']]]);
     await stored(2);
+  });
+
+  it('does not compute what another replica has left between its look and its claim', async () => {
+    const { model, calls } = provider();
+    const [one, two] = [await replica(), await replica()];
+    const connection = [...modules].at(-1)!.get<RedisClient>(REDIS_CONNECTION);
+    const claim = connection.set.bind(connection);
+    jest.spyOn(connection, 'set').mockImplementationOnce((async (...args: Parameters<typeof claim>) => {
+      await one.embed(model, 'a');
+      await stored(1);
+      return claim(...args);
+    }) as never);
+    expect(await two.embed(model, 'a')).toEqual(vectorOf('a'));
+    expect(calls).toEqual([['a']]);
+    // The claim is given back.
+    await stored(1);
   });
 
   it('asks the provider once when 3 replicas with 50 callers each miss one text', async () => {

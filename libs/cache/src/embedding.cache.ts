@@ -99,13 +99,27 @@ export class EmbeddingCache {
     this.#fromRedis('redis', found);
     const missing = [...texts.keys()].filter((key) => !found.has(key));
     if (missing.length === 0) return found;
-    const mine = await this.#redis.claim(missing, left);
-    const others = missing.filter((key) => !mine.has(key));
+    const { mine, late } = await this.#claim(missing, model.dimensions, left);
+    const others = missing.filter((key) => !mine.has(key) && !late.has(key));
     const [computed, awaited] = await Promise.all([
       this.#compute(model, pick(texts, mine)),
       this.#await(model, pick(texts, others)),
     ]);
-    return new Map([...found, ...computed, ...awaited]);
+    return new Map([...found, ...late, ...computed, ...awaited]);
+  }
+
+  /** @returns what this process has to compute, and what is there by now: whoever held a claim may have left a vector since we looked. */
+  async #claim(
+    keys: readonly string[],
+    dimensions: number,
+    left: Budget,
+  ): Promise<{ mine: Set<string>; late: Vectors }> {
+    const mine = await this.#redis.claim(keys, left);
+    const late = await this.#redis.get([...mine], dimensions, left);
+    for (const key of late.keys()) mine.delete(key);
+    this.#redis.release(late.keys());
+    this.#fromRedis('coalesced', late);
+    return { mine, late };
   }
 
   async #compute(model: EmbeddingModel, texts: ReadonlyMap<string, string>): Promise<Vectors> {
@@ -122,14 +136,20 @@ export class EmbeddingCache {
     }
   }
 
-  /** Until the replica that computes them has; one that gives up or dies leaves them to us. */
+  /**
+   * Until the replica that computes them has; one that gives up or dies leaves them to us, and so does a Redis that is silent twice: once
+   * may be a busy machine, and we are waiting anyway.
+   */
   async #await(model: EmbeddingModel, texts: ReadonlyMap<string, string>): Promise<Vectors> {
     const found: Vectors = new Map();
     const left = new Map(texts);
     const until = monotonicMs() + this.#options.claim;
+    let silent = 0;
     while (left.size > 0) {
       await sleep(jitter(LOOK_EVERY), undefined, true);
       const claimed = monotonicMs() < until ? await this.#redis.claimed([...left.keys()]) : new Set<string>();
+      silent = claimed ? 0 : silent + 1;
+      if (silent === 1) continue;
       // After the claims: one that has just gone has left a vector behind.
       const here = await this.#redis.get([...left.keys()], model.dimensions, new Budget(this.#options.budget));
       this.#fromRedis('coalesced', here);
@@ -137,11 +157,10 @@ export class EmbeddingCache {
         found.set(key, vector);
         left.delete(key);
       }
-      const free = [...left.keys()].filter((key) => !claimed.has(key));
-      const mine =
-        free.length > 0 ? await this.#redis.claim(free, new Budget(this.#options.budget)) : new Set<string>();
-      if (monotonicMs() >= until) for (const key of free) mine.add(key);
-      for (const [key, vector] of await this.#compute(model, pick(left, mine))) {
+      const free = [...left.keys()].filter((key) => !claimed?.has(key));
+      const { mine, late } = await this.#claim(free, model.dimensions, new Budget(this.#options.budget));
+      if (monotonicMs() >= until) for (const key of free) if (!late.has(key)) mine.add(key);
+      for (const [key, vector] of [...late, ...(await this.#compute(model, pick(left, mine)))]) {
         found.set(key, vector);
         left.delete(key);
       }

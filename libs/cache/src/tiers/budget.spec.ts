@@ -20,9 +20,17 @@ describe('the time for one batch', () => {
   });
 
   it('is shared by all that is done for it', async () => {
-    const budget = new Budget(30);
-    for (let i = 0; i < 8 && !budget.isSpent; i++) await budget.within(pause(8)).catch(() => undefined);
-    expect(budget.isSpent).toBe(true);
+    const budget = new Budget(1000);
+    for (let i = 0; i < 50; i++) await budget.within(pause(19));
+    await expect(budget.within(pause(500))).rejects.toThrow('too slow');
+    expect(await new Budget(1000).within(pause(500, 'in time'))).toBe('in time');
+  });
+
+  it('lets somebody who answered at the last moment be asked once more', async () => {
+    const budget = new Budget(10);
+    await budget.within(pause(9).then(() => stall(5)));
+    expect(budget.isSpent).toBe(false);
+    expect(await budget.within(pause(1, 'heard'))).toBe('heard');
   });
 
   it('gives back what the work came to, also its error', async () => {

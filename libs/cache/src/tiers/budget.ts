@@ -46,10 +46,13 @@ export class Budget {
       wait();
     });
     try {
-      return await Promise.race([work, over]);
+      const result = await Promise.race([work, over]);
+      count();
+      // One that answers, however late, may be asked once more.
+      this.#left = Math.max(this.#left, TICK);
+      return result;
     } finally {
       clearTimeout(timer);
-      count();
     }
   }
 }

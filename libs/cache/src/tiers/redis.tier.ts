@@ -26,6 +26,7 @@ export class RedisTier {
   /** @param left what is left of the budget of the batch @returns by key */
   async get(keys: readonly string[], dimensions: number, left: Budget): Promise<Map<string, CachedVector>> {
     const found = new Map<string, CachedVector>();
+    if (keys.length === 0) return found;
     const read = async (group: readonly string[]) => {
       const values = await this.redis.mgetBuffer(...group);
       values.forEach((value, i) => {
@@ -39,16 +40,17 @@ export class RedisTier {
 
   /** Says that this process computes these. @returns those that nobody else is computing; all of them when Redis does not say */
   async claim(keys: readonly string[], left: Budget): Promise<Set<string>> {
+    if (keys.length === 0) return new Set();
     const one = (key: string) => this.redis.set(key + CLAIM, '1', 'PX', this.options.claim, 'NX');
     const answers = await this.#try(left, () => Promise.all(keys.map(one)));
     return new Set(answers ? keys.filter((_, i) => answers[i] === 'OK') : keys);
   }
 
-  /** Which of them somebody is computing still; none when Redis does not say. */
-  async claimed(keys: readonly string[]): Promise<Set<string>> {
+  /** Which of them somebody is computing still; `undefined` when Redis does not say. */
+  async claimed(keys: readonly string[]): Promise<Set<string> | undefined> {
     const one = (key: string) => this.redis.exists(key + CLAIM);
     const answers = await this.#try(new Budget(this.options.budget), () => Promise.all(keys.map(one)));
-    return new Set(answers ? keys.filter((_, i) => answers[i] === 1) : []);
+    return answers && new Set(keys.filter((_, i) => answers[i] === 1));
   }
 
   /** Keeps vectors and gives claims back; nobody waits for it. */
