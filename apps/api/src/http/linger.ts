@@ -17,6 +17,14 @@ export function lingerOverBody(request: IncomingMessage, response: ServerRespons
   response.shouldKeepAlive = true;
   response.once('finish', () => {
     const { socket } = request;
+    const close = () => {
+      if (closing) socket.end();
+    };
+    if (request.readableEnded) {
+      // The rest has come while the answer was on its way.
+      close();
+      return;
+    }
     // Node discards the rest below the stream, where no `data` event tells of it.
     let heard = socket.bytesRead;
     const silence = setInterval(() => {
@@ -24,7 +32,7 @@ export function lingerOverBody(request: IncomingMessage, response: ServerRespons
       heard = socket.bytesRead;
     }, SILENCE_MS).unref();
     const longest = setTimeout(() => socket.destroy(), LONGEST_MS).unref();
-    request.once('end', () => closing && socket.end());
+    request.once('end', close);
     request.once('close', () => {
       clearInterval(silence);
       clearTimeout(longest);
