@@ -1,4 +1,4 @@
-import { monotonicMs } from '@yuxi/core';
+import { monotonicMs, within } from '@yuxi/core';
 
 /** Milliseconds between two looks at the clock. However long it was, what lies between them counts as no more. */
 const TICK = 10;
@@ -28,31 +28,20 @@ export class Budget {
    * @throws Error when it is
    */
   async within<T>(work: Promise<T>): Promise<T> {
-    let timer: NodeJS.Timeout | undefined;
-    let since = monotonicMs();
-    const count = () => {
-      const now = monotonicMs();
-      this.#left -= Math.min(now - since, TICK);
-      since = now;
-    };
-    const over = new Promise<never>((_resolve, reject) => {
-      const tick = () => {
+    const late = new Error('too slow');
+    for (;;) {
+      const start = monotonicMs();
+      const count = () => (this.#left -= Math.min(monotonicMs() - start, TICK));
+      try {
+        const result = await within(Math.min(TICK, this.#left), work, () => late);
         count();
-        if (this.#left > 0) wait();
-        // What has come by now is read after the timers.
-        else setImmediate(() => reject(new Error('too slow')));
-      };
-      const wait = () => (timer = setTimeout(tick, Math.min(TICK, Math.ceil(this.#left))));
-      wait();
-    });
-    try {
-      const result = await Promise.race([work, over]);
-      count();
-      // One that answers, however late, may be asked once more.
-      this.#left = Math.max(this.#left, TICK);
-      return result;
-    } finally {
-      clearTimeout(timer);
+        // One that answers, however late, may be asked once more.
+        this.#left = Math.max(this.#left, TICK);
+        return result;
+      } catch (error) {
+        count();
+        if (error !== late || this.isSpent) throw error;
+      }
     }
   }
 }
