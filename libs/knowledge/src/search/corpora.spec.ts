@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { type PostgresServer, startPostgres } from '@yuxi/testing';
 
 import type { Actor } from '../actor.js';
-import { addText, newActor, type Replica, startReplica } from '../knowledge.fixture.js';
+import { addText, newActor, newDepartment, type Replica, startReplica } from '../knowledge.fixture.js';
 
 /** Enough documents for their terms to be counted once only. */
 const DOCUMENTS = 40;
@@ -117,6 +117,21 @@ describe('what is remembered of knowledge bases', () => {
     await replicas[1]!.databases.update(owner, dbId, { share_config: { is_shared: false } });
     await expect(ask(dbId, { as: reader })).rejects.toMatchObject({ code: 'NOT_FOUND' });
     expect(replicas[0]!.corpora.known(reader, dbId)).toBeUndefined();
+  });
+
+  it('lets nobody in who is of another department by now', async () => {
+    const [inside, outside] = await Promise.all(
+      ['inside', 'outside'].map((name) => newDepartment(replicas[0]!.sql, name)),
+    );
+    const reader = await newActor(replicas[0]!.sql, 'user', inside);
+    const dbId = await known();
+    await replicas[1]!.databases.update(owner, dbId, {
+      share_config: { visibility: 'departments', departments: [inside!] },
+    });
+    expect((await ask(dbId, { as: reader })).result).not.toEqual([]);
+    expect(replicas[0]!.corpora.known(reader, dbId)).toBeDefined();
+    const moved = ask(dbId, { as: { ...reader, departmentId: outside! } });
+    await expect(moved).rejects.toMatchObject({ code: 'NOT_FOUND' });
   });
 
   it('says nothing to who never might', async () => {
