@@ -79,28 +79,28 @@ export class SearchService {
    * @throws {NotFoundError}; for `vector` what the embedding model throws
    */
   async query(actor: Actor, dbId: string, query: string, meta: Record<string, unknown> = {}): Promise<SearchResult> {
-    const question = parseInput(questionSchema, query, 'query');
-    const words = termFrequencies(question);
+    const asked = parseInput(questionSchema, query, 'query');
+    const words = termFrequencies(asked);
     for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
       const corpus = (attempt === 1 && this.corpora.known(actor, dbId)) || (await this.corpora.read(actor, dbId));
       const plan = this.plan(corpus, meta);
       if (corpus.chunks === 0 && !corpus.remembered) return answer([]);
-      const result = await this.attempt({ actor, corpus, words }, question, plan);
+      const result = await this.attempt({ actor, corpus, text: asked, words }, plan);
       if (result) return result;
     }
     throw new Error(`the knowledge base ${dbId} changed ${ATTEMPTS} times during one search`);
   }
 
   /** @returns `undefined` when the corpus is not what it was, or the actor may not search it */
-  private async attempt(asked: Question, question: string, plan: SearchPlan): Promise<SearchResult | undefined> {
-    const keyword = () => this.run(asked.corpus, keywordStatement(asked, plan));
+  private async attempt(question: Question, plan: SearchPlan): Promise<SearchResult | undefined> {
+    const keyword = () => this.run(question.corpus, keywordStatement(question, plan));
     if (plan.mode === 'keyword') return keyword();
-    const { id, generation } = asked.corpus;
+    const { id, generation } = question.corpus;
     const { model, number } = generation;
     let vector: string;
     try {
       if (!model) throw new ValidationError('meta.search_mode', this.whyNoVectors());
-      vector = await this.embedder.query(model, question);
+      vector = await this.embedder.query(model, question.text);
     } catch (error) {
       if (plan.mode === 'vector') throw error;
       const degraded = (error as Error).message;
@@ -111,8 +111,8 @@ export class SearchService {
     }
     const place = { kbId: id, generation: number, dimensions: model.dimensions, vector };
     const statement =
-      plan.mode === 'vector' ? vectorStatement(asked, place, plan) : hybridStatement(asked, place, plan);
-    return this.run(asked.corpus, statement);
+      plan.mode === 'vector' ? vectorStatement(question, place, plan) : hybridStatement(question, place, plan);
+    return this.run(question.corpus, statement);
   }
 
   private async run(corpus: Corpus, { text: statement, params }: SearchStatement): Promise<SearchResult | undefined> {

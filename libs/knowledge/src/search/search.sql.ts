@@ -17,6 +17,7 @@ const HITS = `top JOIN chunks c ON c.id = top.chunk_id JOIN files f ON f.id = c.
 export interface Question {
   actor: Actor;
   corpus: Corpus;
+  text: string;
   words: Words;
 }
 

@@ -55,7 +55,12 @@ describe.each(['PostgreSQL', 'PGlite'])('the index of vectors on %s', (kind) => 
     expect(await indexOf(large.kbId)).toMatchObject({ valid: true, definition: expect.stringContaining('hnsw') });
     expect(await search(large.dbId)).toEqual(before);
     const place = { kbId: large.kbId, generation: 1, dimensions: 384, vector: `[1${',0'.repeat(383)}]` };
-    const question = { actor: owner, words: new Map(), corpus: await replica.corpora.read(owner, large.dbId) };
+    const question = {
+      actor: owner,
+      text: '',
+      words: new Map(),
+      corpus: await replica.corpora.read(owner, large.dbId),
+    };
     const plan = { topK: 10, threshold: 0 } as Parameters<typeof vectorStatement>[2];
     const { text, params } = vectorStatement(question, place, plan);
     const explained = await replica.sql.transaction(async (tx) => {
