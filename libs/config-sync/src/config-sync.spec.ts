@@ -7,6 +7,7 @@ import type { PostgresServer, RedisServer } from '@yuxi/testing';
 import { Redis } from 'ioredis';
 import { startReplica } from '../test/start-replica.js';
 import type { Replica, ReplicaOptions } from '../test/start-replica.js';
+import { SQL_CHANNEL } from './hints/sql-hint.js';
 import { CONFIG_CHANNEL, configMigrations, ConfigPubSubService } from './index.js';
 
 const NEVER = '1h';
@@ -103,7 +104,12 @@ describe('replicas that share a Redis and a PostgreSQL', () => {
     const { notifications } = storage;
     const [a, b] = await startTwo({ notifications });
     const other = await start({ notifications, scope: randomUUID() });
+    // Joins last: the replicas listen by then.
+    await new Promise<void>((listening) => notifications.listen(SQL_CHANNEL, { listening, message: () => undefined }));
     await withRedisKilled(async () => {
+      // A replica that loses Redis looks at the head, and a change that it sees then is no news.
+      await eventually(() => expect([a, b].map(({ availability }) => availability.state)).toEqual(['down', 'down']));
+      await b.live.refresh();
       await a.live.update({ general: { title: 'notified' } });
       await eventually(() => expect(title(b)).toBe('notified'), { timeout: 1000 });
     });

@@ -4,7 +4,7 @@ import { Test } from '@nestjs/testing';
 import { SQL_CLIENT, SQL_NOTIFICATIONS } from '@yuxi/core';
 import type { SqlClient, SqlNotifications } from '@yuxi/core';
 import { HealthModule, HealthRegistry, METRICS, MetricsModule } from '@yuxi/observability';
-import { RedisModule } from '@yuxi/redis';
+import { RedisAvailability, RedisModule } from '@yuxi/redis';
 import type { Registry } from 'prom-client';
 import { z } from 'zod';
 import { ConfigPubSubService, ConfigRollout, ConfigSyncModule, LiveConfig } from '../src/index.js';
@@ -49,6 +49,7 @@ export interface Replica {
   rollout: ConfigRollout;
   pubSub: ConfigPubSubService;
   health: HealthRegistry;
+  availability: RedisAvailability;
   /** Value of one time series, 0 when there is none. */
   metric: (name: string, labels?: Record<string, string>) => Promise<number>;
   close(): Promise<void>;
@@ -83,6 +84,7 @@ export async function startReplica({
     rollout: app.get(ConfigRollout),
     pubSub: app.get(ConfigPubSubService),
     health: app.get(HealthRegistry),
+    availability: app.get(RedisAvailability),
     close: () => app.close(),
     metric: async (name, labels = {}) => {
       const { values } = (await registry.getSingleMetric(name)?.get()) ?? { values: [] };
