@@ -53,15 +53,17 @@ describe('tasks in Redis whose master changes', () => {
       let recovered = 0;
       for (let round = 0; round < size(2, 12); round++) {
         await fleet.enqueue('effect', lot(enqueued));
-        const producing = fleet.enqueue('effect', lot(enqueued + LOT));
-        enqueued += 2 * LOT;
+        const producing = [fleet.enqueue('effect', lot(enqueued + LOT))];
         await startedAfter(0);
         const failover = await failovers.run(KINDS[round % KINDS.length]!);
         fleet.direct = failovers.client(failover.to);
         const done = await fleet.counter('done');
+        // What there was before may all have ended before.
+        producing.push(fleet.enqueue('effect', lot(enqueued + 2 * LOT)));
+        enqueued += 3 * LOT;
         await eventually(async () => expect(await fleet.counter('done')).toBeGreaterThan(done), { timeout: MINUTE });
         resumed.push(clock() - failover.namedAt);
-        await producing;
+        await Promise.all(producing);
         await fleet.drained(MINUTE);
         recovered += await fleet.counter('recovered');
         await failovers.settle(failover);
