@@ -19,6 +19,14 @@ describe.each(['PostgreSQL', 'PGlite'])('files on %s', (kind) => {
   let otherDb: string;
   let fresh = 0;
   const newText = () => `text number ${++fresh} of this test`;
+  /** Bytes of each upload that counts, the first one first. */
+  const uploadsOf = async ({ id }: Actor) => {
+    const { rows } = await a.sql.query<{ size: number }>(
+      'SELECT size::int AS size FROM uploads WHERE user_id = $1 ORDER BY id',
+      [id],
+    );
+    return rows.map(({ size }) => size);
+  };
   const upload = (text: string, on = a, db = dbId) => on.files.upload(owner, db, 'note.txt', Buffer.from(text));
 
   beforeAll(async () => {
@@ -96,11 +104,11 @@ describe.each(['PostgreSQL', 'PGlite'])('files on %s', (kind) => {
   it('limits what one user uploads within an hour', async () => {
     const greedy = await newActor(a.sql);
     const { db_id } = await a.databases.create(greedy, { database_name: 'greedy' });
-    const first = await a.files.upload(greedy, db_id, 'a.txt', Buffer.from(newText()));
+    await a.files.upload(greedy, db_id, 'a.txt', Buffer.from(newText()));
     const age = (minutes: number) =>
       a.sql.query(
-        `UPDATE files SET size = $1, created_at = now() - make_interval(mins => $2::int) WHERE file_id = $3`,
-        [UPLOAD_QUOTA_BYTES - 10, minutes, first.file_id],
+        `UPDATE uploads SET size = $1, created_at = now() - make_interval(mins => $2::int) WHERE user_id = $3`,
+        [UPLOAD_QUOTA_BYTES - 10, minutes, greedy.id],
       );
     await age(50);
     const refusal = a.files.upload(greedy, db_id, 'b.txt', Buffer.from(newText()));
@@ -110,6 +118,24 @@ describe.each(['PostgreSQL', 'PGlite'])('files on %s', (kind) => {
     expect(wait).toBeLessThanOrEqual(600);
     await age(61);
     await a.files.upload(greedy, db_id, 'b.txt', Buffer.from(newText()));
+    expect(await uploadsOf(greedy)).toHaveLength(1);
+  });
+
+  it('counts what was sent whether or not it is still there: a file removed, a content replaced by whoever did', async () => {
+    const [greedy, other] = await Promise.all([newActor(a.sql), newActor(a.sql, 'superadmin')]);
+    const { db_id } = await a.databases.create(greedy, { database_name: 'coming and going' });
+    const texts = [1, 2, 3, 4].map((times) => Buffer.from(newText().repeat(times)));
+    const sizes = texts.map(({ length }) => length);
+    const one = await a.files.upload(greedy, db_id, 'a.txt', texts[0]!);
+    const two = await a.files.upload(greedy, db_id, 'a.txt', texts[1]!);
+    await a.files.remove(greedy, db_id, one.file_id);
+    await a.files.replace(greedy, db_id, two.file_id, 'b.txt', texts[2]!);
+    await a.files.replace(other, db_id, two.file_id, 'c.txt', texts[3]!);
+    expect(await uploadsOf(greedy)).toEqual(sizes.slice(0, 3));
+    expect(await uploadsOf(other)).toEqual([sizes[3]]);
+    await a.sql.query('UPDATE uploads SET size = $1 WHERE user_id = $2', [UPLOAD_QUOTA_BYTES, other.id]);
+    const again = a.files.replace(other, db_id, two.file_id, 'd.txt', Buffer.from(newText()));
+    await expect(again).rejects.toThrow(QuotaExceededError);
   });
 
   it('queues one task for each file, by handle or id, and refuses all for one unknown', async () => {

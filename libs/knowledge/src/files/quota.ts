@@ -2,29 +2,30 @@ import type { SqlClient } from '@yuxi/core';
 
 import { QuotaExceededError } from '../knowledge.errors.js';
 
-/** Bytes one user may upload within an hour. */
+/** Bytes one user may upload within an hour, whether or not the files are still there. */
 export const UPLOAD_QUOTA_BYTES = 500 * 1024 * 1024;
 
+const RECENT = `created_at > now() - interval '1 hour'`;
+
 /**
- * Refuses an upload that would exceed the quota of its user. Counted over the rows of `files`, so on all replicas
- * together; uploads at the same moment do not see each other and may exceed it by what is under way.
+ * Refuses an upload that would exceed the quota of its user. Counted in the database, so on all replicas together;
+ * uploads at the same moment do not see each other and may exceed it by what is under way.
  * @throws {QuotaExceededError} with the seconds after which enough has left the hour.
  */
-export async function assertWithinQuota(sql: SqlClient, ownerId: number, size: number): Promise<void> {
+export async function assertWithinQuota(sql: SqlClient, userId: number, size: number): Promise<void> {
   const { rows: used } = await sql.query<{ total: number }>(
-    `SELECT coalesce(sum(size), 0)::float8 AS total FROM files
-     WHERE owner_id = $1 AND created_at > now() - interval '1 hour'`,
-    [ownerId],
+    `SELECT coalesce(sum(size), 0)::float8 AS total FROM uploads WHERE user_id = $1 AND ${RECENT}`,
+    [userId],
   );
   if ((used[0]?.total ?? 0) + size <= UPLOAD_QUOTA_BYTES) return;
   // Only who is refused pays for the question how long it takes.
   const { rows } = await sql.query<{ wait: number | null }>(
     `WITH recent AS (
        SELECT created_at, sum(size) OVER (ORDER BY created_at, id) AS upto, sum(size) OVER () AS total
-       FROM files WHERE owner_id = $1 AND created_at > now() - interval '1 hour')
+       FROM uploads WHERE user_id = $1 AND ${RECENT})
      SELECT ceil(extract(epoch FROM min(created_at) + interval '1 hour' - now()))::int AS wait
      FROM recent WHERE total + $2::bigint > $3::bigint AND upto >= total + $2::bigint - $3::bigint`,
-    [ownerId, size, UPLOAD_QUOTA_BYTES],
+    [userId, size, UPLOAD_QUOTA_BYTES],
   );
   const wait = rows[0]?.wait;
   if (wait === null || wait === undefined) return;
@@ -33,3 +34,12 @@ export async function assertWithinQuota(sql: SqlClient, ownerId: number, size: n
     Math.max(1, wait),
   );
 }
+
+/**
+ * CTEs that count an upload in the statement that keeps it, and forget those of its user which are past.
+ * @param user @param size names of parameters
+ */
+export const countUpload = (user: string, size: string): string => `counted AS (
+  INSERT INTO uploads (user_id, size) VALUES (${user}, ${size})),
+past AS (
+  DELETE FROM uploads WHERE id IN (SELECT id FROM uploads WHERE user_id = ${user} AND NOT ${RECENT} FOR UPDATE SKIP LOCKED))`;

@@ -10,6 +10,7 @@ import { ConflictError, NotFoundError } from '../knowledge.errors.js';
 import { safeFilename } from '../text/index.js';
 import { collectBlobs } from './blob-collection.js';
 import { DocumentQueue, type Queued } from './document-queue.service.js';
+import { countUpload } from './quota.js';
 import { PUT_ATTEMPTS, receive, type ReceivedFile } from './received-file.js';
 
 /** Gives a document another content. */
@@ -64,10 +65,11 @@ export class ReplacementService {
     if (!old) throw new NotFoundError('File', fileId);
     if (old.content_hash === hash) throw sameContent();
     await tx.query(
-      `UPDATE files SET filename = $2, type = $3, size = $4, content_hash = $5, markdown = NULL, status = 'uploaded', error = NULL,
+      `WITH ${countUpload('$6', '$4')}
+       UPDATE files SET filename = $2, type = $3, size = $4, content_hash = $5, markdown = NULL, status = 'uploaded', error = NULL,
          claim = claim + 1, claim_until = NULL, added = true, updated_at = now()
        WHERE id = $1`,
-      [old.id, filename, type, content.length, hash],
+      [old.id, filename, type, content.length, hash, actor.id],
     );
     await collectBlobs(tx, [old.content_hash]);
     return this.queue.enqueue(actor, dbId, [fileId], { goal: 'indexed', params: {}, force: false }, tx);

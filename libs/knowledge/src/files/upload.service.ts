@@ -9,6 +9,7 @@ import { DatabaseAccess } from '../databases/database-access.js';
 import { ConflictError, NotFoundError } from '../knowledge.errors.js';
 import { safeFilename } from '../text/index.js';
 import { collectBlobs } from './blob-collection.js';
+import { countUpload } from './quota.js';
 import { PUT_ATTEMPTS, receive, type ReceivedFile } from './received-file.js';
 
 export interface SameNameFile {
@@ -101,7 +102,8 @@ export class UploadService {
 
   private async insert(file: NewFile): Promise<SameNameFile[]> {
     const { rows } = await this.sql.query<Omit<SameNameFile, 'created_at'> & { created_at: Date | string }>(
-      `WITH added AS (
+      `WITH ${countUpload('$4', '$7')},
+       added AS (
          INSERT INTO files (file_id, kb_id, upload_handle, owner_id, filename, type, size, content_hash)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8))
        SELECT file_id, filename, size::float8 AS size, created_at FROM files

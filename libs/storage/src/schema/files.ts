@@ -62,9 +62,5 @@ export const files = pgTable(
     createdAt: createdAt(),
     updatedAt: updatedAt(),
   },
-  (t) => [
-    unique().on(t.kbId, t.contentHash),
-    index('files_owner_recent').on(t.ownerId, t.createdAt),
-    index('files_same_name').on(t.kbId, t.filename),
-  ],
+  (t) => [unique().on(t.kbId, t.contentHash), index('files_same_name').on(t.kbId, t.filename)],
 );

@@ -8,3 +8,4 @@ export * from './index-generations.js';
 export * from './people.js';
 export * from './sessions.js';
 export * from './settings.js';
+export * from './uploads.js';
