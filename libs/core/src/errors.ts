@@ -39,5 +39,6 @@ export function describe(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value);
   if (typeof value === 'bigint') return `${value}n`;
   if (value === null || ['number', 'boolean', 'undefined', 'symbol'].includes(typeof value)) return String(value);
-  return Array.isArray(value) ? 'an array' : `a ${typeof value}`;
+  if (typeof value === 'function') return 'a function';
+  return Array.isArray(value) ? 'an array' : 'an object';
 }

@@ -39,7 +39,7 @@ describe('a bad lock name', () => {
     [31, 'empty', '', '""'],
     [32, 'blank', '   ', '"   "'],
     [33, 'undefined', undefined, 'undefined'],
-    [34, 'an object', { id: 1 }, 'a object'],
+    [34, 'an object', { id: 1 }, 'an object'],
     [34, 'an array that holds a number', ['a', 1], '1'],
     [34, 'an empty array', [], 'an array', 'one or more lock names'],
     [34, 'a symbol', Symbol('kb'), 'Symbol(kb)'],

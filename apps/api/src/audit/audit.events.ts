@@ -15,6 +15,7 @@ export const AUDIT_ACTIONS = [
   'queue.replay',
   'queue.resume',
   'refresh.reuse',
+  'replica.forget',
   'saga.cancel',
   'saga.retry',
   'saga.skip',

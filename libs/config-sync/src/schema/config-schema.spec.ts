@@ -40,7 +40,7 @@ describe('a patch that is not valid', () => {
     [{ generic: {} }, 'generic', 'must be one of general, model', '"generic"'],
     [{ model: { name: 'huge' } }, 'model.name', 'must be one of "small", "large"', '"huge"'],
     [{ model: { extra: { a: 'b' } } }, 'model.extra.a', 'must be of type number', '"b"'],
-    [{ model: { name: new Date(0) } }, 'model.name', 'must be a JSON value', 'a object'],
+    [{ model: { name: new Date(0) } }, 'model.name', 'must be a JSON value', 'an object'],
     [[], '', 'must be an object of sections', 'an array'],
     ['general', '', 'must be an object of sections', '"general"'],
   ])('%j is refused naming path, rule and value', (patch, path, rule, got) => {

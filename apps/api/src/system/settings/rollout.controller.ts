@@ -2,7 +2,8 @@ import { Controller, Delete, Get, Inject, Param, Query } from '@nestjs/common';
 import { ApiOperation, ApiTags } from '@nestjs/swagger';
 import { ConfigRollout, LiveConfig } from '@yuxi/config-sync';
 import { z } from 'zod';
-import { Roles } from '../../auth/index.js';
+import { AuditLog } from '../../audit/index.js';
+import { type Caller, CurrentUser, Roles, viaKey } from '../../auth/index.js';
 import { ApiAnswer, ApiError } from '../../http/index.js';
 import { flatten } from './flat-settings.js';
 import { toRolloutView } from './rollout.view.js';
@@ -18,6 +19,7 @@ export class RolloutController {
   constructor(
     @Inject(LiveConfig) private readonly config: LiveConfig,
     @Inject(ConfigRollout) private readonly rollout: ConfigRollout,
+    private readonly audit: AuditLog,
   ) {}
 
   @Get('rollout')
@@ -29,8 +31,14 @@ export class RolloutController {
 
   @Delete('rollout/:id')
   @ApiOperation({ summary: 'No longer count a replica that will not come back' })
-  async forget(@Param('id', { schema: replicaId }) id: string) {
+  async forget(@CurrentUser() caller: Caller, @Param('id', { schema: replicaId }) id: string) {
     if (!(await this.rollout.forget(id))) throw new ApiError('NOT_FOUND', `There is no replica "${id}"`);
+    this.audit.record({
+      action: 'replica.forget',
+      actor: caller.id,
+      target: `replica:${id}`,
+      details: viaKey(caller),
+    });
     return { message: 'replica forgotten', id };
   }
 

@@ -5,10 +5,11 @@ import { Test } from '@nestjs/testing';
 import { configMigrations, ConfigSyncModule, LiveConfig, secretReference } from '@yuxi/config-sync';
 import { RedisModule } from '@yuxi/redis';
 import { StorageModule } from '@yuxi/storage';
+import { eventually } from '@yuxi/testing';
 import { LimiterModule } from '@yuxi/throttler';
 import { z } from 'zod';
 import { PASSWORD } from '../../../test/auth-app.js';
-import { AuditModule } from '../../audit/index.js';
+import { AuditModule, AuditStore } from '../../audit/index.js';
 import { AuthModule } from '../../auth/index.js';
 import { createHttpAdapter, HttpModule } from '../../http/index.js';
 import { DEFAULT_LIMITS } from '../live-limits.js';
@@ -212,6 +213,10 @@ describe('the settings over HTTP', () => {
     const [{ id }] = body!['replicas'] as [{ id: string }];
     expect(await call('DELETE', `${CONFIG}/rollout/${encodeURIComponent(id)}`)).toMatchObject({ status: 200 });
     expect(await call('DELETE', `${CONFIG}/rollout/${encodeURIComponent(id)}`)).toMatchObject({ status: 404 });
+    const audit = app.get(AuditStore);
+    await eventually(async () =>
+      expect(await audit.list({ action: 'replica.forget', limit: 2 })).toMatchObject([{ target: `replica:${id}` }]),
+    );
     for (const wait of ['x', '31s', '-1s', ''])
       expect(await call('GET', `${CONFIG}/rollout?wait=${wait}`)).toMatchObject({ status: 400 });
   });
