@@ -1,7 +1,7 @@
 import { Cluster, type Command, Redis } from 'ioredis';
 import { clusterOptions, type ConnectionRole, singleOptions } from './client.options.js';
 import { guardCommands } from './command.guard.js';
-import { MasterConnector, socketConnector } from './connectors.js';
+import { inTurn, socketConnector, type SocketTarget } from './connectors.js';
 import type { RedisEndpoint, ResolvedRedisOptions } from './redis.options.js';
 import type { RedisClient } from './redis.tokens.js';
 
@@ -14,6 +14,8 @@ export interface ClientEvents {
   knownReason(): string | undefined;
   /** Nodes of the Cluster as far as known. */
   nodes(): RedisEndpoint[];
+  /** The node that leads by the word of the Sentinels. */
+  master(): Promise<RedisEndpoint>;
 }
 
 /** Grace beyond the time a blocking command asks the server to wait. */
@@ -37,10 +39,11 @@ export function createClient(o: ResolvedRedisOptions, role: ConnectionRole, name
 }
 
 function build(o: ResolvedRedisOptions, role: ConnectionRole, name: string, events: ClientEvents): RedisClient {
-  if (o.target.mode === 'sentinel') return new Redis({ ...singleOptions(o, name), Connector: MasterConnector });
-  if (o.target.mode !== 'cluster') return new Redis({ ...singleOptions(o, name), Connector: socketConnector() });
-  if (role === 'subscriber')
-    return new Redis({ ...singleOptions(o, name), Connector: socketConnector(() => events.nodes()) });
+  const single = (target?: SocketTarget) =>
+    new Redis({ ...singleOptions(o, name), Connector: socketConnector(target) });
+  if (o.target.mode === 'sentinel') return single({ endpoint: () => events.master(), role: 'master' });
+  if (o.target.mode !== 'cluster') return single();
+  if (role === 'subscriber') return single({ endpoint: inTurn(() => events.nodes()) });
   return new Cluster(
     o.target.nodes.map((node) => ({ ...node })),
     clusterOptions(o, name, role, socketConnector(), (error) => events.onError(error)),

@@ -6,9 +6,9 @@ import type { ResolvedRedisOptions } from './redis.options.js';
 export type ConnectionRole = 'command' | 'subscriber' | 'blocking';
 
 const CONNECT_TIMEOUT = 800;
+const SLOTS_TIMEOUT = 500;
 /** A peer that hangs never answers our FIN: do not wait for it before the next attempt. */
 export const DISCONNECT_TIMEOUT = 100;
-export const SENTINEL_TIMEOUT = 500;
 const LONGEST_RETRY_DELAY = 250;
 const MOVED_INTERVAL = 500;
 
@@ -32,7 +32,7 @@ function common(o: ResolvedRedisOptions, name: string) {
   } satisfies IoRedisOptions;
 }
 
-/** Options of one connection to a server or, by Sentinel, to the present master. */
+/** Options of one connection to a server; which one it is, its connector may know better. */
 export function singleOptions(o: ResolvedRedisOptions, name: string): IoRedisOptions {
   const options: IoRedisOptions = {
     ...common(o, name),
@@ -41,21 +41,8 @@ export function singleOptions(o: ResolvedRedisOptions, name: string): IoRedisOpt
     retryStrategy: retryDelay,
     reconnectOnError: reconnectIfMoved(),
   };
-  if (o.target.mode === 'standalone') return { ...options, host: o.target.host, port: o.target.port };
-  if (o.target.mode !== 'sentinel') return options;
-  return {
-    ...options,
-    sentinels: o.target.sentinels,
-    name: o.target.name,
-    sentinelUsername: o.sentinelUsername,
-    sentinelPassword: o.sentinelPassword,
-    sentinelTLS: o.tls,
-    enableTLSForSentinelMode: o.tls !== undefined,
-    sentinelCommandTimeout: SENTINEL_TIMEOUT,
-    sentinelRetryStrategy: retryDelay,
-    // Leaves clients in status `end` for good when a failover message meets a reconnection.
-    failoverDetector: false,
-  };
+  if (o.target.mode !== 'standalone') return options;
+  return { ...options, host: o.target.host, port: o.target.port };
 }
 
 /** @param onReason told why an attempt failed, where ioredis emits no event for it. */
@@ -75,7 +62,7 @@ export function clusterOptions(
     maxRedirections: 8,
     retryDelayOnFailover: 50,
     retryDelayOnClusterDown: 50,
-    slotsRefreshTimeout: SENTINEL_TIMEOUT,
+    slotsRefreshTimeout: SLOTS_TIMEOUT,
     redisOptions: {
       ...common(o, name),
       Connector: connector,

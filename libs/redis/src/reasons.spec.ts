@@ -118,7 +118,7 @@ describe('the reason why Redis is unavailable', () => {
     ["READONLY You can't write against a read only replica.", 'readonly'],
     ['ERR Error running script (call to f_1): @user_script:1: -OOM command not allowed', 'oom'],
     ['ERR max number of clients reached', 'max-clients'],
-    ['All sentinels are unreachable. Retrying from scratch after 20ms. Last error: connect ECONNREFUSED', 'refused'],
+    ['No node answers: connect ECONNREFUSED', 'refused'],
     ['WRONGTYPE Operation against a key holding the wrong kind of value', undefined],
     ["NOPERM User app has no permissions to run the 'flushall' command", undefined],
     ['BUSYGROUP Consumer Group name already exists', undefined],

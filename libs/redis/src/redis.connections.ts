@@ -9,6 +9,7 @@ import type { ConnectionRole } from './client.options.js';
 import { ConnectionSupervisor } from './connection.supervisor.js';
 import { warnOfEviction } from './eviction.js';
 import { SentinelWatch } from './sentinel.watch.js';
+import { Sentinels } from './sentinels.js';
 import type { RedisEndpoint, ResolvedRedisOptions } from './redis.options.js';
 import type { RedisClient } from './redis.tokens.js';
 
@@ -17,6 +18,7 @@ export class RedisConnections implements OnModuleInit, OnApplicationShutdown {
   readonly #logger = new Logger('Redis');
   readonly #supervisors = new Map<RedisClient, ConnectionSupervisor>();
   readonly #monitor: AvailabilityMonitor | undefined;
+  readonly #sentinels?: Sentinels;
   readonly #watch: SentinelWatch | undefined;
   /** The command connection behind `REDIS_CONNECTION`. */
   readonly shared: RedisClient;
@@ -25,11 +27,14 @@ export class RedisConnections implements OnModuleInit, OnApplicationShutdown {
     private readonly options: ResolvedRedisOptions,
     private readonly availability: RedisAvailability,
   ) {
+    const { target } = options;
+    if (target.mode === 'sentinel') this.#sentinels = new Sentinels(options, target.sentinels, target.name);
     this.shared = this.duplicate('command', 'shared');
-    if (options.target.mode === 'absent') return;
+    if (target.mode === 'absent') return;
     this.#monitor = new AvailabilityMonitor(this.shared, availability);
     warnOfEviction(this.shared, this.#logger);
-    this.#watch = SentinelWatch.start(options, () => [...this.#supervisors.keys()] as Redis[]);
+    const clients = () => [...this.#supervisors.keys()] as Redis[];
+    this.#watch = this.#sentinels && new SentinelWatch(this.#sentinels, clients);
   }
 
   /**
@@ -47,6 +52,7 @@ export class RedisConnections implements OnModuleInit, OnApplicationShutdown {
       },
       knownReason: () => this.availability.reason,
       nodes: () => this.#nodes(),
+      master: () => this.#sentinels!.master(),
     });
     this.#supervisors.set(client, new ConnectionSupervisor(client, role));
     return client;

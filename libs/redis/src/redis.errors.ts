@@ -49,8 +49,6 @@ const TEXTS: [RegExp, string][] = [
   [/invalid username-password|invalid password|called without any password configured/i, 'wrong-password'],
   [/max number of clients/i, 'max-clients'],
   [/DB index is out of range/, 'bad-db'],
-  [/No such master with that name|^All sentinels are unreachable\.(?!.*Last error)/, 'unknown-master'],
-  [/^All sentinels are unreachable/, 'no-sentinel'],
   [/Too many Cluster redirections/, 'clusterdown'],
   [
     /^(Connection is closed|Stream isn't writeable|Reached the max retries per request|Command aborted due to connection close|Cluster isn't ready|Cluster is (ended|disconnect)|None of startup nodes|Failed to refresh slots cache|No subscriber for the cluster)/,
@@ -91,8 +89,8 @@ export function unavailableReason(error: unknown): string | undefined {
   if (word === 'EXECABORT') return previousErrors?.map(unavailableReason).find(Boolean);
   const inside = INSIDE_SCRIPT.exec(message)?.[1];
   if (inside) return REPLIES[inside];
-  const nested = /\b(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ETIMEDOUT)\b|Last error: (WRONGPASS|NOAUTH)/.exec(message);
-  if (nested) return nested[1] ? CODES[nested[1]] : 'wrong-password';
+  const nested = /\b(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ETIMEDOUT)\b/.exec(message)?.[1];
+  if (nested) return CODES[nested];
   return TEXTS.find(([pattern]) => pattern.test(message))?.[1];
 }
 

@@ -1,7 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { eventually, freePort, type SentinelTrio, startSentinel } from '@yuxi/testing';
-import type { Redis } from 'ioredis';
+import { once } from 'node:events';
+import { askRedis, eventually, freePort, type SentinelTrio, startSentinel } from '@yuxi/testing';
+import { Redis } from 'ioredis';
 import { captureLog, open } from './redis.fixture.js';
+import { resolveRedisOptions } from './redis.options.js';
+import { SentinelWatch } from './sentinel.watch.js';
+import { Sentinels } from './sentinels.js';
+
+const HOUR = 3_600_000;
 
 captureLog();
 
@@ -52,6 +58,28 @@ describe('Sentinel', () => {
       );
     } finally {
       master.resume();
+    }
+  });
+
+  it('leaves a former master that serves on as soon as one of the Sentinels knows', async () => {
+    const former = await trio.master();
+    const client = new Redis({ ...former, password: trio.password, retryStrategy: null });
+    const { sentinels, masterName } = trio;
+    const watch = new SentinelWatch(
+      new Sentinels(resolveRedisOptions(options()), sentinels, masterName),
+      () => [client],
+      HOUR,
+    );
+    try {
+      for (const each of trio.sentinelServers)
+        await eventually(async () => expect(await askRedis(each, 'CLIENT LIST')).toContain('sub=2'));
+      const left = once(client, 'close');
+      await Promise.all([trio.failover(), left]);
+      // The Sentinels make a replica of it eight seconds later, and close its connections then.
+      expect(await askRedis(former, 'ROLE')).toContain('master');
+    } finally {
+      watch.stop();
+      client.disconnect();
     }
   });
 

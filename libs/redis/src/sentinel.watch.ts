@@ -1,78 +1,65 @@
 import { isIPv4 } from 'node:net';
 import { Redis } from 'ioredis';
-import { SENTINEL_TIMEOUT } from './client.options.js';
-import type { RedisEndpoint, ResolvedRedisOptions } from './redis.options.js';
+import type { RedisEndpoint } from './redis.options.js';
+import type { Sentinels } from './sentinels.js';
 
+/** How often the Sentinels are asked, milliseconds: their news may be lost. */
 const INTERVAL = 1000;
+const LISTEN_AGAIN = 500;
+/** A replica was promoted; the Sentinels have agreed on it, or this one heard of it. */
+const NEWS = ['+promoted-slave', '+switch-master'];
 
 /**
  * Moves clients away from a master that was replaced but still serves. In a failover by command the Sentinels demote the old
- * master only at their next look at it, up to 10 s later; writes sent to it until then would be lost.
+ * master only at their next look at it, up to 10 s later; writes sent to it until then would be lost. In place of ioredis'
+ * `failoverDetector`, which leaves clients in status `end` for good when its message meets a reconnection.
  */
 export class SentinelWatch {
   readonly #timer: NodeJS.Timeout;
-  #turn = 0;
+  readonly #listeners: Redis[];
   #asking = false;
 
-  private constructor(
-    private readonly options: ResolvedRedisOptions,
-    private readonly sentinels: RedisEndpoint[],
-    private readonly master: string,
+  /** @param every milliseconds between two looks */
+  constructor(
+    private readonly sentinels: Sentinels,
     private readonly clients: () => Redis[],
+    every = INTERVAL,
   ) {
-    this.#timer = setInterval(() => void this.#look(), INTERVAL).unref();
-  }
-
-  /** `undefined` where there are no Sentinels. */
-  static start(options: ResolvedRedisOptions, clients: () => Redis[]): SentinelWatch | undefined {
-    const { target } = options;
-    return target.mode === 'sentinel' ? new SentinelWatch(options, target.sentinels, target.name, clients) : undefined;
+    this.#timer = setInterval(() => void this.#look(), every).unref();
+    this.#listeners = sentinels.endpoints.map((each) => this.#listen(each));
   }
 
   stop(): void {
     clearInterval(this.#timer);
+    for (const each of this.#listeners) each.disconnect();
   }
 
   async #look(): Promise<void> {
     if (this.#asking) return;
     this.#asking = true;
-    try {
-      // One Sentinel may be behind the others: the next one must say the same.
-      let strays = this.clients().filter((client) => client.status === 'ready');
-      for (let opinion = 0; opinion < 2 && strays.length > 0; opinion++) {
-        const leader = await this.#ask(this.sentinels[this.#turn++ % this.sentinels.length]!);
-        strays = leader ? strays.filter((client) => client.status === 'ready' && leadsElsewhere(leader, client)) : [];
-      }
-      for (const client of strays) client.disconnect(true);
-    } finally {
-      this.#asking = false;
-    }
+    this.#move(await this.sentinels.master().catch(() => undefined));
+    this.#asking = false;
   }
 
-  /** `undefined` when that Sentinel does not answer or does not know. */
-  async #ask({ host, port }: RedisEndpoint): Promise<RedisEndpoint | undefined> {
-    const sentinel = new Redis({
-      host,
-      port,
-      username: this.options.sentinelUsername,
-      password: this.options.sentinelPassword,
-      tls: this.options.tls,
-      connectTimeout: SENTINEL_TIMEOUT,
-      commandTimeout: SENTINEL_TIMEOUT,
-      retryStrategy: null,
-      enableReadyCheck: false,
-      disableClientInfo: true,
+  #listen(endpoint: RedisEndpoint): Redis {
+    const options = { ...this.sentinels.connectionTo(endpoint), retryStrategy: () => LISTEN_AGAIN };
+    const listener = new Redis({ ...options, autoResubscribe: false, enableOfflineQueue: false });
+    listener.on('error', () => undefined);
+    listener.on('ready', () => void listener.subscribe(...NEWS).catch(() => undefined));
+    listener.on('message', (_channel, text) => {
+      if (text.split(' ').includes(this.sentinels.masterName)) void this.#hear(endpoint);
     });
-    sentinel.on('error', () => undefined);
-    try {
-      const answer = await sentinel.call('sentinel', 'get-master-addr-by-name', this.master);
-      if (!Array.isArray(answer)) return undefined;
-      return { host: String(answer[0]), port: Number(answer[1]) };
-    } catch {
-      return undefined;
-    } finally {
-      sentinel.disconnect();
-    }
+    return listener;
+  }
+
+  async #hear(from: RedisEndpoint): Promise<void> {
+    this.#move(await this.sentinels.hear(from));
+  }
+
+  #move(leader: RedisEndpoint | undefined): void {
+    if (!leader) return;
+    for (const client of this.clients())
+      if (client.status === 'ready' && leadsElsewhere(leader, client)) client.disconnect(true);
   }
 }
 

@@ -10,6 +10,8 @@ export type { ChaosProxy, ProxyTarget } from './net/chaos-proxy.js';
 export { startRedis } from './redis/start-redis.js';
 export type { StartRedisOptions } from './redis/start-redis.js';
 export type { RedisServer } from './redis/redis-server.js';
+export { askRedis } from './redis/ask.js';
+export { startSentinelServer } from './redis/sentinel-server.js';
 export { startSentinel } from './redis/start-sentinel.js';
 export type { SentinelTrio, StartSentinelOptions } from './redis/start-sentinel.js';
 export { startRedisCluster } from './redis/start-cluster.js';

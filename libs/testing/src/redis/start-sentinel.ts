@@ -1,19 +1,14 @@
-import { rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { eventually } from '../eventually.js';
 import { freePort } from '../net/ports.js';
-import { temporaryFolder } from '../run-folder.js';
 import { askRedis } from './ask.js';
-import { ManagedRedis } from './redis-server.js';
 import type { RedisServer } from './redis-server.js';
+import { FAILOVER_TIMEOUT, startSentinelServer } from './sentinel-server.js';
 import { startRedis } from './start-redis.js';
 
 const MASTER = 'mymaster';
 const PASSWORD = 'sentinel-test';
 // Replicas are discovered through an INFO period of ten seconds when the first look comes too early.
 const DISCOVERED_WITHIN = 20_000;
-/** For one step of a failover, milliseconds. */
-const FAILOVER_TIMEOUT = 3000;
 
 /** One master, two replicas and three sentinels with a quorum of two. */
 export interface SentinelTrio {
@@ -50,35 +45,6 @@ async function startDataNode(masterPort?: number): Promise<RedisServer> {
     ...(masterPort === undefined ? [] : [`replicaof 127.0.0.1 ${masterPort}`]),
   ];
   return startRedis({ port, password: PASSWORD, config });
-}
-
-async function startOneSentinel(masterPort: number, downAfter: number): Promise<RedisServer> {
-  const port = await freePort();
-  // A sentinel rewrites its file: it needs a folder of its own, and keeps the file over a restart.
-  const folder = temporaryFolder('sentinel');
-  const configFile = join(folder, 'sentinel.conf');
-  const lines = [
-    `port ${port}`,
-    'bind 127.0.0.1',
-    `dir ${folder}`,
-    'daemonize no',
-    'sentinel announce-ip 127.0.0.1',
-    `sentinel announce-port ${port}`,
-    `sentinel monitor ${MASTER} 127.0.0.1 ${masterPort} 2`,
-    `sentinel down-after-milliseconds ${MASTER} ${downAfter}`,
-    `sentinel failover-timeout ${MASTER} ${FAILOVER_TIMEOUT}`,
-    `sentinel parallel-syncs ${MASTER} 1`,
-    `sentinel auth-pass ${MASTER} ${PASSWORD}`,
-  ];
-  writeFileSync(configFile, `${lines.join('\n')}\n`);
-  const server = new ManagedRedis({ folder, configFile, port, args: ['--sentinel'] });
-  try {
-    await server.start();
-  } catch (error) {
-    rmSync(folder, { recursive: true, force: true });
-    throw error;
-  }
-  return server;
 }
 
 /** A number from a flat name/value reply of the server. */
@@ -170,9 +136,8 @@ export async function startSentinel(options: StartSentinelOptions = {}): Promise
       timeout: DISCOVERED_WITHIN,
       describe: 'both replicas to connect',
     });
-    const sentinels = await Promise.all(
-      [1, 2, 3].map(() => keep(startOneSentinel(master.port, options.downAfter ?? 1_000))),
-    );
+    const watching = { ...options, masterPort: master.port, masterName: MASTER, password: PASSWORD };
+    const sentinels = await Promise.all([1, 2, 3].map(() => keep(startSentinelServer(watching))));
     const trio = new RunningTrio([master, ...replicas], sentinels);
     await trio.settled();
     return trio;

@@ -1,0 +1,109 @@
+import { monotonicMs } from '@yuxi/core';
+import { Redis, type RedisOptions as IoRedisOptions } from 'ioredis';
+import { RedisUnavailableError, unavailableReason } from './redis.errors.js';
+import type { RedisEndpoint, ResolvedRedisOptions } from './redis.options.js';
+
+const TIMEOUT = 500;
+/** Within this time all Sentinels have heard of a failover, milliseconds: they tell each other every two seconds. */
+const KNOWN_TO_ALL = 10_000;
+
+interface Opinion extends RedisEndpoint {
+  /** Number of the failover that made it master: the Sentinel with the highest one is not behind. */
+  epoch: number;
+}
+
+/** Asks the Sentinels which node leads. One that is behind the others, or behind what this process has heard, is not believed. */
+export class Sentinels {
+  #newest?: Opinion & { heardAt: number };
+
+  constructor(
+    private readonly options: ResolvedRedisOptions,
+    readonly endpoints: readonly RedisEndpoint[],
+    readonly masterName: string,
+  ) {}
+
+  /**
+   * Waits until more than half of the Sentinels have answered, or no other one will.
+   * @throws {RedisUnavailableError} `unknown-master`, or why none of them answers
+   */
+  async master(): Promise<RedisEndpoint> {
+    const { values, errors } = await firstHalf(this.endpoints.map((each) => this.#ask(each)));
+    if (values.length === 0) throw new RedisUnavailableError(unavailableReason(errors[0]) ?? 'no-sentinel', errors[0]);
+    const known = values.flatMap((opinion) => (opinion ? [this.#believe(opinion)] : []));
+    if (known.length === 0) throw new RedisUnavailableError('unknown-master');
+    return known.at(-1)!;
+  }
+
+  /** One of them has news. @returns the master as far as known; `undefined` when it does not say */
+  async hear(from: RedisEndpoint): Promise<RedisEndpoint | undefined> {
+    const opinion = await this.#ask(from).catch(() => undefined);
+    return opinion && this.#believe(opinion);
+  }
+
+  /** What a connection to a Sentinel needs. */
+  connectionTo({ host, port }: RedisEndpoint): IoRedisOptions {
+    return {
+      host,
+      port,
+      username: this.options.sentinelUsername,
+      password: this.options.sentinelPassword,
+      tls: this.options.tls,
+      connectTimeout: TIMEOUT,
+      enableReadyCheck: false,
+      disableClientInfo: true,
+    };
+  }
+
+  /** @returns the newest of what was heard lately, this included */
+  #believe(opinion: Opinion): Opinion {
+    const now = monotonicMs();
+    const newest = this.#newest;
+    const isBehind = newest && opinion.epoch < newest.epoch && now - newest.heardAt < KNOWN_TO_ALL;
+    if (!isBehind) this.#newest = { ...opinion, heardAt: now };
+    return this.#newest!;
+  }
+
+  /** @returns `undefined` when that Sentinel knows no such master */
+  async #ask(endpoint: RedisEndpoint): Promise<Opinion | undefined> {
+    const sentinel = new Redis({ ...this.connectionTo(endpoint), commandTimeout: TIMEOUT, retryStrategy: null });
+    let problem: Error | undefined;
+    sentinel.on('error', (error) => (problem ??= error));
+    try {
+      // The address of the first is the newer one while a failover is under way.
+      const [address, state] = await Promise.all([
+        sentinel.call('sentinel', 'get-master-addr-by-name', this.masterName),
+        sentinel.call('sentinel', 'master', this.masterName).catch(unknownMaster),
+      ]);
+      if (!Array.isArray(address) || !Array.isArray(state)) return undefined;
+      const epoch = Number(state[state.indexOf('config-epoch') + 1]);
+      return { host: String(address[0]), port: Number(address[1]), epoch };
+    } catch (error) {
+      throw problem ?? error;
+    } finally {
+      sentinel.disconnect();
+    }
+  }
+}
+
+function unknownMaster(error: Error): undefined {
+  if (!error.message.includes('No such master')) throw error;
+}
+
+/** What there is as soon as more than half has been fulfilled, or all have settled. */
+function firstHalf<T>(all: readonly Promise<T>[]): Promise<{ values: T[]; errors: unknown[] }> {
+  const values: T[] = [];
+  const errors: unknown[] = [];
+  return new Promise((resolve) => {
+    const settled = () => {
+      const isEnough = values.length > all.length / 2 || values.length + errors.length === all.length;
+      if (isEnough) resolve({ values: [...values], errors });
+    };
+    for (const each of all)
+      void each
+        .then(
+          (value) => values.push(value),
+          (error: unknown) => errors.push(error),
+        )
+        .then(settled);
+  });
+}
