@@ -71,6 +71,8 @@ export class Failovers {
     from.resume();
     await eventually(
       async () => {
+        const leader = await this.trio.master();
+        if (leader !== to) throw new Error(`the Sentinels name ${leader.port} by now, not ${to.port}`);
         // What isolateMaster took away.
         for (const client of this.#clients.values()) await client.config('SET', 'masterauth', this.trio.password);
         expectAll(await this.client(to).info('replication'), /state=online/g, 2);
