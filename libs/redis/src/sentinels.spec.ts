@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { freePort, type RedisServer, startProxy, startRedis, startSentinelServer } from '@yuxi/testing';
+import { askRedis, freePort, type RedisServer, startProxy, startRedis, startSentinelServer } from '@yuxi/testing';
 import { resolveRedisOptions } from './redis.options.js';
 import { Sentinels } from './sentinels.js';
 
@@ -58,6 +58,13 @@ describe('the Sentinels', () => {
     ['none has a name', () => of([{ host: 'nowhere.invalid', port: 1 }]), 'unknown-host'],
   ])('say why when %s', async (_, sentinels, reason) => {
     await expect((await sentinels()).master()).rejects.toMatchObject({ code: 'REDIS_UNAVAILABLE', reason });
+  });
+
+  it('are believed alike where the number of the failover may not be asked for', async () => {
+    const strict = await startSentinelServer({ masterPort: young.port, epoch: 5 });
+    servers.push(strict);
+    expect(await askRedis(strict, 'ACL SETUSER default -sentinel|master')).toBe('+OK\r\n');
+    expect(await of([strict]).master()).toMatchObject({ port: young.port, epoch: 0 });
   });
 
   it('are passed over when they do not know the master', async () => {

@@ -72,11 +72,10 @@ export class Sentinels {
       // The address of the first is the newer one while a failover is under way.
       const [address, state] = await Promise.all([
         sentinel.call('sentinel', 'get-master-addr-by-name', this.masterName),
-        sentinel.call('sentinel', 'master', this.masterName).catch(unknownMaster),
+        sentinel.call('sentinel', 'master', this.masterName).catch(() => undefined),
       ]);
-      if (!Array.isArray(address) || !Array.isArray(state)) return undefined;
-      const epoch = Number(state[state.indexOf('config-epoch') + 1]);
-      return { host: String(address[0]), port: Number(address[1]), epoch };
+      if (!Array.isArray(address)) return undefined;
+      return { host: String(address[0]), port: Number(address[1]), epoch: epochIn(state) };
     } catch (error) {
       throw problem ?? error;
     } finally {
@@ -85,8 +84,9 @@ export class Sentinels {
   }
 }
 
-function unknownMaster(error: Error): undefined {
-  if (!error.message.includes('No such master')) throw error;
+/** 0 where a Sentinel may not be asked for it: then all of them are believed alike. */
+function epochIn(state: unknown): number {
+  return Array.isArray(state) ? Number(state[state.indexOf('config-epoch') + 1]) : 0;
 }
 
 /** What there is as soon as more than half has been fulfilled, or all have settled. */
