@@ -3,7 +3,7 @@ import { Redis } from 'ioredis';
 import type { RedisEndpoint } from './redis.options.js';
 import type { Sentinels } from './sentinels.js';
 
-/** How often the Sentinels are asked, milliseconds: their news may be lost. */
+/** How often a Sentinel is asked, one after the other, milliseconds: their news may be lost. */
 const INTERVAL = 1000;
 const LISTEN_AGAIN = 500;
 /** A replica was promoted; the Sentinels have agreed on it, or this one heard of it. */
@@ -17,7 +17,7 @@ const NEWS = ['+promoted-slave', '+switch-master'];
 export class SentinelWatch {
   readonly #timer: NodeJS.Timeout;
   readonly #listeners: Redis[];
-  #asking = false;
+  #turn = 0;
 
   /** @param every milliseconds between two looks */
   constructor(
@@ -25,7 +25,7 @@ export class SentinelWatch {
     private readonly clients: () => Redis[],
     every = INTERVAL,
   ) {
-    this.#timer = setInterval(() => void this.#look(), every).unref();
+    this.#timer = setInterval(() => void this.#hear(this.#next()), every).unref();
     this.#listeners = sentinels.endpoints.map((each) => this.#listen(each));
   }
 
@@ -34,11 +34,9 @@ export class SentinelWatch {
     for (const each of this.#listeners) each.disconnect();
   }
 
-  async #look(): Promise<void> {
-    if (this.#asking) return;
-    this.#asking = true;
-    this.#move(await this.sentinels.master().catch(() => undefined));
-    this.#asking = false;
+  #next(): RedisEndpoint {
+    const { endpoints } = this.sentinels;
+    return endpoints[this.#turn++ % endpoints.length]!;
   }
 
   #listen(endpoint: RedisEndpoint): Redis {
@@ -53,10 +51,7 @@ export class SentinelWatch {
   }
 
   async #hear(from: RedisEndpoint): Promise<void> {
-    this.#move(await this.sentinels.hear(from));
-  }
-
-  #move(leader: RedisEndpoint | undefined): void {
+    const leader = await this.sentinels.hear(from);
     if (!leader) return;
     for (const client of this.clients())
       if (client.status === 'ready' && leadsElsewhere(leader, client)) client.disconnect(true);

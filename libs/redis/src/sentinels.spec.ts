@@ -49,6 +49,7 @@ describe('the Sentinels', () => {
     const sentinels = of([behind]);
     expect(await sentinels.hear(newest)).toMatchObject({ port: young.port });
     expect(await sentinels.master()).toMatchObject({ port: young.port });
+    expect(await sentinels.hear(behind)).toBeUndefined();
     expect(await sentinels.hear(await nobody())).toBeUndefined();
   });
 

@@ -29,15 +29,18 @@ export class Sentinels {
   async master(): Promise<RedisEndpoint> {
     const { values, errors } = await firstHalf(this.endpoints.map((each) => this.#ask(each)));
     if (values.length === 0) throw new RedisUnavailableError(unavailableReason(errors[0]) ?? 'no-sentinel', errors[0]);
-    const known = values.flatMap((opinion) => (opinion ? [this.#believe(opinion)] : []));
-    if (known.length === 0) throw new RedisUnavailableError('unknown-master');
-    return known.at(-1)!;
+    const opinions = values.filter((opinion) => opinion !== undefined);
+    if (opinions.length === 0) throw new RedisUnavailableError('unknown-master');
+    for (const opinion of opinions) if (!this.#isBehind(opinion) || !this.#isFresh) this.#believe(opinion);
+    return this.#newest!;
   }
 
-  /** One of them has news. @returns the master as far as known; `undefined` when it does not say */
+  /** Asks one of them. @returns the master; `undefined` when it does not say, or is behind: no working connection is left for that */
   async hear(from: RedisEndpoint): Promise<RedisEndpoint | undefined> {
     const opinion = await this.#ask(from).catch(() => undefined);
-    return opinion && this.#believe(opinion);
+    if (!opinion || this.#isBehind(opinion)) return undefined;
+    this.#believe(opinion);
+    return opinion;
   }
 
   /** What a connection to a Sentinel needs. */
@@ -54,13 +57,17 @@ export class Sentinels {
     };
   }
 
-  /** @returns the newest of what was heard lately, this included */
-  #believe(opinion: Opinion): Opinion {
-    const now = monotonicMs();
-    const newest = this.#newest;
-    const isBehind = newest && opinion.epoch < newest.epoch && now - newest.heardAt < KNOWN_TO_ALL;
-    if (!isBehind) this.#newest = { ...opinion, heardAt: now };
-    return this.#newest!;
+  #isBehind({ epoch }: Opinion): boolean {
+    return this.#newest !== undefined && epoch < this.#newest.epoch;
+  }
+
+  /** Later, Sentinels that were set up anew count from the beginning again. */
+  get #isFresh(): boolean {
+    return this.#newest !== undefined && monotonicMs() - this.#newest.heardAt < KNOWN_TO_ALL;
+  }
+
+  #believe(opinion: Opinion): void {
+    this.#newest = { ...opinion, heardAt: monotonicMs() };
   }
 
   /** @returns `undefined` when that Sentinel knows no such master */
