@@ -105,7 +105,11 @@ describe('replicas that share a Redis and a PostgreSQL', () => {
     const [a, b] = await startTwo({ notifications });
     const other = await start({ notifications, scope: randomUUID() });
     // Joins last: the replicas listen by then.
-    await new Promise<void>((listening) => notifications.listen(SQL_CHANNEL, { listening, message: () => undefined }));
+    let leave: () => Promise<void>;
+    await new Promise<void>((listening) => {
+      leave = notifications.listen(SQL_CHANNEL, { listening, message: () => undefined });
+    });
+    await leave!();
     await withRedisKilled(async () => {
       // A replica that loses Redis looks at the head, and a change that it sees then is no news.
       await eventually(() => expect([a, b].map(({ availability }) => availability.state)).toEqual(['down', 'down']));

@@ -45,7 +45,7 @@ describe('a membership', () => {
       held: () => [],
     });
 
-  it('asks when it is new and when an answer is missing, and not otherwise', async () => {
+  it('asks when an answer is missing and when it was lost, and not otherwise', async () => {
     expect(membership.asks).toBe(false);
     expect(await step()).toMatchObject({ state: 'ok', tasks: [] });
     expect(membership.asks).toBe(false);

@@ -18,6 +18,7 @@ export interface MembershipParts {
   registry: TaskRegistry;
   beats: Beats;
   limits: QueueLimits;
+  /** Short commands. */
   redis: RedisClient;
   /** Milliseconds. */
   lease: number;

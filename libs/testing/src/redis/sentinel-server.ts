@@ -14,8 +14,6 @@ export interface SentinelServerOptions {
   masterName?: string;
   /** Of the data nodes. */
   password?: string;
-  /** How many have to believe the master down; default 2. */
-  quorum?: number;
   /** Milliseconds of silence after which it believes the master down; default 1000. */
   downAfter?: number;
   /** Number of the failover that it heard of last; default none. */
@@ -27,7 +25,6 @@ export async function startSentinelServer({
   masterPort,
   masterName = 'mymaster',
   password,
-  quorum = 2,
   downAfter = 1000,
   epoch,
 }: SentinelServerOptions): Promise<RedisServer> {
@@ -42,7 +39,7 @@ export async function startSentinelServer({
     'daemonize no',
     'sentinel announce-ip 127.0.0.1',
     `sentinel announce-port ${port}`,
-    `sentinel monitor ${masterName} 127.0.0.1 ${masterPort} ${quorum}`,
+    `sentinel monitor ${masterName} 127.0.0.1 ${masterPort} 2`,
     `sentinel down-after-milliseconds ${masterName} ${downAfter}`,
     `sentinel failover-timeout ${masterName} ${FAILOVER_TIMEOUT}`,
     `sentinel parallel-syncs ${masterName} 1`,
