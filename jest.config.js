@@ -24,9 +24,9 @@ export default {
       },
     ],
   },
-  globalSetup: '<rootDir>/test/support/global-setup.mjs',
-  globalTeardown: '<rootDir>/test/support/global-teardown.mjs',
-  reporters: ['default', '<rootDir>/test/support/reporter.mjs'],
+  globalSetup: '<rootDir>/test/support/jest/global-setup.mjs',
+  globalTeardown: '<rootDir>/test/support/jest/global-teardown.mjs',
+  reporters: ['default', '<rootDir>/test/support/jest/reporter.mjs'],
   testTimeout: 30_000,
   // Fault tests start fleets of their own: two of them at once on two cores would disturb each other.
   maxWorkers: 1,

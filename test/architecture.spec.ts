@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
 
 /** What each room may import. Everything else is a door that was not meant to be there. */
@@ -77,6 +77,16 @@ describe('rooms of the house', () => {
         .map(({ file }) => file),
     );
     expect(strays).toEqual([]);
+  });
+
+  it('keeps test helpers in libs/testing and test/support only', () => {
+    const strays = Object.keys(MAY_IMPORT)
+      .filter((lib) => lib !== 'testing')
+      .flatMap(sources)
+      .filter(({ text }) => imports(text).some((name) => name === '@jest/globals' || name === '@yuxi/testing'));
+    expect(strays.map(({ file }) => file)).toEqual([]);
+    const folders = ['libs', 'apps'].flatMap((room) => readdirSync(room).map((name) => `${room}/${name}/test`));
+    expect(folders.filter((folder) => existsSync(folder))).toEqual([]);
   });
 
   it('builds no Lua from strings', () => {

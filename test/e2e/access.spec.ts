@@ -9,7 +9,7 @@ import {
   startPostgres,
   startReplicas,
 } from '@yuxi/testing';
-import { addAccount, USER_PASSWORD } from '../support/accounts.js';
+import { addAccount, USER_PASSWORD } from '../support/api/accounts.js';
 import { createKnowledgeBase } from '../support/fleet.js';
 
 function form(filename: string, content: string): FormData {

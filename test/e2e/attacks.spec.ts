@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { type ApiClient, eventually, type Replica } from '@yuxi/testing';
-import { addAccount, type TokenAnswer, USER_PASSWORD } from '../support/accounts.js';
+import { addAccount, type TokenAnswer, USER_PASSWORD } from '../support/api/accounts.js';
 import { type Fleet, startFleet } from '../support/fleet.js';
-import { forgiveHere } from '../support/logins.js';
-import { send } from '../support/wire.js';
+import { forgiveHere } from '../support/api/logins.js';
+import { send } from '../support/api/wire.js';
 
 const TICKS_PER_SECOND = 100;
 const problem = { detail: expect.any(String), code: expect.any(String), request_id: expect.any(String) };

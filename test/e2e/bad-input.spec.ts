@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually } from '@yuxi/testing';
 import { Redis } from 'ioredis';
 import { createKnowledgeBase, type Fleet, startFleet } from '../support/fleet.js';
-import { filePart, FORM_END, FORM_TYPE, part, send, sendRaw, type WireRequest } from '../support/wire.js';
+import { filePart, FORM_END, FORM_TYPE, part, send, sendRaw, type WireRequest } from '../support/api/wire.js';
 
 const DATABASES = '/api/knowledge/databases';
 const USERS = '/api/auth/users';

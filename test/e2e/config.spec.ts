@@ -1,14 +1,14 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { eventually, seededRandom } from '@yuxi/testing';
-import { ConfigFaults } from '../support/config-faults.js';
-import { ConfigFleet } from '../support/config-fleet.js';
+import { eventually, runSeed, seededRandom } from '@yuxi/testing';
+import { ConfigFaults } from '../support/config/config-faults.js';
+import { ConfigFleet } from '../support/config/config-fleet.js';
 import { size } from '../support/size.js';
 
 const MINUTES = 60_000;
 const REVISIONS = size(300, 5000);
 const REPLICAS = size(4, 8);
 const PACE = 20;
-const SEED = Number(process.env['SEED'] ?? Math.floor(Math.random() * 1e6));
+const SEED = runSeed();
 
 /** Falls within one epoch, and mixtures, in what the replicas had in force. */
 function violations(fleet: ConfigFleet): string[] {
@@ -31,7 +31,6 @@ describe('a live configuration under faults', () => {
   it(
     'brings every replica to the head, forwards only and never in half, and follows a restored database',
     async () => {
-      console.info(`config: seed ${SEED}`);
       fleet = await ConfigFleet.start({ replicas: REPLICAS });
       const faults = new ConfigFaults(fleet, seededRandom(SEED));
       faults.start(size(400, 600));

@@ -1,13 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { eventually, type ProviderFault, seededRandom } from '@yuxi/testing';
-import { addAccount } from '../support/accounts.js';
+import { eventually, type ProviderFault, runSeed, seededRandom } from '@yuxi/testing';
+import { addAccount } from '../support/api/accounts.js';
 import { createKnowledgeBase } from '../support/fleet.js';
-import { auditIndex } from '../support/index-audit.js';
-import { DIMENSIONS, type ModelFleet, startModelFleet } from '../support/model-fleet.js';
+import { auditIndex } from '../support/knowledge/index-audit.js';
+import { DIMENSIONS, type ModelFleet, startModelFleet } from '../support/knowledge/model-fleet.js';
 import { size } from '../support/size.js';
-import { tasksEnded } from '../support/tasks.js';
+import { tasksEnded } from '../support/tasks/tasks.js';
 
-const SEED = Number(process.env['YUXI_SEED'] ?? Date.now() % 1_000_000);
+const SEED = runSeed();
 const MINUTE = 60_000;
 const FAULTS: readonly ProviderFault[] = ['busy', 'error', 'silent', 'reset', 'short', 'dimensions', 'nan', 'garbage'];
 
@@ -20,8 +20,6 @@ const textOf = (name: string, changed?: number) =>
   paragraphs(name).map((text, i) => (i === changed ? text.replace('wing', 'rudder') : text)).join('\n\n'); // prettier-ignore
 /** Each paragraph its own chunk. */
 const params = { auto_index: true, chunk_size: 64 };
-
-console.info(`embedding-faults: seed ${SEED} (repeat with YUXI_SEED=${SEED})`);
 
 describe('a model server that misbehaves', () => {
   const random = seededRandom(SEED);

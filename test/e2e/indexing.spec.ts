@@ -1,13 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { cranfield, eventually, reportSkip, upload } from '@yuxi/testing';
+import { cranfield, eventually, reportSkip, runSeed, upload } from '@yuxi/testing';
 import { createKnowledgeBase, type Fleet, startFleet } from '../support/fleet.js';
-import { auditIndex } from '../support/index-audit.js';
-import { indexEverywhere } from '../support/index-clients.js';
+import { auditIndex } from '../support/knowledge/index-audit.js';
+import { indexEverywhere } from '../support/knowledge/index-clients.js';
 import { FULL, size } from '../support/size.js';
-import { tasksEnded } from '../support/tasks.js';
+import { tasksEnded } from '../support/tasks/tasks.js';
 
 const { CRANFIELD_ABSENT, cranfieldIsHere, documents, ndcg10, queries } = cranfield;
-const SEED = Number(process.env['YUXI_SEED'] ?? Date.now() % 1_000_000);
+const SEED = runSeed();
 const MINUTES = 60_000;
 const EMPTY = ['471', '995'];
 /** The two empty documents are always among them. */
@@ -25,8 +25,6 @@ if (!cranfieldIsHere) {
     expect(cranfieldIsHere).toBe(false);
   });
 } else {
-  console.info(`indexing: seed ${SEED} (repeat with YUXI_SEED=${SEED})`);
-
   describe('three replicas asked for the same files at once', () => {
     const count = size(120, 1400);
     let fleet: Fleet;

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { sleep } from '@yuxi/core';
 import { eventually, type RedisServer, startRedis } from '@yuxi/testing';
 import type { LimitPolicy } from '@yuxi/throttler';
-import { type Asked, LimiterFleet, type Target } from '../support/limiter-fleet.js';
+import { type Asked, LimiterFleet, type Target } from '../support/limiter/limiter-fleet.js';
 import { size } from '../support/size.js';
 
 const MINUTE = 60_000;

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type ApiClient, eventually } from '@yuxi/testing';
-import { addAccount, USER_PASSWORD } from '../support/accounts.js';
+import { addAccount, USER_PASSWORD } from '../support/api/accounts.js';
 import { type Fleet, startFleet } from '../support/fleet.js';
-import { HERE, tally, type LoginAnswer } from '../support/logins.js';
+import { HERE, tally, type LoginAnswer } from '../support/api/logins.js';
 import { size } from '../support/size.js';
 
 const MINUTES = 60_000;

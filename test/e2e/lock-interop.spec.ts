@@ -6,10 +6,10 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { monotonicMs } from '@yuxi/core';
 import { lockKey } from '@yuxi/lock';
 import { type RedisServer, reportSkip, startRedis } from '@yuxi/testing';
-import { type Replica, replica } from '../../libs/lock/src/lock.fixture.js';
+import { type Replica, replica } from '../support/lock/lock.fixture.js';
 
 const PYTHON = '/usr/bin/python3';
-const SCRIPT = fileURLToPath(new URL('../support/redis_py_lock.py', import.meta.url));
+const SCRIPT = fileURLToPath(new URL('../support/lock/redis_py_lock.py', import.meta.url));
 const present = spawnSync(PYTHON, ['-c', 'import redis'], { stdio: 'ignore' }).status === 0;
 
 /** One Python process with redis-py. */

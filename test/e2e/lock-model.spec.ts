@@ -1,16 +1,16 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { eventually, type RedisServer, startRedis } from '@yuxi/testing';
+import { eventually, type RedisServer, runSeed, startRedis } from '@yuxi/testing';
 import * as fc from 'fast-check';
-import { captureLog, type Replica, replica } from '../../libs/lock/src/lock.fixture.js';
-import { expectAgreement } from '../support/lock-model/agreement.js';
-import { TryAcquire } from '../support/lock-model/calls.js';
-import { Ground } from '../support/lock-model/ground.js';
-import { histories } from '../support/lock-model/histories.js';
-import { LETTERS, LockModel } from '../support/lock-model/model.js';
+import { captureLog, type Replica, replica } from '../support/lock/lock.fixture.js';
+import { expectAgreement } from '../support/lock/model/agreement.js';
+import { TryAcquire } from '../support/lock/model/calls.js';
+import { Ground } from '../support/lock/model/ground.js';
+import { histories } from '../support/lock/model/histories.js';
+import { LETTERS, LockModel } from '../support/lock/model/model.js';
 import { FULL, size } from '../support/size.js';
 
-const SEED = Number(process.env['YUXI_SEED'] ?? Date.now() % 1_000_000);
+const SEED = runSeed();
 const RUNS = size(60, 500);
 const LIMIT_MS = size(120_000, 900_000);
 /** A process that says nothing for 1.5 s loses its turn, as it should: what stood still for so long proves nothing. */
@@ -46,7 +46,6 @@ describe('the lock against a model', () => {
   it(
     `agrees on ${RUNS} random histories of two replicas`,
     async () => {
-      console.info(`lock-model: seed ${SEED} (repeat with YUXI_SEED=${SEED})`);
       const delay = monitorEventLoopDelay();
       let run = 0;
       const done: Record<string, number> = {};

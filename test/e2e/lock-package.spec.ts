@@ -116,7 +116,7 @@ describe('the example of the README, installed in an empty application', () => {
   beforeAll(async () => {
     server = await startRedis();
     app = await InstalledApp.install(tarballs, [...NEST, '@types/node']);
-    app.copy('test/support/lock-package');
+    app.copy('test/support/lock/package');
     const code = example('lock').replace('redis://localhost:6379', server.url);
     expect(code).toContain(server.url);
     app.write('app.ts', code);

@@ -1,8 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import { monotonicMs } from '@yuxi/core';
 import { eventually } from '@yuxi/testing';
-import { Register, Stage, SOUND } from '../../libs/lock/src/faults/faults.fixture.js';
-import { LockCaller } from '../support/lock-caller.js';
+import { Register, Stage, SOUND } from '../support/lock/faults.fixture.js';
+import { LockCaller } from '../support/lock/lock-caller.js';
 
 const HOUR = 3_600_000;
 

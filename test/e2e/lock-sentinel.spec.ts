@@ -1,14 +1,14 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { sleep } from '@yuxi/core';
 import { lockKey } from '@yuxi/lock';
-import { eventually, type RedisServer, type SentinelTrio, startRedis, startSentinel } from '@yuxi/testing';
+import { eventually, type RedisServer, runSeed, type SentinelTrio, startRedis, startSentinel } from '@yuxi/testing';
 import { Redis } from 'ioredis';
 import { type Failover, type FailoverKind, Failovers } from '../support/failover.js';
-import { GrantLog } from '../support/grant-log.js';
-import { LockFleet, type LockFleetOptions, type Section } from '../support/lock-fleet.js';
+import { GrantLog } from '../support/lock/grant-log.js';
+import { LockFleet, type LockFleetOptions, type Section } from '../support/lock/lock-fleet.js';
 import { FULL, size } from '../support/size.js';
 
-const SEED = Number(process.env['YUXI_SEED'] ?? Date.now() % 1_000_000);
+const SEED = runSeed();
 const FAILOVERS = size(1, 20);
 const KINDS: readonly FailoverKind[] = ['kill', 'command', 'hang'];
 /** What callers may be told meanwhile. */
@@ -31,7 +31,6 @@ describe('F7 a lock over Sentinel failovers', () => {
   let fleet: LockFleet;
 
   beforeAll(async () => {
-    console.info(`lock-sentinel: seed ${SEED} (repeat with YUXI_SEED=${SEED})`);
     register = await startRedis();
     resource = new Redis(register.url);
   });

@@ -1,11 +1,11 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { monotonicMs, sleep } from '@yuxi/core';
-import { eventually, type RedisServer, seededRandom, startRedis } from '@yuxi/testing';
+import { eventually, type RedisServer, runSeed, seededRandom, startRedis } from '@yuxi/testing';
 import { Redis } from 'ioredis';
-import { LockFleet, type LockFleetOptions } from '../support/lock-fleet.js';
+import { LockFleet, type LockFleetOptions } from '../support/lock/lock-fleet.js';
 import { size } from '../support/size.js';
 
-const SEED = Number(process.env['YUXI_SEED'] ?? Date.now() % 1_000_000);
+const SEED = runSeed();
 const CHAOS_MS = size(15_000, 600_000);
 const MINUTE = 60_000;
 
@@ -21,7 +21,6 @@ describe('a lock over several processes', () => {
   let fleet: LockFleet | undefined;
 
   beforeAll(async () => {
-    console.info(`lock: seed ${SEED} (repeat with YUXI_SEED=${SEED})`);
     // What Redis has said it keeps: without that a restart forgets who holds the lock.
     redis = await startRedis({ config: ['appendonly yes', 'appendfsync always'] });
     register = await startRedis();

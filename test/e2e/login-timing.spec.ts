@@ -2,14 +2,14 @@ import { Agent, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { schema } from '@yuxi/storage';
-import { startPostgres, type PostgresServer } from '@yuxi/testing';
-import { AuthApp, PASSWORD } from '../../apps/api/test/auth-app.js';
+import { type PostgresServer, runSeed, startPostgres } from '@yuxi/testing';
+import { AuthApp, PASSWORD } from '../support/api/auth-app.js';
 import { Passwords } from '../../apps/api/src/auth/passwords/passwords.js';
-import { auc, median } from '../support/auc.js';
-import { shuffled } from '../support/index-clients.js';
+import { auc, median } from '../support/api/auc.js';
+import { shuffled } from '../support/knowledge/index-clients.js';
 import { size } from '../support/size.js';
 
-const SEED = Number(process.env['YUXI_SEED'] ?? Date.now() % 1_000_000);
+const SEED = runSeed();
 const MINUTES = 60_000;
 const WARM_UP = size(20, 200);
 /** Failures that an account may have before it is slowed down by anybody. */
@@ -29,7 +29,7 @@ const tell = (what: string, times: Record<Kind, number[]>): number => {
   const area = auc(wrong, unknown);
   console.info(
     `login-timing: ${what}, ${wrong.length} + ${unknown.length} tries: median ${median(wrong).toFixed(2)} ms for a wrong ` +
-      `password, ${median(unknown).toFixed(2)} ms for an unknown user, AUC ${area.toFixed(3)}, seed ${SEED}`,
+      `password, ${median(unknown).toFixed(2)} ms for an unknown user, AUC ${area.toFixed(3)}`,
   );
   return area;
 };

@@ -2,10 +2,10 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { FIRST_ADMINISTRATOR } from '@yuxi/testing';
 import { Redis } from 'ioredis';
 import { type Fleet, startFleet } from '../support/fleet.js';
-import { forgiveHere, tally, wrongLogins } from '../support/logins.js';
-import { redisIs } from '../support/readiness.js';
+import { forgiveHere, tally, wrongLogins } from '../support/api/logins.js';
+import { redisIs } from '../support/api/readiness.js';
 import { size } from '../support/size.js';
-import { sendRaw } from '../support/wire.js';
+import { sendRaw } from '../support/api/wire.js';
 
 const COUNTER = 'yuxi:login_attempts:127.0.0.1';
 const MINUTES = 60_000;

@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { cranfield, eventually, reportSkip, seededRandom } from '@yuxi/testing';
-import { auditIndex } from '../support/index-audit.js';
-import { type ModelFleet, startModelFleet } from '../support/model-fleet.js';
+import { cranfield, eventually, reportSkip, runSeed, seededRandom } from '@yuxi/testing';
+import { auditIndex } from '../support/knowledge/index-audit.js';
+import { type ModelFleet, startModelFleet } from '../support/knowledge/model-fleet.js';
 import { size } from '../support/size.js';
 
 const { CRANFIELD_ABSENT, cranfieldIsHere, documents, queries } = cranfield;
-const SEED = Number(process.env['YUXI_SEED'] ?? Date.now() % 1_000_000);
+const SEED = runSeed();
 const MINUTE = 60_000;
 
 /** The chunks of an answer, in order: what tells one generation from another. */
@@ -26,8 +26,6 @@ if (!cranfieldIsHere) {
     expect(cranfieldIsHere).toBe(false);
   });
 } else {
-  console.info(`model-change: seed ${SEED} (repeat with YUXI_SEED=${SEED})`);
-
   describe('the embedding model of a knowledge base under search', () => {
     const random = seededRandom(SEED);
     const questions = queries().slice(0, 8);

@@ -2,12 +2,12 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually, FIRST_ADMINISTRATOR, form, type Replica } from '@yuxi/testing';
 import { Redis } from 'ioredis';
 import { createKnowledgeBase, type Fleet, startFleet } from '../support/fleet.js';
-import { auditIndex } from '../support/index-audit.js';
-import { Load } from '../support/load.js';
-import { tally, wrongLogins } from '../support/logins.js';
-import { readiness, redisIs } from '../support/readiness.js';
+import { auditIndex } from '../support/knowledge/index-audit.js';
+import { Load } from '../support/api/load.js';
+import { tally, wrongLogins } from '../support/api/logins.js';
+import { readiness, redisIs } from '../support/api/readiness.js';
 import { size } from '../support/size.js';
-import { tasksEnded } from '../support/tasks.js';
+import { tasksEnded } from '../support/tasks/tasks.js';
 
 const MINUTES = 60_000;
 const BACK_WITHIN = 2_000;

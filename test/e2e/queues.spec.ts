@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type ApiClient, eventually, FIRST_ADMINISTRATOR } from '@yuxi/testing';
 import { createKnowledgeBase, type Fleet, startFleet } from '../support/fleet.js';
-import { requestIndex, uploadText } from '../support/made-files.js';
-import { tasksEnded, type TaskView } from '../support/tasks.js';
+import { requestIndex, uploadText } from '../support/knowledge/made-files.js';
+import { tasksEnded, type TaskView } from '../support/tasks/tasks.js';
 
 const MINUTE = 60_000;
 const QUEUES = '/api/system/queues';

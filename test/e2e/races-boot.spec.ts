@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { api, type PostgresServer, type Replica, startPostgres, startReplicas } from '@yuxi/testing';
 import { Client } from 'pg';
-import { tally } from '../support/logins.js';
+import { tally } from '../support/api/logins.js';
 
 const MINUTE = 60_000;
 

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually, type ApiClient, form } from '@yuxi/testing';
 import { createKnowledgeBase, type Fleet, startFleet } from '../support/fleet.js';
-import { auditIndex } from '../support/index-audit.js';
-import { tally } from '../support/logins.js';
-import { type MadeFile, madeText, requestIndex, uploadText } from '../support/made-files.js';
-import { tasksEnded } from '../support/tasks.js';
+import { auditIndex } from '../support/knowledge/index-audit.js';
+import { tally } from '../support/api/logins.js';
+import { type MadeFile, madeText, requestIndex, uploadText } from '../support/knowledge/made-files.js';
+import { tasksEnded } from '../support/tasks/tasks.js';
 
 const MINUTE = 60_000;
 const ROUNDS = 8;

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type ApiClient, eventually, startReplicas } from '@yuxi/testing';
 import { createKnowledgeBase, type Fleet, startFleet } from '../support/fleet.js';
-import { auditIndex } from '../support/index-audit.js';
-import { madeText, requestIndex, uploadText } from '../support/made-files.js';
-import { tasksEnded, type TaskView } from '../support/tasks.js';
+import { auditIndex } from '../support/knowledge/index-audit.js';
+import { madeText, requestIndex, uploadText } from '../support/knowledge/made-files.js';
+import { tasksEnded, type TaskView } from '../support/tasks/tasks.js';
 
 const MINUTE = 60_000;
 const PAUSED = /YUXI_TEST_PAUSED after-claim (\w+)/;

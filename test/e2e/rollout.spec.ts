@@ -189,7 +189,7 @@ describe('settings of three replicas', () => {
     });
   else
     it('reload within 100 ms when a Python process says that it changed something', async () => {
-      const script = fileURLToPath(new URL('../support/redis_py_publish.py', import.meta.url));
+      const script = fileURLToPath(new URL('../support/config/redis_py_publish.py', import.meta.url));
       const { port, password } = fleet.redis;
       const child = spawn(PYTHON, [script, String(port), password!], { stdio: ['pipe', 'pipe', 'inherit'] });
       const lines = createInterface({ input: child.stdout });

@@ -1,12 +1,12 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { SAGA_POINTS } from '@yuxi/saga';
-import { eventually, type OrderedWorker, seededRandom } from '@yuxi/testing';
-import { faultsOf, SagaFleet, type StoreKind } from '../support/saga-fleet.js';
+import { eventually, type OrderedWorker, runSeed, seededRandom } from '@yuxi/testing';
+import { faultsOf, SagaFleet, type StoreKind } from '../support/saga/saga-fleet.js';
 import { FULL } from '../support/size.js';
-import { clock } from '../support/tasks-fleet.js';
+import { clock } from '../support/tasks/tasks-fleet.js';
 
 const MINUTE = 60_000;
-const SEED = Number(process.env['YUXI_SEED'] ?? Date.now() % 1_000_000);
+const SEED = runSeed();
 const STEPS = ['a', 'b', 'c', 'd'];
 const FAULTS = ['kill -9', 'SIGSTOP', 'FLUSHALL and kill -9'] as const;
 /** The default of streams; rows have 15 s. */
@@ -45,7 +45,6 @@ describe.each(combinations)('a saga in $store, $fault at any point of any step',
   it(
     'is done or undone in the end, each effect once, and resumed by another process',
     async () => {
-      console.info(`saga-crash: seed ${SEED} (repeat with YUXI_SEED=${SEED})`);
       for (const { point, step, direction } of some(cells, 2, random)) {
         const place = `${point} ${step} ${direction}`;
         await fleet.arm(place);

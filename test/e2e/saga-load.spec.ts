@@ -1,12 +1,12 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { eventually, type OrderedWorker, seededRandom } from '@yuxi/testing';
-import { type Effect, faultsOf, SagaFleet, type SagaOrder } from '../support/saga-fleet.js';
+import { eventually, type OrderedWorker, runSeed, seededRandom } from '@yuxi/testing';
+import { type Effect, faultsOf, SagaFleet, type SagaOrder } from '../support/saga/saga-fleet.js';
 import { size } from '../support/size.js';
-import { clock } from '../support/tasks-fleet.js';
+import { clock } from '../support/tasks/tasks-fleet.js';
 
 const MINUTE = 60_000;
-const SEED = Number(process.env['YUXI_SEED'] ?? Date.now() % 1_000_000);
+const SEED = runSeed();
 const SAGAS = size(120, 5000);
 const LOT = 250;
 const STEPS = ['a', 'b', 'c', 'd'];
@@ -23,7 +23,6 @@ describe('many sagas under everything at once', () => {
   it.each(['postgres', 'redis'] as const)(
     'all end, each effect once or taken back in reverse, in %s',
     async (store) => {
-      console.info(`saga-load: seed ${SEED} (repeat with YUXI_SEED=${SEED})`);
       const random = seededRandom(SEED);
       const lease = { lease: '2s' };
       const tasks = { ...lease, concurrency: 20, pollInterval: 50, streams: lease };

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type ApiClient, eventually, form } from '@yuxi/testing';
-import { addAccount } from '../support/accounts.js';
+import { addAccount } from '../support/api/accounts.js';
 import { createKnowledgeBase, type Fleet, startFleet } from '../support/fleet.js';
 
 const MINUTE = 60_000;

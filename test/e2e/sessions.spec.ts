@@ -1,10 +1,10 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type ApiResponse, eventually, FIRST_ADMINISTRATOR } from '@yuxi/testing';
-import type { TokenAnswer as Tokens } from '../support/accounts.js';
+import type { TokenAnswer as Tokens } from '../support/api/accounts.js';
 import { type Fleet, startFleet } from '../support/fleet.js';
-import { HERE } from '../support/logins.js';
-import { tally } from '../support/logins.js';
+import { HERE } from '../support/api/logins.js';
+import { tally } from '../support/api/logins.js';
 import { size } from '../support/size.js';
 
 const MINUTES = 60_000;

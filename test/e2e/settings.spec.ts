@@ -2,9 +2,9 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { api, type ApiResponse, eventually, FIRST_ADMINISTRATOR, form } from '@yuxi/testing';
 import { Redis } from 'ioredis';
 import { createKnowledgeBase, type Fleet, startFleet } from '../support/fleet.js';
-import { redisIs } from '../support/readiness.js';
+import { redisIs } from '../support/api/readiness.js';
 import { size } from '../support/size.js';
-import { tasksEnded } from '../support/tasks.js';
+import { tasksEnded } from '../support/tasks/tasks.js';
 
 const CONFIG = '/api/system/config';
 const MINUTES = 60_000;

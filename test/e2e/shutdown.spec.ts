@@ -3,11 +3,11 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually, FIRST_ADMINISTRATOR, type Replica, upload } from '@yuxi/testing';
 import { Redis } from 'ioredis';
 import { createKnowledgeBase, type Fleet, startFleet } from '../support/fleet.js';
-import { holdUpload } from '../support/held-upload.js';
-import { auditIndex } from '../support/index-audit.js';
-import { Load } from '../support/load.js';
+import { holdUpload } from '../support/api/held-upload.js';
+import { auditIndex } from '../support/knowledge/index-audit.js';
+import { Load } from '../support/api/load.js';
 import { size } from '../support/size.js';
-import { tasksEnded } from '../support/tasks.js';
+import { tasksEnded } from '../support/tasks/tasks.js';
 
 const MINUTES = 60_000;
 const LONGEST_STOP = 30_000;

@@ -1,11 +1,11 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { seededRandom } from '@yuxi/testing';
+import { runSeed, seededRandom } from '@yuxi/testing';
 import { size } from '../support/size.js';
-import { TasksFaults } from '../support/tasks-faults.js';
-import { clock, TasksFleet, type TestTask } from '../support/tasks-fleet.js';
+import { TasksFaults } from '../support/tasks/tasks-faults.js';
+import { clock, TasksFleet, type TestTask } from '../support/tasks/tasks-fleet.js';
 
 const MINUTE = 60_000;
-const SEED = Number(process.env['YUXI_SEED'] ?? Date.now() % 1_000_000);
+const SEED = runSeed();
 const TASKS = size(4000, 100_000);
 const LOT = 2500;
 const streams = { lease: '2s' };
@@ -22,7 +22,6 @@ describe('tasks in Redis under everything at once', () => {
   it(
     'are neither lost nor done twice when workers are killed, answers are lost and Redis restarts',
     async () => {
-      console.info(`tasks-chaos: seed ${SEED} (repeat with YUXI_SEED=${SEED})`);
       const random = seededRandom(SEED);
       fleet = await TasksFleet.start({
         workers: 3,

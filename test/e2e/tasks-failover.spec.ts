@@ -3,7 +3,7 @@ import { eventually, type RedisCluster, type SentinelTrio, startRedisCluster, st
 import { Cluster, type Redis } from 'ioredis';
 import { type FailoverKind, Failovers } from '../support/failover.js';
 import { size } from '../support/size.js';
-import { clock, TasksFleet, type TestTask } from '../support/tasks-fleet.js';
+import { clock, TasksFleet, type TestTask } from '../support/tasks/tasks-fleet.js';
 
 const MINUTE = 60_000;
 const KINDS: readonly FailoverKind[] = ['kill', 'command', 'hang'];

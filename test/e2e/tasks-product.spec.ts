@@ -2,10 +2,10 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { monotonicMs, sleep } from '@yuxi/core';
 import { Redis } from 'ioredis';
 import { createKnowledgeBase, type Fleet, startFleet } from '../support/fleet.js';
-import { auditIndex } from '../support/index-audit.js';
-import { requestIndex, uploadText } from '../support/made-files.js';
+import { auditIndex } from '../support/knowledge/index-audit.js';
+import { requestIndex, uploadText } from '../support/knowledge/made-files.js';
 import { size } from '../support/size.js';
-import { tasksEnded } from '../support/tasks.js';
+import { tasksEnded } from '../support/tasks/tasks.js';
 
 const MINUTE = 60_000;
 const QUEUE = '/api/system/queues/default';

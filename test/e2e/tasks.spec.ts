@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { sleep } from '@yuxi/core';
 import { eventually } from '@yuxi/testing';
 import { size } from '../support/size.js';
-import { clock, repeated, TasksFleet, type TestTask } from '../support/tasks-fleet.js';
+import { clock, repeated, TasksFleet, type TestTask } from '../support/tasks/tasks-fleet.js';
 
 const MINUTE = 60_000;
 /** Shorter than the default, so that the small size is quick. */

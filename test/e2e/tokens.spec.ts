@@ -2,10 +2,10 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { ApiClient, Replica } from '@yuxi/testing';
-import { type Account, addAccount, USER_PASSWORD } from '../support/accounts.js';
+import { type Account, addAccount, USER_PASSWORD } from '../support/api/accounts.js';
 import { type Fleet, startFleet } from '../support/fleet.js';
-import { forgiveHere } from '../support/logins.js';
-import { sendRaw } from '../support/wire.js';
+import { forgiveHere } from '../support/api/logins.js';
+import { sendRaw } from '../support/api/wire.js';
 
 const problem = { detail: expect.any(String), code: expect.any(String), request_id: expect.any(String) };
 

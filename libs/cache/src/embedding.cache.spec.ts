@@ -3,7 +3,7 @@ import { Test, type TestingModule } from '@nestjs/testing';
 import { REDIS_CONNECTION, type RedisClient, RedisModule } from '@yuxi/redis';
 import { type ChaosProxy, type RedisServer, startProxy, startRedis } from '@yuxi/testing';
 import { Redis } from 'ioredis';
-import { gate } from '../../tasks/test/replica.js';
+import { gate } from '../../../test/support/tasks/replica.js';
 import { EmbeddingCache, EmbeddingCacheModule, type EmbeddingCacheOptions, type EmbeddingModel } from './index.js';
 
 const DIMENSIONS = 8;

@@ -5,8 +5,8 @@ import type { StorageDriver } from '@yuxi/storage';
 import { eventually, startPostgres, startRedis } from '@yuxi/testing';
 import type { PostgresServer, RedisServer } from '@yuxi/testing';
 import { Redis } from 'ioredis';
-import { startReplica } from '../test/start-replica.js';
-import type { Replica, ReplicaOptions } from '../test/start-replica.js';
+import { startReplica } from '../../../test/support/config/start-replica.js';
+import type { Replica, ReplicaOptions } from '../../../test/support/config/start-replica.js';
 import { SQL_CHANNEL } from './hints/sql-hint.js';
 import { CONFIG_CHANNEL, configMigrations, ConfigPubSubService } from './index.js';
 

@@ -3,8 +3,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { requestContext } from '@yuxi/observability';
 import { openStorage } from '@yuxi/storage';
 import type { StorageDriver } from '@yuxi/storage';
-import { startReplica } from '../test/start-replica.js';
-import type { Replica } from '../test/start-replica.js';
+import { startReplica } from '../../../test/support/config/start-replica.js';
+import type { Replica } from '../../../test/support/config/start-replica.js';
 import { configMigrations } from './index.js';
 
 describe('changes of the configuration', () => {

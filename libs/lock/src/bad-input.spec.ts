@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { lockKey, LockOptionsError, type LockOptions, LockService, WithLock } from './index.js';
-import { captureLog, type Replica, replica } from './lock.fixture.js';
+import { captureLog, type Replica, replica } from '../../../test/support/lock/lock.fixture.js';
 
 // The numbers are those of the list of bad input that the whole product is tested with.
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type RedisCluster, startRedisCluster } from '@yuxi/testing';
-import { captureLog, type Replica, replica } from './lock.fixture.js';
+import { captureLog, type Replica, replica } from '../../../test/support/lock/lock.fixture.js';
 
 describe('lock on a Redis Cluster', () => {
   let cluster: RedisCluster;

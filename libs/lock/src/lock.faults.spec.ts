@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { eventually, type RedisServer, startRedis } from '@yuxi/testing';
-import { captureLog, Guarded, replica } from './lock.fixture.js';
+import { captureLog, Guarded, replica } from '../../../test/support/lock/lock.fixture.js';
 import { LockLostError } from './index.js';
 
 const NO_OP = (name: string) => `warn Acquiring lock 'yuxi:lock:${name}' without Redis (no-op mode)`;

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { type ChaosProxy, eventually, type RedisServer, startProxy, startRedis } from '@yuxi/testing';
-import { captureLog, Guarded, type Replica, replica } from './lock.fixture.js';
+import { captureLog, Guarded, type Replica, replica } from '../../../test/support/lock/lock.fixture.js';
 import { lockKey, queueKey } from './lock.names.js';
 
 describe('the queue of a lock', () => {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually, type RedisServer, startRedis } from '@yuxi/testing';
-import { captureLog, Guarded, type Replica, replica } from './lock.fixture.js';
+import { captureLog, Guarded, type Replica, replica } from '../../../test/support/lock/lock.fixture.js';
 import { LockBusyError, LockLostError } from './index.js';
 
 describe('LockService on Redis', () => {

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { type RedisServer, startRedis } from '@yuxi/testing';
 import { Redis } from 'ioredis';
 import { MemoryLockStore, QuorumLockStore } from './index.js';
-import { captureLog, Guarded, onStore } from './lock.fixture.js';
+import { captureLog, Guarded, onStore } from '../../../test/support/lock/lock.fixture.js';
 
 /** A node that is away says so soon, and its client ends soon. */
 const OPTIONS = { commandTimeout: 500, retryStrategy: () => 50, maxRetriesPerRequest: 0, disconnectTimeout: 100 };

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type RedisServer, startRedis } from '@yuxi/testing';
-import { captureLog, type Replica, replica } from './lock.fixture.js';
+import { captureLog, type Replica, replica } from '../../../test/support/lock/lock.fixture.js';
 
 /** What a redis-py client does on the wire: plain SET NX PX, poll, and compare-and-delete by script. */
 class PythonLock {

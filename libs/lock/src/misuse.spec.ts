@@ -4,7 +4,7 @@ import { METRICS } from '@yuxi/observability';
 import { type RedisServer, startRedis } from '@yuxi/testing';
 import { Registry } from 'prom-client';
 import { LockLostError, LockService, WithLock } from './index.js';
-import { captureLog, type Replica, replica } from './lock.fixture.js';
+import { captureLog, type Replica, replica } from '../../../test/support/lock/lock.fixture.js';
 
 @Injectable()
 class KbService {

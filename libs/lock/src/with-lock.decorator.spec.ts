@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { RedisModule } from '@yuxi/redis';
 import { type RedisServer, startRedis } from '@yuxi/testing';
 import { LockOptionsError, LockService, WithLock } from './index.js';
-import { captureLog, Guarded, type Replica, replica } from './lock.fixture.js';
+import { captureLog, Guarded, type Replica, replica } from '../../../test/support/lock/lock.fixture.js';
 
 const guarded = new Guarded();
 

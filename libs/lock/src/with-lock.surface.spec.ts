@@ -17,7 +17,7 @@ import { around } from '@yuxi/core';
 import { RedisModule } from '@yuxi/redis';
 import { type RedisServer, startRedis } from '@yuxi/testing';
 import { LockModule, LockService, WithLock } from './index.js';
-import { captureLog, Guarded, type Replica, replica } from './lock.fixture.js';
+import { captureLog, Guarded, type Replica, replica } from '../../../test/support/lock/lock.fixture.js';
 
 const guarded = new Guarded();
 /** What a section saw of the locks of the application that it belongs to. */

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually, freePort, type RedisCluster, startRedisCluster } from '@yuxi/testing';
 import type { Cluster as IoCluster, Redis } from 'ioredis';
 import { companionKey, redisKey } from './keys.js';
-import { captureLog, open, timed } from './redis.fixture.js';
+import { captureLog, open, timed } from '../../../test/support/redis.fixture.js';
 import { unavailableReason } from './redis.errors.js';
 
 captureLog();

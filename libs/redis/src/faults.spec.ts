@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually, type RedisServer, startProxy, startRedis } from '@yuxi/testing';
 import { Redis } from 'ioredis';
-import { captureLog, open, timed } from './redis.fixture.js';
+import { captureLog, open, timed } from '../../../test/support/redis.fixture.js';
 import { RedisUnavailableError } from './redis.errors.js';
 
 describe('a fault of the server or the network', () => {

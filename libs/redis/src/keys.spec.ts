@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { runSeed } from '@yuxi/testing';
 import { assert, constantFrom, property, string } from 'fast-check';
 import { companionKey, encodeName, redisKey } from './keys.js';
 
@@ -31,7 +32,7 @@ describe('key names', () => {
         expect(encodeName(a) === encodeName(b)).toBe(a === b);
         expect(encodeName(a)).not.toMatch(/[{}\n]/);
       }),
-      { numRuns: 2000 },
+      { numRuns: 2000, seed: runSeed() },
     );
   });
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually, freePort, type RedisServer, startRedis } from '@yuxi/testing';
-import { captureLog, open, timed } from './redis.fixture.js';
+import { captureLog, open, timed } from '../../../test/support/redis.fixture.js';
 import { RedisUnavailableError, unavailableReason } from './redis.errors.js';
 
 const PASSWORD = 'canary-right-7319';

@@ -7,7 +7,7 @@ import { RedisAvailability } from './availability.js';
 import { redisHealth } from './health.js';
 import { RedisConnections } from './redis.connections.js';
 import { RedisUnavailableError } from './redis.errors.js';
-import { captureLog, open, timed } from './redis.fixture.js';
+import { captureLog, open, timed } from '../../../test/support/redis.fixture.js';
 import { RedisModule } from './redis.module.js';
 import { InjectRedis, REDIS_CONNECTION, type RedisClient } from './redis.tokens.js';
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually, type RedisCluster, type RedisServer, startRedis, startRedisCluster } from '@yuxi/testing';
-import { captureLog, open, type Opened } from './redis.fixture.js';
+import { captureLog, open, type Opened } from '../../../test/support/redis.fixture.js';
 import { RedisUnavailableError } from './redis.errors.js';
 import { defineScript, type Script } from './script.js';
 import { ScriptBatch, slotOf } from './script.batch.js';

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { eventually, type RedisServer, startRedis } from '@yuxi/testing';
-import { captureLog, open } from './redis.fixture.js';
+import { captureLog, open } from '../../../test/support/redis.fixture.js';
 import { defineScript } from './script.js';
 
 const SOURCE = `-- Joins.

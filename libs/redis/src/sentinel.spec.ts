@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { once } from 'node:events';
 import { askRedis, eventually, freePort, type SentinelTrio, startSentinel } from '@yuxi/testing';
 import { Redis } from 'ioredis';
-import { captureLog, open } from './redis.fixture.js';
+import { captureLog, open } from '../../../test/support/redis.fixture.js';
 import { resolveRedisOptions } from './redis.options.js';
 import { SentinelWatch } from './sentinel.watch.js';
 import { Sentinels } from './sentinels.js';

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { describe, it } from '@jest/globals';
 import { eventually, startRedis } from '@yuxi/testing';
-import { captureLog, open } from './redis.fixture.js';
+import { captureLog, open } from '../../../test/support/redis.fixture.js';
 
 captureLog();
 

@@ -1,8 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import { eventually } from '@yuxi/testing';
 import { z } from 'zod';
-import { gate } from '../../tasks/test/replica.js';
-import { onBothStores, type Site } from '../test/both-stores.js';
+import { gate } from '../../../test/support/tasks/replica.js';
+import { onBothStores, type Site } from '../../../test/support/saga/both-stores.js';
 import {
   type CompensationContext,
   Saga,

@@ -3,8 +3,8 @@ import { YuxiError } from '@yuxi/core';
 import { requestContext } from '@yuxi/observability';
 import { eventually } from '@yuxi/testing';
 import { z } from 'zod';
-import { onBothEngines } from '../test/both-engines.js';
-import { gate, type Handlers } from '../test/replica.js';
+import { onBothEngines } from '../../../test/support/tasks/both-engines.js';
+import { gate, type Handlers } from '../../../test/support/tasks/replica.js';
 import { TaskRetryLater, type TaskContext } from './index.js';
 
 const untilAborted = (_: unknown, { signal }: TaskContext) =>

@@ -6,7 +6,7 @@ import { Logger } from '@nestjs/common';
 import type { SqlClient } from '@yuxi/core';
 import { openStorage, type StorageDriver } from '@yuxi/storage';
 import { eventually, startPostgres, type PostgresServer } from '@yuxi/testing';
-import { gate, MortalStore, Replica, type Handlers } from '../test/replica.js';
+import { gate, MortalStore, Replica, type Handlers } from '../../../test/support/tasks/replica.js';
 import { tasksMigrations } from './migrations/index.js';
 import { TaskHandedBackError, TaskLostError } from './tasks.errors.js';
 import type { TaskStatus } from './task.types.js';

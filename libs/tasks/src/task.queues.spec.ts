@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
 import { eventually } from '@yuxi/testing';
-import { onBothDrivers } from '../../storage/test/both-drivers.js';
-import { gate, type Handlers, Replica } from '../test/replica.js';
+import { onBothDrivers } from '../../../test/support/both-drivers.js';
+import { gate, type Handlers, Replica } from '../../../test/support/tasks/replica.js';
 import { tasksMigrations } from './migrations/index.js';
 import type { TasksOptions } from './tasks.options.js';
 

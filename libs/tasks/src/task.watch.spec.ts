@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, it, jest } from '@jest/globals';
 import { eventually } from '@yuxi/testing';
-import { onBothDrivers } from '../../storage/test/both-drivers.js';
-import { gate, Replica } from '../test/replica.js';
+import { onBothDrivers } from '../../../test/support/both-drivers.js';
+import { gate, Replica } from '../../../test/support/tasks/replica.js';
 import { tasksMigrations } from './migrations/index.js';
 import type { TaskView } from './task.types.js';
 

@@ -1,7 +1,7 @@
 export * from './eventually.js';
 export { OrderedWorker, takeOrders } from './ordered-worker.js';
 export type { Orders } from './ordered-worker.js';
-export { seededRandom } from './random.js';
+export { runSeed, seededRandom } from './random.js';
 export { reportSkip } from './report-skip.js';
 export { temporaryFolder } from './run-folder.js';
 export { freePort } from './net/ports.js';

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { slotOf } from '@yuxi/redis';
 import { eventually, type RedisCluster, startRedisCluster } from '@yuxi/testing';
-import { captureLog, type Replica, replica, scriptsSent } from './limiter.fixture.js';
+import { captureLog, type Replica, replica, scriptsSent } from '../../../test/support/limiter/limiter.fixture.js';
 import type { LimitPolicy } from './policies/policy.js';
 
 const POLICIES: LimitPolicy[] = [

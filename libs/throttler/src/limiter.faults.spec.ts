@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { eventually, type RedisServer, startRedis } from '@yuxi/testing';
-import { captureLog, replica, type Replica } from './limiter.fixture.js';
+import { captureLog, replica, type Replica } from '../../../test/support/limiter/limiter.fixture.js';
 
 const AWAY = 'warn Redis unavailable, rate limiting will use in-memory fallback';
 const BACK = 'log Redis connected for rate limiting';

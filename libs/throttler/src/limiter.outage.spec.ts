@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { eventually, type RedisServer, startProxy, startRedis } from '@yuxi/testing';
-import { captureLog, type Replica, replica } from './limiter.fixture.js';
+import { captureLog, type Replica, replica } from '../../../test/support/limiter/limiter.fixture.js';
 import type { LimiterModuleOptions } from './limiter.options.js';
 import type { LimitPolicy } from './policies/policy.js';
 

@@ -2,7 +2,13 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { OptionsError } from '@yuxi/core';
 import { eventually, type RedisServer, startRedis } from '@yuxi/testing';
 import { Subject } from 'rxjs';
-import { captureLog, scriptsSent, type Replica, replica, scriptAt } from './limiter.fixture.js';
+import {
+  captureLog,
+  scriptsSent,
+  type Replica,
+  replica,
+  scriptAt,
+} from '../../../test/support/limiter/limiter.fixture.js';
 import type { LimitPolicy } from './policies/policy.js';
 
 const POLICIES: LimitPolicy[] = [

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { eventually, type RedisServer, startRedis } from '@yuxi/testing';
+import { eventually, type RedisServer, runSeed, startRedis } from '@yuxi/testing';
 import * as fc from 'fast-check';
-import { captureLog, type Replica, replica, scriptAt } from './limiter.fixture.js';
+import { captureLog, type Replica, replica, scriptAt } from '../../../test/support/limiter/limiter.fixture.js';
 import { compilePolicy, type CompiledPolicy, wireOf } from './policies/policy.js';
 import { read } from './redis/ask-limits.js';
 import { apply, consume, type LocalAnswer, penalize, refund } from './shadow/local-limits.js';
@@ -9,7 +9,7 @@ import { Shadow } from './shadow/shadow.js';
 import { shareOf } from './shadow/share.js';
 
 const START = 1_750_000_000_000;
-const SEED = Number(process.env['YUXI_SEED'] ?? Date.now() % 1_000_000);
+const SEED = runSeed();
 
 interface Asked {
   policy: CompiledPolicy;
@@ -116,7 +116,6 @@ describe('limits', () => {
 
   beforeAll(async () => {
     captureLog();
-    console.info(`limits: seed ${SEED} (repeat with YUXI_SEED=${SEED})`);
     server = await startRedis();
     one = await replica({ url: server.url });
   });

@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { eventually, type RedisServer, startRedis } from '@yuxi/testing';
+import { eventually, type RedisServer, runSeed, startRedis } from '@yuxi/testing';
 import * as fc from 'fast-check';
-import { captureLog, type Replica, replica, scriptAt } from './limiter.fixture.js';
+import { captureLog, type Replica, replica, scriptAt } from '../../../test/support/limiter/limiter.fixture.js';
 import { Origin } from './shadow/hit-log.js';
 import { throttle } from './shadow/local-throttler.js';
 import { Shadow } from './shadow/shadow.js';
@@ -43,7 +43,7 @@ const LIBRARY = `
   });`;
 
 const START = 1_750_000_000_000;
-const SEED = Number(process.env['YUXI_SEED'] ?? Date.now() % 1_000_000);
+const SEED = runSeed();
 
 /** JSON, which carries the library's answers, knows no -0. */
 const seconds = (us: number) => Math.ceil(us / 1_000_000) + 0;
@@ -145,7 +145,6 @@ describe('answers equal those of the memory storage of @nestjs/throttler', () =>
     ['this process alone', alone, 300],
     ['Redis', redis, 40],
   ])('%s', async (_, storage, numRuns) => {
-    console.info(`throttler: seed ${SEED} (repeat with YUXI_SEED=${SEED})`);
     const same = async (calls: Call[]) => expect(await answers(storage(), calls)).toEqual(await libraryAnswers(calls));
     await fc.assert(fc.asyncProperty(steady, same), { numRuns, seed: SEED });
     await fc.assert(fc.asyncProperty(changing, same), { numRuns, seed: SEED });

@@ -3,7 +3,7 @@ import { Agent, get } from 'node:http';
 import { fileURLToPath } from 'node:url';
 import { OrderedWorker, startPostgres, startProxy, startRedis } from '@yuxi/testing';
 
-const WORKER = fileURLToPath(new URL('../../support/config-worker.mjs', import.meta.url));
+const WORKER = fileURLToPath(new URL('../../support/config/config-worker.mjs', import.meta.url));
 const agent = new Agent({ keepAlive: true });
 
 /** CLOCK_MONOTONIC, the same for all processes of a machine, milliseconds. */

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jes
 import { Logger } from '@nestjs/common';
 import { SQL_CLIENT, type SqlClient } from '@yuxi/core';
 import { eventually, startPostgres, type PostgresServer } from '@yuxi/testing';
-import { AuthApp, PASSWORD } from '../../test/auth-app.js';
+import { AuthApp, PASSWORD } from '../../../../test/support/api/auth-app.js';
 import { AuditSweep } from './audit.sweep.js';
 import { AuditLog, AuditStore } from './index.js';
 

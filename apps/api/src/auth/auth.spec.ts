@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { schema } from '@yuxi/storage';
 import { eventually, startPostgres, type PostgresServer } from '@yuxi/testing';
 import { eq, sql } from 'drizzle-orm';
-import { AuthApp, counted, PASSWORD } from '../../test/auth-app.js';
+import { AuthApp, counted, PASSWORD } from '../../../../test/support/api/auth-app.js';
 
 const REFUSED = { detail: expect.any(String), code: 'UNAUTHORIZED', request_id: expect.any(String) };
 

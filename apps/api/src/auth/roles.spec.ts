@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { schema } from '@yuxi/storage';
 import { startPostgres, type PostgresServer } from '@yuxi/testing';
 import { eq } from 'drizzle-orm';
-import { AuthApp, PASSWORD } from '../../test/auth-app.js';
+import { AuthApp, PASSWORD } from '../../../../test/support/api/auth-app.js';
 
 type Who = 'root' | 'admin_a' | 'admin_a2' | 'user_a' | 'admin_b' | 'user_b';
 

@@ -2,7 +2,7 @@ import { createHmac, generateKeyPairSync, randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { schema } from '@yuxi/storage';
 import { eventually, startPostgres, type PostgresServer } from '@yuxi/testing';
-import { AuthApp, counted, PASSWORD } from '../../test/auth-app.js';
+import { AuthApp, counted, PASSWORD } from '../../../../test/support/api/auth-app.js';
 
 const SECRET = 'k3yk3yk3y-0123456789-abcdefghijklmnop';
 const PUBLIC_KEY = generateKeyPairSync('rsa', { modulusLength: 2048 }).publicKey.export({

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { HttpApp } from '../../test/http-app.js';
+import { HttpApp } from '../../../../test/support/api/http-app.js';
 
 let http: HttpApp;
 beforeAll(async () => {

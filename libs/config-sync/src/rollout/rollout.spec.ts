@@ -4,8 +4,8 @@ import type { SqlClient } from '@yuxi/core';
 import { openStorage } from '@yuxi/storage';
 import type { StorageDriver } from '@yuxi/storage';
 import { eventually } from '@yuxi/testing';
-import { startReplica } from '../../test/start-replica.js';
-import type { Replica, ReplicaOptions, Settings } from '../../test/start-replica.js';
+import { startReplica } from '../../../../test/support/config/start-replica.js';
+import type { Replica, ReplicaOptions, Settings } from '../../../../test/support/config/start-replica.js';
 import { configMigrations, OnConfigChange } from '../index.js';
 import { hashOf } from '../schema/json.js';
 

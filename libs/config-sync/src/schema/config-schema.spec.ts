@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { OptionsError } from '@yuxi/core';
 import { z } from 'zod';
-import { sections } from '../../test/start-replica.js';
+import { sections } from '../../../../test/support/config/start-replica.js';
 import { ConfigValidationError } from '../config-sync.errors.js';
 import { ConfigSchema } from './config-schema.js';
 import type { JsonObject } from './json.js';

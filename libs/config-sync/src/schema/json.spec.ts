@@ -1,9 +1,11 @@
 import { expect, it } from '@jest/globals';
 import { assert, jsonValue, property } from 'fast-check';
 import type { Arbitrary } from 'fast-check';
+import { runSeed } from '@yuxi/testing';
 import { hashOf, mergePatch, toJson } from './json.js';
 import type { Json } from './json.js';
 
+const repeatable = { seed: runSeed() };
 const json = jsonValue({ maxDepth: 4 }) as Arbitrary<Json>;
 
 const shuffled = (value: Json): Json =>
@@ -16,7 +18,10 @@ const shuffled = (value: Json): Json =>
     : value;
 
 it('equal values have equal hashes, whatever the order of their keys', () => {
-  assert(property(json, (value) => hashOf(value) === hashOf(shuffled(value))));
+  assert(
+    property(json, (value) => hashOf(value) === hashOf(shuffled(value))),
+    repeatable,
+  );
 });
 
 it('a merge patch does not change what it is applied to, and applying it twice is applying it once', () => {
@@ -26,6 +31,7 @@ it('a merge patch does not change what it is applied to, and applying it twice i
       const once = mergePatch(target, patch);
       return hashOf(mergePatch(once, patch)) === hashOf(once) && hashOf(target) === before;
     }),
+    repeatable,
   );
 });
 
@@ -39,5 +45,6 @@ it('an accepted value is the same after JSON', () => {
         expect((error as { code?: string }).code).toMatch(/^CONFIG_/);
       }
     }),
+    repeatable,
   );
 });

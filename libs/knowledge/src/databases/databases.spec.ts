@@ -2,7 +2,12 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type PostgresServer, startPostgres } from '@yuxi/testing';
 
 import type { Actor } from '../actor.js';
-import { newActor, newDepartment, type Replica, startReplica } from '../knowledge.fixture.js';
+import {
+  newActor,
+  newDepartment,
+  type Replica,
+  startReplica,
+} from '../../../../test/support/knowledge/knowledge.fixture.js';
 import { ConflictError, ForbiddenError, NotFoundError, ValidationError } from '../knowledge.errors.js';
 
 describe.each(['PostgreSQL', 'PGlite'])('databases on %s', (kind) => {

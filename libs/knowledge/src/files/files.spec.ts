@@ -5,7 +5,13 @@ import { type BlobStore, DatabaseBlobStore } from '@yuxi/storage';
 import { type PostgresServer, startPostgres } from '@yuxi/testing';
 
 import type { Actor } from '../actor.js';
-import { addText, countOf, newActor, type Replica, startReplica } from '../knowledge.fixture.js';
+import {
+  addText,
+  countOf,
+  newActor,
+  type Replica,
+  startReplica,
+} from '../../../../test/support/knowledge/knowledge.fixture.js';
 import { ConflictError, NotFoundError, QuotaExceededError } from '../knowledge.errors.js';
 import { UPLOAD_QUOTA_BYTES } from './quota.js';
 import { MAX_UPLOAD_BYTES } from './received-file.js';

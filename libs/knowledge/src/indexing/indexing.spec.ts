@@ -2,7 +2,14 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import { eventually, type PostgresServer, type RedisServer, startPostgres, startRedis } from '@yuxi/testing';
 
 import type { Actor } from '../actor.js';
-import { addText, countOf, newActor, type Replica, type ReplicaOptions, startReplica } from '../knowledge.fixture.js';
+import {
+  addText,
+  countOf,
+  newActor,
+  type Replica,
+  type ReplicaOptions,
+  startReplica,
+} from '../../../../test/support/knowledge/knowledge.fixture.js';
 import { chunk } from '../text/index.js';
 import type { PausePoint, Protection } from './hooks.js';
 

@@ -8,7 +8,13 @@ import {
 } from '@yuxi/testing';
 
 import type { Actor } from '../actor.js';
-import { addText, countOf, newActor, type Replica, startReplica } from '../knowledge.fixture.js';
+import {
+  addText,
+  countOf,
+  newActor,
+  type Replica,
+  startReplica,
+} from '../../../../test/support/knowledge/knowledge.fixture.js';
 
 const TEXT = (name: string) =>
   `# ${name}\n\n## Flow\n\nThe ${name} bends in the flow.\n\n## Heat\n\nThe ${name} gets hot.`;

@@ -2,7 +2,13 @@ import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { type PostgresServer, startPostgres } from '@yuxi/testing';
 
 import type { Actor } from '../actor.js';
-import { addText, newActor, newDepartment, type Replica, startReplica } from '../knowledge.fixture.js';
+import {
+  addText,
+  newActor,
+  newDepartment,
+  type Replica,
+  startReplica,
+} from '../../../../test/support/knowledge/knowledge.fixture.js';
 
 /** Enough documents for their terms to be counted once only. */
 const DOCUMENTS = 40;

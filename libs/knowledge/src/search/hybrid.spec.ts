@@ -8,7 +8,7 @@ import {
 } from '@yuxi/testing';
 
 import type { Actor } from '../actor.js';
-import { addText, newActor, type Replica, startReplica } from '../knowledge.fixture.js';
+import { addText, newActor, type Replica, startReplica } from '../../../../test/support/knowledge/knowledge.fixture.js';
 
 const { ndcg10 } = cranfield;
 

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type PostgresServer, reportSkip, startPostgres, cranfield } from '@yuxi/testing';
 
 import type { Actor } from '../actor.js';
-import { addText, newActor, type Replica, startReplica } from '../knowledge.fixture.js';
+import { addText, newActor, type Replica, startReplica } from '../../../../test/support/knowledge/knowledge.fixture.js';
 import { bm25Weight, inverseDocumentFrequency, termFrequencies } from '../text/index.js';
 
 const { CRANFIELD_ABSENT, cranfieldIsHere, documents, fileContent, ndcg10, queries } = cranfield;

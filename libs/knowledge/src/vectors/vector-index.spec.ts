@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually, type PostgresServer, startPostgres } from '@yuxi/testing';
 
 import type { Actor } from '../actor.js';
-import { addText, newActor, type Replica, startReplica } from '../knowledge.fixture.js';
+import { addText, newActor, type Replica, startReplica } from '../../../../test/support/knowledge/knowledge.fixture.js';
 import { vectorStatement } from '../search/search.sql.js';
 
 const WORDS = ['wing', 'flow', 'heat', 'mast', 'sail', 'keel', 'rudder', 'hull'];

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { monotonicMs } from '@yuxi/core';
 import { eventually } from '@yuxi/testing';
 import { fenceKey, lockKey } from '../lock.names.js';
-import { Register, SOUND, Stage } from './faults.fixture.js';
+import { Register, SOUND, Stage } from '../../../../test/support/lock/faults.fixture.js';
 
 const KEY = lockKey('clock');
 const HOUR_US = 3_600_000_000;

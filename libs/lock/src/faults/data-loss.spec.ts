@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { eventually } from '@yuxi/testing';
 import { LockUnavailableError } from '../lock.errors.js';
 import { fenceKey, lockKey } from '../lock.names.js';
-import { type Counted, Register, Stage } from './faults.fixture.js';
+import { type Counted, Register, Stage } from '../../../../test/support/lock/faults.fixture.js';
 
 const AWAY = { timeout: 10_000, describe: 'the owner to notice' };
 

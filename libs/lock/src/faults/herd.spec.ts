@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { eventually } from '@yuxi/testing';
 import { lockKey, queueKey } from '../lock.names.js';
-import { Stage } from './faults.fixture.js';
+import { Stage } from '../../../../test/support/lock/faults.fixture.js';
 
 const NAMES = Array.from({ length: 50 }, (_, i) => `herd ${i}`);
 const CHANNELS = 'yuxi:lockc:*';

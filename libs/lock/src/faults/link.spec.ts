@@ -1,8 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import { eventually } from '@yuxi/testing';
-import type { Replica } from '../lock.fixture.js';
+import type { Replica } from '../../../../test/support/lock/lock.fixture.js';
 import { lockKey } from '../lock.names.js';
-import { Register, SOUND, Stage } from './faults.fixture.js';
+import { Register, SOUND, Stage } from '../../../../test/support/lock/faults.fixture.js';
 
 const RETURNED = { timeout: 10_000, describe: 'the replica to be back' };
 /** Until then the first answer of Redis is that it does not know the script. */

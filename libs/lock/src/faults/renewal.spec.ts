@@ -1,10 +1,10 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { describe, expect, it } from '@jest/globals';
 import { monotonicMs } from '@yuxi/core';
-import { eventually, seededRandom } from '@yuxi/testing';
-import { Register, SOUND, Stage } from './faults.fixture.js';
+import { eventually, runSeed, seededRandom } from '@yuxi/testing';
+import { Register, SOUND, Stage } from '../../../../test/support/lock/faults.fixture.js';
 
-const SEED = Number(process.env['YUXI_SEED'] ?? Date.now() % 1_000_000);
+const SEED = runSeed();
 const SOON = { timeout: 15_000 };
 
 describe('renewals and releases of a lock', () => {
@@ -96,7 +96,6 @@ describe('renewals and releases of a lock', () => {
   });
 
   it('F12 a release frees the lock also while a renewal is under way', async () => {
-    console.info(`lock: seed ${SEED} (repeat with YUXI_SEED=${SEED})`);
     const random = seededRandom(SEED);
     await using stage = await Stage.open();
     const owner = await stage.linked({ ttl: 240 }, { commandTimeout: '10s' });

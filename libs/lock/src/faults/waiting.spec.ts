@@ -1,18 +1,17 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { describe, expect, it } from '@jest/globals';
 import { monotonicMs } from '@yuxi/core';
-import { seededRandom } from '@yuxi/testing';
+import { runSeed, seededRandom } from '@yuxi/testing';
 import { LockBusyError } from '../lock.errors.js';
 import { lockKey, queueKey } from '../lock.names.js';
-import { Register, SOUND, Stage } from './faults.fixture.js';
+import { Register, SOUND, Stage } from '../../../../test/support/lock/faults.fixture.js';
 
-const SEED = Number(process.env['YUXI_SEED'] ?? Date.now() % 1_000_000);
+const SEED = runSeed();
 const ROUNDS = 40;
 const WAIT = 100;
 
 describe('a wait for a lock', () => {
   it('F19 that ends in the moment of its turn has one outcome, and the next waiter is served', async () => {
-    console.info(`lock: seed ${SEED} (repeat with YUXI_SEED=${SEED})`);
     const random = seededRandom(SEED);
     await using stage = await Stage.open();
     const [a, b] = [await stage.direct(), await stage.direct()];

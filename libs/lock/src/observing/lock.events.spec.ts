@@ -2,7 +2,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { eventually } from '@yuxi/testing';
 import { LOCK_CHANNELS, MemoryLockStore } from '../index.js';
-import { captureLog, onStore, type StoreReplica } from '../lock.fixture.js';
+import { captureLog, onStore, type StoreReplica } from '../../../../test/support/lock/lock.fixture.js';
 
 describe('events of the lock', () => {
   let events: [channel: string, event: object][];

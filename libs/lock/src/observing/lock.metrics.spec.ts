@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { METRICS } from '@yuxi/observability';
 import { eventually, type RedisServer, startRedis } from '@yuxi/testing';
 import { Registry } from 'prom-client';
-import { captureLog, type Replica, replica } from '../lock.fixture.js';
+import { captureLog, type Replica, replica } from '../../../../test/support/lock/lock.fixture.js';
 
 describe('metrics of the lock', () => {
   let server: RedisServer;

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { monotonicMs } from '@yuxi/core';
-import { Client, freshKey, KINDS, type Site } from './lock-store.fixture.js';
+import { Client, freshKey, KINDS, type Site } from '../../../../test/support/lock/lock-store.fixture.js';
 import type { AcquireRequest, LockStore, StoreGrant } from './lock-store.js';
 import { MemoryLockStore } from './memory/memory-lock.store.js';
 

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { expect, it } from '@jest/globals';
-import { onBothDrivers } from '../../test/both-drivers.js';
+import { onBothDrivers } from '../../../../test/support/both-drivers.js';
 import { BlobInUseError, BlobNotFoundError } from '../storage.errors.js';
 import { DatabaseBlobStore } from './database-blob-store.js';
 import { PART } from './spool.js';

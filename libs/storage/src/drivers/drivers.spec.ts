@@ -1,6 +1,6 @@
 import { expect, it } from '@jest/globals';
 import { sql } from 'drizzle-orm';
-import { onBothDrivers } from '../../test/both-drivers.js';
+import { onBothDrivers } from '../../../../test/support/both-drivers.js';
 import { departments, files } from '../schema/index.js';
 import { sqlOf } from './sql-of.js';
 import { storageHealth } from '../storage-health.js';

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { Logger } from '@nestjs/common';
 import { type ChaosProxy, eventually, type PostgresServer, startPostgres, startProxy } from '@yuxi/testing';
-import { onBothDrivers } from '../../test/both-drivers.js';
+import { onBothDrivers } from '../../../../test/support/both-drivers.js';
 import { openStorage } from '../open-storage.js';
 import type { StorageDriver } from './driver.js';
 

@@ -1,7 +1,7 @@
 import { expect, it } from '@jest/globals';
 import { getTableColumns, getTableName, is } from 'drizzle-orm';
 import { PgTable } from 'drizzle-orm/pg-core';
-import { onBothDrivers } from '../../test/both-drivers.js';
+import { onBothDrivers } from '../../../../test/support/both-drivers.js';
 import * as schema from './index.js';
 
 const tables = Object.values(schema).flatMap((value): [string, PgTable][] =>

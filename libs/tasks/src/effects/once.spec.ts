@@ -1,7 +1,7 @@
 import { beforeEach, expect, it } from '@jest/globals';
 import type { SqlClient } from '@yuxi/core';
-import { onBothDrivers } from '../../../storage/test/both-drivers.js';
-import { gate } from '../../test/replica.js';
+import { onBothDrivers } from '../../../../test/support/both-drivers.js';
+import { gate } from '../../../../test/support/tasks/replica.js';
 import { tasksMigrations } from '../migrations/index.js';
 import { sweepEffects } from '../store/sweep.js';
 import { Once } from './once.js';

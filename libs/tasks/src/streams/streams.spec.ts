@@ -1,6 +1,6 @@
 import { expect, it } from '@jest/globals';
 import { eventually } from '@yuxi/testing';
-import { onStreams } from '../../test/both-engines.js';
+import { onStreams } from '../../../../test/support/tasks/both-engines.js';
 import { QueueFullError } from '../index.js';
 
 const KEY = 'yuxi:q:{default}';

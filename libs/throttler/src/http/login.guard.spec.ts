@@ -14,7 +14,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { REDIS_CONNECTION, type RedisClient, RedisModule } from '@yuxi/redis';
 import { type RedisServer, startRedis } from '@yuxi/testing';
 import { LimiterModule, LimitLogins, type LoginRequest, TooManyAttemptsError } from '../index.js';
-import { captureLog } from '../limiter.fixture.js';
+import { captureLog } from '../../../../test/support/limiter/limiter.fixture.js';
 
 @Controller('api/auth')
 class AuthController {

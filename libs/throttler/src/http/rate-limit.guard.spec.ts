@@ -5,7 +5,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { REDIS_CONNECTION, type RedisClient, RedisModule } from '@yuxi/redis';
 import { eventually, type RedisServer, startRedis } from '@yuxi/testing';
 import { LimiterModule, LimiterService, RateLimit, RateLimitGuard } from '../index.js';
-import { captureLog } from '../limiter.fixture.js';
+import { captureLog } from '../../../../test/support/limiter/limiter.fixture.js';
 
 const byUser = ({ headers }: { headers: { user?: string } }) => headers.user;
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { type RedisServer, startRedis } from '@yuxi/testing';
 import { TooManyAttemptsError } from '../index.js';
-import { captureLog, type Replica, replica } from '../limiter.fixture.js';
+import { captureLog, type Replica, replica } from '../../../../test/support/limiter/limiter.fixture.js';
 import { LOGIN } from './login.policies.js';
 import type { LoginTarget } from './login-protection.js';
 

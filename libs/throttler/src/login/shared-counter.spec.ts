@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { type RedisServer, startRedis } from '@yuxi/testing';
+import { type RedisServer, runSeed, startRedis } from '@yuxi/testing';
 import * as fc from 'fast-check';
 import { TooManyAttemptsError } from '../index.js';
-import { captureLog, type Replica, replica, scriptAt } from '../limiter.fixture.js';
+import { captureLog, type Replica, replica, scriptAt } from '../../../../test/support/limiter/limiter.fixture.js';
 import type { LoginProtection } from './login-protection.js';
 
 let addresses = 0;
@@ -172,7 +172,7 @@ describe('login attempts of an address, shared with other systems', () => {
           }
         }
       }),
-      { numRuns: 60 },
+      { numRuns: 60, seed: runSeed() },
     );
   });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { OptionsError } from '@yuxi/core';
-import { captureLog, replica } from '../limiter.fixture.js';
+import { captureLog, replica } from '../../../../test/support/limiter/limiter.fixture.js';
 import { compilePolicy, type LimitPolicy, wireOf } from './policy.js';
 import { PolicyBook } from './policy-book.js';
 

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { SQL_CLIENT, type SqlClient } from '@yuxi/core';
 import { STORAGE_DRIVER } from '@yuxi/storage';
 import { startPostgres, type PostgresServer } from '@yuxi/testing';
-import { AuthApp, counted, PASSWORD, type Answer } from '../../../test/auth-app.js';
+import { AuthApp, counted, PASSWORD, type Answer } from '../../../../../test/support/api/auth-app.js';
 import { AuthSweep } from '../auth.sweep.js';
 import { MOST_KEYS } from './api-keys.js';
 

@@ -4,7 +4,7 @@ import { hash } from '@node-rs/argon2';
 import { schema } from '@yuxi/storage';
 import { startPostgres, type PostgresServer } from '@yuxi/testing';
 import { eq } from 'drizzle-orm';
-import { AuthApp, counted, PASSWORD, type Answer } from '../../../test/auth-app.js';
+import { AuthApp, counted, PASSWORD, type Answer } from '../../../../../test/support/api/auth-app.js';
 import { Passwords } from './passwords.js';
 
 const STRONG = /^\$argon2id\$v=19\$m=19456,t=2,p=1\$/;

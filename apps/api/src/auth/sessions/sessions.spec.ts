@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@je
 import { SQL_CLIENT, type SqlClient } from '@yuxi/core';
 import { eventually, startPostgres, type PostgresServer } from '@yuxi/testing';
 import { STORAGE_DRIVER } from '@yuxi/storage';
-import { AuthApp, counted, PASSWORD, type Answer } from '../../../test/auth-app.js';
+import { AuthApp, counted, PASSWORD, type Answer } from '../../../../../test/support/api/auth-app.js';
 import { AuthSweep } from '../auth.sweep.js';
 
 const refreshOf = ({ body }: Answer) => body['refresh_token'] as string;

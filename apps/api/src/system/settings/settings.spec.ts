@@ -8,7 +8,7 @@ import { StorageModule } from '@yuxi/storage';
 import { eventually } from '@yuxi/testing';
 import { LimiterModule } from '@yuxi/throttler';
 import { z } from 'zod';
-import { PASSWORD } from '../../../test/auth-app.js';
+import { PASSWORD } from '../../../../../test/support/api/auth-app.js';
 import { AuditModule, AuditStore } from '../../audit/index.js';
 import { AuthModule } from '../../auth/index.js';
 import { createHttpAdapter, HttpModule } from '../../http/index.js';

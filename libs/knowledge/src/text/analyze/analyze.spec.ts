@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { runSeed } from '@yuxi/testing';
 import * as fc from 'fast-check';
 import { analyze, ANALYZER_VERSION, termFrequencies } from './analyze.js';
 
@@ -68,6 +69,7 @@ describe('analyze', () => {
           expect(term).toBe(term.toLowerCase());
         }
       }),
+      { seed: runSeed() },
     );
   });
 

@@ -7,7 +7,15 @@ import { YuxiError } from '@yuxi/core';
 import { requestContext } from '@yuxi/observability';
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { createHttpAdapter, HttpModule, idParam, line, pageQuery, queryDate, readUpload } from '../src/http/index.js';
+import {
+  createHttpAdapter,
+  HttpModule,
+  idParam,
+  line,
+  pageQuery,
+  queryDate,
+  readUpload,
+} from '../../../apps/api/src/http/index.js';
 
 const thing = z.strictObject({ name: line(20), count: z.int().min(1).optional(), ids: z.array(z.uuid()).optional() });
 const listing = pageQuery.extend({ since: queryDate.optional() });

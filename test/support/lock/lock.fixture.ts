@@ -2,10 +2,10 @@ import 'reflect-metadata';
 import { type INestApplicationContext, Logger, Module, type Provider } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { REDIS_CONNECTION, RedisAvailability, type RedisClient, RedisModule, type RedisOptions } from '@yuxi/redis';
-import { LockModule } from './lock.module.js';
-import type { LockModuleOptions } from './lock.options.js';
-import { LockService } from './lock.service.js';
-import type { LockStore } from './stores/lock-store.js';
+import { LockModule } from '../../../libs/lock/src/lock.module.js';
+import type { LockModuleOptions } from '../../../libs/lock/src/lock.options.js';
+import { LockService } from '../../../libs/lock/src/lock.service.js';
+import type { LockStore } from '../../../libs/lock/src/stores/lock-store.js';
 
 /** One replica as the specs see it. */
 export interface Replica extends AsyncDisposable {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe } from '@jest/globals';
 import type { Migration } from '@yuxi/core';
 import { startPostgres, type PostgresServer } from '@yuxi/testing';
-import { openStorage, type StorageDriver } from '../src/index.js';
+import { openStorage, type StorageDriver } from '../../libs/storage/src/index.js';
 
 /** Runs the same tests against a real PostgreSQL and against PGlite, each migrated and empty. */
 export function onBothDrivers(

@@ -5,10 +5,10 @@ import { monotonicMs } from '@yuxi/core';
 import { REDIS_CONNECTION, type RedisClient, RedisConnections, RedisModule } from '@yuxi/redis';
 import { startRedis } from '@yuxi/testing';
 import { Redis } from 'ioredis';
-import type { AcquireRequest, LockStore, StoreCapabilities } from './lock-store.js';
-import { MemoryLockStore } from './memory/memory-lock.store.js';
-import { QuorumLockStore } from './quorum/quorum-lock.store.js';
-import { RedisLockStore } from './redis/redis-lock.store.js';
+import type { AcquireRequest, LockStore, StoreCapabilities } from '../../../libs/lock/src/stores/lock-store.js';
+import { MemoryLockStore } from '../../../libs/lock/src/stores/memory/memory-lock.store.js';
+import { QuorumLockStore } from '../../../libs/lock/src/stores/quorum/quorum-lock.store.js';
+import { RedisLockStore } from '../../../libs/lock/src/stores/redis/redis-lock.store.js';
 
 /** Servers of one kind of store. */
 export interface Site {

@@ -1,20 +1,20 @@
 import type { SqlClient } from '@yuxi/core';
 import { z } from 'zod';
-import { QueueEngines } from '../src/queue-engines.js';
-import { QueueLimits } from '../src/queue-limits.js';
-import { StreamTasks } from '../src/streams/stream-tasks.js';
-import { TaskMetrics } from '../src/task.metrics.js';
-import { TaskQueue } from '../src/task.queue.js';
-import { TaskQueues } from '../src/task.queues.js';
-import { TaskRegistry } from '../src/task.registry.js';
-import { TaskService } from '../src/task.service.js';
-import { TaskWatch } from '../src/task.watch.js';
-import type { TaskContext, TaskOptions } from '../src/task.types.js';
-import { resolveTasksOptions, type TasksOptions } from '../src/tasks.options.js';
-import { TaskWorker } from '../src/worker/task.worker.js';
-import { WakeUp } from '../src/worker/wake-up.js';
-import { WorkerSize } from '../src/worker/worker-size.js';
-import { WorkerStore } from '../src/worker/worker.store.js';
+import { QueueEngines } from '../../../libs/tasks/src/queue-engines.js';
+import { QueueLimits } from '../../../libs/tasks/src/queue-limits.js';
+import { StreamTasks } from '../../../libs/tasks/src/streams/stream-tasks.js';
+import { TaskMetrics } from '../../../libs/tasks/src/task.metrics.js';
+import { TaskQueue } from '../../../libs/tasks/src/task.queue.js';
+import { TaskQueues } from '../../../libs/tasks/src/task.queues.js';
+import { TaskRegistry } from '../../../libs/tasks/src/task.registry.js';
+import { TaskService } from '../../../libs/tasks/src/task.service.js';
+import { TaskWatch } from '../../../libs/tasks/src/task.watch.js';
+import type { TaskContext, TaskOptions } from '../../../libs/tasks/src/task.types.js';
+import { resolveTasksOptions, type TasksOptions } from '../../../libs/tasks/src/tasks.options.js';
+import { TaskWorker } from '../../../libs/tasks/src/worker/task.worker.js';
+import { WakeUp } from '../../../libs/tasks/src/worker/wake-up.js';
+import { WorkerSize } from '../../../libs/tasks/src/worker/worker-size.js';
+import { WorkerStore } from '../../../libs/tasks/src/worker/worker.store.js';
 
 export type Handlers = Record<
   string,

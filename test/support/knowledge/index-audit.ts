@@ -1,5 +1,5 @@
 import { analyze, chunk, chunkId, type ChunkOptions } from '@yuxi/knowledge';
-import type { Fleet } from './fleet.js';
+import type { Fleet } from '../fleet.js';
 
 interface FileRow {
   id: number;

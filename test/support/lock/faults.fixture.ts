@@ -10,10 +10,10 @@ import {
 } from '@yuxi/testing';
 import { Redis } from 'ioredis';
 import { Registry } from 'prom-client';
-import type { Lock } from '../index.js';
-import { captureLog, type Replica, replica } from '../lock.fixture.js';
-import { lockKey, queueKey } from '../lock.names.js';
-import type { LockModuleOptions } from '../lock.options.js';
+import type { Lock } from '../../../libs/lock/src/index.js';
+import { captureLog, type Replica, replica } from './lock.fixture.js';
+import { lockKey, queueKey } from '../../../libs/lock/src/lock.names.js';
+import type { LockModuleOptions } from '../../../libs/lock/src/lock.options.js';
 
 /** A replica whose renewals are counted. */
 export interface Counted extends Replica {

@@ -15,8 +15,8 @@ import {
   TasksModule,
   tasksMigrations,
   WorkerSize,
-} from '../src/index.js';
-import { TaskRegistry } from '../src/task.registry.js';
+} from '../../../libs/tasks/src/index.js';
+import { TaskRegistry } from '../../../libs/tasks/src/task.registry.js';
 import type { Handlers } from './replica.js';
 
 /** One process, as far as tasks are concerned. */

@@ -7,8 +7,13 @@ import { HealthModule, HealthRegistry, METRICS, MetricsModule } from '@yuxi/obse
 import { RedisAvailability, RedisModule } from '@yuxi/redis';
 import type { Registry } from 'prom-client';
 import { z } from 'zod';
-import { ConfigPubSubService, ConfigRollout, ConfigSyncModule, LiveConfig } from '../src/index.js';
-import type { ConfigOf, ConfigSyncOptions } from '../src/index.js';
+import {
+  ConfigPubSubService,
+  ConfigRollout,
+  ConfigSyncModule,
+  LiveConfig,
+} from '../../../libs/config-sync/src/index.js';
+import type { ConfigOf, ConfigSyncOptions } from '../../../libs/config-sync/src/index.js';
 
 export const sections = {
   general: z.strictObject({

@@ -7,8 +7,8 @@ import { TasksModule, type TasksOptions, tasksMigrations } from '@yuxi/tasks';
 import { type PostgresServer, type RedisServer, startPostgres, startRedis } from '@yuxi/testing';
 import { Redis } from 'ioredis';
 import { Pool } from 'pg';
-import { sagaMigrations, SagaModule, type SagaModuleOptions, SagaService } from '../src/index.js';
-import { SagaKeeper } from '../src/saga.keeper.js';
+import { sagaMigrations, SagaModule, type SagaModuleOptions, SagaService } from '../../../libs/saga/src/index.js';
+import { SagaKeeper } from '../../../libs/saga/src/saga.keeper.js';
 
 /** One process, as far as sagas are concerned. */
 export interface Site {

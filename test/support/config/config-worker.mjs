@@ -11,11 +11,11 @@ import { RedisConnections, RedisModule } from '@yuxi/redis';
 import { StorageModule } from '@yuxi/storage';
 import { takeOrders } from '@yuxi/testing';
 import { z } from 'zod';
-import { ConfigFollower } from '../../libs/config-sync/dist/config-follower.js';
-import { SqlHints } from '../../libs/config-sync/dist/hints/sql-hints.js';
-import { ConfigReplica } from '../../libs/config-sync/dist/config-replica.js';
-import { hashOf } from '../../libs/config-sync/dist/schema/json.js';
-import { ConfigStore } from '../../libs/config-sync/dist/store/config.store.js';
+import { ConfigFollower } from '../../../libs/config-sync/dist/config-follower.js';
+import { SqlHints } from '../../../libs/config-sync/dist/hints/sql-hints.js';
+import { ConfigReplica } from '../../../libs/config-sync/dist/config-replica.js';
+import { hashOf } from '../../../libs/config-sync/dist/schema/json.js';
+import { ConfigStore } from '../../../libs/config-sync/dist/store/config.store.js';
 
 function App() {}
 Module({})(App);

@@ -1,7 +1,7 @@
 import { Logger } from '@nestjs/common';
-import { RedisAvailability } from './availability.js';
-import { RedisConnections } from './redis.connections.js';
-import { describeTarget, type RedisOptions, resolveRedisOptions } from './redis.options.js';
+import { RedisAvailability } from '../../libs/redis/src/availability.js';
+import { RedisConnections } from '../../libs/redis/src/redis.connections.js';
+import { describeTarget, type RedisOptions, resolveRedisOptions } from '../../libs/redis/src/redis.options.js';
 
 export interface Opened extends AsyncDisposable {
   connections: RedisConnections;

@@ -10,15 +10,21 @@ import { SagaModule, sagaMigrations, SagaService } from '@yuxi/saga';
 import { BLOB_STORE, type BlobStore, StorageInfo, StorageModule } from '@yuxi/storage';
 import { TaskRetryLater, TasksModule, tasksMigrations } from '@yuxi/tasks';
 
-import type { Actor, Role } from './actor.js';
-import { DatabasesService } from './databases/index.js';
-import { FilesService, IngestService } from './files/index.js';
-import { FileProcessor, INDEXING_HOOKS, type IndexingHooks, NO_HOOKS, type ProcessFile } from './indexing/index.js';
-import { KnowledgeModule } from './knowledge.module.js';
-import { Corpora } from './search/corpora.js';
-import { SearchService } from './search/index.js';
-import { VectorUpkeep } from './vectors/upkeep.js';
-import { EXACT_LIMIT, EXACT_UP_TO } from './vectors/vector-index.js';
+import type { Actor, Role } from '../../../libs/knowledge/src/actor.js';
+import { DatabasesService } from '../../../libs/knowledge/src/databases/index.js';
+import { FilesService, IngestService } from '../../../libs/knowledge/src/files/index.js';
+import {
+  FileProcessor,
+  INDEXING_HOOKS,
+  type IndexingHooks,
+  NO_HOOKS,
+  type ProcessFile,
+} from '../../../libs/knowledge/src/indexing/index.js';
+import { KnowledgeModule } from '../../../libs/knowledge/src/knowledge.module.js';
+import { Corpora } from '../../../libs/knowledge/src/search/corpora.js';
+import { SearchService } from '../../../libs/knowledge/src/search/index.js';
+import { VectorUpkeep } from '../../../libs/knowledge/src/vectors/upkeep.js';
+import { EXACT_LIMIT, EXACT_UP_TO } from '../../../libs/knowledge/src/vectors/vector-index.js';
 
 /** The knowledge services as one replica has them. */
 export interface Replica {

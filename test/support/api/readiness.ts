@@ -1,5 +1,5 @@
 import { eventually } from '@yuxi/testing';
-import type { Fleet } from './fleet.js';
+import type { Fleet } from '../fleet.js';
 
 interface Ready {
   status: string;

@@ -2,7 +2,7 @@
 import { createRequire, syncBuiltinESMExports } from 'node:module';
 import { isMainThread } from 'node:worker_threads';
 
-const SCRIPTS = '../../libs/tasks/dist/streams/scripts.js';
+const SCRIPTS = '../../../libs/tasks/dist/streams/scripts.js';
 
 /** A script without some of its text. */
 async function change(name, from, to) {

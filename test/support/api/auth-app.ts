@@ -3,13 +3,20 @@ import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { Test } from '@nestjs/testing';
 import { RedisModule } from '@yuxi/redis';
 import { DATABASE, StorageModule, type Database } from '@yuxi/storage';
-import { DEFAULT_LIMITS } from '../src/system/live-limits.js';
+import { DEFAULT_LIMITS } from '../../../apps/api/src/system/live-limits.js';
 import { LimiterModule, type LimiterModuleOptions } from '@yuxi/throttler';
-import { AuditModule, type AuditOptions } from '../src/audit/index.js';
-import { AuthModule, CurrentUser, KeyAccess, Roles, type AuthOptions, type Caller } from '../src/auth/index.js';
-import { AuditController } from '../src/system/audit.controller.js';
-import { Passwords } from '../src/auth/passwords/passwords.js';
-import { createHttpAdapter, HttpModule } from '../src/http/index.js';
+import { AuditModule, type AuditOptions } from '../../../apps/api/src/audit/index.js';
+import {
+  AuthModule,
+  CurrentUser,
+  KeyAccess,
+  Roles,
+  type AuthOptions,
+  type Caller,
+} from '../../../apps/api/src/auth/index.js';
+import { AuditController } from '../../../apps/api/src/system/audit.controller.js';
+import { Passwords } from '../../../apps/api/src/auth/passwords/passwords.js';
+import { createHttpAdapter, HttpModule } from '../../../apps/api/src/http/index.js';
 
 export const PASSWORD = 'correct horse';
 

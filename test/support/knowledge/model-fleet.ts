@@ -1,5 +1,5 @@
 import { type ApiClient, eventually, type EmbeddingServer, startEmbeddingServer, upload } from '@yuxi/testing';
-import { createKnowledgeBase, type Fleet, startFleet } from './fleet.js';
+import { createKnowledgeBase, type Fleet, startFleet } from '../fleet.js';
 
 export const DIMENSIONS = 32;
 

@@ -4,12 +4,12 @@ import { type INestApplicationContext, Logger, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { REDIS_CONNECTION, RedisAvailability, type RedisClient, RedisModule, type RedisOptions } from '@yuxi/redis';
 import type { Command } from 'ioredis';
-import { LimiterModule } from './limiter.module.js';
-import type { LimiterModuleOptions } from './limiter.options.js';
-import { LimiterService } from './limiter.service.js';
-import { LoginProtection } from './login/login-protection.js';
-import { LimiterLink } from './redis/limiter-link.js';
-import { ThrottlerStorageRedis } from './throttler-storage-redis.js';
+import { LimiterModule } from '../../../libs/throttler/src/limiter.module.js';
+import type { LimiterModuleOptions } from '../../../libs/throttler/src/limiter.options.js';
+import { LimiterService } from '../../../libs/throttler/src/limiter.service.js';
+import { LoginProtection } from '../../../libs/throttler/src/login/login-protection.js';
+import { LimiterLink } from '../../../libs/throttler/src/redis/limiter-link.js';
+import { ThrottlerStorageRedis } from '../../../libs/throttler/src/throttler-storage-redis.js';
 
 /** One replica as the specs see it. */
 export interface Replica extends AsyncDisposable {

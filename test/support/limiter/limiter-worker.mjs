@@ -14,11 +14,11 @@ Module({})(App);
 /** Faults that controls build in: what a library without that step would do. */
 const CONTROLS = {
   async 'nothing is put back'() {
-    const { Restorer } = await import('../../libs/throttler/dist/redis/restorer.js');
+    const { Restorer } = await import('../../../libs/throttler/dist/redis/restorer.js');
     Restorer.prototype.restore = () => Promise.resolve();
   },
   async 'nobody waits for others'() {
-    const { Epoch } = await import('../../libs/throttler/dist/redis/epoch.js');
+    const { Epoch } = await import('../../../libs/throttler/dist/redis/epoch.js');
     const { beat } = Object.getOwnPropertyDescriptors(Epoch.prototype);
     // A heartbeat answers the same, but for what others still owe.
     Epoch.prototype.done = async function hasty() {
@@ -36,7 +36,7 @@ const orders = {
     const imports = [RedisModule.forRoot(redis), LimiterModule.forRoot({ policies })];
     const app = await NestFactory.createApplicationContext({ module: App, imports }, { logger: false });
     limiter = app.get(LimiterService);
-    const { LimiterLink } = await import('../../libs/throttler/dist/redis/limiter-link.js');
+    const { LimiterLink } = await import('../../../libs/throttler/dist/redis/limiter-link.js');
     link = app.get(LimiterLink);
   },
   replicas: () => link.replicas,

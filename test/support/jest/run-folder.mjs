@@ -1,5 +1,5 @@
 // The cleaning-up of started servers is part of the testing library, which npm test compiles first.
-const COMPILED = new URL('../../libs/testing/dist/run-folder.js', import.meta.url);
+const COMPILED = new URL('../../../libs/testing/dist/run-folder.js', import.meta.url);
 
 /** The compiled functions that know run folders. */
 export async function runFolders() {

@@ -1,6 +1,6 @@
 import { type Lock, lockKey, type LockService, type LockState } from '@yuxi/lock';
 import { eventually } from '@yuxi/testing';
-import type { Replica } from '../../../libs/lock/src/lock.fixture.js';
+import type { Replica } from '../lock.fixture.js';
 import type { Letter } from './model.js';
 
 /** Which of the two replicas is asked. */
