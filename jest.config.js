@@ -1,8 +1,19 @@
+import { randomInt } from 'node:crypto';
+import { availableParallelism } from 'node:os';
+
+/** Which files a tier runs; without one, all of them. docs/testing.md tells what belongs where. */
+const TIERS = { default: '^(?!.*\\.faults\\.spec\\.ts$).*\\.spec\\.ts$', faults: '\\.faults\\.spec\\.ts$' };
+const { YUXI_TIER: tier } = process.env;
+
+// Read here, because workers inherit the environment of this process.
+process.env.YUXI_SEED ||= String(randomInt(1_000_000));
+
 /** Tests run the TypeScript sources as ES modules; processes that tests start run the compiled product. */
 export default {
-  testEnvironment: 'node',
+  testEnvironment: '<rootDir>/test/support/jest/environment.mjs',
+  testSequencer: '<rootDir>/test/support/jest/sequencer.mjs',
   roots: ['<rootDir>/libs', '<rootDir>/apps', '<rootDir>/test'],
-  testMatch: ['**/*.spec.ts'],
+  testRegex: TIERS[tier] ?? '\\.spec\\.ts$',
   testPathIgnorePatterns: ['/node_modules/', '/dist/', '/test/bench/'],
   modulePathIgnorePatterns: ['/dist/'],
   extensionsToTreatAsEsm: ['.ts'],
@@ -28,8 +39,8 @@ export default {
   globalTeardown: '<rootDir>/test/support/jest/global-teardown.mjs',
   reporters: ['default', '<rootDir>/test/support/jest/reporter.mjs'],
   testTimeout: 30_000,
-  // Fault tests start fleets of their own: two of them at once on two cores would disturb each other.
-  maxWorkers: 1,
+  // Most tests wait for servers: two of them keep two cores busy.
+  maxWorkers: Math.max(2, availableParallelism() >> 1),
   // ES modules of a finished file are never let go: in one process the last files would run in the shadow of its collector.
   workerIdleMemoryLimit: '800MB',
 };

@@ -27,6 +27,7 @@ export type { Front, StartFrontOptions } from './app/start-front.js';
 export { api, firstRun, FIRST_ADMINISTRATOR } from './http.js';
 export type { ApiClient, ApiRequest, ApiResponse } from './http.js';
 export * as cranfield from './product/cranfield.js';
+export * as madeCorpus from './product/made-corpus.js';
 export { form, upload } from './product/upload.js';
 export type { Uploaded } from './product/upload.js';
 export { startEmbeddingServer } from './provider/embedding-server.js';

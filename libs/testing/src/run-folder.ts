@@ -1,6 +1,7 @@
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { sweepReservations } from './net/ports.js';
 import { endNow, identify, isRunning, signal } from './processes.js';
 import type { ProcessIdentity } from './processes.js';
 
@@ -12,8 +13,12 @@ const PREFIX = 'yuxi-run-';
 export interface Note extends ProcessIdentity {
   name: string;
   endSignal: NodeJS.Signals;
-  /** The test file that started it, where that is known. */
+  /** The test file that started it and the test, where they are known. */
   startedBy?: string;
+}
+
+interface JestGlobal {
+  expect?: { getState(): { currentTestName?: string } };
 }
 
 let current: string | undefined;
@@ -54,6 +59,7 @@ function isAbandoned(folder: string): boolean {
 
 /** Cleans up after owners that were killed before they could do it themselves; their servers are ended, their folders removed. */
 export function sweepOrphans(): void {
+  sweepReservations();
   for (const name of readdirSync(tmpdir())) {
     if (!name.startsWith(PREFIX)) continue;
     const folder = join(tmpdir(), name);
@@ -111,7 +117,9 @@ export function notePid(pid: number, name: string, endSignal: NodeJS.Signals): (
   const id = identify(pid);
   if (!id) return () => undefined;
   const path = join(runFolder(), 'pids', `${pid}.json`);
-  const startedBy = /[^\s(]*\.spec\.[jt]s/.exec(new Error('where').stack ?? '')?.[0];
+  const file = /[^\s(]*\.spec\.[jt]s/.exec(new Error('where').stack ?? '')?.[0];
+  const test = (globalThis as JestGlobal).expect?.getState().currentTestName;
+  const startedBy = [file, test].filter(Boolean).join(': ') || undefined;
   writeFileSync(path, JSON.stringify({ ...id, name, endSignal, startedBy } satisfies Note));
   return () => rmSync(path, { force: true });
 }

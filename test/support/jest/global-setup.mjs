@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { runFolders } from './run-folder.mjs';
 
-/** One folder for all workers of this run: what a worker leaves behind is found and ended after the last test. */
+/** One folder and one seed for all workers of this run: what a worker leaves behind is found and ended after the last test. */
 export default async function setup() {
   const { createRunFolder, removeAtExit, sweepOrphans, RUN_FOLDER_VARIABLE } = await runFolders();
   sweepOrphans();

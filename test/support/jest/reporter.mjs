@@ -1,6 +1,10 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { relative } from 'node:path';
 import { runFolders } from './run-folder.mjs';
+
+const ALLOWED = JSON.parse(readFileSync(new URL('./allowed-skips.json', import.meta.url), 'utf8'));
+/** A control breaks what a test guards, and passes when that test would have failed. */
+const CONTROL = /\bcontrol\b/i;
 
 function reportedSkips() {
   const path = process.env.YUXI_SKIP_LOG;
@@ -16,43 +20,64 @@ function skippedInSource(results) {
   );
 }
 
+const testsOf = (results) =>
+  results.testResults.flatMap((suite) => suite.testResults.map((test) => ({ ...test, file: suite.testFilePath })));
+
 /** Tests that passed only because they found nothing to do: they reported a skip instead. */
 function emptyPasses(results, skips) {
   const skipped = new Set(skips.map(({ file, test }) => `${file}\n${test}`));
-  return results.testResults
-    .flatMap((suite) => suite.testResults.map((test) => ({ ...test, file: suite.testFilePath })))
-    .filter(({ file, fullName, status }) => status === 'passed' && skipped.has(`${file}\n${fullName}`)).length;
+  return testsOf(results).filter(
+    ({ file, fullName, status }) => status === 'passed' && skipped.has(`${file}\n${fullName}`),
+  ).length;
 }
 
-/** Ends the output with what was skipped and why, what was left running, and `N passed, N failed` as the last line. */
+/**
+ * Ends the output with what was skipped and why, what was left running, the seed that repeats the run, and `N passed, N failed` as the
+ * last line. With `CI` set, a skip that allowed-skips.json does not list is a failure. `YUXI_COUNTS` names a file that receives the numbers.
+ */
 export default class ClosingLineReporter {
-  #error;
+  #errors = [];
 
   async onRunComplete(_contexts, results) {
     const lines = [];
     const reported = reportedSkips();
-    const skips = [...reported, ...skippedInSource(results)];
-    if (skips.length > 0) lines.push(`Skipped (${skips.length}):`);
-    for (const { name, reason, file } of skips)
-      lines.push(`  ${name}: ${reason}${file ? ` (${relative(process.cwd(), file)})` : ''}`);
-
-    const running = await this.#leftRunning();
-    if (running.length > 0) {
-      lines.push('Left running by tests, which must stop what they start:');
-      for (const { name, pid, startedBy } of running)
-        lines.push(`  ${name}, pid ${pid}${startedBy ? `, ${startedBy}` : ''}`);
-      this.#error = new Error(`${running.length} server(s) left running by tests`);
-    }
+    this.#tellSkips([...reported, ...skippedInSource(results)], lines);
+    this.#tellRunning(await leftRunning(), lines);
 
     const passed = results.numPassedTests - emptyPasses(results, reported);
     // A file that does not even load has no tests to count, but is a failure all the same.
-    const failed = results.numFailedTests + results.numRuntimeErrorTestSuites + (this.#error ? 1 : 0);
-    lines.push(`${passed} passed, ${failed} failed`);
+    const failed = results.numFailedTests + results.numRuntimeErrorTestSuites + this.#errors.length;
+    const controls = testsOf(results).filter(
+      ({ fullName, status }) => status === 'passed' && CONTROL.test(fullName),
+    ).length;
+    if (controls > 0)
+      lines.push(`${controls} of the tests are controls: they break what others guard, and must see it`);
+    lines.push(`Seed of this run: YUXI_SEED=${process.env.YUXI_SEED}`, `${passed} passed, ${failed} failed`);
+    if (process.env.YUXI_COUNTS) writeFileSync(process.env.YUXI_COUNTS, JSON.stringify({ passed, failed, controls }));
     this.#printAtExit(`\n${lines.join('\n')}\n`);
   }
 
   getLastError() {
-    return this.#error;
+    return this.#errors[0];
+  }
+
+  #tellSkips(skips, lines) {
+    if (skips.length === 0) return;
+    lines.push(`Skipped (${skips.length}):`);
+    for (const { name, reason, file } of skips) {
+      const forbidden = process.env.CI && !ALLOWED.some((allowed) => allowed.name === name);
+      if (forbidden) this.#errors.push(new Error(`${name} was skipped, which allowed-skips.json does not list`));
+      const place = file ? ` (${relative(process.cwd(), file)})` : '';
+      lines.push(`  ${name}: ${reason}${place}${forbidden ? ' - not allowed, see allowed-skips.json' : ''}`);
+    }
+  }
+
+  #tellRunning(running, lines) {
+    if (running.length === 0) return;
+    lines.push('Left running by tests, which must stop what they start:');
+    for (const { name, pid, startedBy } of running)
+      lines.push(`  ${name}, pid ${pid}${startedBy ? `, ${startedBy}` : ''}`);
+    this.#errors.push(new Error(`${running.length} server(s) left running by tests`));
   }
 
   #printAtExit(text) {
@@ -61,10 +86,10 @@ export default class ClosingLineReporter {
     const { write } = Object.getPrototypeOf(process.stdout);
     process.once('exit', () => write.call(process.stdout, text));
   }
+}
 
-  async #leftRunning() {
-    const { runningIn, RUN_FOLDER_VARIABLE } = await runFolders();
-    const folder = process.env[RUN_FOLDER_VARIABLE];
-    return folder ? runningIn(folder) : [];
-  }
+async function leftRunning() {
+  const { runningIn, RUN_FOLDER_VARIABLE } = await runFolders();
+  const folder = process.env[RUN_FOLDER_VARIABLE];
+  return folder ? runningIn(folder) : [];
 }

@@ -27,12 +27,22 @@ export interface Replica {
 }
 
 const STOP_WITHIN = 30_000;
+const LINES_SHOWN = 15;
+
+/** Of every running replica: gives its last lines. The test environment shows them with a failure. */
+const running = ((globalThis as Record<symbol, unknown>)[Symbol.for('yuxi.running')] ??= new Set()) as Set<
+  () => string
+>;
 
 /** The process behind a {@link Replica}. */
 export class AppProcess implements Replica {
   readonly baseUrl: string;
   readonly #logFile = join(temporaryFolder('replica'), 'output.log');
   #child: Child | undefined;
+  readonly #lastLines = () => {
+    const lines = this.logs.slice(-LINES_SHOWN).map((line) => `  ${line.slice(0, 400)}`);
+    return `replica :${this.port}, pid ${this.pid}${this.#child?.running ? '' : ', has ended'}\n${lines.join('\n')}`;
+  };
 
   constructor(
     private readonly entry: string,
@@ -61,6 +71,7 @@ export class AppProcess implements Replica {
       logFile: this.#logFile,
       env: this.env,
     });
+    running.add(this.#lastLines);
     await this.#child.untilReady(() => this.#serves(), readyWithin, 50);
   }
 
@@ -69,7 +80,9 @@ export class AppProcess implements Replica {
   }
 
   async stop(): Promise<number> {
-    return (await this.#child?.end('SIGTERM', STOP_WITHIN)) ?? -1;
+    const code = (await this.#child?.end('SIGTERM', STOP_WITHIN)) ?? -1;
+    running.delete(this.#lastLines);
+    return code;
   }
 
   async kill(): Promise<void> {

@@ -1,10 +1,16 @@
 import { randomInt } from 'node:crypto';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { identify, isRunning } from '../processes.js';
+import type { ProcessIdentity } from '../processes.js';
 
 // Below the usual ephemeral range: an outgoing connection can then never take the port of a server that is being restarted.
 const FIRST = 15_000;
 const LAST = 32_000;
-const given = new Set<number>();
+/** A file for each port that a living process was given: two test processes must not choose the same one before they listen. */
+const RESERVATIONS = join(tmpdir(), 'yuxi-ports');
 
 function canListen(port: number): Promise<boolean> {
   return new Promise((resolve) => {
@@ -14,16 +20,48 @@ function canListen(port: number): Promise<boolean> {
   });
 }
 
+function ownerOf(path: string): ProcessIdentity | undefined {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8')) as ProcessIdentity;
+  } catch {
+    return undefined;
+  }
+}
+
+/** False when another living process, or this one, was given the port. */
+function reserve(port: number): boolean {
+  mkdirSync(RESERVATIONS, { recursive: true });
+  const path = join(RESERVATIONS, String(port));
+  const owner = ownerOf(path);
+  if (owner && isRunning(owner)) return false;
+  rmSync(path, { force: true });
+  try {
+    writeFileSync(path, JSON.stringify(identify(process.pid)), { flag: 'wx' });
+    return true;
+  } catch {
+    // Another process was quicker.
+    return false;
+  }
+}
+
+/** Forgets the ports of processes that have ended. */
+export function sweepReservations(): void {
+  mkdirSync(RESERVATIONS, { recursive: true });
+  for (const name of readdirSync(RESERVATIONS)) {
+    const path = join(RESERVATIONS, name);
+    const owner = ownerOf(path);
+    if (owner && !isRunning(owner)) rmSync(path, { force: true });
+  }
+}
+
 /**
- * A TCP port of 127.0.0.1 on which nothing listens, never given twice to one process.
+ * A TCP port of 127.0.0.1 on which nothing listens, given to no other living process that asks here, and never twice to one.
  * @throws Error when none of 200 candidates is free.
  */
 export async function freePort(): Promise<number> {
   for (let attempt = 0; attempt < 200; attempt++) {
     const port = randomInt(FIRST, LAST);
-    if (given.has(port) || !(await canListen(port))) continue;
-    given.add(port);
-    return port;
+    if (reserve(port) && (await canListen(port))) return port;
   }
   throw new Error(`No free TCP port found on 127.0.0.1 between ${FIRST} and ${LAST}: stop some servers`);
 }

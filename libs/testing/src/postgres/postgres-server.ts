@@ -120,7 +120,9 @@ export class ManagedPostgres implements PostgresServer {
   }
 
   async #answers(): Promise<boolean> {
-    return this.#query('SELECT 1').then(
+    // Another server that holds the port would answer too.
+    const own = `SELECT 1 / (current_setting('data_directory') = '${join(this.launch.folder, 'data')}')::int`;
+    return this.#query(own).then(
       () => true,
       () => false,
     );

@@ -71,7 +71,13 @@ export class ManagedRedis implements RedisServer {
       cwd: folder,
       logFile: join(folder, 'server.log'),
     });
-    await this.#child.untilReady(async () => (await askRedis(this, 'PING')).includes('+PONG'), READY_WITHIN);
+    await this.#child.untilReady(() => this.#answers(), READY_WITHIN);
+  }
+
+  /** Another server that holds the port would answer too: it must be this very process. */
+  async #answers(): Promise<boolean> {
+    const pong = await askRedis(this, 'PING');
+    return pong.includes('+PONG') && (await askRedis(this, 'INFO server')).includes(`process_id:${this.pid}\r`);
   }
 
   async stop(): Promise<void> {
