@@ -17,7 +17,11 @@ export default {
   testPathIgnorePatterns: ['/node_modules/', '/dist/', '/test/bench/'],
   modulePathIgnorePatterns: ['/dist/'],
   extensionsToTreatAsEsm: ['.ts'],
+  // Each import tries them in this order.
+  moduleFileExtensions: ['ts', 'js', 'mjs', 'cjs', 'json', 'node'],
   moduleNameMapper: {
+    '^@electric-sql/pglite$': '<rootDir>/test/support/jest/pglite.mjs',
+    '^@electric-sql/pglite$': '<rootDir>/test/support/jest/pglite.mjs',
     '^@yuxi/([^/]+)$': '<rootDir>/libs/$1/src/index.ts',
     '^(\\.{1,2}/.*)\\.js$': '$1',
   },

@@ -80,6 +80,8 @@ describe('replicas that share a Redis and a PostgreSQL', () => {
     await eventually(() => expect(title(b)).toBe('one'), { timeout: 1000 });
     await redis.restart();
     await eventually(async () => expect(await listeners()).toBe(2));
+    // The connection that publishes is another one than the one that listens, and may come back later.
+    await eventually(() => expect(b.availability.state).toBe('up'));
     await b.live.update({ general: { title: 'two' } });
     await eventually(() => expect(title(a)).toBe('two'), { timeout: 1000 });
   });

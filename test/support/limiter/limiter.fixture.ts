@@ -73,7 +73,7 @@ const EXPIRY = /, 'PX', [^\n]+\)/g;
 export function scriptAt(names: string | readonly string[], client: RedisClient) {
   const source = [names]
     .flat()
-    .map((name) => readFileSync(new URL(`./lua/${name}.lua`, import.meta.url), 'utf8'))
+    .map((name) => readFileSync(new URL(`../../../libs/throttler/src/lua/${name}.lua`, import.meta.url), 'utf8'))
     .join('\n');
   if (source.split(SERVER_TIME).length !== 2) throw new Error(`${String(names)} must read the server's time once`);
   return (nowMs: number, keys: string[], args: (string | number)[]): Promise<unknown> => {
