@@ -21,7 +21,6 @@ export default {
   moduleFileExtensions: ['ts', 'js', 'mjs', 'cjs', 'json', 'node'],
   moduleNameMapper: {
     '^@electric-sql/pglite$': '<rootDir>/test/support/jest/pglite.mjs',
-    '^@electric-sql/pglite$': '<rootDir>/test/support/jest/pglite.mjs',
     '^@yuxi/([^/]+)$': '<rootDir>/libs/$1/src/index.ts',
     '^(\\.{1,2}/.*)\\.js$': '$1',
   },

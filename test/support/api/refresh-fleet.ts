@@ -20,19 +20,19 @@ export function refreshFleet() {
 
   return {
     fleet: () => fleet,
-    async login(): Promise<Tokens> {
+    login: async (): Promise<Tokens> => {
       const { user_id: username, password } = FIRST_ADMINISTRATOR;
       const { status, body } = await fleet.apis[0]!.post<Tokens>('/api/auth/token', { json: { username, password } });
       expect(status).toBe(200);
       return body;
     },
     /** Each from an address of its own: one address may not refresh so often. */
-    refresh(refresh_token: string, index: number): Promise<ApiResponse<Tokens>> {
+    refresh: (refresh_token: string, index: number): Promise<ApiResponse<Tokens>> => {
       const n = ++clients;
       const headers = { 'x-forwarded-for': `10.${n >> 16}.${(n >> 8) & 255}.${n & 255}` };
       return fleet.apis[index % 3]!.post<Tokens>('/api/auth/refresh', { json: { refresh_token }, headers });
     },
-    async tokensOf(tokens: Tokens) {
+    tokensOf: async (tokens: Tokens) => {
       const [row] = await fleet.sql<{ given: number; unused: number }>(
         `SELECT count(*)::int AS given, count(*) FILTER (WHERE used_at IS NULL)::int AS unused
          FROM refresh_tokens WHERE session_id = $1`,

@@ -71,6 +71,6 @@ class Watchdog {
 
   /** @param what name of the running test or file; undefined between files */
   runs(what) {
-    this.#thread.postMessage(what);
+    this.#thread.postMessage(what, []);
   }
 }

@@ -16,10 +16,11 @@ export default class LongestFirst extends TestSequencer {
     const bySize = super.sort(tests);
     const known = bySize.filter(({ duration }) => duration !== undefined);
     if (known.length === bySize.length) return bySize;
-    const startsReplicas = ({ path }) => path.includes('/test/e2e/');
     return [...bySize.filter(startsReplicas), ...bySize.filter((test) => !startsReplicas(test))];
   }
 }
+
+const startsReplicas = ({ path }) => path.includes('/test/e2e/');
 
 function shuffled(tests, random) {
   const sorted = tests.toSorted((a, b) => (a.path < b.path ? -1 : 1));
