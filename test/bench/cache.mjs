@@ -1,5 +1,5 @@
 // The embedding cache beside the raw commands for the same bytes, and beside other caches: batches of 64 vectors of 1,024 numbers,
-// interleaved rounds. npm run bench -- cache [--json] [--rounds N]
+// interleaved rounds. npm run bench -- cache [--json] [--check] [--rounds N]
 import 'reflect-metadata';
 import { createRequire } from 'node:module';
 import { Module } from '@nestjs/common';
@@ -10,11 +10,11 @@ import { seededRandom, startProxy, startRedis } from '@yuxi/testing';
 import { installPeersIn } from './install-peers.mjs';
 import { openPeers } from './cache/peers.mjs';
 import { median } from './measure.mjs';
-import { print } from './product/table.mjs';
+import { report } from './report.mjs';
 
 const options = process.argv.slice(2);
 if (options.includes('--help')) {
-  console.log('Usage: npm run bench -- cache [--json] [--rounds N]');
+  console.log('Usage: npm run bench -- cache [--json] [--check] [--rounds N]');
   process.exit(0);
 }
 const ROUNDS = Number(options[options.indexOf('--rounds') + 1]) || 60;
@@ -65,7 +65,7 @@ try {
   for (const close of closing.toReversed()) await close();
   await server.stop();
 }
-print(rows, options.includes('--json'));
+report('cache', rows, options);
 process.exit(0);
 
 async function gets() {
@@ -94,21 +94,20 @@ async function gets() {
     }
   const p50 = Object.fromEntries(Object.entries(times).map(([name, values]) => [name, median(values)]));
   for (const [name, value] of Object.entries(p50))
-    row(`get of ${BATCH}: ${name}`, value, 'ms', name === 'ours, from memory' ? '(bar 0.2)' : '');
+    row(`get of ${BATCH}: ${name}`, value, 'ms', name === 'ours, from memory' ? '<= 0.2' : undefined);
   row(
     'ours from Redis, of the raw command',
     p50['ours, from Redis'] / p50['raw MGETBUFFER of the same bytes'],
     'x',
-    '(bar 2)',
+    '<= 2',
   );
-  for (const { name } of peers)
-    row(`${name}, of ours from Redis`, p50[name] / p50['ours, from Redis'], 'x', '(bar 15)');
+  for (const { name } of peers) row(`${name}, of ours from Redis`, p50[name] / p50['ours, from Redis'], 'x', '>= 15');
 }
 
 async function sizes() {
   const keys = await admin.keys('yuxi:emb:*');
   const bytes = await Promise.all(keys.map((key) => admin.memory('USAGE', key)));
-  row('bytes of a vector in Redis', Math.max(...bytes), 'B', '(bar 2,800)');
+  row('bytes of a vector in Redis', Math.max(...bytes), 'B', '<= 2800');
   const json = texts.map((_, i) => `json:${i}`);
   await admin.mset(json.flatMap((key, i) => [key, JSON.stringify(Array.from(vectors[i]))]));
   row('the same as JSON', Math.max(...(await Promise.all(json.map((key) => admin.memory('USAGE', key))))), 'B');
@@ -117,7 +116,7 @@ async function sizes() {
     const dot = vector.reduce((sum, value, k) => sum + value * vectors[i][k], 0);
     return dot / Math.sqrt(vector.reduce((sum, value) => sum + value * value, 0));
   });
-  row('least cosine of a vector that was in Redis', Math.min(...cosines) * 10_000, 'e-4', '(bar 9,999)');
+  row('least cosine of a vector that was in Redis', Math.min(...cosines) * 10_000, 'e-4', '>= 9999');
 }
 
 /** What a Redis that answers after half a second adds to a batch that has to be computed anyway. */
@@ -136,5 +135,5 @@ async function slow() {
     times.push(performance.now() - start);
   }
   row('batch with a Redis that takes 500 ms: median', median(times), 'ms');
-  row('batch with a Redis that takes 500 ms: worst', Math.max(...times), 'ms', '(bar 50)');
+  row('batch with a Redis that takes 500 ms: worst', Math.max(...times), 'ms', '<= 50');
 }

@@ -1,12 +1,14 @@
 // How long replicas of a live configuration take to serve a change, healthy and under faults, beside a plain message of Redis.
-// npm run bench -- config [--json] [--rounds N] [--part healthy|lost|restarted|gone|half-open]
+// npm run bench -- config [--json] [--check] [--rounds N] [--part healthy|lost|restarted|gone|half-open]
 import { setTimeout as pause } from 'node:timers/promises';
 import { startFleet } from './config/fleet.mjs';
-import { print } from './product/table.mjs';
+import { report } from './report.mjs';
 
 const options = process.argv.slice(2);
 if (options.includes('--help')) {
-  console.log('Usage: npm run bench -- config [--json] [--rounds N] [--part healthy|lost|restarted|gone|half-open]');
+  console.log(
+    'Usage: npm run bench -- config [--json] [--check] [--rounds N] [--part healthy|lost|restarted|gone|half-open]',
+  );
   process.exit(0);
 }
 const rounds = Number(options[options.indexOf('--rounds') + 1]) || 200;
@@ -120,5 +122,5 @@ if (only !== undefined && !(only in PARTS)) {
   process.exit(64);
 }
 for (const [name, part] of Object.entries(PARTS)) if (only === undefined || only === name) await part();
-print(rows, options.includes('--json'));
-process.exit(0);
+report('config', rows, options);
+process.exit();

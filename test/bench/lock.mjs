@@ -6,10 +6,10 @@ import { contended, drained } from './lock/contended.mjs';
 import { held } from './lock/held.mjs';
 import { availablePeers, installPeers } from './lock/peers.mjs';
 import { uncontended } from './lock/uncontended.mjs';
-import { print } from './product/table.mjs';
+import { report } from './report.mjs';
 
 const PARTS = { single: uncontended(1), many: uncontended(64), contended, drained, held };
-const USAGE = `Usage: npm run bench -- lock [--json] [--rounds N] [--part PART]... [--alone]
+const USAGE = `Usage: npm run bench -- lock [--json] [--check] [--rounds N] [--part PART]... [--alone]
   --rounds N   measured rounds of each part, after one that compiles (3)
   --part PART  ${Object.keys(PARTS).join(', ')}; all of them when left out
   --alone      without the other locks`;
@@ -17,6 +17,7 @@ const USAGE = `Usage: npm run bench -- lock [--json] [--rounds N] [--part PART].
 const { values } = parseArgs({
   options: {
     json: { type: 'boolean', default: false },
+    check: { type: 'boolean', default: false },
     rounds: { type: 'string', default: '3' },
     part: { type: 'string', multiple: true, default: Object.keys(PARTS) },
     alone: { type: 'boolean', default: false },
@@ -43,6 +44,6 @@ try {
 } finally {
   await server.stop();
 }
-print(rows, values.json);
+report('lock', rows, process.argv);
 // Some of the others keep timers of their own.
-process.exit(0);
+process.exit();

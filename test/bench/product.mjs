@@ -1,4 +1,4 @@
-// The product as a whole: start, memory, ingest with one and with three replicas, search. npm run bench -- product [--json]
+// The product as a whole: start, memory, ingest with one and with three replicas, search. npm run bench -- product [--json] [--check]
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,11 +6,11 @@ import { api, cranfield, eventually, firstRun, startPostgres, startRedis, startR
 import { Pool } from 'pg';
 import { startEmbedded } from './product/embedded.mjs';
 import { busyShare } from './product/idle.mjs';
-import { print } from './product/table.mjs';
+import { report } from './report.mjs';
 import { prepareUpload } from './product/uploader.mjs';
 
 const HELP =
-  'Usage: npm run bench -- product [--json] [--rounds N]\nNeeds the Cranfield collection (see libs/testing).';
+  'Usage: npm run bench -- product [--json] [--check] [--rounds N]\nNeeds the Cranfield collection (see libs/testing).';
 const options = process.argv.slice(2);
 if (options.includes('--help')) {
   console.log(HELP);
@@ -46,7 +46,7 @@ try {
   await postgres.stop();
   await redis.stop();
 }
-print(rows, options.includes('--json'));
+report('product', rows, options);
 
 async function start() {
   const database = await postgres.createDatabase();

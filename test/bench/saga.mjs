@@ -1,5 +1,5 @@
 // What a saga costs beyond the tasks that run its steps: chains of four empty tasks, each of which enqueues the next one, beside sagas of
-// four empty steps. npm run bench -- saga [--json] [--sagas N]
+// four empty steps. npm run bench -- saga [--json] [--check] [--sagas N]
 import 'reflect-metadata';
 import { createRequire } from 'node:module';
 import { Module } from '@nestjs/common';
@@ -12,12 +12,12 @@ import { Task, TaskQueue, TasksModule, tasksMigrations } from '@yuxi/tasks';
 import { startPostgres, startRedis } from '@yuxi/testing';
 import { z } from 'zod';
 import { median } from './measure.mjs';
-import { print } from './product/table.mjs';
+import { report } from './report.mjs';
 
 const { Redis } = createRequire(import.meta.resolve('@yuxi/redis'))('ioredis');
 const options = process.argv.slice(2);
 if (options.includes('--help')) {
-  console.log('Usage: npm run bench -- saga [--json] [--sagas N]');
+  console.log('Usage: npm run bench -- saga [--json] [--check] [--sagas N]');
   process.exit(0);
 }
 const SAGAS = Number(options.includes('--sagas') ? options[options.indexOf('--sagas') + 1] : 500);
@@ -142,5 +142,5 @@ try {
 } finally {
   await Promise.all([postgres.stop(), redis.stop()]);
 }
-print(rows, options.includes('--json'));
-process.exit(0);
+report('saga', rows, options);
+process.exit();

@@ -1,9 +1,9 @@
 // The task queue on Redis Streams beside other queues and beside a stream with nothing around it; interleaved rounds.
-// npm run bench -- tasks [--json] [--rounds N] [--only empty,real,enqueue,idle,memory]
+// npm run bench -- tasks [--json] [--check] [--rounds N] [--only empty,real,enqueue,idle,memory]
 import 'reflect-metadata';
 import { startRedis } from '@yuxi/testing';
 import { median } from './measure.mjs';
-import { print } from './product/table.mjs';
+import { report } from './report.mjs';
 import { Meter } from './tasks/meter.mjs';
 import { openOurs } from './tasks/ours.mjs';
 import { availablePeers, installPeers, PEERS } from './tasks/peers.mjs';
@@ -12,7 +12,7 @@ import { openRaw } from './tasks/raw.mjs';
 const options = process.argv.slice(2);
 const valueOf = (name, standard) => (options.includes(name) ? options[options.indexOf(name) + 1] : standard);
 if (options.includes('--help')) {
-  console.log('Usage: npm run bench -- tasks [--json] [--rounds N] [--only empty,real,enqueue,idle,memory]');
+  console.log('Usage: npm run bench -- tasks [--json] [--check] [--rounds N] [--only empty,real,enqueue,idle,memory]');
   process.exit(0);
 }
 const rounds = Number(valueOf('--rounds', 5));
@@ -55,7 +55,7 @@ try {
   meter.close();
   await server.stop();
 }
-print(rows, options.includes('--json'));
+report('tasks', rows, options);
 process.exit(0);
 
 /** The same pauses for everybody. */
@@ -111,10 +111,10 @@ async function workThrough(kind, places, count, run, systems) {
     await stop();
     return result;
   });
-  report(`${kind}, ${places} in flight`, results, { real: run === pause, places });
+  rowsOf(`${kind}, ${places} in flight`, results, { real: run === pause, places });
 }
 
-function report(what, results, { real, places }) {
+function rowsOf(what, results, { real, places }) {
   const of = (name, field) => median(results[name].map((each) => each[field]));
   for (const name of Object.keys(results)) {
     row(`${what}, ${name}: rate`, of(name, 'rate'), '/s');
@@ -196,7 +196,12 @@ async function idle(systems) {
   const at = (name, share) => median(results[name].map((waits) => waits[Math.floor(waits.length * share)]));
   for (const name of Object.keys(results)) {
     row(`idle, ${name}: added until begun, p50`, at(name, 0.5), 'ms', name === OURS ? '<= 1' : undefined);
-    row(`idle, ${name}: added until begun, p99`, at(name, 0.99), 'ms', name === OURS ? '<= BullMQ' : undefined);
+    row(
+      `idle, ${name}: added until begun, p99`,
+      at(name, 0.99),
+      'ms',
+      name === OURS && results.bullmq ? `<= ${at('bullmq', 0.99)}` : undefined,
+    );
   }
 }
 

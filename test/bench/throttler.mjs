@@ -1,17 +1,17 @@
 // The limits beside a script that counts and nothing else, and beside other limiters; interleaved rounds.
-// npm run bench -- throttler [--json] [--rounds N]
+// npm run bench -- throttler [--json] [--check] [--rounds N]
 import 'reflect-metadata';
 import { createRequire } from 'node:module';
 import { startRedis } from '@yuxi/testing';
 import { cpuOf, median } from './measure.mjs';
-import { print } from './product/table.mjs';
+import { report } from './report.mjs';
 import { http } from './throttler/http.mjs';
 import { openLimits } from './throttler/ours.mjs';
 import { availablePeers, installPeers, openPeer } from './throttler/peers.mjs';
 
 const options = process.argv.slice(2);
 if (options.includes('--help')) {
-  console.log('Usage: npm run bench -- throttler [--json] [--rounds N]');
+  console.log('Usage: npm run bench -- throttler [--json] [--check] [--rounds N]');
   process.exit(0);
 }
 const rounds = Number(options[options.indexOf('--rounds') + 1]) || 5;
@@ -53,7 +53,7 @@ try {
   await app.close();
   await server.stop();
 }
-print(rows, options.includes('--json'));
+report('throttler', rows, options);
 process.exit(0);
 
 /** An address such as a client has; each request is another one's. */
@@ -97,7 +97,7 @@ async function oneLimit(width) {
   const bestPeer = (round) => Math.max(...peers.map((name) => results[name][round].rate));
   for (const [name, slices] of Object.entries(results)) {
     const ours = width === 64 && !name.startsWith('raw') && !peers.includes(name);
-    report(what, name, slices);
+    rowsOf(what, name, slices);
     row(
       `${what}, ${name}: rate over raw`,
       median(slices.map(({ rate }, i) => rate / results[rawName][i].rate)),
@@ -127,7 +127,7 @@ async function threeLimits(width) {
   };
   const results = await interleaved(systems, width);
   const what = `three limits, ${width} in flight`;
-  for (const [name, slices] of Object.entries(results)) report(what, name, slices);
+  for (const [name, slices] of Object.entries(results)) rowsOf(what, name, slices);
   if (results[NEST_LAB])
     row(
       `${what}, LimiterService: rate over three calls of ${NEST_LAB}`,
@@ -175,7 +175,7 @@ async function interleaved(systems, width, keyOf) {
   return results;
 }
 
-function report(what, name, slices) {
+function rowsOf(what, name, slices) {
   const of = (field) => median(slices.map((each) => each[field]));
   row(`${what}, ${name}: decisions`, of('rate'), '/s');
   row(`${what}, ${name}: CPU of the client`, of('client'), 'us');

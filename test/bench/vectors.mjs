@@ -1,6 +1,6 @@
 // Search in a knowledge base of 50,000 chunks by words, by vectors and by both, and how much of the exact answer the index of vectors finds: on
 // the offline model's vectors of real text (Cranfield sentences, repeated with edits), and on random vectors, which are the hardest there
-// are. npm run bench -- vectors [--json] [--chunks N]
+// are. npm run bench -- vectors [--json] [--check] [--chunks N]
 import 'reflect-metadata';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Module } from '@nestjs/common';
@@ -22,13 +22,13 @@ import { SagaModule, sagaMigrations } from '@yuxi/saga';
 import { StorageModule } from '@yuxi/storage';
 import { TasksModule, tasksMigrations } from '@yuxi/tasks';
 import { cranfield, seededRandom, startPostgres } from '@yuxi/testing';
-import { print } from './product/table.mjs';
+import { report } from './report.mjs';
 import { exactly, randomUnits, recallOf, textOf } from './vectors/truth.mjs';
 
 const options = process.argv.slice(2);
 if (options.includes('--help')) {
   console.log(
-    'Usage: npm run bench -- vectors [--json] [--chunks N]\nNeeds the Cranfield collection (see libs/testing) and pgvector.',
+    'Usage: npm run bench -- vectors [--json] [--check] [--chunks N]\nNeeds the Cranfield collection (see libs/testing) and pgvector.',
   );
   process.exit(0);
 }
@@ -73,7 +73,7 @@ try {
   await app.close();
   await server.stop();
 }
-print(rows, options.includes('--json'));
+report('vectors', rows, options);
 
 async function newOwner() {
   const { rows: users } = await sql.query(
@@ -125,7 +125,7 @@ async function searches(owner, { dbId }) {
   await sql.query('VACUUM ANALYZE');
   await app.get(VectorUpkeep).buildIndexes();
   rows.push({ what: 'index of vectors built', value: (performance.now() - built) / 1000, unit: 's' });
-  const bars = { keyword: '(bar 30)', vector: '(bar 10)', hybrid: '(bar 60)' };
+  const bars = { keyword: '<= 30', vector: '<= 10', hybrid: '<= 60' };
   const questions = cranfield.queries().map(({ text }) => text);
   const times = { keyword: [], vector: [], hybrid: [] };
   const ask = (mode, text) => app.get(SearchService).query(owner, dbId, text, { search_mode: mode });
@@ -171,7 +171,7 @@ async function recall(what, kbId, { ids, vectors }, questions) {
         vectors,
       );
     }
-    const bars = how === 'as searched' ? ['(bar 10)', '(bar 0.95)'] : ['', ''];
+    const bars = how === 'as searched' ? ['<= 10', '>= 0.95'] : [];
     rows.push({ what: `${what}, ${how}: p50`, value: at(times, 0.5), unit: 'ms' });
     rows.push({ what: `${what}, ${how}: p95`, value: at(times, 0.95), unit: 'ms', bar: bars[0] });
     rows.push({ what: `${what}, ${how}: recall@10`, value: hits / questions.length, unit: '', bar: bars[1] });

@@ -6,10 +6,12 @@ import { Redis } from 'ioredis';
 import { type Failover, type FailoverKind, Failovers } from '../support/failover.js';
 import { GrantLog } from '../support/lock/grant-log.js';
 import { LockFleet, type LockFleetOptions, type Section } from '../support/lock/lock-fleet.js';
-import { FULL, size } from '../support/size.js';
+import { size } from '../support/size.js';
 
 const SEED = runSeed();
 const FAILOVERS = size(1, 20);
+/** What was handed over as the replica was promoted is held there for the rest of a hand-over, 1.5 s; twice that, and room for a busy machine. */
+const GRANTED_WITHIN = 5000;
 const KINDS: readonly FailoverKind[] = ['kill', 'command', 'hang'];
 /** What callers may be told meanwhile. */
 const CODES = ['LOCK_UNAVAILABLE', 'LOCK_LOST', 'LOCK_BUSY'];
@@ -92,7 +94,7 @@ describe('F7 a lock over Sentinel failovers', () => {
   }
 
   it(
-    `${FAILOVERS} failover(s), by command, SIGKILL and SIGSTOP of the master`,
+    `goes on within ${GRANTED_WITHIN / 1000} s of the Sentinels' news: failovers by command, SIGKILL and SIGSTOP of the master`,
     async () => {
       await start();
       const done: Failover[] = [];
@@ -121,7 +123,7 @@ describe('F7 a lock over Sentinel failovers', () => {
       expect(inexcusable(done)).toEqual([]);
       expect(fleet.refusals.filter(({ code }) => !CODES.includes(code))).toEqual([]);
       expect(fleet.unhandled).toEqual([]);
-      expect(Math.max(...afterNamed)).toBeLessThan(FULL ? 1000 : 5000);
+      expect(Math.max(...afterNamed)).toBeLessThan(GRANTED_WITHIN);
     },
     FAILOVERS * MINUTE,
   );

@@ -162,7 +162,7 @@ describe('a lock over several processes', () => {
   );
 
   it.each<['SIGSTOP' | 'SIGKILL']>([['SIGSTOP'], ['SIGKILL']])(
-    'F3, F4 a process with 100 waiters that gets %s delays the next one by one lease',
+    'F3, F4 a process with 100 waiters that gets %s delays the next one by a lease, 10 s at most',
     async (signal) => {
       const of = await start({ workers: 2, loops: 100, options: { ttl: '20s', wait: '60s' } });
       await sections(of, 100);
@@ -172,7 +172,8 @@ describe('a lock over several processes', () => {
       const seen = of.sections.length;
       // A section of the dead process that was under way ends with its ttl; then 20 s would show here.
       await eventually(() => of.sections.slice(seen).filter(({ worker }) => worker === 1).length > 10, {
-        timeout: 30_000,
+        timeout: 10_000,
+        describe: 'the waiters of the living process to be served',
       });
       console.info(`lock: next living waiters served within ${Math.round(monotonicMs() - at)} ms of ${signal}`);
       await of.stop();

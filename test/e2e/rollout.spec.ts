@@ -188,7 +188,7 @@ describe('settings of three replicas', () => {
       expect(hasRedisPy).toBe(false);
     });
   else
-    it('reload within 100 ms when a Python process says that it changed something', async () => {
+    it('reload within a second when a Python process says that it changed something', async () => {
       const script = fileURLToPath(new URL('../support/config/redis_py_publish.py', import.meta.url));
       const { port, password } = fleet.redis;
       const child = spawn(PYTHON, [script, String(port), password!], { stdio: ['pipe', 'pipe', 'inherit'] });
@@ -225,6 +225,6 @@ describe('settings of three replicas', () => {
       }
       console.info(`reloaded ${taken.length} times for a Python process, at most ${Math.max(...taken).toFixed(0)} ms`);
       // Reconcile alone would take up to 2.4 s.
-      expect(taken.toSorted((a, b) => a - b)[Math.floor(taken.length / 2)]!).toBeLessThan(1000);
+      expect(Math.max(...taken)).toBeLessThan(1000);
     });
 });

@@ -1,0 +1,132 @@
+// Runs a tier many times, beside processes that burn a core each, in another order of files each time, and counts what failed.
+import { spawn } from 'node:child_process';
+import { mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { runJest } from './run-jest.mjs';
+
+const USAGE = `Usage: npm run test:repeat -- [--runs 10] [--burn 0] [--tier default] [--seed N] [--json] [pattern...]
+
+Runs a tier (default, faults) or the files that match the patterns, in random file order, and prints each test that failed with how
+often, the seeds of those runs and its first message.
+
+  --runs N   how many runs (default 10)
+  --burn M   processes that keep a core busy beside them (default 0)
+  --tier T   default or faults (default: default)
+  --seed N   of the first run; each further run has the next number (default: random)
+  --json     print the result as one line of JSON
+
+A failure is repeated with YUXI_ORDER=random YUXI_SEED=<seed> npm test, or test:faults.
+`;
+
+function whole(name, text, min, max) {
+  const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
+  if (value >= min && value <= max) return value;
+  process.stderr.write(`--${name} must be a whole number ${min}..${max}, got ${JSON.stringify(text)}\n`);
+  process.exit(64);
+}
+
+function readOptions() {
+  const options = {
+    runs: { type: 'string', default: '10' },
+    burn: { type: 'string', default: '0' },
+    tier: { type: 'string', default: 'default' },
+    seed: { type: 'string', default: String(Date.now() % 1_000_000) },
+    json: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
+  };
+  try {
+    const { values, positionals } = parseArgs({ options, allowPositionals: true });
+    if (!['default', 'faults'].includes(values.tier))
+      throw new Error(`--tier must be default or faults, got "${values.tier}"`);
+    return { values, patterns: positionals };
+  } catch (error) {
+    process.stderr.write(`${error.message}\n${USAGE}`);
+    process.exit(64);
+  }
+}
+
+/** A process that does nothing but use a core, and ends with this one. */
+function burn() {
+  const program =
+    "process.on('disconnect', () => process.exit()); (function go() { const end = Date.now() + 50; while (Date.now() < end); setImmediate(go); })();";
+  return spawn(process.execPath, ['-e', program], { stdio: ['ignore', 'ignore', 'ignore', 'ipc'] });
+}
+
+/** The tests of a run that failed, as `title -> message`; a file that could not run counts as a test of its name. */
+function failuresOf(result) {
+  const failed = new Map();
+  for (const { name, message, assertionResults } of result.testResults) {
+    const tests = assertionResults.filter(({ status }) => status === 'failed');
+    const file = name.slice(process.cwd().length + 1);
+    for (const { fullName, failureMessages } of tests) failed.set(`${file}: ${fullName}`, failureMessages[0] ?? '');
+    if (tests.length === 0 && message && assertionResults.length === 0) failed.set(file, message);
+  }
+  return failed;
+}
+
+async function run(seed, tier, patterns, folder) {
+  const output = join(folder, `${seed}.json`);
+  const log = openSync(join(folder, `${seed}.log`), 'w');
+  const from = performance.now();
+  const options = ['--json', `--outputFile=${output}`, ...patterns];
+  const code = await runJest(options, { YUXI_TIER: tier, YUXI_ORDER: 'random', YUXI_SEED: String(seed) }, log);
+  const took = (performance.now() - from) / 60_000;
+  let failed;
+  try {
+    failed = failuresOf(JSON.parse(readFileSync(output, 'utf8')));
+  } catch {
+    failed = new Map([['the run itself', `it ended without a result, with code ${code}`]]);
+  }
+  // A server that was left running fails no test, but the run.
+  if (code !== 0 && failed.size === 0) failed.set('the run itself', `it ended with code ${code}, see its log`);
+  return { seed, took, failed };
+}
+
+const { values, patterns } = readOptions();
+if (values.help) {
+  process.stdout.write(USAGE);
+  process.exit(0);
+}
+const runs = whole('runs', values.runs, 1, 1000);
+const first = whole('seed', values.seed, 0, 999_999_999);
+const burners = Array.from({ length: whole('burn', values.burn, 0, 16) }, burn);
+const folder = mkdtempSync(join(tmpdir(), 'yuxi-repeat-'));
+const results = [];
+try {
+  for (let i = 0; i < runs; i++) {
+    const result = await run(first + i, values.tier, patterns, folder);
+    results.push(result);
+    const outcome = result.failed.size === 0 ? 'clean' : `${result.failed.size} failed`;
+    if (!values.json)
+      process.stdout.write(`run ${i + 1} of ${runs}, seed ${result.seed}: ${outcome}, ${result.took.toFixed(1)} min\n`);
+  }
+} finally {
+  for (const burner of burners) burner.kill('SIGKILL');
+}
+
+const table = new Map();
+for (const { seed, failed } of results)
+  for (const [test, message] of failed) {
+    const row = table.get(test) ?? { test, times: 0, seeds: [], message: message.split('\n').slice(0, 6).join('\n') };
+    row.times++;
+    row.seeds.push(seed);
+    table.set(test, row);
+  }
+const failures = [...table.values()].toSorted((a, b) => b.times - a.times);
+const clean = results.filter(({ failed }) => failed.size === 0).length;
+if (values.json) {
+  process.stdout.write(
+    `${JSON.stringify({ tier: values.tier, runs, clean, seeds: [first, first + runs - 1], failures })}\n`,
+  );
+} else {
+  for (const { test, times, seeds, message } of failures)
+    process.stdout.write(
+      `\n${times} of ${runs}  ${test}\n  seeds ${seeds.join(', ')}\n  ${message.replaceAll('\n', '\n  ')}\n`,
+    );
+  process.stdout.write(`\n${values.tier}: ${clean} of ${runs} runs clean, seeds ${first} to ${first + runs - 1}\n`);
+}
+if (clean === runs) rmSync(folder, { recursive: true, force: true });
+else process.stderr.write(`Logs of all runs: ${folder}\n`);
+process.exitCode = clean === runs ? 0 : 1;
