@@ -1,15 +1,15 @@
 // Makes sure that the servers which tests and `npm run cluster` start are installed. Plain Node: it runs before anything is compiled.
 import { existsSync, readdirSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
-import { installWithApt, installWithBrew, whichInstaller } from './servers/install.mjs';
-import { ensureRedisPy } from './servers/python.mjs';
+import { installServersWithApt, installWithBrew, whichInstaller } from './servers/install.mjs';
+import { ensureTools } from './servers/tools.mjs';
 import { ensureVector } from './servers/vector.mjs';
 
 const USAGE = `Usage: node scripts/ensure-servers.mjs [--help]
 
 Looks for Redis (redis-server, redis-cli) and PostgreSQL (initdb, postgres); installs what is missing with apt-get (as root or
 through passwordless sudo) or Homebrew, else says what to type. Then looks for the PostgreSQL extension pgvector and builds it where
-apt can supply its source; without pgvector the product runs keyword-only. Last, redis-py for the test of locks shared with Python. Prints nothing when everything is there.
+apt can supply its source; without pgvector the product runs keyword-only. Last, redis-py and promtool, which single tests compare with. Prints nothing when everything is there.
 `;
 
 const DEBIAN_POSTGRES = '/usr/lib/postgresql';
@@ -37,7 +37,7 @@ function ensureServers() {
   if (absent.length === 0) return;
   const installer = whichInstaller();
   process.stderr.write(`Missing: ${absent.join(', ')}. Installing with ${installer ?? 'nothing found'}...\n`);
-  if (installer === 'apt-get') installWithApt(absent);
+  if (installer === 'apt-get') installServersWithApt(absent);
   if (installer === 'brew') installWithBrew(absent);
   const still = missing();
   if (still.length === 0) return;
@@ -55,7 +55,7 @@ if (process.argv.includes('--help')) {
   try {
     ensureServers();
     ensureVector();
-    ensureRedisPy();
+    ensureTools();
   } catch (error) {
     process.stderr.write(`${error.message}\n`);
     process.exitCode = 1;

@@ -52,9 +52,13 @@ function withoutServiceStarts(body) {
   }
 }
 
-/** Installs the Debian packages of the named servers, without letting them start their services. */
-export function installWithApt(servers) {
-  const packages = servers.flatMap((server) => DEBIAN_PACKAGES[server]);
+/** Installs the Debian packages of the named servers. */
+export function installServersWithApt(servers) {
+  installWithApt(servers.flatMap((server) => DEBIAN_PACKAGES[server]));
+}
+
+/** Installs Debian packages, without letting them start their services. */
+export function installWithApt(packages) {
   runAsRoot('apt-get', 'update', '-q');
   withoutServiceStarts(() => {
     runAsRoot('apt-get', 'install', '-y', '-q', '--no-install-recommends', ...packages);

@@ -72,21 +72,21 @@ describe('readEnv', () => {
   });
 
   it.each<[string, Record<string, string>, string]>([
-    ['55 letters for a port', { REDIS_HOST: 'x', REDIS_PORT: 'abc' }, 'REDIS_PORT'],
-    ['55 letters after a port', { REDIS_HOST: 'x', REDIS_PORT: '6379abc' }, 'REDIS_PORT'],
-    ['55 port 0', { REDIS_HOST: 'x', REDIS_PORT: '0' }, 'REDIS_PORT'],
-    ['55 port 65536', { REDIS_HOST: 'x', REDIS_PORT: '65536' }, 'REDIS_PORT'],
-    ['55 no port of ours', { PORT: '5050x' }, 'PORT'],
-    ['56 another scheme', { REDIS_URL: 'http://localhost:6379' }, 'REDIS_URL'],
-    ['57 sentinels without a master', { REDIS_SENTINELS: 'a:26379,b:26379' }, 'REDIS_SENTINEL_NAME'],
-    ['58 URL and cluster', { REDIS_URL: 'redis://a', REDIS_CLUSTER_NODES: 'a:1,b:2' }, 'REDIS_CLUSTER_NODES'],
-    ['60 trust everybody', { TRUSTED_PROXIES: 'true' }, 'TRUSTED_PROXIES'],
-    ['60 trust a number of hops', { TRUSTED_PROXIES: '1' }, 'TRUSTED_PROXIES'],
-    ['60 no address', { TRUSTED_PROXIES: '999.1.1.1/8' }, 'TRUSTED_PROXIES'],
-    ['61 no URL', { DATABASE_URL: 'localhost:5432' }, 'DATABASE_URL'],
-    ['61 another database', { DATABASE_URL: 'mysql://u:p@h/d' }, 'DATABASE_URL'],
-    ['62 no duration', { LOCK_TTL_MS: 'soon' }, 'LOCK_TTL_MS'],
-    ['62 a duration of nothing', { LOCK_TTL_MS: '0' }, 'LOCK_TTL_MS'],
+    ['letters for a port', { REDIS_HOST: 'x', REDIS_PORT: 'abc' }, 'REDIS_PORT'],
+    ['letters after a port', { REDIS_HOST: 'x', REDIS_PORT: '6379abc' }, 'REDIS_PORT'],
+    ['port 0', { REDIS_HOST: 'x', REDIS_PORT: '0' }, 'REDIS_PORT'],
+    ['port 65536', { REDIS_HOST: 'x', REDIS_PORT: '65536' }, 'REDIS_PORT'],
+    ['no port of ours', { PORT: '5050x' }, 'PORT'],
+    ['another scheme', { REDIS_URL: 'http://localhost:6379' }, 'REDIS_URL'],
+    ['sentinels without a master', { REDIS_SENTINELS: 'a:26379,b:26379' }, 'REDIS_SENTINEL_NAME'],
+    ['URL and cluster', { REDIS_URL: 'redis://a', REDIS_CLUSTER_NODES: 'a:1,b:2' }, 'REDIS_CLUSTER_NODES'],
+    ['trust everybody', { TRUSTED_PROXIES: 'true' }, 'TRUSTED_PROXIES'],
+    ['trust a number of hops', { TRUSTED_PROXIES: '1' }, 'TRUSTED_PROXIES'],
+    ['no address', { TRUSTED_PROXIES: '999.1.1.1/8' }, 'TRUSTED_PROXIES'],
+    ['no URL', { DATABASE_URL: 'localhost:5432' }, 'DATABASE_URL'],
+    ['another database', { DATABASE_URL: 'mysql://u:p@h/d' }, 'DATABASE_URL'],
+    ['no duration', { LOCK_TTL_MS: 'soon' }, 'LOCK_TTL_MS'],
+    ['a duration of nothing', { LOCK_TTL_MS: '0' }, 'LOCK_TTL_MS'],
     ['a token of a second', { YUXI_ACCESS_TTL: '1s' }, 'YUXI_ACCESS_TTL'],
     ['a token of a month', { YUXI_ACCESS_TTL: '31d' }, 'YUXI_ACCESS_TTL'],
     ['a session without end', { YUXI_SESSION_TTL: '1000d' }, 'YUXI_SESSION_TTL'],
@@ -121,7 +121,7 @@ describe('readEnv', () => {
     expect(EnvError.exitCode).toBe(78);
   });
 
-  it('63 warns of a variable that nobody reads and names the nearest one', () => {
+  it('warns of a variable that nobody reads and names the nearest one', () => {
     const { warnings } = readEnv({ YUXI_DATA_DIRR: 'x', YUXI_REDIS_PASWORD: 'hunter2', YUXI_WHATEVER_THIS_IS: '1' });
     expect(warnings).toEqual([
       expect.stringMatching(/^YUXI_DATA_DIRR .*did you mean YUXI_DATA_DIR\?$/),

@@ -18,7 +18,7 @@ export interface Note extends ProcessIdentity {
 }
 
 interface JestGlobal {
-  expect?: { getState(): { currentTestName?: string } };
+  expect?: { getState(): { testPath?: string; currentTestName?: string } };
 }
 
 let current: string | undefined;
@@ -117,9 +117,8 @@ export function notePid(pid: number, name: string, endSignal: NodeJS.Signals): (
   const id = identify(pid);
   if (!id) return () => undefined;
   const path = join(runFolder(), 'pids', `${pid}.json`);
-  const file = /[^\s(]*\.spec\.[jt]s/.exec(new Error('where').stack ?? '')?.[0];
-  const test = (globalThis as JestGlobal).expect?.getState().currentTestName;
-  const startedBy = [file, test].filter(Boolean).join(': ') || undefined;
+  const { testPath, currentTestName } = (globalThis as JestGlobal).expect?.getState() ?? {};
+  const startedBy = [testPath, currentTestName].filter(Boolean).join(': ') || undefined;
   writeFileSync(path, JSON.stringify({ ...id, name, endSignal, startedBy } satisfies Note));
   return () => rmSync(path, { force: true });
 }

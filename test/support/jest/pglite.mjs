@@ -1,4 +1,4 @@
-// Stands in for '@electric-sql/pglite' in tests: the same PGlite, but databases in memory begin from a copy of one that initdb made,
+// Stands in for '@electric-sql/pglite' in tests: the same PGlite, but new databases begin from a copy of one that initdb made,
 // which takes a second of processor time instead of four to six.
 import { existsSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -45,4 +45,8 @@ async function makeCopy() {
 const create = PGlite.create.bind(PGlite);
 
 PGlite.create = async (options) =>
-  options.dataDir === 'memory://' ? create({ ...options, loadDataDir: await emptyDatabase() }) : create(options);
+  isNew(options.dataDir) ? create({ ...options, loadDataDir: await emptyDatabase() }) : create(options);
+
+function isNew(dataDir) {
+  return dataDir === 'memory://' || !existsSync(join(dataDir, 'PG_VERSION'));
+}

@@ -147,7 +147,7 @@ describe('the settings over HTTP', () => {
     ['NaN', () => '{"tries":NaN}', 400],
     ['a key twice', () => '{"tries":4,"tries":5}', 400],
     ['a number that no double holds', () => '{"tries":1e400}', 400],
-  ])('C4, 64j refuse %s', async (_, body, status) => {
+  ])('C4 refuse %s', async (_, body, status) => {
     const before = await tag();
     expect(await call('PUT', CONFIG, { body: body(), 'if-match': before })).toMatchObject({ status });
     expect(await tag()).toBe(before);

@@ -1,0 +1,24 @@
+import { existsSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { installWithApt, whichInstaller } from './install.mjs';
+
+const succeeds = (command, ...args) => spawnSync(command, args, { stdio: 'ignore' }).status === 0;
+
+/** Programs that single tests compare with. Without one its test says that it was skipped. */
+const TOOLS = [
+  {
+    name: 'redis-py',
+    // The Python that Debian's packages belong to; another one on PATH would not see them. Without it the package is of no use.
+    there: () => !existsSync('/usr/bin/python3') || succeeds('/usr/bin/python3', '-c', 'import redis'),
+    packageName: 'python3-redis',
+  },
+  { name: 'promtool', there: () => succeeds('promtool', '--version'), packageName: 'prometheus' },
+];
+
+/** Installs what is missing and can be installed; never fails. */
+export function ensureTools() {
+  const missing = TOOLS.filter(({ there }) => !there());
+  if (missing.length === 0 || whichInstaller() !== 'apt-get') return;
+  process.stderr.write(`Installing ${missing.map(({ name }) => name).join(', ')}...\n`);
+  installWithApt(missing.map(({ packageName }) => packageName));
+}

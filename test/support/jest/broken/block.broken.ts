@@ -1,0 +1,5 @@
+import { it } from '@jest/globals';
+
+it('blocks the event loop', () => {
+  for (;;);
+});
