@@ -77,8 +77,11 @@ describe('tasks in Redis under faults', () => {
         await first.worker.order('close');
         const [, second] = await begun(3);
         took.push(second!.at - from);
-        await eventually(async () => expect(await fleet.ends()).toEqual(['1 ok', '2 ok', '0 ok']));
-        expect((await fleet.starts()).length).toBe(3);
+        const ended = async () => (await fleet.ends()).toSorted();
+        await eventually(async () => expect(await ended()).toEqual(['0 ok', '1 ok', '2 ok']), { timeout: 20_000 });
+        const { pid } = first.worker;
+        const elsewhere = (await fleet.starts()).map((start) => [start.n, start.pid !== pid]);
+        expect(elsewhere.toSorted()).toEqual([[0, false], [1, true], [2, true]]); // prettier-ignore
         await first.worker.kill();
       }
       expect(await fleet.counter('recovered')).toBe(0);

@@ -44,3 +44,6 @@ export function tally(answers: readonly { status: number }[]): Record<number, nu
   for (const { status } of answers) counts[status] = (counts[status] ?? 0) + 1;
   return counts;
 }
+
+/** How many guesses at one account may pass in so many milliseconds: ten at once, the next ones after 1 s, 2 s more, 4 s more, ... */
+export const guessesWithin = (ms: number): number => 10 + Math.floor(Math.log2(1 + ms / 1000));

@@ -64,6 +64,9 @@ export class TasksFleet {
   direct!: Redis;
   register!: Redis;
   #registerServer!: RedisServer;
+  /** Also those that no member has any more, or not yet. */
+  readonly #spawned = new Set<OrderedWorker>();
+  #stopGuards = (): void => undefined;
   #postgres?: PostgresServer;
   #sql?: Pool;
   #databaseUrl?: string;
@@ -107,14 +110,20 @@ export class TasksFleet {
   /** From now on a worker that ends has another one in its place. @returns stops that */
   keepAlive(): () => void {
     const stopped = new AbortController();
+    this.#stopGuards = () => stopped.abort();
     const guard = async (member: Member): Promise<void> => {
       while (!stopped.signal.aborted) {
         await member.worker.ended;
-        if (!stopped.signal.aborted) member.worker = await this.#spawn({}, member.proxy);
+        if (stopped.signal.aborted) return;
+        // It may take the very task that killed the one before, and end before it has said that it started.
+        await this.#spawn({}, member.proxy).then(
+          (worker) => (member.worker = worker),
+          () => undefined,
+        );
       }
     };
     for (const member of this.members) void guard(member);
-    return () => stopped.abort();
+    return this.#stopGuards;
   }
 
   /** Ends a worker without a warning and starts another one in its place. @returns when it was ended */
@@ -129,6 +138,7 @@ export class TasksFleet {
     const { control, options, queues } = this.options;
     const redis = this.options.redis ?? { url: proxy ? proxy.through(this.server.url) : this.server.url };
     const worker = new OrderedWorker(WORKER);
+    this.#spawned.add(worker);
     await worker.order('start', {
       redis,
       databaseUrl: this.#databaseUrl,
@@ -194,7 +204,8 @@ export class TasksFleet {
   }
 
   async stop(): Promise<void> {
-    await Promise.all([this.producer, ...this.members.map(({ worker }) => worker)].map((worker) => worker?.kill()));
+    this.#stopGuards();
+    await Promise.all([...this.#spawned].map((worker) => worker.kill()));
     // The producer has none when the Redis is not the fleet's.
     for (const link of [this.producerLink, ...this.members.map(({ proxy }) => proxy)]) await link?.stop();
     this.direct?.disconnect();
