@@ -3,7 +3,8 @@ import { availableParallelism } from 'node:os';
 
 /** Which files a tier runs; without one, all of them. docs/testing.md tells what belongs where. */
 const TIERS = { default: '^(?!.*\\.faults\\.spec\\.ts$).*\\.spec\\.ts$', faults: '\\.faults\\.spec\\.ts$' };
-const { YUXI_TIER: tier } = process.env;
+// With YUXI_MUTANT the tests run on a product with one guard taken out (test/controls.faults.spec.ts).
+const { YUXI_TIER: tier, YUXI_MUTANT: mutant } = process.env;
 
 // Read here, because workers inherit the environment of this process.
 process.env.YUXI_SEED ||= String(randomInt(1_000_000));
@@ -26,7 +27,7 @@ export default {
   },
   transform: {
     '^.+\\.ts$': [
-      '@swc/jest',
+      mutant ? '<rootDir>/test/support/mutant/transform.mjs' : '@swc/jest',
       {
         jsc: {
           parser: { syntax: 'typescript', decorators: true },

@@ -44,9 +44,11 @@ async function makeCopy() {
 
 const create = PGlite.create.bind(PGlite);
 
+// PGlite calls itself without a folder while it makes a database.
 PGlite.create = async (options) =>
-  isNew(options.dataDir) ? create({ ...options, loadDataDir: await emptyDatabase() }) : create(options);
+  isNew(options?.dataDir) ? create({ ...options, loadDataDir: await emptyDatabase() }) : create(options);
 
 function isNew(dataDir) {
+  if (dataDir === undefined) return false;
   return dataDir === 'memory://' || !existsSync(join(dataDir, 'PG_VERSION'));
 }

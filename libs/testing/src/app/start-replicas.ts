@@ -7,6 +7,13 @@ import { temporaryFolder } from '../run-folder.js';
 import { AppProcess } from './app-process.js';
 import type { Replica } from './app-process.js';
 
+/** What makes a process run a changed product, see test/support/mutant. */
+const MUTANT = Object.fromEntries(
+  ['NODE_OPTIONS', 'YUXI_MUTANT'].flatMap((name) =>
+    process.env['YUXI_MUTANT'] ? [[name, process.env[name] ?? '']] : [],
+  ),
+);
+
 type PerReplica<T> = T | ((index: number) => T);
 
 /** Options of {@link startReplicas}. */
@@ -60,6 +67,7 @@ export async function startReplicas(options: StartReplicasOptions): Promise<Repl
     const replica = new AppProcess(entry, port, metricsPort, {
       PATH: process.env['PATH'] ?? '',
       HOME: process.env['HOME'] ?? '',
+      ...MUTANT,
       NODE_ENV: 'test',
       YUXI_HOST: '127.0.0.1',
       PORT: String(port),

@@ -1,0 +1,78 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from '@jest/globals';
+import { temporaryFolder } from '@yuxi/testing';
+
+/** A test of a fault, and the guard without which it must fail. */
+interface Control {
+  /** The file of the test. */
+  spec: string;
+  /** Its full title. */
+  test: string;
+  /** What is taken out of the product, to be read after "fails when". */
+  when: string;
+  /** The source that is changed; processes that the test starts run the compiled form of it. */
+  file: string;
+  /** Occurs once in the source, and in its compiled form. */
+  find: string;
+  replace: string;
+}
+
+interface Result {
+  testResults: { assertionResults: { fullName: string; status: string; failureMessages: string[] }[] }[];
+}
+
+const JEST = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning', 'node_modules/jest/bin/jest.js'];
+const PRELOAD = fileURLToPath(new URL('./support/mutant/process.mjs', import.meta.url));
+const controls = readdirSync('test/controls').flatMap(
+  (file) => JSON.parse(readFileSync(join('test/controls', file), 'utf8')) as Control[],
+);
+
+const faultSpecs = ['libs', 'apps', 'test'].flatMap((room) =>
+  readdirSync(room, { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.faults.spec.ts') && !/node_modules|dist\//.test(file))
+    .map((file) => join(room, file)),
+);
+
+/** Runs one test on the changed product. */
+async function run({ spec, test, file, find, replace }: Control) {
+  const output = join(temporaryFolder('control'), 'result.json');
+  const env: NodeJS.ProcessEnv = { ...process.env, YUXI_MUTANT: JSON.stringify({ file, find, replace }) };
+  for (const name of ['YUXI_TIER', 'YUXI_COUNTS', 'YUXI_RUN_FOLDER', 'YUXI_SKIP_LOG', 'YUXI_ORDER']) delete env[name];
+  // Inherited by the processes that the test starts.
+  env['NODE_OPTIONS'] = `--import=${PRELOAD}`;
+  const title = `^${test.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')}$`;
+  const options = ['--runInBand', '--json', `--outputFile=${output}`, '--runTestsByPath', spec, '-t', title];
+  const child = spawn(process.execPath, [...JEST, ...options], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  let log = '';
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', (text: string) => (log += text));
+  await new Promise((resolve) => child.once('close', resolve));
+  const ran = (JSON.parse(readFileSync(output, 'utf8')) as Result).testResults
+    .flatMap(({ assertionResults }) => assertionResults)
+    .filter(({ fullName, status }) => fullName === test && status !== 'pending');
+  return { ran, log };
+}
+
+describe('control:', () => {
+  it.each(controls)(
+    '$test: fails when $when',
+    async (control) => {
+      const { ran, log } = await run(control);
+      expect({ statuses: ran.map(({ status }) => status), log }).toMatchObject({ statuses: ['failed'] });
+    },
+    180_000,
+  );
+
+  it.each(faultSpecs)('%s has a control', (spec) => {
+    const own = /control/.test(readFileSync(spec, 'utf8'));
+    expect(own || controls.some((control) => control.spec === spec)).toBe(true);
+  });
+
+  it('every guard that is taken out is still there', () => {
+    const gone = controls.filter(({ file, find }) => readFileSync(file, 'utf8').split(find).length !== 2);
+    expect(gone.map(({ file, find }) => `${file}: ${find}`)).toEqual([]);
+  });
+});
