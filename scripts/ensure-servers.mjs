@@ -2,6 +2,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { installServersWithApt, installWithBrew, whichInstaller } from './servers/install.mjs';
+import { ensurePgliteCopy } from './servers/pglite.mjs';
 import { ensureTools } from './servers/tools.mjs';
 import { ensureVector } from './servers/vector.mjs';
 
@@ -9,7 +10,8 @@ const USAGE = `Usage: node scripts/ensure-servers.mjs [--help]
 
 Looks for Redis (redis-server, redis-cli) and PostgreSQL (initdb, postgres); installs what is missing with apt-get (as root or
 through passwordless sudo) or Homebrew, else says what to type. Then looks for the PostgreSQL extension pgvector and builds it where
-apt can supply its source; without pgvector the product runs keyword-only. Last, redis-py and promtool, which single tests compare with. Prints nothing when everything is there.
+apt can supply its source; without pgvector the product runs keyword-only. Last, redis-py and promtool, which single tests compare with. Makes the
+empty PGlite database that tests copy. Prints nothing when everything is there.
 `;
 
 const DEBIAN_POSTGRES = '/usr/lib/postgresql';
@@ -56,6 +58,7 @@ if (process.argv.includes('--help')) {
     ensureServers();
     ensureVector();
     ensureTools();
+    await ensurePgliteCopy();
   } catch (error) {
     process.stderr.write(`${error.message}\n`);
     process.exitCode = 1;

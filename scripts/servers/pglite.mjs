@@ -1,0 +1,16 @@
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+
+const { version } = JSON.parse(readFileSync('node_modules/@electric-sql/pglite/package.json', 'utf8'));
+const FILE = `.cache/pglite-${version}.tar`;
+
+/** Makes the empty PGlite database that those of the tests are copies of: initdb takes seconds, a copy does not. */
+export async function ensurePgliteCopy() {
+  if (existsSync(FILE)) return;
+  const { PGlite } = await import('@electric-sql/pglite');
+  const database = await PGlite.create();
+  const dump = await database.dumpDataDir('none');
+  await database.close();
+  mkdirSync('.cache', { recursive: true });
+  writeFileSync(`${FILE}.${process.pid}`, Buffer.from(await dump.arrayBuffer()));
+  renameSync(`${FILE}.${process.pid}`, FILE);
+}
