@@ -75,7 +75,7 @@ describe.each(['before-claim', 'before-commit'])('a replica stopped %s', (point)
   );
 });
 
-describe('the same without the claim and the fingerprint', () => {
+describe('control: the same without the claim and the fingerprint', () => {
   let fleet: Fleet;
   beforeAll(async () => {
     fleet = await startFleet({ env: () => ({ YUXI_TEST_BREAK: 'claim,fingerprint' }) });

@@ -244,7 +244,7 @@ onBothStores('sagas', ({ kind, site, loseTasks }) => {
     await one.stop();
     const late = trip({ b: untilAborted }, { deadline: '1h' });
     const two = await site([late.Trip]);
-    const second = await two.sagas.start('trip', input, { deadline: 300 });
+    const second = await two.sagas.start('trip', input, { deadline: 2000 });
     await becomes(two, second.id, 'undone');
     expect(late.did).toEqual(['a', 'b', '-b', '-a']);
     expect((await two.sagas.get(second.id)).error).toContain('deadline');

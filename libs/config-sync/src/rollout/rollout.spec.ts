@@ -94,18 +94,18 @@ describe('a rollout', () => {
     const [a, b] = [await start('a'), await start('b'), await start('c', { sql: cable.sql })];
     await b.close();
     replicas.splice(1, 1);
-    expect(await states(a)).toEqual({ a: 'serving', c: 'serving' });
+    await eventually(async () => expect(await states(a)).toEqual({ a: 'serving', c: 'serving' }));
     cable.cut = true;
     expect(await a.rollout.forget('c')).toBe(true);
     expect(await a.rollout.forget('c')).toBe(false);
-    expect(await states(a)).toEqual({ a: 'serving' });
+    await eventually(async () => expect(await states(a)).toEqual({ a: 'serving' }));
     cable.cut = false;
     await eventually(async () => expect(await states(a)).toEqual({ a: 'serving', c: 'serving' }));
     await storage.sql.query(
       `INSERT INTO config_replica (scope, replica, instance, seen_at) VALUES ($1, 'old', 'x', now() - interval '61 min')`,
       [scope],
     );
-    expect(await states(a)).toEqual({ a: 'serving', c: 'serving' });
+    await eventually(async () => expect(await states(a)).toEqual({ a: 'serving', c: 'serving' }));
   });
 
   it('says which replica refused the revision, and why', async () => {
@@ -147,7 +147,7 @@ describe('a rollout', () => {
       [scope],
     );
     const pod = await start('pod');
-    expect(await states(a)).toEqual({ a: 'serving', pod: 'serving' });
+    await eventually(async () => expect(await states(a)).toEqual({ a: 'serving', pod: 'serving' }));
     await start('pod');
     await eventually(async () => {
       const names = Object.keys(await states(a));

@@ -97,8 +97,9 @@ describe('hostile text of 1 Mi characters', () => {
     ['Thai', 'ภาษาไทย'],
     ['apostrophes', "a'"],
   ])('%s is analysed in bounded time', (_what, unit) => {
-    const started = performance.now();
+    const before = process.cpuUsage();
     for (const term of new Set(analyze(mebi(unit)))) expect(term.length).toBeLessThanOrEqual(64);
-    expect(performance.now() - started).toBeLessThan(15_000);
+    const { user, system } = process.cpuUsage(before);
+    expect((user + system) / 1000).toBeLessThan(15_000);
   });
 });
