@@ -250,6 +250,22 @@ onBothEngines('tasks', ({ site, kind }) => {
     await one.queue.cancel('t', 'nobody');
   });
 
+  it('that were cancelled while they waited do not keep the next one from their dedupe key', async () => {
+    const { noted, run } = noting();
+    const one = await site({ t: { run } });
+    await one.queues.pause('default');
+    const cancelled = await one.queue.enqueue('t', 1, { dedupe: 'k' });
+    expect(await one.queue.enqueue('t', 2, { dedupe: 'k' })).toBe(cancelled);
+    await one.queue.cancel('t', cancelled);
+    const next = await one.queue.enqueue('t', 3, { dedupe: 'k' });
+    expect(next).not.toBe(cancelled);
+    await one.queues.resume('default');
+    await become(noted, [3]);
+    await eventually(async () => expect(await view(one)).toMatchObject({ waiting: 0, running: 0 }));
+    expect(noted).toEqual([3]);
+    expect(await one.queue.enqueue('t', 4, { dedupe: 'k' })).not.toBe(next);
+  });
+
   it('wait while their queue is paused, for all workers and also for those that start then', async () => {
     const { noted, run } = noting();
     const one = await site({ t: { run } });
@@ -325,6 +341,11 @@ onBothEngines('tasks', ({ site, kind }) => {
     expect(await one.queues.discard({ name: 'u' })).toBe(0);
     expect(await one.queues.discard({ name: 't' })).toBe(1);
     await letters(one, 0);
+    for (const none of [{}, { id: undefined }, { nmae: 't' }, { queue: '' }, undefined])
+      for (const action of ['replay', 'discard'] as const)
+        await expect(one.queues[action](none as object)).rejects.toThrow(
+          'choice must be at least one of id, queue, name, owner',
+        );
   });
 
   it('are handed back by a worker that ends, without losing an attempt', async () => {

@@ -61,15 +61,22 @@ export class TaskQueues {
    * Runs failed tasks again, with all their attempts; a group whose member runs again is open again. One whose dedupe key
    * another task holds by now stays failed.
    * @returns how many tasks
+   * @throws {OptionsError} for a choice of nothing, which would be all tasks, and for an unknown key
    */
   async replay(choice: DeadLetterChoice): Promise<number> {
+    chosen(choice, 'TaskQueues.replay');
     const count = sum(await this.#all((engine) => engine.replay(choice)));
     this.wakeUp.poke();
     return count;
   }
 
-  /** Removes failed tasks; members of a group stay with it. @returns how many tasks */
+  /**
+   * Removes failed tasks; members of a group stay with it.
+   * @returns how many tasks
+   * @throws {OptionsError} as `replay`
+   */
   async discard(choice: DeadLetterChoice): Promise<number> {
+    chosen(choice, 'TaskQueues.discard');
     return sum(await this.#all((engine) => engine.discard(choice)));
   }
 
@@ -83,4 +90,13 @@ const sum = (counts: readonly number[]) => counts.reduce((all, count) => all + c
 function named(queue: string): void {
   if (typeof queue !== 'string' || queue.length < 1 || queue.length > 100)
     throw new OptionsError('queue', '1..100 characters', queue, 'TaskQueues');
+}
+
+const CHOICES = ['id', 'queue', 'name', 'owner'];
+
+function chosen(choice: DeadLetterChoice, where: string): void {
+  const given = Object.entries(choice ?? {}).filter(([, value]) => value !== undefined);
+  const unknown = given.find(([key, value]) => !CHOICES.includes(key) || typeof value !== 'string' || value === '');
+  if (given.length === 0 || unknown)
+    throw new OptionsError('choice', `at least one of ${CHOICES.join(', ')}, each a text`, choice, where);
 }

@@ -11,8 +11,17 @@ local function put(place, envelope)
   ready = ready + 1
 end
 
+-- @return the id of the task that holds a dedupe key. One that is to be cancelled never runs again: it holds its key only for the time
+-- that was asked for.
+local function keeper(dedupe)
+  local id, untilMs = holder(dedupe)
+  if id and (untilMs > now or not call('ZSCORE', base .. ':cx', id)) then
+    return id
+  end
+end
+
 local function special(place, delay, id, own, dedupeMs, dedupe, envelope)
-  local there = (own and holder('#' .. id)) or (dedupe ~= '' and holder(dedupe))
+  local there = (own and holder('#' .. id)) or (dedupe ~= '' and keeper(dedupe))
   if there then
     return there
   end
