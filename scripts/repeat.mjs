@@ -20,35 +20,41 @@ often, the seeds of those runs and its first message.
 A failure is repeated with YUXI_ORDER=random YUXI_SEED=<seed> npm test, or test:faults.
 `;
 
-function whole(name, text, min, max) {
-  const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
-  if (value >= min && value <= max) return value;
-  process.stderr.write(`--${name} must be a whole number ${min}..${max}, got ${JSON.stringify(text)}\n`);
-  process.exit(64);
-}
-
-function readOptions() {
-  const options = {
-    runs: { type: 'string', default: '10' },
-    burn: { type: 'string', default: '0' },
-    tier: { type: 'string', default: 'default' },
-    seed: { type: 'string', default: String(Date.now() % 1_000_000) },
-    json: { type: 'boolean', default: false },
-    help: { type: 'boolean', default: false },
+/** @throws Error naming the option that is unknown or out of range */
+function readOptions(args) {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: {
+      runs: { type: 'string', default: '10' },
+      burn: { type: 'string', default: '0' },
+      tier: { type: 'string', default: 'default' },
+      seed: { type: 'string', default: String(Date.now() % 1_000_000) },
+      json: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  const whole = (name, min, max) => {
+    const value = /^\d{1,9}$/.test(values[name]) ? Number(values[name]) : Number.NaN;
+    if (value >= min && value <= max) return value;
+    throw new Error(`--${name} must be a whole number ${min}..${max}, got ${JSON.stringify(values[name])}`);
   };
-  try {
-    const { values, positionals } = parseArgs({ options, allowPositionals: true });
-    if (!['default', 'faults'].includes(values.tier))
-      throw new Error(`--tier must be default or faults, got "${values.tier}"`);
-    return { values, patterns: positionals };
-  } catch (error) {
-    process.stderr.write(`${error.message}\n${USAGE}`);
-    process.exit(64);
-  }
+  const { tier } = values;
+  if (!['default', 'faults'].includes(tier))
+    throw new Error(`--tier must be default or faults, got ${JSON.stringify(tier)}`);
+  return {
+    runs: whole('runs', 1, 1000),
+    burn: whole('burn', 0, 16),
+    first: whole('seed', 0, 999_999_999),
+    tier,
+    json: values.json,
+    help: values.help,
+    patterns: positionals,
+  };
 }
 
 /** A process that does nothing but use a core, and ends with this one. */
-function burn() {
+function startBurner() {
   const program =
     "process.on('disconnect', () => process.exit()); (function go() { const end = Date.now() + 50; while (Date.now() < end); setImmediate(go); })();";
   return spawn(process.execPath, ['-e', program], { stdio: ['ignore', 'ignore', 'ignore', 'ipc'] });
@@ -84,49 +90,56 @@ async function run(seed, tier, patterns, folder) {
   return { seed, took, failed };
 }
 
-const { values, patterns } = readOptions();
-if (values.help) {
-  process.stdout.write(USAGE);
-  process.exit(0);
-}
-const runs = whole('runs', values.runs, 1, 1000);
-const first = whole('seed', values.seed, 0, 999_999_999);
-const burners = Array.from({ length: whole('burn', values.burn, 0, 16) }, burn);
-const folder = mkdtempSync(join(tmpdir(), 'yuxi-repeat-'));
-const results = [];
-try {
-  for (let i = 0; i < runs; i++) {
-    const result = await run(first + i, values.tier, patterns, folder);
-    results.push(result);
-    const outcome = result.failed.size === 0 ? 'clean' : `${result.failed.size} failed`;
-    if (!values.json)
-      process.stdout.write(`run ${i + 1} of ${runs}, seed ${result.seed}: ${outcome}, ${result.took.toFixed(1)} min\n`);
+async function main() {
+  const { runs, burn, first, tier, json, help, patterns } = readOptions(process.argv.slice(2));
+  if (help) {
+    process.stdout.write(USAGE);
+    return;
   }
-} finally {
-  for (const burner of burners) burner.kill('SIGKILL');
+  const burners = Array.from({ length: burn }, startBurner);
+  const folder = mkdtempSync(join(tmpdir(), 'yuxi-repeat-'));
+  const results = [];
+  try {
+    for (let i = 0; i < runs; i++) {
+      const result = await run(first + i, tier, patterns, folder);
+      results.push(result);
+      const outcome = result.failed.size === 0 ? 'clean' : `${result.failed.size} failed`;
+      if (!json)
+        process.stdout.write(
+          `run ${i + 1} of ${runs}, seed ${result.seed}: ${outcome}, ${result.took.toFixed(1)} min\n`,
+        );
+    }
+  } finally {
+    for (const burner of burners) burner.kill('SIGKILL');
+  }
+
+  const table = new Map();
+  for (const { seed, failed } of results)
+    for (const [test, message] of failed) {
+      const row = table.get(test) ?? { test, times: 0, seeds: [], message: message.split('\n').slice(0, 6).join('\n') };
+      row.times++;
+      row.seeds.push(seed);
+      table.set(test, row);
+    }
+  const failures = [...table.values()].toSorted((a, b) => b.times - a.times);
+  const clean = results.filter(({ failed }) => failed.size === 0).length;
+  if (json) {
+    process.stdout.write(`${JSON.stringify({ tier, runs, clean, seeds: [first, first + runs - 1], failures })}\n`);
+  } else {
+    for (const { test, times, seeds, message } of failures)
+      process.stdout.write(
+        `\n${times} of ${runs}  ${test}\n  seeds ${seeds.join(', ')}\n  ${message.replaceAll('\n', '\n  ')}\n`,
+      );
+    process.stdout.write(`\n${tier}: ${clean} of ${runs} runs clean, seeds ${first} to ${first + runs - 1}\n`);
+  }
+  if (clean === runs) rmSync(folder, { recursive: true, force: true });
+  else process.stderr.write(`Logs of all runs: ${folder}\n`);
+  process.exitCode = clean === runs ? 0 : 1;
 }
 
-const table = new Map();
-for (const { seed, failed } of results)
-  for (const [test, message] of failed) {
-    const row = table.get(test) ?? { test, times: 0, seeds: [], message: message.split('\n').slice(0, 6).join('\n') };
-    row.times++;
-    row.seeds.push(seed);
-    table.set(test, row);
-  }
-const failures = [...table.values()].toSorted((a, b) => b.times - a.times);
-const clean = results.filter(({ failed }) => failed.size === 0).length;
-if (values.json) {
-  process.stdout.write(
-    `${JSON.stringify({ tier: values.tier, runs, clean, seeds: [first, first + runs - 1], failures })}\n`,
-  );
-} else {
-  for (const { test, times, seeds, message } of failures)
-    process.stdout.write(
-      `\n${times} of ${runs}  ${test}\n  seeds ${seeds.join(', ')}\n  ${message.replaceAll('\n', '\n  ')}\n`,
-    );
-  process.stdout.write(`\n${values.tier}: ${clean} of ${runs} runs clean, seeds ${first} to ${first + runs - 1}\n`);
+try {
+  await main();
+} catch (error) {
+  process.stderr.write(`${error.message}\n${USAGE}`);
+  process.exitCode = 64;
 }
-if (clean === runs) rmSync(folder, { recursive: true, force: true });
-else process.stderr.write(`Logs of all runs: ${folder}\n`);
-process.exitCode = clean === runs ? 0 : 1;
