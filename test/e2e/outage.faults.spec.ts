@@ -95,6 +95,7 @@ describe('Redis killed under load, then back', () => {
         await eachOnce(COUNTER_AGAIN, outage + 1, BACK_WITHIN);
         expect(await Promise.all(fleet.replicas.map(lockIsDegraded))).toEqual([false, false, false]);
         const took = performance.now() - from;
+        expect(load.failed()).toEqual([]);
         console.info(`outage ${outage}: everything distributed again after ${took.toFixed(0)} ms`);
         expect(took).toBeLessThan(BACK_WITHIN);
       }

@@ -43,6 +43,8 @@ async function terminate(replica: Replica): Promise<{ code: number; took: number
 describe('SIGTERM to a replica that is at work', () => {
   let fleet: Fleet;
   let redis: Redis;
+  /** Calls that go on after a failure would keep the process. */
+  let load: Load | undefined;
   beforeAll(async () => {
     fleet = await startFleet({
       // The first run there never ends by itself, so that its task must be handed back.
@@ -51,6 +53,7 @@ describe('SIGTERM to a replica that is at work', () => {
     redis = new Redis(fleet.redis.url);
   }, MINUTES);
   afterAll(async () => {
+    await load?.stop();
     redis?.disconnect();
     await fleet?.stop();
   }, MINUTES);
@@ -79,13 +82,13 @@ describe('SIGTERM to a replica that is at work', () => {
     const client = fleet.apis[0]!;
     const { token } = fleet;
     const { user_id: username, password } = FIRST_ADMINISTRATOR;
-    const load = new Load();
+    const made = new Load();
     const query = `/api/knowledge/databases/${dbId}/query`;
     for (let lane = 0; lane < 4; lane++) {
-      load.run(`search ${lane}`, 1, () => client.post(query, { json: { query: 'swallow' }, token }));
-      load.run(`login ${lane}`, 1, () => client.post('/api/auth/token', { json: { username, password } }));
+      made.run(`search ${lane}`, 1, () => client.post(query, { json: { query: 'swallow' }, token }));
+      made.run(`login ${lane}`, 1, () => client.post('/api/auth/token', { json: { username, password } }));
     }
-    return load;
+    return made;
   }
 
   it(
@@ -105,7 +108,7 @@ describe('SIGTERM to a replica that is at work', () => {
         'held.txt',
         'Sent half before, half after.',
       );
-      const load = loadUntilNotReady(dbId);
+      load = loadUntilNotReady(dbId);
       await load.more(1, 10_000);
 
       const stopping = terminate(leaving);

@@ -1,12 +1,16 @@
-import { readdirSync, readFileSync } from 'node:fs';
 import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from '@jest/globals';
 import { temporaryFolder } from '@yuxi/testing';
+import { FULL } from './size.js';
+
+export const AREAS = ['lock', 'services', 'product'] as const;
+export type Area = (typeof AREAS)[number];
 
 /** A test of a fault, and the guard without which it must fail. */
-interface Control {
+export interface Control {
   /** The file of the test. */
   spec: string;
   /** Its full title. */
@@ -25,16 +29,10 @@ interface Result {
 }
 
 const JEST = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning', 'node_modules/jest/bin/jest.js'];
-const PRELOAD = fileURLToPath(new URL('./support/mutant/process.mjs', import.meta.url));
-const controls = readdirSync('test/controls').flatMap(
-  (file) => JSON.parse(readFileSync(join('test/controls', file), 'utf8')) as Control[],
-);
+const PRELOAD = fileURLToPath(new URL('./mutant/process.mjs', import.meta.url));
 
-const faultSpecs = ['libs', 'apps', 'test'].flatMap((room) =>
-  readdirSync(room, { recursive: true, encoding: 'utf8' })
-    .filter((file) => file.endsWith('.faults.spec.ts') && !/node_modules|dist\//.test(file))
-    .map((file) => join(room, file)),
-);
+export const controlsOf = (area: Area): Control[] =>
+  JSON.parse(readFileSync(`test/controls/${area}.json`, 'utf8')) as Control[];
 
 /** Runs one test on the changed product. */
 async function run({ spec, test, file, find, replace }: Control) {
@@ -56,23 +54,18 @@ async function run({ spec, test, file, find, replace }: Control) {
   return { ran, log };
 }
 
-describe('control:', () => {
-  it.each(controls)(
-    '$test: fails when $when',
-    async (control) => {
-      const { ran, log } = await run(control);
-      expect({ statuses: ran.map(({ status }) => status), log }).toMatchObject({ statuses: ['failed'] });
-    },
-    180_000,
-  );
-
-  it.each(faultSpecs)('%s has a control', (spec) => {
-    const own = /control/.test(readFileSync(spec, 'utf8'));
-    expect(own || controls.some((control) => control.spec === spec)).toBe(true);
+/** Each control is a test. The small size takes the first one of each file, the full size all of them. */
+export function testControls(area: Area): void {
+  const all = controlsOf(area);
+  const taken = FULL ? all : all.filter(({ spec }, i) => all.findIndex((each) => each.spec === spec) === i);
+  describe('control:', () => {
+    it.each(taken)(
+      '$test: fails when $when',
+      async (control) => {
+        const { ran, log } = await run(control);
+        expect({ statuses: ran.map(({ status }) => status), log }).toMatchObject({ statuses: ['failed'] });
+      },
+      300_000,
+    );
   });
-
-  it('every guard that is taken out is still there', () => {
-    const gone = controls.filter(({ file, find }) => readFileSync(file, 'utf8').split(find).length !== 2);
-    expect(gone.map(({ file, find }) => `${file}: ${find}`)).toEqual([]);
-  });
-});
+}

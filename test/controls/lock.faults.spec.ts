@@ -1,0 +1,3 @@
+import { testControls } from '../support/controls.js';
+
+testControls('lock');
