@@ -26,6 +26,11 @@ export function captureLog(): string[] {
   return lines;
 }
 
+/** A client that is disconnected at the end of the test by `using`: one that stays open would keep the process. */
+export function closing<T extends { disconnect(): void }>(client: T): T & Disposable {
+  return Object.assign(client, { [Symbol.dispose]: () => client.disconnect() });
+}
+
 /** Milliseconds that a call took, whether it worked or not, and its error. */
 export async function timed(call: () => Promise<unknown>): Promise<{ ms: number; error?: unknown }> {
   const start = performance.now();

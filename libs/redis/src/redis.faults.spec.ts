@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually, type RedisServer, startProxy, startRedis } from '@yuxi/testing';
 import { Redis } from 'ioredis';
-import { captureLog, open, timed } from '../../../test/support/redis.fixture.js';
+import { captureLog, closing, open, timed } from '../../../test/support/redis.fixture.js';
 import { RedisUnavailableError } from './redis.errors.js';
 
 describe('a fault of the server or the network', () => {
@@ -56,7 +56,7 @@ describe('a fault of the server or the network', () => {
   it('does not take its own busy process for a slow server', async () => {
     await using redis = open({ url: server.url, commandTimeout: 50 });
     await eventually(() => redis.availability.state === 'up');
-    const control = new Redis(server.url, { commandTimeout: 50 });
+    using control = closing(new Redis(server.url, { commandTimeout: 50 }));
     await eventually(() => control.status === 'ready');
     // From here the event loop looks at its timers before it reads from sockets.
     await new Promise(setImmediate);
@@ -66,7 +66,6 @@ describe('a fault of the server or the network', () => {
     while (performance.now() < end);
     await expect(answer).resolves.toBeNull();
     expect((await controlled).error).toBeDefined();
-    control.disconnect();
     expect(redis.availability.state).toBe('up');
   });
 
@@ -75,13 +74,12 @@ describe('a fault of the server or the network', () => {
     try {
       await using redis = open({ host: proxy.host, port: proxy.port });
       const subscriber = redis.connections.duplicate('subscriber', 'test');
-      const control = new Redis(proxy.port, proxy.host);
+      using control = closing(new Redis(proxy.port, proxy.host));
       const all = [subscriber, control];
       await eventually(() => redis.availability.state === 'up' && all.every(({ status }) => status === 'ready'));
       proxy.blackhole();
       await eventually(() => redis.availability.state === 'down' && subscriber.status !== 'ready', { timeout: 8000 });
       expect(control.status).toBe('ready');
-      control.disconnect();
       await proxy.heal();
       await eventually(() => redis.availability.state === 'up' && subscriber.status === 'ready', { timeout: 3000 });
     } finally {

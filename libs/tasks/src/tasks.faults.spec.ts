@@ -181,7 +181,9 @@ describe('tasks under faults', () => {
 
   it('does not touch the running tasks of others when a replica starts', async () => {
     const { opened, open } = gate();
-    const busy = replica({ t: { run: () => opened } }).start();
+    let begun = 0;
+    const run = () => (begun++, opened);
+    const busy = replica({ t: { run } }).start();
     const id = await busy.queue.enqueue('t', 1);
     await becomes(busy, id, 'running');
     const fresh = replica({ t: { run: () => 'stolen' } }).start();
@@ -189,6 +191,7 @@ describe('tasks under faults', () => {
     // Longer than a lease: it is renewed.
     await new Promise((resolve) => setTimeout(resolve, LEASE * 1.5));
     expect((await fresh.service.get(id)).status).toBe('running');
+    expect(begun).toBe(1);
     open();
     expect((await becomes(fresh, id, 'success')).result).toBeNull();
   });
