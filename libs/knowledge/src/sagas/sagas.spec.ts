@@ -371,11 +371,14 @@ describe.each(['PostgreSQL', 'PGlite'])('sagas of knowledge bases on %s', (kind)
       await replica.files.replace(owner, dbId, file_id, 'mast.md', Buffer.from(changed));
       await settled(2);
       expect(textsOf('mast').slice(3)).toEqual([expect.stringContaining('stays cold')]);
-      const { rows } = await replica.sql.query<{ result: object }>(
-        `SELECT result FROM tasks WHERE payload->>'fileId' = $1 ORDER BY created_at DESC LIMIT 1`,
-        [file_id],
-      );
-      expect(rows[0]!.result).toMatchObject({ chunks: 3, new: 1, kept: 2, removed: 1, embedded: 1, cached: 0 });
+      // The task ends after its file is indexed.
+      await eventually(async () => {
+        const { rows } = await replica.sql.query<{ result: object }>(
+          `SELECT result FROM tasks WHERE payload->>'fileId' = $1 ORDER BY created_at DESC LIMIT 1`,
+          [file_id],
+        );
+        expect(rows[0]!.result).toMatchObject({ chunks: 3, new: 1, kept: 2, removed: 1, embedded: 1, cached: 0 });
+      });
       expect((await replica.files.content(owner, dbId, file_id)).content).toContain('stays cold');
       expect(await replica.blobs.has(content_hash)).toBe(false);
       const again = replica.files.replace(owner, dbId, file_id, 'mast.md', Buffer.from(changed));
