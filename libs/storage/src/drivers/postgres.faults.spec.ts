@@ -104,10 +104,11 @@ describe('PostgreSQL behind a link that fails', () => {
     expect((await sql.query('SELECT count(*) AS n FROM users')).rows).toEqual([{ n: 0 }]);
   });
 
+  // A driver that was opened all the same would be printed as a whole, which takes minutes.
+  const opened = (options: Parameters<typeof open>[0]) => open(options).then(() => 'opened');
+
   it('does not start without one that refuses for good, or that it was not told to', async () => {
     const missing = database.replace(/\/[^/]*$/, '/missing');
-    // A driver that was opened all the same would be printed as a whole, which takes minutes.
-    const opened = (options: Parameters<typeof open>[0]) => open(options).then(() => 'opened');
     await expect(opened({ databaseUrl: missing, startWithout: true })).rejects.toThrow(/"missing" does not exist/);
     await proxy.refuse();
     await expect(opened({ startupWait: 0 })).rejects.toMatchObject({ code: 'DATABASE_UNAVAILABLE' });
