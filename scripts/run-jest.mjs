@@ -6,7 +6,8 @@ const JEST = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarnin
 
 /**
  * Runs Jest, which takes ES modules only behind a flag of Node.
- * @param output where its standard output and error go; default: where those of this process go
+ * @param env added to the environment; undefined takes a variable out
+ * @param output file descriptor of its standard output and error; default: those of this process
  * @returns its exit code, 1 when a signal ended it
  */
 export function runJest(options, env = {}, output = 'inherit') {

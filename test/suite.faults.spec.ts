@@ -1,20 +1,12 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { beforeAll, describe, expect, it } from '@jest/globals';
-
-const JEST = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning', 'node_modules/jest/bin/jest.js'];
+import { readJest } from './support/jest/read-jest.js';
 
 /** Runs Jest on the tests that are broken on purpose. */
-async function runBroken(): Promise<{ output: string; code: number | null; seconds: number }> {
-  const env = { ...process.env };
-  for (const name of Object.keys(env)) if (/^(?:YUXI_|JEST_|CI$)/.test(name)) delete env[name];
+async function runBroken() {
   const from = performance.now();
-  const options = ['--testRegex', '\\.broken\\.ts$', '--maxWorkers', '4', '--testTimeout', '20000'];
-  const child = spawn(process.execPath, [...JEST, ...options], { env, stdio: ['ignore', 'pipe', 'pipe'] });
-  let output = '';
-  for (const stream of [child.stdout, child.stderr])
-    stream.setEncoding('utf8').on('data', (text: string) => (output += text));
-  const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
-  return { output, code, seconds: (performance.now() - from) / 1000 };
+  const run = await readJest(['--testRegex', '\\.broken\\.ts$', '--maxWorkers', '4', '--testTimeout', '20000']);
+  return { ...run, seconds: (performance.now() - from) / 1000 };
 }
 
 describe('control: a test that is broken is reported by name, and leaves nothing running', () => {

@@ -73,7 +73,7 @@ describe('tasks in Redis under everything at once', () => {
   ])(
     'that kill their process are dead letters: %i, %s',
     async (concurrency, _, control) => {
-      const count = control ? 300 : size(300, 3000);
+      const count = control ? 150 : size(300, 3000);
       const every = size(150, 100);
       fleet = await TasksFleet.start({ workers: 3, effects: true, options: { streams, concurrency }, control });
       const stop = fleet.keepAlive();

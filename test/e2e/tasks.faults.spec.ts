@@ -100,7 +100,7 @@ describe('tasks in Redis under faults', () => {
   ])(
     'of busy workers, while Redis stands still, %s',
     async (_, control) => {
-      const still = size(5000, 10_000);
+      const still = size(4000, 10_000);
       fleet = await TasksFleet.start({ workers: 4, options: { streams, concurrency: 4 }, control });
       // Some end before Redis stands still, some meanwhile, some afterwards.
       await fleet.enqueue(
@@ -127,7 +127,7 @@ describe('tasks in Redis under faults', () => {
   ])(
     'whose handler blocks the event loop for longer than the lease: %s',
     async (_, maxBlock) => {
-      const ms = maxBlock === '1s' ? 3 * LEASE : size(5000, 75_000);
+      const ms = maxBlock === '1s' ? 2 * LEASE : size(5000, 75_000);
       fleet = await TasksFleet.start({ workers: 2, options: { streams: { ...streams, maxBlock } } });
       await fleet.enqueue(
         'block',

@@ -1,9 +1,9 @@
-import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from '@jest/globals';
 import { temporaryFolder } from '@yuxi/testing';
+import { readJest } from './jest/read-jest.js';
 import { FULL } from './size.js';
 
 export const AREAS = ['lock', 'services', 'product'] as const;
@@ -28,7 +28,6 @@ interface Result {
   testResults: { assertionResults: { fullName: string; status: string; failureMessages: string[] }[] }[];
 }
 
-const JEST = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning', 'node_modules/jest/bin/jest.js'];
 const PRELOAD = fileURLToPath(new URL('./mutant/process.mjs', import.meta.url));
 
 export const controlsOf = (area: Area): Control[] =>
@@ -36,19 +35,17 @@ export const controlsOf = (area: Area): Control[] =>
 
 /** Runs one test on the changed product. */
 async function run({ spec, test, file, find, replace }: Control) {
-  const output = join(temporaryFolder('control'), 'result.json');
-  const env: NodeJS.ProcessEnv = { ...process.env, YUXI_MUTANT: JSON.stringify({ file, find, replace }) };
-  for (const name of ['YUXI_TIER', 'YUXI_COUNTS', 'YUXI_RUN_FOLDER', 'YUXI_SKIP_LOG', 'YUXI_ORDER']) delete env[name];
-  // Inherited by the processes that the test starts.
-  env['NODE_OPTIONS'] = `--import=${PRELOAD}`;
+  const result = join(temporaryFolder('control'), 'result.json');
   const title = `^${test.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')}$`;
-  const options = ['--runInBand', '--json', `--outputFile=${output}`, '--runTestsByPath', spec, '-t', title];
-  const child = spawn(process.execPath, [...JEST, ...options], { env, stdio: ['ignore', 'pipe', 'pipe'] });
-  let log = '';
-  for (const stream of [child.stdout, child.stderr])
-    stream.setEncoding('utf8').on('data', (text: string) => (log += text));
-  await new Promise((resolve) => child.once('close', resolve));
-  const ran = (JSON.parse(readFileSync(output, 'utf8')) as Result).testResults
+  const options = ['--runInBand', '--json', `--outputFile=${result}`, '--runTestsByPath', spec, '-t', title];
+  const { output: log } = await readJest(options, {
+    YUXI_SEED: process.env['YUXI_SEED'],
+    YUXI_SIZE: process.env['YUXI_SIZE'],
+    YUXI_MUTANT: JSON.stringify({ file, find, replace }),
+    // Inherited by the processes that the test starts.
+    NODE_OPTIONS: `--import=${PRELOAD}`,
+  });
+  const ran = (JSON.parse(readFileSync(result, 'utf8')) as Result).testResults
     .flatMap(({ assertionResults }) => assertionResults)
     .filter(({ fullName, status }) => fullName === test && status !== 'pending');
   return { ran, log };

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually, freePort, type RedisCluster, startRedisCluster } from '@yuxi/testing';
 import type { Cluster as IoCluster, Redis } from 'ioredis';
 import { companionKey, redisKey } from './keys.js';
-import { captureLog, open, timed } from '../../../test/support/redis.fixture.js';
+import { captureLog, open } from '../../../test/support/redis.fixture.js';
 import { unavailableReason } from './redis.errors.js';
 
 captureLog();
@@ -58,9 +58,9 @@ describe('Cluster', () => {
       { timeout: 10_000 },
     );
     await cluster.servers.find(({ port }) => port === doomed)?.kill();
-    const lost = await Promise.all(keys.map((key) => timed(() => client.set(key, 2))));
-    expect(lost.some(({ error }) => unavailableReason(error) !== undefined)).toBe(true);
-    expect(Math.max(...lost.map(({ ms }) => ms))).toBeLessThan(1000);
+    const lost = await Promise.allSettled(keys.map((key) => client.set(key, 2)));
+    const reasons = lost.map((each) => each.status === 'rejected' && unavailableReason(each.reason));
+    expect(reasons.some((reason) => typeof reason === 'string')).toBe(true);
     await publishes('second');
     await eventually(async () => Promise.all(keys.map((key) => client.set(key, 2))), { timeout: 15_000 });
     await eventually(() => availability.state === 'up', { timeout: 5000 });

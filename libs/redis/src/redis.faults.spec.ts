@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually, type RedisServer, startProxy, startRedis } from '@yuxi/testing';
 import { Redis } from 'ioredis';
@@ -94,9 +95,11 @@ describe('a fault of the server or the network', () => {
       const blocking = redis.connections.duplicate('blocking', 'test');
       await eventually(() => blocking.status === 'ready');
       await expect(blocking.blpop('yuxi:none', 0.5)).resolves.toBeNull();
+      const closed = once(blocking, 'close');
       proxy.blackhole();
-      const { error } = await timed(() => blocking.blpop('yuxi:none', 0.1));
-      expect(error).toMatchObject({ reason: 'timeout' });
+      await expect(blocking.blpop('yuxi:none', 0.1)).rejects.toMatchObject({ reason: 'timeout' });
+      // Its connection is not used again, even if the link comes back.
+      await closed;
       await proxy.heal();
       await eventually(() => blocking.blpop('yuxi:none', 0.01).then(() => true), { timeout: 3000 });
     } finally {
