@@ -33,6 +33,8 @@ export class Hold implements Kept {
   #abort: AbortController | undefined;
   #state: 'held' | 'released' | LostReason = 'held';
   #ttl: number;
+  /** Whether the store has granted the whole ttl: less is given to a waiter that might be dead. */
+  #whole: boolean;
   #users = 1;
   #validUntil = 0;
   #renewAt = Infinity;
@@ -50,6 +52,7 @@ export class Hold implements Kept {
   ) {
     this.fence = grant.fence;
     this.#ttl = wanted.options.ttl;
+    this.#whole = grant.ttlMs >= this.#ttl;
     this.#confirm(grant.sentAt, grant.ttlMs);
   }
 
@@ -144,7 +147,9 @@ export class Hold implements Kept {
     // The keeper comes a tick early rather than late: nothing is claimed beyond the deadline.
     if (now + TICK_MS >= this.#deadline) return this.#lose(this.#overdue());
     if (this.#renewals > 0 || now + TICK_MS < this.#renewAt) return;
-    this.#renew(this.#ttl).catch(() => {
+    const { renew } = this.wanted.options;
+    // A lock that is not renewed lives for its ttl from the grant on, also where that came in two parts.
+    this.#renew(this.#ttl, renew ? this.#ttl : this.since + this.#ttl - now).catch(() => {
       // Soon again: a short outage must not cost the lock, and a long one is ended by the deadline.
       this.#renewAt = monotonicMs() + Math.min(1000, Math.max(TICK_MS, this.#ttl / 20));
       this.listener.keeper.keep(this);
@@ -166,22 +171,22 @@ export class Hold implements Kept {
     // 1 % + 2 ms for the difference between two clocks that both run true.
     const drift = grantedMs * 0.01 + 2;
     this.#validUntil = !store && renew ? Infinity : sentAt + grantedMs - drift;
-    // Less than asked for was given to a waiter that might have been dead: who lives asks for the rest soon.
-    const partial = grantedMs < this.#ttl;
-    this.#renewAt = store && (renew || partial) ? sentAt + grantedMs / 3 : Infinity;
+    this.#renewAt = store && (renew || !this.#whole) ? sentAt + grantedMs / 3 : Infinity;
     this.listener.keeper.keep(this);
   }
 
-  async #renew(ttl: number): Promise<void> {
+  /** @param rest what is left of the ttl, ms */
+  async #renew(ttl: number, rest = ttl): Promise<void> {
     this.#renewals++;
     try {
       const sentAt = monotonicMs();
-      const ours = (await this.store?.renew(this.key, this.token, ttl)) ?? true;
+      const ours = (await this.store?.renew(this.key, this.token, Math.ceil(rest))) ?? true;
       this.listener.renewed(this, ours ? 'ok' : 'lost');
       if (!this.isValid()) return;
       if (!ours) return this.#lose('taken');
       this.#ttl = ttl;
-      this.#confirm(sentAt, ttl);
+      this.#whole = true;
+      this.#confirm(sentAt, rest);
     } catch (error) {
       this.listener.renewed(this, 'error');
       throw error;

@@ -40,19 +40,25 @@ export class LockLostError extends YuxiError {
   }
 }
 
-/** Redis could not answer and the caller asked not to go on without it. Code `LOCK_UNAVAILABLE`, retryable. */
+/**
+ * Redis could not answer and the caller asked not to go on without it; or the store has no answer to the question. Code
+ * `LOCK_UNAVAILABLE`, retryable unless the reason is `unsupported`.
+ */
 export class LockUnavailableError extends YuxiError {
   constructor(
     readonly names: readonly string[],
-    /** Why Redis did not answer, e.g. `absent`, `refused`, `timeout`; `error` for an answer that makes no sense. */
+    /**
+     * Why Redis did not answer, e.g. `absent`, `refused`, `timeout`; `error` for an answer that makes no sense; `unsupported`
+     * where the store cannot tell who holds a lock.
+     */
     readonly reason: string,
     cause?: unknown,
   ) {
-    super(`Lock ${quoted(names)} needs Redis, which is not available (${reason})`, {
-      code: 'LOCK_UNAVAILABLE',
-      retryable: true,
-      cause,
-    });
+    const retryable = reason !== 'unsupported';
+    const text = retryable
+      ? `needs Redis, which is not available (${reason})`
+      : 'cannot be looked at: this lock store has no inspect, list and forceRelease';
+    super(`Lock ${quoted(names)} ${text}`, { code: 'LOCK_UNAVAILABLE', retryable, cause });
   }
 }
 

@@ -32,8 +32,12 @@ export class LockHandle implements Lock {
     return this.#released ? 0 : Math.min(...this.holds.map(({ remainingMs }) => remainingMs));
   }
 
+  tokenOf(name: string): string | null {
+    return this.#holdOf(name)?.token ?? null;
+  }
+
   fenceOf(name: string): number | null {
-    return this.holds.find((hold) => hold.name === name)?.fence ?? null;
+    return this.#holdOf(name)?.fence ?? null;
   }
 
   assertValid(): void {
@@ -54,6 +58,10 @@ export class LockHandle implements Lock {
 
   release(): Promise<ReleaseResult> {
     return (this.#released ??= this.#release());
+  }
+
+  #holdOf(name: string): Hold | undefined {
+    return this.holds.find((hold) => hold.name === name);
   }
 
   async #release(): Promise<ReleaseResult> {

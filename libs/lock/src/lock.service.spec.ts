@@ -101,6 +101,9 @@ describe('LockService on Redis', () => {
     await using two = await a.locks.acquire(['y', 'x', 'y']);
     expect(two.names).toEqual(['x', 'y']);
     expect(two.fence).toBe(Math.max(two.fenceOf('x')!, two.fenceOf('y')!));
+    expect(two.token).toBe(two.tokenOf('x'));
+    for (const name of two.names) expect((await b.locks.inspect(name)).holder).toBe(two.tokenOf(name));
+    expect(two.tokenOf('w')).toBeNull();
     expect(await b.locks.tryAcquire(['w', 'x'])).toBeNull();
     expect((await b.locks.inspect('w')).held).toBe(false);
     expect(await two.release()).toBe('released');

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { type RedisServer, startRedis } from '@yuxi/testing';
+import { eventually, type RedisServer, startRedis } from '@yuxi/testing';
 import { Redis } from 'ioredis';
 import { MemoryLockStore, QuorumLockStore } from './index.js';
 import { captureLog, Guarded, onStore } from '../../../test/support/lock/lock.fixture.js';
@@ -48,6 +48,18 @@ describe('LockModule with a store of its own', () => {
     expect(lines.filter((line) => line.includes('Redis'))).toEqual([]);
   });
 
+  it('is not renewed over a quorum unless asked for', async () => {
+    const own = nodes();
+    await using a = await onStore(new QuorumLockStore(own));
+    await using held = await a.locks.acquire('brief', { ttl: 500, renew: false });
+    const left: number[] = [];
+    await eventually(async () => {
+      left.push(await own[2]!.pttl('yuxi:lock:brief'));
+      return held.signal.aborted;
+    });
+    expect(left).toEqual(left.toSorted((x, y) => y - x));
+  });
+
   it('excludes over a quorum, also with a minority of its nodes away, and says what it cannot tell', async () => {
     await using a = await onStore(new QuorumLockStore(nodes()), { onUnavailable: 'fail' });
     await using b = await onStore(new QuorumLockStore(nodes()), { onUnavailable: 'fail' });
@@ -59,7 +71,12 @@ describe('LockModule with a store of its own', () => {
     expect(guarded).toMatchObject({ entries: 10, overlaps: 0 });
     await using held = await a.locks.acquire('y');
     expect(held).toMatchObject({ degraded: false, fence: null });
-    await expect(b.locks.list()).rejects.toMatchObject({ code: 'LOCK_UNAVAILABLE', reason: 'unsupported' });
+    const unsupported = { code: 'LOCK_UNAVAILABLE', reason: 'unsupported', retryable: false };
+    await expect(b.locks.list()).rejects.toMatchObject(unsupported);
+    await expect(b.locks.inspect('y')).rejects.toMatchObject({
+      ...unsupported,
+      message: "Lock 'yuxi:lock:y' cannot be looked at: this lock store has no inspect, list and forceRelease",
+    });
     await servers[1]!.kill();
     await expect(b.locks.acquire('z')).rejects.toMatchObject({ code: 'LOCK_UNAVAILABLE' });
   });

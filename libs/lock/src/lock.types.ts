@@ -10,8 +10,10 @@ export type ReleaseResult = 'released' | 'handed-off' | 'lost';
 export interface Lock extends AsyncDisposable {
   /** Names held, sorted. */
   readonly names: readonly string[];
-  /** Value stored in Redis under each name; unique per acquisition. */
+  /** Value stored in Redis under the first of `names`; unique per acquisition. Each name has its own: see `tokenOf`. */
   readonly token: string;
+  /** Value stored in Redis under one of several names; `null` when the name is not held. */
+  tokenOf(name: string): string | null;
   /**
    * Grows with every grant of the name, also after Redis lost its data: store it with what you write and refuse smaller
    * ones. The greatest one for several names. `null` for a degraded lock.

@@ -92,7 +92,7 @@ export class QuorumLockStore implements LockStore {
       const verdict = await this.#quorum.ask('acquire', key, token, ttlMs);
       this.#throwIfOver(signal);
       const valid = verdict === 'yes' && monotonicMs() < sentAt + validMs;
-      if (valid && !asking.over) return { fence: null, sentAt, ttlMs: validMs };
+      if (valid && !asking.over) return { fence: null, sentAt, ttlMs };
     } catch (error) {
       this.#withdraw(key, token);
       throw error;
