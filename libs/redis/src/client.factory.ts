@@ -26,6 +26,8 @@ export function createClient(o: ResolvedRedisOptions, role: ConnectionRole, name
   const client = build(o, role, name, events);
   client.setMaxListeners(0);
   client.on('error', (error: Error) => events.onError(error));
+  let connected = false;
+  client.once('ready', () => (connected = true));
   guardCommands(client, {
     timeoutOf: (command) => (role === 'blocking' ? blockingTimeout(client, command, o) : o.commandTimeout),
     onUnavailable: (reason) => {
@@ -33,7 +35,7 @@ export function createClient(o: ResolvedRedisOptions, role: ConnectionRole, name
       // A blocking connection cannot be pinged: an overdue answer is how its death is noticed.
       if (role === 'blocking' && reason === 'timeout') client.disconnect(true);
     },
-    knownReason: () => events.knownReason(),
+    knownReason: () => events.knownReason() ?? (connected ? undefined : 'connecting'),
   });
   return client;
 }

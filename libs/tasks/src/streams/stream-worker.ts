@@ -1,6 +1,6 @@
 import { Logger } from '@nestjs/common';
 import { jitter, monotonicMs, sleep } from '@yuxi/core';
-import type { RedisClient } from '@yuxi/redis';
+import { type RedisClient, unavailableReason } from '@yuxi/redis';
 import type { TaskMetrics } from '../task.metrics.js';
 import { TaskCancelledError, TaskHandedBackError, TaskLostError } from '../tasks.errors.js';
 import { HeldTask, keyOf } from './held-task.js';
@@ -13,6 +13,8 @@ import { Turns } from './turns.js';
 import { WakeList } from './wake-list.js';
 
 const AGAIN_AFTER = 100;
+/** For so long a worker waits for its first connection without a word, milliseconds. */
+const FIRST_CONNECTION = 5000;
 /** After the signals of a shutdown, handlers get so long to end by themselves, milliseconds. */
 const LAST_WORDS = 1000;
 /** A shutdown waits no longer than this for Redis, milliseconds. */
@@ -44,6 +46,7 @@ export class StreamWorker {
   #failing = false;
   #turnedAt = monotonicMs();
   #notBefore = 0;
+  #startedAt = 0;
 
   constructor(private readonly parts: StreamWorkerParts) {
     this.#membership = new Membership(parts, { lost: () => this.#lost(), curious: () => this.#turns.kick() });
@@ -76,6 +79,7 @@ export class StreamWorker {
   }
 
   start(): void {
+    this.#startedAt = monotonicMs();
     this.#turns.kick();
   }
 
@@ -135,6 +139,8 @@ export class StreamWorker {
       this.#failing = false;
     } catch (error) {
       this.#notBefore = monotonicMs() + jitter(AGAIN_AFTER);
+      // The first connection takes its time.
+      if (unavailableReason(error) === 'connecting' && monotonicMs() - this.#startedAt < FIRST_CONNECTION) return;
       if (!this.#failing) this.#log.warn(`queue ${this.parts.queue} waits for Redis: ${(error as Error).message}`);
       this.#failing = true;
     }

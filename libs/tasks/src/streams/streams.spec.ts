@@ -1,4 +1,5 @@
-import { expect, it } from '@jest/globals';
+import { expect, it, jest } from '@jest/globals';
+import { Logger } from '@nestjs/common';
 import { eventually } from '@yuxi/testing';
 import { onStreams } from '../../../../test/support/tasks/both-engines.js';
 import { QueueFullError } from '../index.js';
@@ -21,6 +22,15 @@ onStreams('tasks in Redis', (engine) => {
     const keys = (await engine.redis.keys('*')).map((key) => key.replace(/:k:.*/, ':k:'));
     const lasting = ['yuxi:probe:0', KEY, `${KEY}:1`, `${KEY}:2`, `${KEY}:3`, `${KEY}:w`, 'yuxi:queues'];
     expect(keys.filter((key) => !lasting.includes(key) && !/:[ikh]:?$/.test(key))).toEqual([]);
+  });
+
+  it('are taken from the start on without a warning', async () => {
+    const warn = jest.spyOn(Logger.prototype, 'warn').mockReturnValue();
+    const one = await site({ t: { run: () => 1 } });
+    await one.queue.enqueue('t', 1);
+    await eventually(async () => expect(await engine.redis.hget(KEY, 'done')).toBe('1'));
+    expect(warn.mock.calls).toEqual([]);
+    warn.mockRestore();
   });
 
   it('are refused when the queue is full, and taken when it is not', async () => {

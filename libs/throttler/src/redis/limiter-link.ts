@@ -1,4 +1,12 @@
-import { Inject, Injectable, Logger, type OnApplicationShutdown, type OnModuleInit, Optional } from '@nestjs/common';
+import {
+  type BeforeApplicationShutdown,
+  Inject,
+  Injectable,
+  Logger,
+  type OnApplicationShutdown,
+  type OnModuleInit,
+  Optional,
+} from '@nestjs/common';
 import { jitter, monotonicMs, sleep } from '@yuxi/core';
 import { METRICS } from '@yuxi/observability';
 import { RedisAvailability, type RedisClient, RedisConnections, type Script, unavailableReason } from '@yuxi/redis';
@@ -28,7 +36,7 @@ const QUIET_MS = 10_000;
 
 /** The Redis side of all limits: one connection of their own, and the way out of and back into it. */
 @Injectable()
-export class LimiterLink implements OnModuleInit, OnApplicationShutdown {
+export class LimiterLink implements OnModuleInit, BeforeApplicationShutdown, OnApplicationShutdown {
   readonly ids = new HitIds();
   readonly clock = new ServerClock();
   readonly shadow = new Shadow();
@@ -49,7 +57,8 @@ export class LimiterLink implements OnModuleInit, OnApplicationShutdown {
   #timers: NodeJS.Timeout[] = [];
   #changes: Subscription | undefined;
   #complained = Number.NEGATIVE_INFINITY;
-  #stopped = false;
+  /** The application ends: that Redis goes away is no news. */
+  #closing = false;
 
   constructor(
     @Inject(RedisConnections) connections: RedisConnections,
@@ -99,8 +108,11 @@ export class LimiterLink implements OnModuleInit, OnApplicationShutdown {
     if (this.#mode === 'away') this.#sayAway();
   }
 
+  beforeApplicationShutdown(): void {
+    this.#closing = true;
+  }
+
   async onApplicationShutdown(): Promise<void> {
-    this.#stopped = true;
     this.#changes?.unsubscribe();
     for (const timer of this.#timers) clearInterval(timer);
     if (this.#mode !== 'away') await this.#epoch.leave().catch(() => undefined);
@@ -183,7 +195,7 @@ export class LimiterLink implements OnModuleInit, OnApplicationShutdown {
   }
 
   #recover(): void {
-    if (this.#recovering || this.#stopped) return;
+    if (this.#recovering || this.#closing) return;
     this.#recovering = this.#rejoin()
       .catch((error: unknown) => {
         this.#mode = 'away';
@@ -223,6 +235,7 @@ export class LimiterLink implements OnModuleInit, OnApplicationShutdown {
   }
 
   #sayAway(): void {
+    if (this.#closing) return;
     this.metrics.degraded(true);
     if (this.#said === 'away') return;
     this.#said = 'away';
