@@ -89,6 +89,14 @@ describe('rooms of the house', () => {
     expect(folders.filter((folder) => existsSync(folder))).toEqual([]);
   });
 
+  it('reads the environment of the process in one folder only', () => {
+    const apps = ['api', 'worker'].flatMap((app) => sources(`../apps/${app}`));
+    const strays = [...Object.keys(MAY_IMPORT).flatMap(sources), ...apps]
+      .filter(({ file }) => !file.startsWith('libs/testing/') && !file.startsWith('libs/platform/src/config/'))
+      .filter(({ text }) => /\bprocess\.env\b|\bloadEnvFile\b/.test(text));
+    expect(strays.map(({ file }) => file)).toEqual([]);
+  });
+
   it('builds no Lua from strings', () => {
     const strays = Object.keys(MAY_IMPORT)
       .filter((lib) => lib !== 'redis')

@@ -8,8 +8,8 @@ import { announce } from './announce.js';
 import { createHttpAdapter, setupOpenApi } from './http/index.js';
 import { VERSION } from './system/version.js';
 
-await boot(async (env, log) => {
-  const app = await NestFactory.create<NestFastifyApplication>(ApiModule.forRoot(env, log), createHttpAdapter(), {
+await boot('api', async (log, env) => {
+  const app = await NestFactory.create<NestFastifyApplication>(ApiModule.forRoot({ log }), createHttpAdapter(), {
     logger: log,
     abortOnError: false,
   });

@@ -5,9 +5,9 @@ import { HealthRegistry } from '@yuxi/observability';
 import { boot, PlatformModule } from '@yuxi/platform';
 
 /** Runs tasks; over HTTP it answers probes only. */
-await boot(async (env, log) => {
+await boot('worker', async (log, env) => {
   const app = await NestFactory.create<NestFastifyApplication>(
-    PlatformModule.forRoot(env, log, { worker: true }),
+    PlatformModule.forRoot({ log, worker: true }),
     new FastifyAdapter(),
     { logger: log, abortOnError: false },
   );

@@ -3,6 +3,8 @@ import type { ModelHosts } from './outbound/model-hosts.js';
 export interface EmbeddingOptions {
   /** Where models may be. Default: on the public internet, by https. */
   hosts?: ModelHosts;
+  /** Value of an environment variable that the key of a model names as `env:NAME`. Default: there are none. */
+  variable?: (name: string) => string | undefined;
 }
 
 /** Injection token of the {@link EmbeddingOptions}. */

@@ -1,4 +1,4 @@
-import { Module } from '@nestjs/common';
+import { ConfigurableModuleBuilder, type DynamicModule, Module } from '@nestjs/common';
 
 import { LiveDefaults } from './common/live-defaults.js';
 import { DatabaseAccess } from './databases/database-access.js';
@@ -13,10 +13,9 @@ import { ReplacementService } from './files/replacement.service.js';
 import { UploadService } from './files/upload.service.js';
 import { FileClaims } from './indexing/claim.js';
 import { ClaimedRun } from './indexing/claimed-run.js';
-import { indexingHooksFromEnv } from './indexing/env-hooks.js';
 import { FileProcessor } from './indexing/file-processor.js';
 import { FileStates } from './indexing/file-state.js';
-import { INDEXING_HOOKS } from './indexing/hooks.js';
+import { INDEXING_HOOKS, type IndexingHooks, NO_HOOKS } from './indexing/hooks.js';
 import { IndexCommit } from './indexing/index-commit.js';
 import { IndexPlanner } from './indexing/index-plan.js';
 import { IndexStep } from './indexing/index-step.js';
@@ -33,6 +32,14 @@ import { VectorUpkeep } from './vectors/upkeep.js';
 import { EXACT_LIMIT, EXACT_UP_TO, VectorIndexes } from './vectors/vector-index.js';
 import { VectorRows } from './vectors/vector-rows.js';
 
+export interface KnowledgeOptions {
+  /** Points at which a test stops or breaks indexing. Default none. */
+  hooks?: IndexingHooks;
+}
+
+const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN, OPTIONS_TYPE, ASYNC_OPTIONS_TYPE } =
+  new ConfigurableModuleBuilder<KnowledgeOptions>({ moduleName: 'Knowledge' }).setClassMethodName('forRoot').build();
+
 /**
  * Knowledge bases: access, files, indexing, search. Needs StorageModule, LockModule, TasksModule, SagaModule and EmbeddingModule; takes
  * defaults from ConfigSyncModule where there is one.
@@ -40,8 +47,11 @@ import { VectorRows } from './vectors/vector-rows.js';
 @Module({
   providers: [
     { provide: KNOWLEDGE_BASE_KINDS, useValue: KINDS },
-    // Read when the application boots: test variables outside a test stop it.
-    { provide: INDEXING_HOOKS, useFactory: () => indexingHooksFromEnv(process.env) },
+    {
+      provide: INDEXING_HOOKS,
+      inject: [MODULE_OPTIONS_TOKEN],
+      useFactory: ({ hooks = NO_HOOKS }: KnowledgeOptions) => hooks,
+    },
     KindRegistry,
     LiveDefaults,
     DatabaseAccess,
@@ -84,4 +94,12 @@ import { VectorRows } from './vectors/vector-rows.js';
     VectorUpkeep,
   ],
 })
-export class KnowledgeModule {}
+export class KnowledgeModule extends ConfigurableModuleClass {
+  static override forRoot(options: typeof OPTIONS_TYPE = {}): DynamicModule {
+    return super.forRoot(options);
+  }
+
+  static override forRootAsync(options: typeof ASYNC_OPTIONS_TYPE): DynamicModule {
+    return super.forRootAsync(options);
+  }
+}

@@ -1,24 +1,23 @@
-import { existsSync } from 'node:fs';
 import { Log } from '@yuxi/observability';
 import { BootLog } from './boot-log.js';
-import { type Env, EnvError, readEnv } from './env.js';
+import { type App, type Env, EnvError, environment } from './config/env.js';
+import { logConfig } from './config/namespaces.js';
 
 /** EX_SOFTWARE stays 1: whoever started us only needs to tell "wrong configuration" from the rest. */
 const EXIT_FAILED = 1;
 
 /**
- * Reads `.env` and the environment, then starts the application.
+ * Reads `.env` and the environment, then starts an application of the product.
  * A configuration that cannot be used ends the process with exit code 78 and every problem in one list; any other
  * failure to start ends it with 1 and one line that says what went wrong.
  */
-export async function boot(start: (env: Env, log: Log) => Promise<void>): Promise<void> {
+export async function boot(app: App, start: (log: Log, env: Env) => Promise<void>): Promise<void> {
   let log: Log | undefined;
   try {
-    if (existsSync('.env')) process.loadEnvFile('.env');
-    const { env, warnings } = readEnv(process.env);
-    log = new BootLog({ level: env.LOG_LEVEL });
+    const { env, warnings } = environment(app);
+    log = new BootLog(logConfig());
     for (const warning of warnings) log.warn(warning, 'Env');
-    await start(env, log);
+    await start(log, env);
   } catch (error) {
     if (error instanceof EnvError) {
       console.error(error.message);

@@ -1,6 +1,6 @@
 import { Controller, Get, Inject, Res, SetMetadata } from '@nestjs/common';
 import { HealthRegistry } from '@yuxi/observability';
-import { PUBLIC } from './public.js';
+import { PUBLIC, UNLIMITED } from './public.js';
 
 interface Reply {
   status(code: number): unknown;
@@ -12,6 +12,7 @@ interface Reply {
  * Names and states only: no versions, addresses or error texts.
  */
 @SetMetadata(PUBLIC, true)
+@SetMetadata(UNLIMITED, true)
 @Controller('health')
 export class HealthController {
   constructor(@Inject(HealthRegistry) private readonly health: HealthRegistry) {}

@@ -1,5 +1,6 @@
 export * from './boot.js';
-export * from './env.js';
+export { type App, type Env, EnvError, readEnv, VARIABLES } from './config/env.js';
+export * from './config/namespaces.js';
 export * from './platform.module.js';
 export * from './public.js';
 export * from './settings.js';

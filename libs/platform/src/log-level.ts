@@ -1,7 +1,8 @@
 import { Inject, Injectable } from '@nestjs/common';
+import type { ConfigType } from '@nestjs/config';
 import { OnConfigChange } from '@yuxi/config-sync';
 import { Log } from '@yuxi/observability';
-import { type Env, ENV } from './env.js';
+import { logConfig } from './config/namespaces.js';
 import type { Settings } from './settings.js';
 
 /** Keeps the level of the log at the live setting; `LOG_LEVEL` of the environment counts until one is set. */
@@ -9,11 +10,11 @@ import type { Settings } from './settings.js';
 export class LogLevel {
   constructor(
     @Inject(Log) private readonly log: Log,
-    @Inject(ENV) private readonly env: Env,
+    @Inject(logConfig.KEY) private readonly config: ConfigType<typeof logConfig>,
   ) {}
 
   @OnConfigChange('general')
   apply({ log_level }: Settings['general']): void {
-    this.log.level = log_level ?? this.env.LOG_LEVEL;
+    this.log.level = log_level ?? this.config.level;
   }
 }

@@ -1,6 +1,5 @@
-import { hostname } from 'node:os';
-import { join } from 'node:path';
 import { type DynamicModule, Module } from '@nestjs/common';
+import type { ConfigType } from '@nestjs/config';
 import { EmbeddingCacheModule } from '@yuxi/cache';
 import { configMigrations, ConfigSyncModule } from '@yuxi/config-sync';
 import { EmbeddingModule } from '@yuxi/embedding';
@@ -11,48 +10,86 @@ import { RedisModule } from '@yuxi/redis';
 import { SagaModule, sagaMigrations } from '@yuxi/saga';
 import { StorageModule } from '@yuxi/storage';
 import { TasksModule, tasksMigrations } from '@yuxi/tasks';
-import { type Env, ENV } from './env.js';
+import {
+  configuration,
+  indexingConfig,
+  locksConfig,
+  metricsConfig,
+  modelsConfig,
+  redisConfig,
+  settingsConfig,
+  storageConfig,
+  tasksConfig,
+} from './config/namespaces.js';
 import { HealthProbes } from './health.probes.js';
 import { HealthController } from './health.controller.js';
 import { LiveWorker } from './live-worker.js';
 import { LogLevel } from './log-level.js';
 import { sectionsFor } from './settings.js';
 
-/** Every service the API and the worker share, wired from one environment. */
+export interface PlatformOptions {
+  log: Log;
+  /** Whether this process runs tasks; default: as `YUXI_WORKER` says. */
+  worker?: boolean;
+}
+
+/** Every service the API and the worker share, wired from the configuration of the process. */
 @Module({})
 export class PlatformModule {
-  static forRoot(env: Env, log: Log, { worker }: { worker: boolean }): DynamicModule {
+  static forRoot({ log, worker }: PlatformOptions): DynamicModule {
     return {
       module: PlatformModule,
       global: true,
       imports: [
+        configuration(),
         HealthModule,
-        MetricsModule.forRoot({ port: env.METRICS_PORT, host: env.YUXI_HOST }),
-        RedisModule.forRoot(env.redis ?? {}),
-        StorageModule.forRoot({
-          databaseUrl: env.DATABASE_URL,
-          // Probes answer meanwhile, and nobody has to start it again when the database comes.
-          startupWait: '5s',
-          startWithout: true,
-          dataDir: env.YUXI_DATA_DIR,
-          migrations: [...configMigrations, ...tasksMigrations, ...sagaMigrations],
+        MetricsModule.forRootAsync({
+          inject: [metricsConfig.KEY],
+          useFactory: (config: ConfigType<typeof metricsConfig>) => config,
         }),
-        LockModule.forRoot({ ttl: env.LOCK_TTL_MS }),
-        ConfigSyncModule.forRoot({
-          sections: sectionsFor(env.ALLOWED_MODEL_HOSTS),
-          // The same after a restart, so that a replica that crashed is not missed once it is back.
-          replica: `${hostname()}:${env.PORT || process.pid}`,
-          lastKnownGood: env.DATABASE_URL === undefined ? undefined : join(env.YUXI_DATA_DIR, 'settings.json'),
+        RedisModule.forRootAsync({
+          inject: [redisConfig.KEY],
+          useFactory: ({ options }: ConfigType<typeof redisConfig>) => options ?? {},
         }),
-        TasksModule.forRoot({ worker, concurrency: env.YUXI_WORKER_CONCURRENCY, lease: env.YUXI_TASK_LEASE }),
+        StorageModule.forRootAsync({
+          inject: [storageConfig.KEY],
+          useFactory: (config: ConfigType<typeof storageConfig>) => ({
+            ...config,
+            // Probes answer meanwhile, and nobody has to start it again when the database comes.
+            startupWait: '5s',
+            startWithout: true,
+            migrations: [...configMigrations, ...tasksMigrations, ...sagaMigrations],
+          }),
+        }),
+        LockModule.forRootAsync({
+          inject: [locksConfig.KEY],
+          useFactory: (config: ConfigType<typeof locksConfig>) => config,
+        }),
+        ConfigSyncModule.forRootAsync({
+          inject: [settingsConfig.KEY, modelsConfig.KEY],
+          useFactory: (config: ConfigType<typeof settingsConfig>, models: ConfigType<typeof modelsConfig>) => ({
+            ...config,
+            sections: sectionsFor(models.hosts),
+          }),
+        }),
+        TasksModule.forRootAsync({
+          inject: [tasksConfig.KEY],
+          useFactory: (config: ConfigType<typeof tasksConfig>) => ({ ...config, worker: worker ?? config.worker }),
+        }),
         SagaModule.forRoot(),
         EmbeddingCacheModule.forRoot(),
-        EmbeddingModule.forRoot({ hosts: env.ALLOWED_MODEL_HOSTS }),
-        KnowledgeModule,
+        EmbeddingModule.forRootAsync({
+          inject: [modelsConfig.KEY],
+          useFactory: (config: ConfigType<typeof modelsConfig>) => config,
+        }),
+        KnowledgeModule.forRootAsync({
+          inject: [indexingConfig.KEY],
+          useFactory: (config: ConfigType<typeof indexingConfig>) => config,
+        }),
       ],
       controllers: [HealthController],
-      providers: [{ provide: ENV, useValue: env }, { provide: Log, useValue: log }, HealthProbes, LogLevel, LiveWorker],
-      exports: [ENV, KnowledgeModule, TasksModule],
+      providers: [{ provide: Log, useValue: log }, HealthProbes, LogLevel, LiveWorker],
+      exports: [KnowledgeModule, TasksModule],
     };
   }
 }

@@ -16,6 +16,15 @@ export const SETTINGS = {
     chunk_overlap: z.int().min(0).max(1024).default(0).describe('Default overlap of chunks, in estimated tokens'),
   }),
   limits: z.strictObject({
+    requests_per_minute: z
+      .int()
+      .min(0)
+      .max(1_000_000)
+      .nullable()
+      .default(null)
+      .describe(
+        'Requests that one user may make, or one client address without a user; 0: any number; unset: YUXI_REQUESTS_PER_MINUTE',
+      ),
     login_attempts: z.int().min(3).max(1000).default(10).describe('Logins that one client address may try in a window'),
     login_window_seconds: z.int().min(10).max(3600).default(60).describe('Length of that window'),
     refreshes_per_minute: z

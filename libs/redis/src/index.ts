@@ -9,4 +9,4 @@ export { type RedisEndpoint, type RedisOptions, resolveRedisOptions } from './re
 export { InjectRedis, REDIS_CONNECTION, REDIS_OPTIONS, type RedisClient } from './redis.tokens.js';
 export { defineScript, type Script, type ScriptArgument } from './script.js';
 export { ScriptBatch, type ScriptBatchOptions, slotOf } from './script.batch.js';
-export { type RedisEnvironment, redisOptionsFromEnv } from './redis.env.js';
+export { REDIS_VARIABLES, type RedisEnvironment, redisOptionsFromEnv } from './redis.env.js';

@@ -10,6 +10,24 @@ export interface RedisEnvironment {
   problems: string[];
 }
 
+/** Names of the variables that {@link redisOptionsFromEnv} reads. */
+export const REDIS_VARIABLES = [
+  'REDIS_URL',
+  'REDIS_HOST',
+  'REDIS_PORT',
+  'REDIS_USERNAME',
+  'REDIS_PASSWORD',
+  'REDIS_DB',
+  'REDIS_TLS',
+  'REDIS_TLS_CA',
+  'REDIS_SENTINELS',
+  'REDIS_SENTINEL_NAME',
+  'REDIS_SENTINEL_USERNAME',
+  'REDIS_SENTINEL_PASSWORD',
+  'REDIS_CLUSTER_NODES',
+  'REDIS_COMMAND_TIMEOUT_MS',
+] as const;
+
 /**
  * Reads `REDIS_URL`, or `REDIS_HOST`, `REDIS_PORT`, or `REDIS_SENTINELS` with `REDIS_SENTINEL_NAME` (and
  * `REDIS_SENTINEL_USERNAME`, `REDIS_SENTINEL_PASSWORD`), or `REDIS_CLUSTER_NODES` (both lists: `host:port,host:port`);

@@ -15,7 +15,6 @@ import { DatabasesService } from '../../../libs/knowledge/src/databases/index.js
 import { FilesService, IngestService } from '../../../libs/knowledge/src/files/index.js';
 import {
   FileProcessor,
-  INDEXING_HOOKS,
   type IndexingHooks,
   NO_HOOKS,
   type ProcessFile,
@@ -96,14 +95,12 @@ export async function startReplica(options: ReplicaOptions = {}): Promise<Replic
       EmbeddingCacheModule.forRoot(),
       EmbeddingModule.forRoot({ hosts }),
       SagaModule.forRoot(),
-      KnowledgeModule,
+      KnowledgeModule.forRoot({ hooks }),
       settingsOf(models),
     ],
   })
     .overrideProvider(EXACT_LIMIT)
     .useValue(options.exactUpTo ?? EXACT_UP_TO)
-    .overrideProvider(INDEXING_HOOKS)
-    .useValue(hooks)
     .compile();
   Logger.overrideLogger(false);
   await module.init();

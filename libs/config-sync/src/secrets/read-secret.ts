@@ -14,12 +14,13 @@ export class ConfigSecretError extends YuxiError {
 /**
  * The secret that a value of a {@link secretReference} stands for, without the line break at its end. Read anew each time, so
  * that a rotated secret is found.
+ * @param variable value of an environment variable
  * @throws {ConfigSecretError} when there is none.
  */
-export async function readSecret(reference: string, env: NodeJS.ProcessEnv = process.env): Promise<string> {
+export async function readSecret(reference: string, variable: (name: string) => string | undefined): Promise<string> {
   const [, kind, place = ''] = /^(env|file):(.+)$/.exec(reference) ?? [];
   if (kind === undefined) throw new ConfigSecretError('a reference of unknown kind', 'must be env: or file:');
-  const secret = kind === 'env' ? env[place] : await readFirst(reference, place);
+  const secret = kind === 'env' ? variable(place) : await readFirst(reference, place);
   const text = secret?.replace(/\r?\n$/, '');
   if (!text) throw new ConfigSecretError(reference, 'it is not set or empty');
   return text;

@@ -5,6 +5,8 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { z } from 'zod';
 import { ConfigSchema } from '../schema/config-schema.js';
 import { readSecret } from './read-secret.js';
+
+const none = () => undefined;
 import { secretReference } from './secret-reference.js';
 
 describe('a reference to a secret', () => {
@@ -62,24 +64,24 @@ describe('a reference to a secret', () => {
   });
 
   it('is read anew each time, from the environment or a file, without the line break at its end', async () => {
-    expect(await readSecret('env:SECRET_X', { SECRET_X: 'hunter2' })).toBe('hunter2');
+    expect(await readSecret('env:SECRET_X', (name) => ({ SECRET_X: 'hunter2' })[name])).toBe('hunter2');
     const path = join(folder, 'key');
     for (const [content, secret] of [
       ['one\n', 'one'],
       ['two\r\n', 'two'],
     ] as const) {
       writeFileSync(path, content);
-      expect(await readSecret(`file:${path}`)).toBe(secret);
+      expect(await readSecret(`file:${path}`, none)).toBe(secret);
     }
   });
 
   it('to nothing is an error that names the reference', async () => {
     writeFileSync(join(folder, 'large'), 'x'.repeat(70_000));
     writeFileSync(join(folder, 'empty'), '\n');
-    await expect(readSecret('env:SECRET_X', {})).rejects.toThrow(/env:SECRET_X cannot be used: it is not set/);
-    await expect(readSecret(`file:${folder}/none`)).rejects.toMatchObject({ code: 'CONFIG_SECRET' });
-    await expect(readSecret(`file:${folder}/large`)).rejects.toThrow(/larger than 65536 bytes/);
-    await expect(readSecret(`file:${folder}/empty`)).rejects.toThrow(/not set or empty/);
-    await expect(readSecret('hunter2')).rejects.toThrow(/^(?!.*hunter2)/);
+    await expect(readSecret('env:SECRET_X', none)).rejects.toThrow(/env:SECRET_X cannot be used: it is not set/);
+    await expect(readSecret(`file:${folder}/none`, none)).rejects.toMatchObject({ code: 'CONFIG_SECRET' });
+    await expect(readSecret(`file:${folder}/large`, none)).rejects.toThrow(/larger than 65536 bytes/);
+    await expect(readSecret(`file:${folder}/empty`, none)).rejects.toThrow(/not set or empty/);
+    await expect(readSecret('hunter2', none)).rejects.toThrow(/^(?!.*hunter2)/);
   });
 });

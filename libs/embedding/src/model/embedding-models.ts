@@ -45,13 +45,13 @@ export class EmbeddingModels implements OnApplicationShutdown {
   readonly #providers = new Map<string, OpenAiProvider>();
 
   constructor(
-    @Inject(EMBEDDING_OPTIONS) { hosts = ModelHosts.parse(undefined).hosts }: EmbeddingOptions,
+    @Inject(EMBEDDING_OPTIONS) private readonly options: EmbeddingOptions,
     private readonly cache: EmbeddingCache,
     private readonly metrics: EmbeddingMetrics,
     @Optional() @Inject(LiveConfig) private readonly config?: LiveConfig,
   ) {
-    this.#hosts = hosts;
-    this.#withoutSettings = specOf(modelSection(hosts).parse({}));
+    this.#hosts = options.hosts ?? ModelHosts.parse(undefined).hosts;
+    this.#withoutSettings = specOf(modelSection(this.#hosts).parse({}));
   }
 
   /** The model that the settings name now; the offline one where there are none. */
@@ -131,7 +131,7 @@ export class EmbeddingModels implements OnApplicationShutdown {
     const key = JSON.stringify(spec);
     const known = this.#providers.get(key);
     if (known) return known;
-    const provider = new Client(spec, this.#hosts);
+    const provider = new Client(spec, { hosts: this.#hosts, variable: this.options.variable });
     this.#providers.set(key, provider);
     const [oldest] = this.#providers.keys();
     // Not closed: calls may be under way. Its idle connections end by themselves.

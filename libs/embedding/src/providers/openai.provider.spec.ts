@@ -7,6 +7,8 @@ import { OpenAiProvider } from './openai.provider.js';
 
 const KEY = 'sk-very-secret';
 
+const variable = (name: string) => (name === 'SECRET_TEST_MODEL' ? KEY : undefined);
+
 describe('a server that speaks as OpenAI does', () => {
   let server: EmbeddingServer;
   let hosts: ModelHosts;
@@ -15,14 +17,12 @@ describe('a server that speaks as OpenAI does', () => {
   beforeAll(async () => {
     server = await startEmbeddingServer();
     hosts = ModelHosts.parse(server.host).hosts;
-    process.env['SECRET_TEST_MODEL'] = KEY;
   });
   beforeEach(() => server.reset());
   afterEach(async () => {
     await Promise.all(open.splice(0).map((provider) => provider.close()));
   });
   afterAll(async () => {
-    delete process.env['SECRET_TEST_MODEL'];
     await server.stop();
   });
 
@@ -42,7 +42,7 @@ describe('a server that speaks as OpenAI does', () => {
     ...changes,
   });
   const provider = (changes?: Partial<OpenAiSpec>) => {
-    const made = new OpenAiProvider(specOf(changes), hosts);
+    const made = new OpenAiProvider(specOf(changes), { hosts, variable });
     open.push(made);
     return made;
   };
@@ -137,13 +137,19 @@ describe('a server that speaks as OpenAI does', () => {
 
   it('is not talked to where it is not allowed, even if it once was', () => {
     const other = ModelHosts.parse('models.example.com').hosts;
-    expect(() => new OpenAiProvider(specOf(), other)).toThrow(expect.objectContaining({ code: 'BLOCKED_ADDRESS' }));
+    expect(() => new OpenAiProvider(specOf(), { hosts: other })).toThrow(
+      expect.objectContaining({ code: 'BLOCKED_ADDRESS' }),
+    );
   });
 
   it('is not connected to when its public name leads inside', async () => {
     const inside = publicLookup((_host, _options, callback) => callback(null, [{ address: '127.0.0.1', family: 4 }]));
     const baseUrl = `https://models.example.com:${new URL(server.url).port}/v1`;
-    const made = new OpenAiProvider(specOf({ baseUrl, retries: 0 }), ModelHosts.parse('').hosts, inside);
+    const made = new OpenAiProvider(
+      specOf({ baseUrl, retries: 0 }),
+      { hosts: ModelHosts.parse('').hosts, variable },
+      inside,
+    );
     open.push(made);
     await expect(made.embed(['wing'])).rejects.toMatchObject({ code: 'BLOCKED_ADDRESS' });
     expect(server.calls).toBe(0);

@@ -22,6 +22,7 @@ const LARGEST_ANSWER = 256 * 1024 * 1024;
 export class OpenAiProvider {
   readonly #agent: Agent;
   readonly #gate: Gate;
+  readonly #variable: (name: string) => string | undefined;
 
   /**
    * @param lookup finds the address of a host that is not listed
@@ -29,7 +30,7 @@ export class OpenAiProvider {
    */
   constructor(
     private readonly spec: OpenAiSpec,
-    hosts: ModelHosts,
+    { hosts, variable = () => undefined }: { hosts: ModelHosts; variable?: (name: string) => string | undefined },
     lookup = publicLookup(),
   ) {
     if (hosts.problemOf(spec.baseUrl) !== undefined) throw new BlockedAddressError(new URL(spec.baseUrl).host);
@@ -40,6 +41,7 @@ export class OpenAiProvider {
       maxResponseSize: LARGEST_ANSWER,
     });
     this.#gate = new Gate(spec.concurrency);
+    this.#variable = variable;
   }
 
   /**
@@ -71,7 +73,7 @@ export class OpenAiProvider {
 
   async #ask(texts: readonly string[]): Promise<EmbeddingAnswer> {
     const { baseUrl, model, dimensions, shorten, apiKey, timeoutMs } = this.spec;
-    const key = apiKey === undefined ? undefined : await readSecret(apiKey);
+    const key = apiKey === undefined ? undefined : await readSecret(apiKey, this.#variable);
     // The whole call, so that an answer that trickles in is cut too. Redirects are not followed.
     const { statusCode, headers, body } = await request(`${baseUrl}/embeddings`, {
       method: 'POST',

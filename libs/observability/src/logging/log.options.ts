@@ -7,7 +7,7 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 export interface LogOptions {
   /** Lines below it are dropped. Default `info`. */
   level?: string;
-  /** Text for people instead of JSON. Default: when stdout is a terminal and NODE_ENV is not `production`. */
+  /** Text for people instead of JSON. Default: when stdout is a terminal. */
   pretty?: boolean;
   /** Where lines go, each ending in a newline. Default stdout, written synchronously so that a crash loses none. */
   destination?: { write(line: string): unknown };

@@ -20,7 +20,7 @@ export class Log implements LoggerService {
   /** @throws {OptionsError} for an unknown level. */
   constructor(options: LogOptions = {}) {
     const destination = options.destination ?? pino.destination({ dest: 1, sync: true });
-    const forPeople = options.pretty ?? (process.stdout.isTTY && process.env['NODE_ENV'] !== 'production');
+    const forPeople = options.pretty ?? process.stdout.isTTY;
     this.pino = pino(
       {
         level: toLogLevel(options.level ?? 'info'),

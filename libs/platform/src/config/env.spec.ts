@@ -1,8 +1,8 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { EnvError, readEnv } from './env.js';
+import { EnvError, readEnv, VARIABLES } from './env.js';
 
 const SECRET = 'k3YmV0dGVyLXRoYW4tYS13ZWFrLXNlY3JldC1v';
 
@@ -30,9 +30,9 @@ describe('readEnv', () => {
       YUXI_ACCESS_TTL: 15 * 60_000,
       YUXI_SESSION_TTL: 30 * 86_400_000,
       YUXI_AUDIT_RETENTION: 180 * 86_400_000,
-      YUXI_WORKER: 'on',
+      YUXI_WORKER: true,
       YUXI_WORKER_CONCURRENCY: 4,
-      YUXI_TASK_LEASE: 15_000,
+      YUXI_TASK_LEASE: 5000,
       redis: undefined,
     });
     expect(warnings).toEqual([]);
@@ -42,6 +42,20 @@ describe('readEnv', () => {
     const production = { NODE_ENV: 'production', JWT_SECRET: SECRET };
     expect(readEnv(production).env.YUXI_HOST).toBe('0.0.0.0');
     expect(readEnv({ ...production, YUXI_HOST: '10.1.2.3' }).env.YUXI_HOST).toBe('10.1.2.3');
+  });
+
+  it('gives the worker ports of its own, and asks it for no secret', () => {
+    const { env } = readEnv({ NODE_ENV: 'production' }, 'worker');
+    expect(env).toMatchObject({ PORT: 5051, METRICS_PORT: 9465 });
+    expect(env.JWT_SECRET).toBeUndefined();
+    expect(readEnv({ PORT: '80', METRICS_PORT: '81' }, 'worker').env).toMatchObject({ PORT: 80, METRICS_PORT: 81 });
+    expect(() => readEnv({ JWT_SECRET: 'changeme' }, 'worker')).toThrow(/JWT_SECRET/);
+  });
+
+  it('is documented in .env.example, each variable once and no other', () => {
+    const lines = readFileSync('.env.example', 'utf8').split('\n');
+    const named = lines.flatMap((line) => /^# ([A-Z_]+)=/.exec(line)?.[1] ?? []);
+    expect(named.toSorted()).toEqual(VARIABLES.toSorted());
   });
 
   it('takes an empty variable as unset', () => {
@@ -146,6 +160,28 @@ describe('readEnv', () => {
 
     it('are read, without the end of the line', () => {
       expect(readEnv({ JWT_SECRET_FILE: join(folder, 'jwt') }).env.JWT_SECRET).toBe(SECRET);
+    });
+
+    const file = (name: string, text: string) => {
+      writeFileSync(join(folder, name), text);
+      return join(folder, name);
+    };
+
+    it('may be all of them', () => {
+      const { env } = readEnv({
+        DATABASE_URL_FILE: file('database', 'postgres://u:hunter2@h/d'),
+        REDIS_SENTINELS: 'a',
+        REDIS_SENTINEL_NAME: 'm',
+        REDIS_PASSWORD_FILE: file('redis', 'hunter2'),
+        REDIS_SENTINEL_PASSWORD_FILE: file('sentinel', 'hunter3'),
+        YUXI_SETUP_TOKEN_FILE: file('setup', 'long enough'),
+      });
+      expect(env).toMatchObject({
+        DATABASE_URL: 'postgres://u:hunter2@h/d',
+        YUXI_SETUP_TOKEN: 'long enough',
+        redis: { password: 'hunter2', sentinelPassword: 'hunter3' },
+      });
+      expect(readEnv({ REDIS_URL_FILE: file('url', 'redis://h') }).env.redis).toMatchObject({ url: 'redis://h' });
     });
 
     it('are judged like the others', () => {

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import {
   checkEnv,
   choiceVariable,
@@ -10,24 +10,40 @@ import {
   variable,
 } from '@yuxi/core';
 import { ModelHosts } from '@yuxi/embedding';
-import { type RedisOptions, redisOptionsFromEnv } from '@yuxi/redis';
+import { REDIS_VARIABLES, type RedisOptions, redisOptionsFromEnv } from '@yuxi/redis';
 import { parseTrustedProxies } from '@yuxi/throttler';
 import { z } from 'zod';
-import { jwtSecretProblem } from './env.secrets.js';
+import { jwtSecretProblem } from './jwt-secret.js';
 
-const SECRETS = ['DATABASE_URL', 'JWT_SECRET', 'REDIS_PASSWORD', 'REDIS_URL', 'YUXI_SETUP_TOKEN'] as const;
+/** Never shown in a message; each may also be given as `<NAME>_FILE`. */
+const SECRETS = [
+  'DATABASE_URL',
+  'JWT_SECRET',
+  'REDIS_PASSWORD',
+  'REDIS_SENTINEL_PASSWORD',
+  'REDIS_URL',
+  'YUXI_SETUP_TOKEN',
+] as const;
+/** Of processes under test, refused unless `NODE_ENV` is `test`. */
+const TEST_VARIABLES = ['YUXI_TEST_PAUSE_AT', 'YUXI_TEST_BREAK'] as const;
 
 const MINUTE = 60_000;
 const DAY = 86_400_000;
 
-/** Everything this process reads from its environment: the only list of its kind. */
+const toggle = (usual: 'on' | 'off') =>
+  choiceVariable(['on', 'off'])
+    .default(usual)
+    .transform((value) => value === 'on');
+
+/** Everything a process of the product reads from its environment, but for the address of Redis. */
 const schema = z.object({
   NODE_ENV: choiceVariable(['development', 'test', 'production']).default('development'),
-  PORT: integerVariable(0, 65_535).default(5050),
-  METRICS_PORT: integerVariable(0, 65_535).default(9464),
+  PORT: integerVariable(0, 65_535).optional(),
+  METRICS_PORT: integerVariable(0, 65_535).optional(),
   YUXI_HOST: z.string().optional(),
   YUXI_DATA_DIR: z.string().default('./.yuxi'),
   DATABASE_URL: variable(databaseUrl).optional(),
+  DATABASE_POOL_SIZE: integerVariable(1, 1000).default(10),
   JWT_SECRET: z.string().optional(),
   YUXI_SETUP_TOKEN: z.string().min(8, 'must have at least 8 characters').optional(),
   YUXI_ACCESS_TTL: durationVariable({ min: '1m', max: '24d' }).default(15 * MINUTE),
@@ -36,25 +52,38 @@ const schema = z.object({
   TRUSTED_PROXIES: variable(trustedProxies).default([]),
   ALLOWED_MODEL_HOSTS: variable(modelHosts).optional(),
   LOG_LEVEL: choiceVariable(['fatal', 'error', 'warn', 'info', 'debug', 'trace']).default('info'),
+  YUXI_ACCESS_LOG: toggle('off'),
   LOCK_TTL_MS: durationVariable().optional(),
-  YUXI_WORKER: choiceVariable(['on', 'off']).default('on'),
+  YUXI_WORKER: toggle('on'),
   YUXI_WORKER_CONCURRENCY: integerVariable(1, 64).default(4),
-  YUXI_TASK_LEASE: durationVariable({ min: '2s', max: '1h' }).default(15_000),
+  YUXI_TASK_LEASE: durationVariable({ min: '2s', max: '1h' }).default(5000),
+  YUXI_REQUESTS_PER_MINUTE: integerVariable(0, 1_000_000).default(6000),
+  YUXI_REPLICAS: integerVariable(1, 10_000).default(1),
+  YUXI_LEGACY_LIMIT_HEADERS: toggle('off'),
+  YUXI_LOGIN_ALARM: integerVariable(1, 1_000_000).default(600),
+  YUXI_LOGIN_SUCCESS_CLEARS_ADDRESS: toggle('off'),
   YUXI_TEST_PAUSE_AT: z.string().optional(),
   YUXI_TEST_BREAK: z.string().optional(),
 });
 
-const REDIS_VARIABLES = [
-  'REDIS_URL', 'REDIS_HOST', 'REDIS_PORT', 'REDIS_USERNAME', 'REDIS_PASSWORD', 'REDIS_DB', 'REDIS_TLS', 'REDIS_TLS_CA',
-  'REDIS_SENTINELS', 'REDIS_SENTINEL_NAME', 'REDIS_CLUSTER_NODES', 'REDIS_COMMAND_TIMEOUT_MS',
-]; // prettier-ignore
+/** Names of all variables that an operator may set. */
+export const VARIABLES: readonly string[] = [...Object.keys(schema.shape), ...REDIS_VARIABLES].filter(
+  (name) => !(TEST_VARIABLES as readonly string[]).includes(name),
+);
 
-/** Injection token of {@link Env}. */
-export const ENV = Symbol.for('@yuxi/platform:Env');
+/** The processes of the product. They differ in their default ports, so that both start on one machine, and in what they need. */
+export type App = 'api' | 'worker';
+
+const PORTS: Record<App, { PORT: number; METRICS_PORT: number }> = {
+  api: { PORT: 5050, METRICS_PORT: 9464 },
+  worker: { PORT: 5051, METRICS_PORT: 9465 },
+};
 
 /** The environment, read and checked. `redis` undefined means single-process mode. */
-export interface Env extends Omit<z.output<typeof schema>, 'YUXI_HOST'> {
+export interface Env extends Omit<z.output<typeof schema>, 'YUXI_HOST' | 'PORT' | 'METRICS_PORT'> {
   YUXI_HOST: string;
+  PORT: number;
+  METRICS_PORT: number;
   redis: RedisOptions | undefined;
 }
 
@@ -69,27 +98,47 @@ export class EnvError extends Error {
 }
 
 /**
- * Reads the environment once, at boot.
+ * Reads an environment.
+ * @param app default `api`
  * @throws {EnvError} listing every problem, without the value of any secret.
  */
-export function readEnv(source: EnvSource): { env: Env; warnings: string[] } {
+export function readEnv(source: EnvSource, app: App = 'api'): { env: Env; warnings: string[] } {
   const { env, problems } = resolveEnv(source, { secrets: SECRETS, readFile: (path) => readFileSync(path, 'utf8') });
   const checked = checkEnv(schema, env, SECRETS);
   const redis = redisOptionsFromEnv(env);
   problems.push(...checked.problems, ...redis.problems);
 
   const production = env['NODE_ENV'] === 'production';
-  const secretProblem = jwtSecretProblem(env['JWT_SECRET'], production);
+  // A worker signs no tokens: it needs no secret, but a weak one that it shares with the API is still reported.
+  const secretProblem = jwtSecretProblem(env['JWT_SECRET'], production && app === 'api');
   if (secretProblem) problems.push(secretProblem);
-  for (const name of ['YUXI_TEST_PAUSE_AT', 'YUXI_TEST_BREAK'])
+  for (const name of TEST_VARIABLES)
     if (env[name] && env['NODE_ENV'] !== 'test') problems.push(`${name} is for tests: it needs NODE_ENV=test`);
 
   if (problems.length > 0 || !checked.values) throw new EnvError(problems);
-  const host = checked.values.YUXI_HOST ?? (production ? '0.0.0.0' : '127.0.0.1');
+  const { PORT = PORTS[app].PORT, METRICS_PORT = PORTS[app].METRICS_PORT } = checked.values;
+  const YUXI_HOST = checked.values.YUXI_HOST ?? (production ? '0.0.0.0' : '127.0.0.1');
   return {
-    env: { ...checked.values, YUXI_HOST: host, redis: redis.options },
-    warnings: unknownVariables(env, 'YUXI_', [...Object.keys(schema.shape), ...REDIS_VARIABLES]),
+    env: { ...checked.values, PORT, METRICS_PORT, YUXI_HOST, redis: redis.options },
+    warnings: unknownVariables(env, 'YUXI_', [...VARIABLES, ...TEST_VARIABLES]),
   };
+}
+
+let read: ReturnType<typeof readEnv> | undefined;
+
+/**
+ * The environment of this process and what the file `.env` adds to it, read at the first call.
+ * @throws {EnvError}
+ */
+export function environment(app?: App): ReturnType<typeof readEnv> {
+  if (read) return read;
+  if (existsSync('.env')) process.loadEnvFile('.env');
+  return (read = readEnv(process.env, app));
+}
+
+/** A variable that a setting names, e.g. the key of a model; undefined when it is not set. */
+export function namedVariable(name: string): string | undefined {
+  return process.env[name];
 }
 
 function databaseUrl(text: string): string {

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { describe, expect, it } from '@jest/globals';
-import { jwtSecretProblem } from './env.secrets.js';
+import { jwtSecretProblem } from './jwt-secret.js';
 
 describe('jwtSecretProblem', () => {
   it('takes a random secret everywhere, and none outside production', () => {
