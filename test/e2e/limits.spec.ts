@@ -126,4 +126,35 @@ describe('limits over three replicas behind a proxy', () => {
     expect(refused.headers.get('retry-after')).toMatch(/^\d+$/);
     expect(refused.headers.get('x-content-type-options')).toBe('nosniff');
   });
+
+  it('all requests of a user count as one number, whichever route and replica, as far as the setting says', async () => {
+    const most = async (requests: number | null) => {
+      const path = '/api/system/config?wait=10s';
+      const options = { json: { requests_per_minute: requests }, token: fleet.token, headers: { 'if-match': '*' } };
+      expect((await at(0).put(path, options)).body).toMatchObject({ converged: true });
+    };
+    const [busy, quiet] = [await addAccount(at(0), fleet.token, 'busy'), await addAccount(at(1), fleet.token, 'quiet')];
+    const ask = (index: number, token?: string) => {
+      const path = index % 2 ? '/api/tasks' : '/api/knowledge/databases';
+      return at(index).get<{ code?: string }>(path, { token, headers: { 'x-forwarded-for': '198.51.100.50' } });
+    };
+    await most(20);
+    try {
+      const answers = await Promise.all(Array.from({ length: 30 }, (_, i) => ask(i, busy.access_token)));
+      expect(tally(answers)).toEqual({ 200: 20, 429: 10 });
+      const refused = await ask(1, busy.access_token);
+      expect(refused.body).toMatchObject({
+        code: 'RATE_LIMITED',
+        detail: expect.stringMatching(/more than 20 in a minute/),
+      });
+      expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
+      // Others, probes and who is nobody are not counted with them.
+      expect((await ask(0, quiet.access_token)).status).toBe(200);
+      for (let i = 0; i < 30; i++) expect((await at(i).get('/health/ready')).status).toBe(200);
+      expect(tally(await Promise.all(Array.from({ length: 30 }, (_, i) => ask(i))))).toEqual({ 401: 30 });
+    } finally {
+      await most(null);
+    }
+    expect((await ask(0, busy.access_token)).status).toBe(200);
+  });
 });

@@ -1,19 +1,18 @@
 import { type DynamicModule, Module } from '@nestjs/common';
-import { APP_GUARD } from '@nestjs/core';
+import type { ConfigType } from '@nestjs/config';
 import type { Log } from '@yuxi/observability';
-import { type Env, PlatformModule } from '@yuxi/platform';
-import { LimiterModule, RateLimitGuard } from '@yuxi/throttler';
+import { auditConfig, authConfig, PlatformModule } from '@yuxi/platform';
 import { AuditModule } from './audit/index.js';
 import { AuthModule } from './auth/index.js';
-import { HttpModule, type ProblemBody } from './http/index.js';
+import { HttpModule } from './http/index.js';
 import { DatabasesController } from './knowledge/databases.controller.js';
 import { DocumentsController } from './knowledge/documents.controller.js';
 import { EmbeddingModelsController } from './knowledge/embedding-models.controller.js';
 import { FilesController } from './knowledge/files.controller.js';
 import { IngestController } from './knowledge/ingest.controller.js';
+import { LimitsModule } from './limits/limits.module.js';
 import { AuditController } from './system/audit.controller.js';
 import { LimitsController } from './system/limits.controller.js';
-import { DEFAULT_LIMITS, LiveLimits } from './system/live-limits.js';
 import { LocksController } from './system/locks.controller.js';
 import { QueuesController } from './system/queues.controller.js';
 import { SagasController } from './system/sagas.controller.js';
@@ -24,27 +23,24 @@ import { TasksController } from './tasks/tasks.controller.js';
 /** The HTTP application; it also runs tasks unless YUXI_WORKER=off. */
 @Module({})
 export class ApiModule {
-  static forRoot(env: Env, log: Log): DynamicModule {
+  static forRoot({ log }: { log: Log }): DynamicModule {
     return {
       module: ApiModule,
       imports: [
-        PlatformModule.forRoot(env, log, { worker: env.YUXI_WORKER === 'on' }),
-        LimiterModule.forRoot({
-          trustedProxies: env.TRUSTED_PROXIES,
-          policies: DEFAULT_LIMITS,
-          refusalBody: ({ message, code }, requestId) =>
-            ({ detail: message, code, request_id: requestId }) satisfies ProblemBody,
-        }),
+        PlatformModule.forRoot({ log }),
         HttpModule,
-        AuditModule.forRoot({ retention: env.YUXI_AUDIT_RETENTION }),
-        AuthModule.forRoot({
-          jwtSecret: env.JWT_SECRET,
-          jwtTtl: env.YUXI_ACCESS_TTL,
-          sessionTtl: env.YUXI_SESSION_TTL,
-          setupToken: env.YUXI_SETUP_TOKEN,
+        AuditModule.forRootAsync({
+          inject: [auditConfig.KEY],
+          useFactory: (config: ConfigType<typeof auditConfig>) => config,
         }),
+        AuthModule.forRootAsync({
+          inject: [authConfig.KEY],
+          useFactory: ({ accessTtl: jwtTtl, ...config }: ConfigType<typeof authConfig>) => ({ ...config, jwtTtl }),
+        }),
+        // Last: its limits look at who the user is.
+        LimitsModule,
       ],
-      providers: [{ provide: APP_GUARD, useExisting: RateLimitGuard }, LiveLimits, SettingsService],
+      providers: [SettingsService],
       controllers: [
         DatabasesController,
         DocumentsController,

@@ -7,9 +7,13 @@ export { RateLimit } from './http/rate-limit.decorator.js';
 export type { LimitKey, RouteLimit } from './http/rate-limit.decorator.js';
 export { RateLimitGuard } from './http/rate-limit.guard.js';
 export type { RateLimitedRequest } from './http/rate-limit.guard.js';
-export { RateLimitedError } from './http/rate-limited.error.js';
-export type { Refusal } from './http/rate-limited.error.js';
-export { LimiterUnavailableError, TooManyAttemptsError } from './limiter.errors.js';
+export {
+  LimiterError,
+  LimiterUnavailableError,
+  RateLimitedError,
+  TooManyAttemptsError,
+} from './http/limiter.errors.js';
+export type { Refusal } from './http/limiter.errors.js';
 export { LimiterModule } from './limiter.module.js';
 export type { LimiterModuleOptions, LoginLimitOptions } from './limiter.options.js';
 export { LimiterService } from './limiter.service.js';

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { ResolvedHit } from './limiter.decision.js';
-import { LimiterUnavailableError } from './limiter.errors.js';
+import { LimiterUnavailableError } from './http/limiter.errors.js';
 import type { DecisionSource } from './limiter.types.js';
 import { type OnUnavailable, wireOf } from './policies/policy.js';
 import { LimiterLink } from './redis/limiter-link.js';

@@ -65,6 +65,7 @@ function warnOfProxy(peer: string): void {
     LoginProtection,
     LoginGuard,
     RateLimitGuard,
+    EarlyRefusal,
     ThrottlerStorageRedis,
     CLIENT_ADDRESS,
     // Guards live in the modules of their controllers.

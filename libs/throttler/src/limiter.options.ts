@@ -1,5 +1,5 @@
 import { type Duration, OptionsError } from '@yuxi/core';
-import type { Refusal } from './http/rate-limited.error.js';
+import type { Refusal } from './http/limiter.errors.js';
 import type { LimitPolicy } from './policies/policy.js';
 import type { PolicySource } from './policies/policy-book.js';
 
@@ -33,7 +33,8 @@ export interface LimiterModuleOptions {
   login?: LoginLimitOptions;
   /** Also send `X-RateLimit-*` headers. Default `false`. */
   legacyHeaders?: boolean;
-  /** Body of an answer to a client that is refused before a guard is asked. Default `{ detail, code }`. */
+  /** Body of an answer to a client that is refused before a guard is asked. Default `{ statusCode, message, code }`, as
+   * after a guard. */
   refusalBody?(refusal: Refusal, requestId: string): object;
 }
 

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { OptionsError } from '@yuxi/core';
 import { eventually, type RedisServer, startRedis } from '@yuxi/testing';
 import { Subject } from 'rxjs';
@@ -45,6 +45,15 @@ describe('LimiterService on Redis', () => {
   afterAll(async () => {
     await Promise.all(pods.map(({ app }) => app.close()));
     await server.stop();
+  });
+
+  it('takes the end of its application for no outage', async () => {
+    const lines = captureLog();
+    const one = await replica({ url: server.url });
+    const degraded = jest.spyOn(one.link.metrics, 'degraded');
+    await one.app.close();
+    expect(degraded).not.toHaveBeenCalled();
+    expect(lines.filter((line) => !line.startsWith('log '))).toEqual([]);
   });
 
   it.each(['ten', 'many'])('lets exactly the limit of a flood from three replicas pass: %s', async (policy) => {

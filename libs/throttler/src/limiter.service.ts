@@ -10,7 +10,7 @@ import { limitKey } from './redis/limit-keys.js';
 import { LimiterLink } from './redis/limiter-link.js';
 import { Refusals } from './redis/refusals.js';
 import { learn } from './shadow/learn.js';
-import { LimiterUnavailableError } from './limiter.errors.js';
+import { LimiterUnavailableError } from './http/limiter.errors.js';
 import type { LocalAnswer } from './shadow/local-limits.js';
 
 const MAX_COST = 1_000_000;

@@ -3,7 +3,7 @@ import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { Test } from '@nestjs/testing';
 import { RedisModule } from '@yuxi/redis';
 import { DATABASE, StorageModule, type Database } from '@yuxi/storage';
-import { DEFAULT_LIMITS } from '../../../apps/api/src/system/live-limits.js';
+import { DEFAULT_LIMITS } from '../../../apps/api/src/limits/live-limits.js';
 import { LimiterModule, type LimiterModuleOptions } from '@yuxi/throttler';
 import { AuditModule, type AuditOptions } from '../../../apps/api/src/audit/index.js';
 import {

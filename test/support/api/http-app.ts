@@ -5,6 +5,7 @@ import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { Test } from '@nestjs/testing';
 import { YuxiError } from '@yuxi/core';
 import { requestContext } from '@yuxi/observability';
+import { TooManyAttemptsError } from '@yuxi/throttler';
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import {
@@ -24,7 +25,7 @@ const FAILURES: Record<string, () => Error> = {
   unknown: () => new YuxiError('inside', { code: 'NEVER_HEARD_OF' }),
   redis: () => new YuxiError('redis://:secret@host', { code: 'REDIS_UNAVAILABLE', retryable: true }),
   conflict: () => Object.assign(new YuxiError('changed', { code: 'CONFIG_CONFLICT' }), { details: { revision: 4 } }),
-  attempts: () => Object.assign(new YuxiError('slow down', { code: 'TOO_MANY_ATTEMPTS' }), { retryAfterSeconds: 12.2 }),
+  attempts: () => new TooManyAttemptsError(13),
   teapot: () => new HttpException('short and stout', 418),
 };
 

@@ -1,4 +1,5 @@
 export { CurrentUser, KeyAccess, Public, Roles, SessionOnly } from './auth.decorators.js';
+export type { AuthenticatedRequest } from './auth.decorators.js';
 export { AuthModule } from './auth.module.js';
 export { AUTH_OPTIONS } from './auth.options.js';
 export type { AuthOptions } from './auth.options.js';

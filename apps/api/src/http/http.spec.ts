@@ -145,7 +145,7 @@ describe('errors', () => {
     ['unknown', 500, { detail: 'Internal error', code: 'INTERNAL_ERROR' }],
     ['redis', 503, { code: 'REDIS_UNAVAILABLE' }],
     ['conflict', 412, { detail: 'changed', code: 'CONFIG_CONFLICT', details: { revision: 4 } }],
-    ['attempts', 429, { detail: 'slow down', code: 'TOO_MANY_ATTEMPTS' }],
+    ['attempts', 429, { detail: '登录尝试过于频繁，请稍后再试', code: 'TOO_MANY_ATTEMPTS' }],
     ['teapot', 418, { detail: 'short and stout', code: 'REQUEST_REFUSED' }],
   ])('%s is %i', async (how, status, body) => {
     const answer = await get(`/api/t/fail/${how}`, { 'x-request-id': 'r1' });

@@ -2,6 +2,7 @@ import { STATUS_CODES } from 'node:http';
 import { HttpException } from '@nestjs/common';
 import { YuxiError } from '@yuxi/core';
 import { isLostConnection } from '@yuxi/storage';
+import { LimiterError, LimiterUnavailableError } from '@yuxi/throttler';
 import { codeOfStatus, STATUS_OF_CODE } from './error-status.js';
 
 /** Body of every answer from 400 on. */
@@ -28,6 +29,7 @@ interface Known {
   retryAfterSeconds?: number;
 }
 
+const UNAVAILABLE = 'A service that this request needs is not available. Try again later';
 const INTERNAL: Known = { status: 500, code: 'INTERNAL_ERROR', detail: 'Internal error' };
 
 /** What a client is told about an error: nothing of the inside from 500 on, the message below. */
@@ -57,8 +59,7 @@ function read(error: unknown): Known {
 function fromYuxi(error: YuxiError): Known {
   const status = STATUS_OF_CODE[error.code] ?? 500;
   if (status === 500) return INTERNAL;
-  if (status > 500)
-    return { status, code: error.code, detail: 'A service that this request needs is not available. Try again later' };
+  if (status > 500) return { status, code: error.code, detail: UNAVAILABLE };
   const extra = error as { errors?: unknown; details?: unknown; revision?: unknown; retryAfterSeconds?: unknown };
   return {
     status,
@@ -72,6 +73,7 @@ function fromYuxi(error: YuxiError): Known {
 
 function fromHttp(error: HttpException): Known {
   const status = error.getStatus();
+  if (error instanceof LimiterError) return { ...fromLimiter(error), status };
   if (status >= 500) return ofStatus(status);
   const response = error.getResponse();
   const own = (typeof response === 'object' ? response : {}) as Record<string, unknown>;
@@ -80,6 +82,11 @@ function fromHttp(error: HttpException): Known {
     detail: typeof own['detail'] === 'string' ? own['detail'] : error.message,
     ...(typeof own['code'] === 'string' && { code: own['code'] }),
   };
+}
+
+function fromLimiter(error: LimiterError): Omit<Known, 'status'> {
+  const { code, message, retryAfterSeconds } = error;
+  return { code, retryAfterSeconds, detail: error instanceof LimiterUnavailableError ? UNAVAILABLE : message };
 }
 
 function fromFastify(error: Error): Known {

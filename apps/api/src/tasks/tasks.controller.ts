@@ -1,6 +1,7 @@
-import { Controller, Delete, Get, HttpCode, Inject, Param, Post, Query, Sse } from '@nestjs/common';
+import { Controller, Delete, Get, HttpCode, Inject, Param, Post, Query, SetMetadata, Sse } from '@nestjs/common';
 import { ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { Actor } from '@yuxi/knowledge';
+import { UNLIMITED } from '@yuxi/platform';
 import { TaskQueues, TaskService, TaskWatch } from '@yuxi/tasks';
 import { catchError, EMPTY, endWith, ignoreElements, interval, map, merge, share, takeUntil } from 'rxjs';
 import { z } from 'zod';
@@ -52,6 +53,7 @@ export class TasksController {
   }
 
   @Sse(':task_id/events')
+  @SetMetadata(UNLIMITED, true)
   @ApiOperation({ summary: 'One task as server-sent events: now and after each change, until it has ended' })
   async events(@CurrentUser() actor: Actor, @Param('task_id', { schema: taskId }) id: string) {
     const changes = await this.watch.watch(id, { owner: ownerOf(actor) });

@@ -78,6 +78,8 @@ export async function startReplicas(options: StartReplicasOptions): Promise<Repl
       YUXI_DATA_DIR: dataFolder,
       // A full-size run outlasts a token of the default life.
       YUXI_ACCESS_TTL: '1d',
+      // Load is made by few users.
+      YUXI_REQUESTS_PER_MINUTE: '0',
       ...valueFor(env, index),
     });
     replicas[index] = replica;

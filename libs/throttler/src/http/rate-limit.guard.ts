@@ -4,8 +4,9 @@ import { LIMITER_OPTIONS, type LimiterModuleOptions } from '../limiter.options.j
 import { LimiterService } from '../limiter.service.js';
 import type { Decision } from '../limiter.types.js';
 import { CLIENT_ADDRESS, type ClientAddress } from './client-address.js';
+import { EarlyRefusal } from './early-refusal.js';
 import { limitHeaders } from './limit-headers.js';
-import { RateLimitedError } from './rate-limited.error.js';
+import { RateLimitedError } from './limiter.errors.js';
 import { type LimitedRequest, RATE_LIMITS, type RouteLimit } from './rate-limit.decorator.js';
 import { hitsOf } from './route-hits.js';
 
@@ -17,7 +18,7 @@ export interface RateLimitedRequest {
 /**
  * Asks once for all limits that `@RateLimit` names on a route and its controller, and tells the client in headers. After an
  * authentication guard, if limits look at the user.
- * Throws RateLimitedError, to be answered with 429; the headers are set already.
+ * Throws RateLimitedError, which Nest answers with 429; the headers are set already.
  */
 @Injectable()
 export class RateLimitGuard implements CanActivate {
@@ -27,6 +28,7 @@ export class RateLimitGuard implements CanActivate {
     private readonly limiter: LimiterService,
     @Inject(CLIENT_ADDRESS) private readonly clientAddress: ClientAddress,
     private readonly host: HttpAdapterHost,
+    private readonly early: EarlyRefusal,
     @Inject(LIMITER_OPTIONS) private readonly options: LimiterModuleOptions,
   ) {}
 
@@ -42,8 +44,9 @@ export class RateLimitGuard implements CanActivate {
     const response = http.getResponse<unknown>();
     for (const [name, value] of Object.entries(limitHeaders(decision, { legacy: this.options.legacyHeaders })))
       this.host.httpAdapter.setHeader(response, name, value);
-    if (!decision.allowed) throw new RateLimitedError(decision);
-    return true;
+    if (decision.allowed) return true;
+    this.early.remember(context, limits);
+    throw new RateLimitedError(decision);
   }
 
   /** Those of the route and of its controller. */

@@ -1,6 +1,7 @@
+import { HttpStatus } from '@nestjs/common';
 import type { Decision, LimitAnswer } from '../limiter.types.js';
 import { type LimitHeaderOptions, limitHeaders, retryAfterSeconds, saySame } from './limit-headers.js';
-import { type Refusal, refusalOf } from './rate-limited.error.js';
+import { bodyOf, type Refusal, refusalOf } from './limiter.errors.js';
 
 /** Answers that are kept at most: those of one route for clients with different times to wait. */
 const MOST_KEPT = 1000;
@@ -30,10 +31,10 @@ export class ReadyRefusals {
     if (kept && saySame(kept.limits, limits)) return kept;
     if (this.#bySeconds.size >= MOST_KEPT) this.#bySeconds.clear();
     const refusal = refusalOf(decision);
-    const { message: detail, code } = refusal;
     const headers = Object.entries(limitHeaders(decision, this.options));
     headers.push(['content-type', 'application/json; charset=utf-8']);
-    const made = { limits, refusal, headers, body: JSON.stringify({ detail, code }) };
+    const body = JSON.stringify(bodyOf(refusal, HttpStatus.TOO_MANY_REQUESTS));
+    const made = { limits, refusal, headers, body };
     this.#bySeconds.set(seconds, made);
     return made;
   }

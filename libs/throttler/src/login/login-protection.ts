@@ -1,7 +1,7 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { monotonicMs, OptionsError } from '@yuxi/core';
 import { retryAfterSeconds } from '../http/limit-headers.js';
-import { TooManyAttemptsError } from '../limiter.errors.js';
+import { TooManyAttemptsError } from '../http/limiter.errors.js';
 import { LIMITER_OPTIONS, type LimiterModuleOptions } from '../limiter.options.js';
 import { LimiterService } from '../limiter.service.js';
 import type { Decision } from '../limiter.types.js';

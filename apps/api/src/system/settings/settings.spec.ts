@@ -12,7 +12,7 @@ import { PASSWORD } from '../../../../../test/support/api/auth-app.js';
 import { AuditModule, AuditStore } from '../../audit/index.js';
 import { AuthModule } from '../../auth/index.js';
 import { createHttpAdapter, HttpModule } from '../../http/index.js';
-import { DEFAULT_LIMITS } from '../live-limits.js';
+import { DEFAULT_LIMITS } from '../../limits/live-limits.js';
 import { RolloutController, SettingsController, SettingsService } from './index.js';
 
 const CONFIG = '/api/system/config';

@@ -1,0 +1,51 @@
+import { type ExecutionContext, HttpException, HttpStatus, Inject, Injectable } from '@nestjs/common';
+import { ThrottlerGuard, type ThrottlerLimitDetail, type ThrottlerRequest } from '@nestjs/throttler';
+import { UNLIMITED } from '@yuxi/platform';
+import { CLIENT_ADDRESS, type ClientAddress } from '@yuxi/throttler';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { AuthenticatedRequest } from '../auth/index.js';
+import { LiveLimits } from './live-limits.js';
+
+/**
+ * Every request of a user, or of an address that is nobody yet, counts under one limit: the setting `limits.requests_per_minute`. Comes
+ * after the guard that finds out who the user is; what that one refuses does not count. Health checks and event streams do not count.
+ */
+@Injectable()
+export class GeneralLimitGuard extends ThrottlerGuard {
+  @Inject(LiveLimits) private readonly limits!: LiveLimits;
+  @Inject(CLIENT_ADDRESS) private readonly clientAddress!: ClientAddress;
+
+  protected override shouldSkip(context: ExecutionContext): Promise<boolean> {
+    const targets = [context.getHandler(), context.getClass()];
+    const exempt = this.reflector.getAllAndOverride<boolean | undefined>(UNLIMITED, targets);
+    return Promise.resolve(exempt === true || this.limits.requestsPerMinute === 0);
+  }
+
+  protected override handleRequest(request: ThrottlerRequest): Promise<boolean> {
+    return super.handleRequest({ ...request, limit: this.limits.requestsPerMinute });
+  }
+
+  protected override getTracker({ caller, socket, headers }: Record<string, unknown>): Promise<string> {
+    const user = caller as AuthenticatedRequest['caller'] | undefined;
+    if (user) return Promise.resolve(`user:${user.id}`);
+    const { remoteAddress } = socket as FastifyRequest['socket'];
+    return Promise.resolve(
+      this.clientAddress(remoteAddress, (headers as FastifyRequest['headers'])['x-forwarded-for']),
+    );
+  }
+
+  /** One count for all routes. */
+  protected override generateKey(_context: ExecutionContext, tracker: string): string {
+    return tracker;
+  }
+
+  protected override throwThrottlingException(
+    context: ExecutionContext,
+    { timeToBlockExpire, limit }: ThrottlerLimitDetail,
+  ): Promise<void> {
+    const seconds = Math.max(1, timeToBlockExpire);
+    context.switchToHttp().getResponse<FastifyReply>().header('retry-after', String(seconds));
+    const detail = `Too many requests: more than ${limit} in a minute. Try again in ${seconds} s`;
+    throw new HttpException({ detail, code: 'RATE_LIMITED' }, HttpStatus.TOO_MANY_REQUESTS);
+  }
+}
