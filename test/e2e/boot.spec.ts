@@ -160,7 +160,10 @@ describe('embedded mode', () => {
     const replica = await start({ ...embedded(), REDIS_URL: url, JWT_SECRET: SECRET });
     await replica.listening();
     const ready = await api(replica.baseUrl).get('/health/ready');
-    expect(ready).toMatchObject({ status: 200, body: { status: 'degraded', checks: { redis: 'degraded' } } });
+    expect(ready).toMatchObject({
+      status: 200,
+      body: { status: 'degraded', details: { redis: { status: 'degraded', state: 'refused' } } },
+    });
     expect((await api(replica.baseUrl).get('/health/live')).status).toBe(200);
     expect(replica.output).not.toContain('hunter2');
     expect(await replica.stop()).toBe(0);

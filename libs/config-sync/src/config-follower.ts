@@ -104,10 +104,10 @@ export class ConfigFollower implements OnModuleInit, OnApplicationBootstrap, Bef
   }
 
   private probe(): HealthResult {
-    if (!this.replica.applied) return { status: 'down', detail: 'not read from the database yet' };
-    if (this.replica.recalled) return { status: 'degraded', detail: 'served from the last known good file' };
+    if (!this.replica.applied) return { status: 'down', state: 'not read from the database yet' };
+    if (this.replica.recalled) return { status: 'degraded', state: 'served from the last known good file' };
     const limit = (this.options.reconcileEvery * MISSED) / 1000;
     if (this.replica.staleSeconds <= limit) return { status: 'up' };
-    return { status: 'degraded', detail: `not known to be current for ${Math.round(this.replica.staleSeconds)} s` };
+    return { status: 'degraded', state: `not known to be current for ${Math.round(this.replica.staleSeconds)} s` };
   }
 }

@@ -78,10 +78,10 @@ describe('LiveConfig without Redis', () => {
     broken = new Error('connection lost');
     await eventually(async () => (await metric('yuxi_config_apply_failures_total', { reason: 'read' })) >= 2);
     expect(live.section('general').title).toBe('kept');
-    await eventually(async () => expect((await health.check()).checks['config']?.status).toBe('degraded'));
+    await eventually(async () => expect((await health.ask('config')).status).toBe('degraded'));
     expect(await metric('yuxi_config_stale_seconds')).toBeGreaterThan(0);
     broken = undefined;
-    await eventually(async () => expect((await health.check()).checks['config']?.status).toBe('up'));
+    await eventually(async () => expect((await health.ask('config')).status).toBe('up'));
   });
 
   it('a read that never ends is given up', async () => {
@@ -121,7 +121,7 @@ describe('LiveConfig without Redis', () => {
     const { live, health } = await start({ sql, startupWait: 50 });
     expect(() => live.get()).toThrow(expect.objectContaining({ code: 'CONFIG_UNAVAILABLE' }));
     await expect(live.update({ general: { title: 'A' } })).rejects.toThrow();
-    expect((await health.check()).checks['config']?.status).toBe('down');
+    expect((await health.ask('config')).status).toBe('down');
     away = false;
     await eventually(() => expect(live.revision).toBe(0));
   });

@@ -82,7 +82,7 @@ export function integerVariable(min: number, max: number) {
 
 /** A duration: digits are milliseconds, or `30s`, `5m`. `limits` are durations too; by default what a timer can wait. */
 export function durationVariable(limits?: { min: Duration; max: Duration }) {
-  const rule = limits && { min: toMs('min', limits.min), max: toMs('max', limits.max, { max: Infinity }) };
+  const rule = limits && { min: toMs('min', limits.min, { min: 0 }), max: toMs('max', limits.max, { max: Infinity }) };
   const range = limits ? ` from ${limits.min} to ${limits.max}` : '';
   return variable((text) => {
     const value: Duration = /^\d+$/.test(text) ? Number(text) : text;

@@ -14,5 +14,5 @@ export { requestContext } from './logging/request-context.js';
 export type { RequestContext, RequestPeer } from './logging/request-context.js';
 export { HealthModule } from './health/health.module.js';
 export { HealthRegistry } from './health/health.registry.js';
-export type { HealthProbe, HealthReport, HealthResult, HealthStatus } from './health/health.registry.js';
+export type { HealthProbe, HealthResult, HealthStatus } from './health/health.registry.js';
 export { LivenessProbe } from './health/liveness.probe.js';

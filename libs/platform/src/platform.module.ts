@@ -1,5 +1,6 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import type { ConfigType } from '@nestjs/config';
+import { TerminusModule } from '@nestjs/terminus';
 import { EmbeddingCacheModule } from '@yuxi/cache';
 import { configMigrations, ConfigSyncModule } from '@yuxi/config-sync';
 import { EmbeddingModule } from '@yuxi/embedding';
@@ -12,6 +13,7 @@ import { StorageModule } from '@yuxi/storage';
 import { TasksModule, tasksMigrations } from '@yuxi/tasks';
 import {
   configuration,
+  httpConfig,
   indexingConfig,
   locksConfig,
   metricsConfig,
@@ -21,8 +23,9 @@ import {
   storageConfig,
   tasksConfig,
 } from './config/namespaces.js';
-import { HealthProbes } from './health.probes.js';
-import { HealthController } from './health.controller.js';
+import { HealthController } from './health/health.controller.js';
+import { HealthIndicators } from './health/health.indicators.js';
+import { HealthProbes } from './health/health.probes.js';
 import { LiveWorker } from './live-worker.js';
 import { LogLevel } from './log-level.js';
 import { sectionsFor } from './settings.js';
@@ -43,6 +46,14 @@ export class PlatformModule {
       imports: [
         configuration(),
         HealthModule,
+        TerminusModule.forRootAsync({
+          inject: [httpConfig.KEY],
+          useFactory: ({ shutdownDelay }: ConfigType<typeof httpConfig>) => ({
+            // Probes come every few seconds: each service says itself, once, that it is away.
+            logger: false,
+            gracefulShutdownTimeoutMs: shutdownDelay,
+          }),
+        }),
         MetricsModule.forRootAsync({
           inject: [metricsConfig.KEY],
           useFactory: (config: ConfigType<typeof metricsConfig>) => config,
@@ -88,7 +99,7 @@ export class PlatformModule {
         }),
       ],
       controllers: [HealthController],
-      providers: [{ provide: Log, useValue: log }, HealthProbes, LogLevel, LiveWorker],
+      providers: [{ provide: Log, useValue: log }, HealthIndicators, HealthProbes, LogLevel, LiveWorker],
       exports: [KnowledgeModule, TasksModule],
     };
   }

@@ -1,8 +1,8 @@
 import type { RedisAvailability } from './availability.js';
 
 /** For a health endpoint. Redis away is `degraded`, never `down`: every service has a fallback. Absent by choice is `up`. */
-export function redisHealth(availability: RedisAvailability): { status: 'up' | 'degraded'; detail: string } {
+export function redisHealth(availability: RedisAvailability): { status: 'up' | 'degraded'; state: string } {
   const { state, reason } = availability;
-  if (state === 'down') return { status: 'degraded', detail: reason ?? 'down' };
-  return { status: 'up', detail: state === 'absent' ? 'absent' : 'connected' };
+  if (state === 'down') return { status: 'degraded', state: reason ?? 'down' };
+  return { status: 'up', state: state === 'absent' ? 'absent' : 'connected' };
 }

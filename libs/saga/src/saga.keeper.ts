@@ -48,7 +48,7 @@ export class SagaKeeper implements OnApplicationBootstrap, BeforeApplicationShut
   /** Degraded while there are instances that this process could not go on with: they wait for one that has their version. */
   check(): HealthResult {
     if (this.#unknown.length === 0) return { status: 'up' };
-    return { status: 'degraded', detail: `no definition here for open sagas: ${this.#unknown.join(', ')}` };
+    return { status: 'degraded', state: `no definition here for open sagas: ${this.#unknown.join(', ')}` };
   }
 
   async #run(): Promise<void> {

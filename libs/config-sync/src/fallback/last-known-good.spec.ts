@@ -71,13 +71,13 @@ describe('the last known good configuration', () => {
     const { live, health } = await start({ providers: [Listener] });
     expect(live.section('general').title).toBe('kept');
     expect(given).toEqual(['kept']);
-    expect((await health.check()).checks['config']).toMatchObject({ status: 'degraded' });
+    expect(await health.ask('config')).toMatchObject({ status: 'degraded' });
     away = false;
     const other = await start({ lastKnownGood: undefined });
     await other.live.update({ general: { title: 'newer' } });
     await eventually(() => expect(live.section('general').title).toBe('newer'));
     expect(given).toEqual(['kept', 'newer']);
-    await eventually(async () => expect((await health.check()).checks['config']).toMatchObject({ status: 'up' }));
+    await eventually(async () => expect(await health.ask('config')).toMatchObject({ status: 'up' }));
   });
 
   it('is whole, readable by its owner only, and the only file left', async () => {

@@ -1,41 +1,25 @@
 import { Injectable, Optional } from '@nestjs/common';
 import type { OnModuleDestroy } from '@nestjs/common';
-import { monotonicMs, YuxiError } from '@yuxi/core';
+import { YuxiError } from '@yuxi/core';
 import { LivenessProbe } from './liveness.probe.js';
 
 export type HealthStatus = 'up' | 'degraded' | 'down';
 
 export interface HealthResult {
   status: HealthStatus;
-  /** For people: what is wrong. No secrets: it is served over HTTP. */
-  detail?: string;
+  /** For people, in a few words: what is wrong, or `absent` for what is not configured. No secrets: it is served over HTTP. */
+  state?: string;
 }
 
 export type HealthProbe = () => HealthResult | Promise<HealthResult>;
 
-export interface HealthReport {
-  /** The worst of all checks; `down` also while shutting down. */
-  status: HealthStatus;
-  checks: Record<string, HealthResult>;
-}
-
-/** Longest time a probe may take before it counts as `down`, milliseconds. */
-export const PROBE_LIMIT_MS = 1000;
-/** How long a result is reused, so that probing costs the same however often it is asked, milliseconds. */
-export const PROBE_CACHE_MS = 1000;
-
-const WORST: HealthStatus[] = ['up', 'degraded', 'down'];
-
-interface Entry {
-  probe: HealthProbe;
-  until: number;
-  result?: Promise<HealthResult>;
-}
-
-/** What this process needs to serve, asked by readiness; a dependency that is away never ends liveness. */
+/**
+ * What this process needs to serve: libraries register a probe each, the application asks for them, e.g. by `@nestjs/terminus`. A
+ * dependency that is away never ends liveness.
+ */
 @Injectable()
 export class HealthRegistry implements OnModuleDestroy {
-  private readonly entries = new Map<string, Entry>();
+  readonly #probes = new Map<string, HealthProbe>();
   #started = false;
   #shuttingDown = false;
 
@@ -51,6 +35,7 @@ export class HealthRegistry implements OnModuleDestroy {
     return this.#started;
   }
 
+  /** From the first hook of a shutdown on: no new traffic should come. */
   get shuttingDown(): boolean {
     return this.#shuttingDown;
   }
@@ -60,57 +45,30 @@ export class HealthRegistry implements OnModuleDestroy {
     this.#started = true;
   }
 
-  /** From now on {@link check} is `down`, so that no new traffic comes. The first shutdown hook calls it too. */
-  markShuttingDown(): void {
+  onModuleDestroy(): void {
     this.#shuttingDown = true;
   }
 
-  onModuleDestroy(): void {
-    this.markShuttingDown();
-  }
-
-  /**
-   * @param probe a throw, or no answer within {@link PROBE_LIMIT_MS}, counts as `down`.
-   * @throws {YuxiError} `HEALTH_DUPLICATE` when the name is taken.
-   */
+  /** @throws {YuxiError} `HEALTH_DUPLICATE` when the name is taken. */
   register(name: string, probe: HealthProbe): void {
-    if (this.entries.has(name))
+    if (this.#probes.has(name))
       throw new YuxiError(`health probe ${name} is registered twice: choose another name`, {
         code: 'HEALTH_DUPLICATE',
       });
-    this.entries.set(name, { probe, until: 0 });
+    this.#probes.set(name, probe);
   }
 
-  /** Never rejects and takes at most {@link PROBE_LIMIT_MS}. */
-  async check(): Promise<HealthReport> {
-    const checks = Object.fromEntries(
-      await Promise.all([...this.entries].map(async ([name, entry]) => [name, await latest(entry)] as const)),
-    );
-    const worst = Math.max(0, ...Object.values(checks).map(({ status }) => WORST.indexOf(status)));
-    return { status: this.#shuttingDown ? 'down' : WORST[worst]!, checks };
+  /** Of all probes. */
+  get names(): string[] {
+    return [...this.#probes.keys()];
   }
-}
 
-function latest(entry: Entry): Promise<HealthResult> {
-  const now = monotonicMs();
-  if (!entry.result || now >= entry.until) {
-    entry.result = bounded(entry.probe);
-    entry.until = now + PROBE_CACHE_MS;
-  }
-  return entry.result;
-}
-
-async function bounded(probe: HealthProbe): Promise<HealthResult> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<HealthResult>((resolve) => {
-    timer = setTimeout(resolve, PROBE_LIMIT_MS, { status: 'down', detail: `no answer within ${PROBE_LIMIT_MS} ms` });
-  });
-  try {
-    return await Promise.race([Promise.resolve().then(probe), late]);
-  } catch {
-    // The reason may hold addresses or secrets: it belongs into the log of whoever owns the probe.
-    return { status: 'down', detail: 'check failed' };
-  } finally {
-    clearTimeout(timer);
+  /** Never rejects: a probe that throws is `down`, without the text of its error. Takes as long as the probe. */
+  async ask(name: string): Promise<HealthResult> {
+    try {
+      return (await this.#probes.get(name)?.()) ?? { status: 'down', state: 'not registered' };
+    } catch {
+      return { status: 'down', state: 'check failed' };
+    }
   }
 }

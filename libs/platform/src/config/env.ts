@@ -29,6 +29,8 @@ const TEST_VARIABLES = ['YUXI_TEST_PAUSE_AT', 'YUXI_TEST_BREAK'] as const;
 
 const MINUTE = 60_000;
 const DAY = 86_400_000;
+/** In production: as long as a balancer needs to hear that a replica is not ready any more. */
+const SHUTDOWN_DELAY = 5000;
 
 const toggle = (usual: 'on' | 'off') =>
   choiceVariable(['on', 'off'])
@@ -53,6 +55,7 @@ const schema = z.object({
   ALLOWED_MODEL_HOSTS: variable(modelHosts).optional(),
   LOG_LEVEL: choiceVariable(['fatal', 'error', 'warn', 'info', 'debug', 'trace']).default('info'),
   YUXI_ACCESS_LOG: toggle('off'),
+  YUXI_SHUTDOWN_DELAY: durationVariable({ min: 0, max: '5m' }).optional(),
   LOCK_TTL_MS: durationVariable().optional(),
   YUXI_WORKER: toggle('on'),
   YUXI_WORKER_CONCURRENCY: integerVariable(1, 64).default(4),
@@ -80,10 +83,15 @@ const PORTS: Record<App, { PORT: number; METRICS_PORT: number }> = {
 };
 
 /** The environment, read and checked. `redis` undefined means single-process mode. */
-export interface Env extends Omit<z.output<typeof schema>, 'YUXI_HOST' | 'PORT' | 'METRICS_PORT'> {
+export interface Env extends Omit<
+  z.output<typeof schema>,
+  'YUXI_HOST' | 'PORT' | 'METRICS_PORT' | 'YUXI_SHUTDOWN_DELAY'
+> {
   YUXI_HOST: string;
   PORT: number;
   METRICS_PORT: number;
+  /** Milliseconds. */
+  YUXI_SHUTDOWN_DELAY: number;
   redis: RedisOptions | undefined;
 }
 
@@ -117,9 +125,10 @@ export function readEnv(source: EnvSource, app: App = 'api'): { env: Env; warnin
 
   if (problems.length > 0 || !checked.values) throw new EnvError(problems);
   const { PORT = PORTS[app].PORT, METRICS_PORT = PORTS[app].METRICS_PORT } = checked.values;
+  const YUXI_SHUTDOWN_DELAY = checked.values.YUXI_SHUTDOWN_DELAY ?? (production ? SHUTDOWN_DELAY : 0);
   const YUXI_HOST = checked.values.YUXI_HOST ?? (production ? '0.0.0.0' : '127.0.0.1');
   return {
-    env: { ...checked.values, PORT, METRICS_PORT, YUXI_HOST, redis: redis.options },
+    env: { ...checked.values, PORT, METRICS_PORT, YUXI_HOST, YUXI_SHUTDOWN_DELAY, redis: redis.options },
     warnings: unknownVariables(env, 'YUXI_', [...VARIABLES, ...TEST_VARIABLES]),
   };
 }

@@ -15,6 +15,8 @@ export const httpConfig = registerAs('http', () => {
     production: env.NODE_ENV === 'production',
     /** A line in the log for each request. */
     accessLog: env.YUXI_ACCESS_LOG,
+    /** How long the process still serves after SIGTERM, so that nobody sends requests to it any more when it stops, milliseconds. */
+    shutdownDelay: env.YUXI_SHUTDOWN_DELAY,
   };
 });
 

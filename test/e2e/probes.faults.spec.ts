@@ -1,0 +1,132 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import {
+  api,
+  type ApiClient,
+  eventually,
+  freePort,
+  type PostgresServer,
+  type RedisServer,
+  type Replica,
+  startPostgres,
+  startRedis,
+  startReplicas,
+} from '@yuxi/testing';
+import { Redis } from 'ioredis';
+import type { Ready } from '../support/api/readiness.js';
+
+const MINUTES = 60_000;
+const PASSWORD = 'hunter2-of-redis';
+
+describe('the probes of a replica', () => {
+  let redis: RedisServer;
+  let postgres: PostgresServer;
+  let replica: Replica;
+  let client: ApiClient;
+  /** Looks at Redis from outside. */
+  let admin: Redis;
+
+  beforeAll(async () => {
+    [redis, postgres] = await Promise.all([startRedis({ password: PASSWORD }), startPostgres()]);
+    const { url } = await postgres.createDatabase();
+    const env = { YUXI_SHUTDOWN_DELAY: '3s' };
+    [replica] = (await startReplicas({ count: 1, redisUrl: redis.url, databaseUrl: url, env: () => env })) as [Replica];
+    client = api(replica.baseUrl);
+    admin = new Redis(redis.url, { maxRetriesPerRequest: null });
+    admin.on('error', () => undefined);
+  }, MINUTES);
+  afterAll(async () => {
+    admin?.disconnect();
+    await replica?.stop();
+    await Promise.all([postgres?.stop(), redis?.stop()]);
+  }, MINUTES);
+
+  const ready = () => client.get<Ready>('/health/ready');
+  /** Waits for an answer of readiness; meanwhile the others answer 200, whatever is away. */
+  const becomes = (expected: object) =>
+    eventually(
+      async () => {
+        for (const probe of ['live', 'startup']) expect((await client.get(`/health/${probe}`)).status).toBe(200);
+        const { status, body } = await ready();
+        expect({ status, body }).toMatchObject(expected);
+        expect(JSON.stringify(body)).not.toMatch(/hunter2|127\.0\.0\.1|postgres:/);
+      },
+      { timeout: 20_000 },
+    );
+  const healthy = {
+    status: 200,
+    body: { status: 'ok', error: {}, details: { redis: { status: 'up', state: 'connected' } } },
+  };
+  const degraded = (state: string) => ({
+    status: 200,
+    body: { status: 'degraded', info: { redis: { status: 'degraded', state } }, error: {} },
+  });
+
+  it.each<[string, string, () => Promise<unknown>, () => Promise<unknown>]>([
+    ['away', 'refused', () => redis.kill(), () => redis.restart({ keepData: true })],
+    ['full', 'oom', () => admin.config('SET', 'maxmemory', '1'), () => admin.config('SET', 'maxmemory', '0')],
+    [
+      'read-only',
+      'readonly',
+      async () => admin.replicaof('127.0.0.1', await freePort()),
+      () => admin.call('REPLICAOF', 'NO', 'ONE'),
+    ],
+    [
+      'under another password',
+      'wrong-password',
+      async () => {
+        await admin.config('SET', 'requirepass', 'hunter2-anew');
+        await admin.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+      },
+      () => admin.config('SET', 'requirepass', PASSWORD),
+    ],
+  ])(
+    'say that Redis is %s: degraded by %s, still ready, and well again afterwards',
+    async (_, state, harm, heal) => {
+      await becomes(healthy);
+      await harm();
+      await becomes(degraded(state));
+      await heal();
+      await becomes(healthy);
+    },
+    MINUTES,
+  );
+
+  it(
+    'say that PostgreSQL is away: not ready, but alive',
+    async () => {
+      await postgres.kill();
+      await becomes({
+        status: 503,
+        body: { status: 'error', error: { storage: { status: 'down', state: 'the database does not answer' } } },
+      });
+      await postgres.restart();
+      await becomes(healthy);
+    },
+    MINUTES,
+  );
+
+  it(
+    'say that it stops while it still serves, for as long as balancers need to hear of it',
+    async () => {
+      const stopped = replica.stop();
+      await eventually(
+        async () => {
+          const { status, body } = await ready();
+          expect({ status, body }).toEqual({
+            status: 503,
+            body: { status: 'shutting_down', info: {}, error: {}, details: {} },
+          });
+        },
+        { timeout: 3000, every: 20 },
+      );
+      for (let i = 0; i < 20; i++) {
+        expect(
+          (await client.post('/api/auth/token', { json: { username: 'nobody', password: 'wrong' } })).status,
+        ).toBeLessThan(500);
+        expect((await client.get('/health/live')).status).toBe(200);
+      }
+      expect(await stopped).toBe(0);
+    },
+    MINUTES,
+  );
+});
