@@ -17,6 +17,15 @@ import type { Ready } from '../support/api/readiness.js';
 const MINUTES = 60_000;
 const PASSWORD = 'hunter2-of-redis';
 
+const healthy = {
+  status: 200,
+  body: { status: 'ok', error: {}, details: { redis: { status: 'up', state: 'connected' } } },
+};
+const degraded = (state: string) => ({
+  status: 200,
+  body: { status: 'degraded', info: { redis: { status: 'degraded', state } }, error: {} },
+});
+
 describe('the probes of a replica', () => {
   let redis: RedisServer;
   let postgres: PostgresServer;
@@ -52,15 +61,6 @@ describe('the probes of a replica', () => {
       },
       { timeout: 20_000 },
     );
-  const healthy = {
-    status: 200,
-    body: { status: 'ok', error: {}, details: { redis: { status: 'up', state: 'connected' } } },
-  };
-  const degraded = (state: string) => ({
-    status: 200,
-    body: { status: 'degraded', info: { redis: { status: 'degraded', state } }, error: {} },
-  });
-
   it.each<[string, string, () => Promise<unknown>, () => Promise<unknown>]>([
     ['away', 'refused', () => redis.kill(), () => redis.restart({ keepData: true })],
     ['full', 'oom', () => admin.config('SET', 'maxmemory', '1'), () => admin.config('SET', 'maxmemory', '0')],
