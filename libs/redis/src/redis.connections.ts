@@ -2,7 +2,7 @@ import { Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/c
 import type { Cluster, Redis } from 'ioredis';
 import { filter, firstValueFrom, timer, map, merge } from 'rxjs';
 import { absentClient } from './absent.client.js';
-import type { RedisAvailability } from './availability.js';
+import { RedisAvailability } from './availability.js';
 import { AvailabilityMonitor } from './availability.monitor.js';
 import { createClient } from './client.factory.js';
 import type { ConnectionRole } from './client.options.js';
@@ -10,8 +10,12 @@ import { ConnectionSupervisor } from './connection.supervisor.js';
 import { warnOfEviction } from './eviction.js';
 import { SentinelWatch } from './sentinel.watch.js';
 import { Sentinels } from './sentinels.js';
-import type { RedisEndpoint, ResolvedRedisOptions } from './redis.options.js';
+import { describeTarget, type RedisEndpoint, type ResolvedRedisOptions, resolveRedisOptions } from './redis.options.js';
+import { optionsOf } from './options-of.js';
 import type { RedisClient } from './redis.tokens.js';
+
+/** Of the clients that were made here: their other connections. */
+const made = new WeakMap<RedisClient, RedisConnections>();
 
 /** Makes, watches and closes every connection of the process. */
 export class RedisConnections implements OnModuleInit, OnApplicationShutdown {
@@ -23,13 +27,27 @@ export class RedisConnections implements OnModuleInit, OnApplicationShutdown {
   /** The command connection behind `REDIS_CONNECTION`. */
   readonly shared: RedisClient;
 
+  /**
+   * The connections that belong to a shared client: where it was bound to `REDIS_CONNECTION` by somebody else, they go to the same Redis,
+   * and it is left to its owner to close it.
+   */
+  static of(client: RedisClient): RedisConnections {
+    const known = made.get(client);
+    if (known) return known;
+    const options = resolveRedisOptions(optionsOf(client));
+    return new RedisConnections(options, new RedisAvailability(describeTarget(options.target)), client);
+  }
+
+  /** @param given the shared client, where somebody else has made it */
   constructor(
     private readonly options: ResolvedRedisOptions,
-    private readonly availability: RedisAvailability,
+    readonly availability: RedisAvailability,
+    private readonly given?: RedisClient,
   ) {
     const { target } = options;
     if (target.mode === 'sentinel') this.#sentinels = new Sentinels(options, target.sentinels, target.name);
-    this.shared = this.duplicate('command', 'shared');
+    this.shared = given ?? this.duplicate('command', 'shared');
+    made.set(this.shared, this);
     if (target.mode === 'absent') return;
     this.#monitor = new AvailabilityMonitor(this.shared, availability);
     warnOfEviction(this.shared, this.#logger);
@@ -83,7 +101,7 @@ export class RedisConnections implements OnModuleInit, OnApplicationShutdown {
     this.#watch?.stop();
     const others = [...this.#supervisors.keys()].filter((client) => client !== this.shared);
     await Promise.all(others.map((client) => this.close(client)));
-    await this.close(this.shared);
+    if (!this.given) await this.close(this.shared);
   }
 
   #nodes(): RedisEndpoint[] {

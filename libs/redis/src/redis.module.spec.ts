@@ -47,7 +47,7 @@ describe('RedisModule', () => {
     await app.init();
     const availability = app.get(RedisAvailability);
     expect(availability).toMatchObject({ state: 'up', reason: undefined });
-    expect(redisHealth(availability)).toEqual({ status: 'up', detail: 'connected' });
+    expect(redisHealth(availability)).toEqual({ status: 'up', state: 'connected' });
     const client = app.get<Redis>(REDIS_CONNECTION);
     const blocking = app.get(RedisConnections).duplicate('blocking', 'test');
     await eventually(() => blocking.status === 'ready');
@@ -63,14 +63,14 @@ describe('RedisModule', () => {
     const app = await Test.createTestingModule({ imports: [RedisModule.forRoot(options)] }).compile();
     const { ms } = await timed(() => app.init());
     expect(ms).toBeLessThan(2000);
-    expect(redisHealth(app.get(RedisAvailability))).toEqual({ status: 'degraded', detail: 'refused' });
+    expect(redisHealth(app.get(RedisAvailability))).toEqual({ status: 'degraded', state: 'refused' });
     await app.close();
   });
 
   it('is absent without options: every command rejects at once', async () => {
     const app = await Test.createTestingModule({ imports: [RedisModule.forRoot()] }).compile();
     await app.init();
-    expect(redisHealth(app.get(RedisAvailability))).toEqual({ status: 'up', detail: 'absent' });
+    expect(redisHealth(app.get(RedisAvailability))).toEqual({ status: 'up', state: 'absent' });
     const client = app.get<Redis>(REDIS_CONNECTION);
     const subscriber = app.get(RedisConnections).duplicate('subscriber', 'test');
     const calls = [

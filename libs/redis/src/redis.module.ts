@@ -2,7 +2,7 @@ import { ConfigurableModuleBuilder, type DynamicModule, Module } from '@nestjs/c
 import { RedisAvailability } from './availability.js';
 import { RedisConnections } from './redis.connections.js';
 import { describeTarget, type RedisOptions, resolveRedisOptions } from './redis.options.js';
-import { REDIS_CONNECTION, REDIS_OPTIONS } from './redis.tokens.js';
+import { REDIS_CONNECTION, REDIS_OPTIONS, type RedisClient } from './redis.tokens.js';
 
 const { ConfigurableModuleClass } = new ConfigurableModuleBuilder<RedisOptions>({
   optionsInjectionToken: REDIS_OPTIONS,
@@ -13,25 +13,27 @@ const { ConfigurableModuleClass } = new ConfigurableModuleBuilder<RedisOptions>(
 
 /** Global. Import once; every library finds the connection by itself. */
 @Module({
+  // All comes from the shared client: who binds another one to REDIS_CONNECTION, e.g. in a test, moves every service to its Redis.
   providers: [
     {
-      provide: RedisAvailability,
+      provide: REDIS_CONNECTION,
       inject: [REDIS_OPTIONS],
       useFactory: (options: RedisOptions) => {
-        const { target } = resolveRedisOptions(options);
-        return new RedisAvailability(target.mode === 'absent' ? undefined : describeTarget(target));
+        const resolved = resolveRedisOptions(options);
+        const { target } = resolved;
+        const where = target.mode === 'absent' ? undefined : describeTarget(target);
+        return new RedisConnections(resolved, new RedisAvailability(where)).shared;
       },
     },
     {
       provide: RedisConnections,
-      inject: [REDIS_OPTIONS, RedisAvailability],
-      useFactory: (options: RedisOptions, availability: RedisAvailability) =>
-        new RedisConnections(resolveRedisOptions(options), availability),
+      inject: [REDIS_CONNECTION],
+      useFactory: (client: RedisClient) => RedisConnections.of(client),
     },
     {
-      provide: REDIS_CONNECTION,
+      provide: RedisAvailability,
       inject: [RedisConnections],
-      useFactory: (connections: RedisConnections) => connections.shared,
+      useFactory: ({ availability }: RedisConnections) => availability,
     },
   ],
   exports: [REDIS_CONNECTION, REDIS_OPTIONS, RedisAvailability, RedisConnections],
