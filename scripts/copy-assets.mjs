@@ -1,18 +1,23 @@
 // tsc only emits TypeScript: Lua scripts and SQL migrations must stand beside the compiled code that reads them.
 import { copyFileSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
-const ASSET = /\.(lua|sql)$/;
+export const isAsset = (file) => /\.(?:lua|sql)$/.test(file);
 
-for (const room of ['libs', 'apps']) {
-  for (const name of readdirSync(room)) {
-    const src = join(room, name, 'src');
-    if (!existsSync(src)) continue;
-    for (const file of readdirSync(src, { recursive: true })) {
-      if (!ASSET.test(file)) continue;
-      const target = join(room, name, 'dist', file);
-      mkdirSync(dirname(target), { recursive: true });
-      copyFileSync(join(src, file), target);
+export function copyAssets() {
+  for (const room of ['libs', 'apps']) {
+    for (const name of readdirSync(room)) {
+      const src = join(room, name, 'src');
+      if (!existsSync(src)) continue;
+      for (const file of readdirSync(src, { recursive: true })) {
+        if (!isAsset(file)) continue;
+        const target = join(room, name, 'dist', file);
+        mkdirSync(dirname(target), { recursive: true });
+        copyFileSync(join(src, file), target);
+      }
     }
   }
 }
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) copyAssets();

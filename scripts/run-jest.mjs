@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
+const SIGNALS = ['SIGINT', 'SIGTERM'];
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const JEST = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning', 'node_modules/jest/bin/jest.js'];
 
@@ -16,11 +17,17 @@ export function runJest(options, env = {}, output = 'inherit') {
     stdio: ['ignore', output, output],
     env: { ...process.env, ...env },
   });
-  const pass = (signal) => child.kill(signal);
-  for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, pass);
+  let ended;
+  const pass = (signal) => {
+    ended = signal;
+    child.kill(signal);
+  };
+  for (const signal of SIGNALS) process.on(signal, pass);
   return new Promise((resolve) => {
     child.once('exit', (code) => {
-      for (const signal of ['SIGINT', 'SIGTERM']) process.off(signal, pass);
+      for (const signal of SIGNALS) process.off(signal, pass);
+      // Who ends a run does not want the next one.
+      if (ended) process.kill(process.pid, ended);
       resolve(code ?? 1);
     });
   });

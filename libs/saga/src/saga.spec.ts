@@ -295,7 +295,7 @@ onBothStores('sagas', ({ kind, site, loseTasks }) => {
       await two.keeper.look();
       expect(two.keeper.check()).toMatchObject({
         status: 'degraded',
-        detail: expect.stringContaining('trip version 1'),
+        state: expect.stringContaining('trip version 1'),
       });
     });
     const { id: newer } = await two.sagas.start('trip', input);

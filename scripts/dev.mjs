@@ -1,0 +1,83 @@
+// Compiles what changes, and starts an application again after each compilation. Types are checked by the editor and by lint.
+import { spawn } from 'node:child_process';
+import { existsSync, readdirSync, watch } from 'node:fs';
+import { join } from 'node:path';
+import { copyAssets, isAsset } from './copy-assets.mjs';
+
+const USAGE = `Usage: npm run dev [-- api|worker]
+
+Starts an application (default: api), compiles libraries and application whenever a source changes, copies Lua and SQL, and starts it again.
+Settings come from .env, as with npm start. Ctrl-C ends it.
+`;
+const APPS = ['api', 'worker'];
+const PATIENCE_MS = 5000;
+/** A compiler in watch mode says so when it has written everything. */
+const COMPILED = /Found \d+ errors?\. Watching for file changes/;
+
+const [app = 'api', ...more] = process.argv.slice(2);
+if (app === '--help' || more.length > 0 || !APPS.includes(app)) {
+  (app === '--help' ? process.stdout : process.stderr).write(USAGE);
+  process.exit(app === '--help' ? 0 : 64);
+}
+
+let running;
+let restarting = Promise.resolve();
+
+const ended = (child) => child.exitCode !== null || child.signalCode !== null;
+
+/** Ends the application, within its own grace or else at once, and starts what is compiled now. */
+function restart() {
+  restarting = restarting.then(async () => {
+    await stop();
+    running = spawn(process.execPath, ['--enable-source-maps', `apps/${app}/dist/main.js`], { stdio: 'inherit' });
+    const from = running;
+    running.once('exit', (code) => {
+      if (from === running && code !== 0)
+        process.stdout.write(`${app} ended with ${code}: it starts again after the next change\n`);
+    });
+  });
+}
+
+async function stop() {
+  const child = running;
+  if (!child || ended(child)) return;
+  running = undefined;
+  const exit = new Promise((resolve) => child.once('exit', resolve));
+  child.kill('SIGTERM');
+  const timer = setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS);
+  await exit;
+  clearTimeout(timer);
+}
+
+copyAssets();
+const compiler = spawn(
+  process.execPath,
+  ['node_modules/typescript/bin/tsc', '-b', '--noCheck', '--watch', '--preserveWatchOutput'],
+  { stdio: ['ignore', 'pipe', 'inherit'] },
+);
+compiler.stdout.setEncoding('utf8').on('data', (text) => {
+  process.stdout.write(text);
+  if (COMPILED.test(text)) restart();
+});
+
+const watchers = ['libs', 'apps'].flatMap((room) =>
+  readdirSync(room)
+    .map((name) => join(room, name, 'src'))
+    .filter((folder) => existsSync(folder))
+    .map((folder) =>
+      watch(folder, { recursive: true }, (_event, file) => {
+        if (!file || !isAsset(file)) return;
+        copyAssets();
+        restart();
+      }),
+    ),
+);
+
+for (const signal of ['SIGINT', 'SIGTERM'])
+  process.once(signal, async () => {
+    for (const watcher of watchers) watcher.close();
+    compiler.kill();
+    await restarting;
+    await stop();
+    process.exit(0);
+  });
