@@ -27,14 +27,17 @@ const ended = (child) => child.exitCode !== null || child.signalCode !== null;
 
 /** Ends the application, within its own grace or else at once, and starts what is compiled now. */
 function restart() {
-  restarting = restarting.then(async () => {
-    await stop();
-    running = spawn(process.execPath, ['--enable-source-maps', `apps/${app}/dist/main.js`], { stdio: 'inherit' });
-    const from = running;
-    running.once('exit', (code) => {
-      if (from === running && code !== 0)
-        process.stdout.write(`${app} ended with ${code}: it starts again after the next change\n`);
-    });
+  restarting = restartAfter(restarting);
+}
+
+async function restartAfter(before) {
+  await before;
+  await stop();
+  const child = spawn(process.execPath, ['--enable-source-maps', `apps/${app}/dist/main.js`], { stdio: 'inherit' });
+  running = child;
+  child.once('exit', (code) => {
+    if (child === running && code !== 0)
+      process.stdout.write(`${app} ended with ${code}: it starts again after the next change\n`);
   });
 }
 
@@ -73,11 +76,12 @@ const watchers = ['libs', 'apps'].flatMap((room) =>
     ),
 );
 
-for (const signal of ['SIGINT', 'SIGTERM'])
-  process.once(signal, async () => {
-    for (const watcher of watchers) watcher.close();
-    compiler.kill();
-    await restarting;
-    await stop();
-    process.exit(0);
-  });
+async function end() {
+  for (const watcher of watchers) watcher.close();
+  compiler.kill();
+  await restarting;
+  await stop();
+  process.exit(0);
+}
+
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => void end());

@@ -44,8 +44,9 @@ describe('the cache of embeddings', () => {
   afterEach(async () => {
     await Promise.all([...modules].map((module) => module.close()));
     modules.clear();
+    // What is still on its way, slowly, must not arrive in the next test.
+    proxy.cut();
     await proxy.heal();
-    proxy.latency(0);
   });
   afterAll(async () => {
     direct.disconnect();

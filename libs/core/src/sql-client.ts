@@ -32,6 +32,22 @@ export interface SqlClient {
   ): Promise<SqlResult<Row>>;
   /** Runs `body` in one transaction; a throw rolls back. The client handed in must be used inside. */
   transaction<T>(body: (tx: SqlClient) => Promise<T>, options?: TransactionOptions): Promise<T>;
+  /** How other threads of this process reach the database; absent where it has one connection only. */
+  readonly threads?: SqlThreadSource;
+}
+
+/** A way to the database for a thread, which shares no connection with the others. */
+export interface SqlThreadSource {
+  /** File of a module that exports `open(data): Promise<SqlThreadClient>`. */
+  module: string;
+  /** What `open` needs; can be cloned. Holds the password. */
+  data: unknown;
+}
+
+/** One connection, for the statements of a thread one after the other. */
+export interface SqlThreadClient extends Pick<SqlClient, 'query'> {
+  /** Never rejects. */
+  close(): Promise<void>;
 }
 
 /** Injection token of the {@link SqlClient}. */

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
@@ -9,7 +9,7 @@ import { eventually, startPostgres, type PostgresServer } from '@yuxi/testing';
 import { gate, MortalStore, Replica, type Handlers } from '../../../test/support/tasks/replica.js';
 import { tasksMigrations } from './migrations/index.js';
 import { TaskHandedBackError, TaskLostError } from './tasks.errors.js';
-import type { TaskStatus } from './task.types.js';
+import type { TaskContext, TaskStatus } from './task.types.js';
 import type { TasksOptions } from './tasks.options.js';
 import { WorkerStore, type ClaimedTask, type Outcome } from './worker/worker.store.js';
 
@@ -244,6 +244,39 @@ describe('tasks under faults', () => {
     expect((await becomes(one, ids.at(1)!, 'failed')).error).toContain('could not be stored');
     expect((await becomes(one, ids.at(2)!, 'success')).result).toBe('fine');
   });
+
+  it.each<[string, number | string, boolean]>([
+    ['keeps its task', '5m', true],
+    ['control: loses it when its process is given up', 1000, false],
+  ])(
+    'a handler that blocks the event loop for longer than the lease %s',
+    async (_, maxBlock, kept) => {
+      const seen: string[] = [];
+      const run = (payload: unknown, context: TaskContext) => {
+        // The thread has begun with the task, and opens its connection meanwhile.
+        const end = performance.now() + 3 * LEASE;
+        while (performance.now() < end);
+        seen.push(leaseOf(context.id));
+        return payload;
+      };
+      const one = replica({ t: { run } }, { maxBlock }).start();
+      const id = await one.queue.enqueue('t', 1);
+      await becomes(one, id, 'success');
+      expect(seen).toEqual([kept ? 'alive' : 'over']);
+    },
+    60_000,
+  );
+
+  /** Whether the lease of a task has run out, asked by another process: in this one the loop is blocked. */
+  function leaseOf(id: string): string {
+    const program = `
+      const { Client } = require('pg');
+      const client = new Client(process.argv[1]);
+      client.connect()
+        .then(() => client.query('SELECT lease_until > now() AS alive FROM tasks WHERE id = $1', [process.argv[2]]))
+        .then(({ rows }) => { process.stdout.write(rows[0].alive ? 'alive' : 'over'); return client.end(); });`;
+    return execFileSync(process.execPath, ['-e', program, url, id], { encoding: 'utf8' });
+  }
 
   it('goes on after the database was away, and says so once', async () => {
     const { opened, open } = gate();

@@ -32,8 +32,10 @@ export interface TasksOptions {
   limits?: Readonly<Record<string, QueueLimit>>;
   /** How often an idle worker looks for tasks of other processes, ±20 %. Default 200 ms. */
   pollInterval?: Duration;
-  /** A task whose worker is silent for so long is given to another, at least 2 s. Default 15 s. */
+  /** A task whose worker is silent for so long is given to another, at least 2 s. Default 5 s. */
   lease?: Duration;
+  /** Rows on PostgreSQL: a process whose event loop stands still for so long loses its tasks. Default 5 min. */
+  maxBlock?: Duration;
   /** How long a shutdown waits for running handlers before it aborts their signals. Default 10 s. */
   shutdownGrace?: Duration;
   sweep?: {
@@ -55,6 +57,7 @@ export interface ResolvedTasksOptions {
   queues?: readonly string[];
   pollInterval: number;
   lease: number;
+  maxBlock: number;
   shutdownGrace: number;
   sweepEvery: number;
   keep: number;
@@ -84,7 +87,8 @@ export function resolveTasksOptions(options: TasksOptions): ResolvedTasksOptions
     concurrency,
     queues,
     pollInterval: toMs('pollInterval', options.pollInterval ?? 200, { min: 10, where }),
-    lease: toMs('lease', options.lease ?? '15s', { min: 2000, where }),
+    lease: toMs('lease', options.lease ?? '5s', { min: 2000, where }),
+    maxBlock: toMs('maxBlock', options.maxBlock ?? '5m', { min: 1000, where }),
     shutdownGrace: toMs('shutdownGrace', options.shutdownGrace ?? '10s', { min: 0, where }),
     sweepEvery: toMs('sweep.every', sweep.every ?? '1m', { min: 100, where }),
     keepEffects: toMs('sweep.keepEffects', sweep.keepEffects ?? '30d', { max: 10 * YEAR, where }),

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { type DynamicModule, Logger } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
 import { sleep, SQL_CLIENT, type SqlClient } from '@yuxi/core';
@@ -42,7 +43,12 @@ export interface Replica {
   /** Those of the replica; a test may put others in their place. */
   hooks: IndexingHooks;
   /** Runs the task of one file as a worker would: again for as long as it asks to come later. */
-  work(task: Pick<ProcessFile, 'dbId' | 'fileId'> & Partial<ProcessFile>, signal?: AbortSignal): Promise<unknown>;
+  work(
+    task: Pick<ProcessFile, 'dbId' | 'fileId'> & Partial<ProcessFile>,
+    signal?: AbortSignal,
+    /** Default: the first run of a task of its own. */
+    run?: { id: string; attempt: number },
+  ): Promise<unknown>;
   close(): Promise<void>;
 }
 
@@ -119,14 +125,13 @@ export async function startReplica(options: ReplicaOptions = {}): Promise<Replic
     models,
     storage: module.get(StorageInfo),
     hooks,
-    work: (task, signal = new AbortController().signal) =>
+    work: (task, signal = new AbortController().signal, run = { id: randomUUID(), attempt: 1 }) =>
       untilDone(() =>
         processor.handle(
           { goal: 'indexed', params: {}, force: false, ...task },
           {
-            id: 'task',
+            ...run,
             name: 'task',
-            attempt: 1,
             groupId: null,
             owner: null,
             signal,

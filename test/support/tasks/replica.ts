@@ -54,7 +54,8 @@ export class Replica {
     this.queues = new TaskQueues(engines, wakeUp);
     this.watch = new TaskWatch(sql, this.service);
     this.worker = new TaskWorker(
-      sql,
+      // A store that fails on purpose must not be helped by a thread that it knows nothing of.
+      store.constructor === WorkerStore ? sql : { ...sql, threads: undefined },
       store,
       registry,
       resolved,

@@ -3,7 +3,7 @@ import { ClaimLostError } from './indexing.errors.js';
 
 const RENEW_MS = (CLAIM_SECONDS * 1000) / 3;
 
-/** Renews a claim every ten seconds until stopped. */
+/** Renews a claim three times within its time until stopped. */
 export class ClaimKeeper {
   private readonly controller = new AbortController();
   private readonly timer: NodeJS.Timeout;

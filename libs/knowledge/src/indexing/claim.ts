@@ -4,7 +4,7 @@ import { SQL_CLIENT, type SqlClient } from '@yuxi/core';
 import { INDEXING_HOOKS, type IndexingHooks } from './hooks.js';
 
 /** How long a claim holds without renewal, seconds. */
-export const CLAIM_SECONDS = 30;
+export const CLAIM_SECONDS = 10;
 
 export type Stage = 'parsing' | 'indexing';
 
@@ -23,6 +23,8 @@ export interface ClaimRequest {
   fileId: string;
   /** Fence of the lock held; `null` without one. */
   fence: number | null;
+  /** Task that wants it; absent outside of tasks. */
+  taskId?: string;
   /** An index with this fingerprint is left alone, unless `force`. */
   fingerprint?: string;
   force?: boolean;
@@ -46,17 +48,25 @@ export class FileClaims {
 
   /**
    * A live claim refuses the second comer, unless that one holds the lock with a newer fence: then the first is dead
-   * or has lost it.
+   * or has lost it. The same holds for a later run of the same task, which is only begun when the earlier one is dead.
    * @returns `null` when refused: a live claim, nothing to do, or the file is gone.
    */
-  async take({ stage, id, fileId, fence, fingerprint = '', force = false }: ClaimRequest): Promise<Claim | null> {
+  async take({
+    stage,
+    id,
+    fileId,
+    fence,
+    taskId,
+    fingerprint = '',
+    force = false,
+  }: ClaimRequest): Promise<Claim | null> {
     const { rows } = await this.sql.query<{ claim: number }>(
       `UPDATE files SET claim = claim + 1, claim_until = now() + make_interval(secs => $4::int), fence = $3::bigint,
-         status = $2::text, error = NULL, updated_at = now()
+         claimed_by = $10::text, status = $2::text, error = NULL, updated_at = now()
        WHERE id = $1::int AND (markdown IS NULL) = ($2::text = 'parsing')
          AND (status = ANY($5::text[]) OR $9::boolean
            OR (status IN ('parsing', 'indexing')
-             AND (claim_until IS NULL OR claim_until < now() OR $3::bigint > fence)))
+             AND (claim_until IS NULL OR claim_until < now() OR $3::bigint > fence OR claimed_by = $10::text)))
          AND (status <> 'indexed' OR fingerprint IS DISTINCT FROM $6::text OR $7::boolean OR $8::boolean)
        RETURNING claim`,
       [
@@ -69,6 +79,7 @@ export class FileClaims {
         force,
         this.hooks.broken.has('fingerprint'),
         this.hooks.broken.has('claim'),
+        taskId ?? null,
       ],
     );
     return rows[0] ? { id, fileId, number: rows[0].claim } : null;

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { jitter } from '@yuxi/core';
-import { LockBusyError, LockLostError, WithLock } from '@yuxi/lock';
+import { LockBusyError, LockLostError, LockService, WithLock } from '@yuxi/lock';
 import { Task, type TaskContext, TaskRetryLater } from '@yuxi/tasks';
 
 import { type Claim, type ClaimRequest, FileClaims } from './claim.js';
@@ -14,7 +14,11 @@ import { PROCESS_FILE, type ProcessFile, processFileSchema } from './process-fil
 /** Milliseconds until a run that found its file taken tries again. */
 const RETRY_MS = 500;
 
-type RunContext = Pick<TaskContext, 'signal' | 'progress'>;
+type RunContext = Pick<TaskContext, 'signal' | 'progress'> & Partial<Pick<TaskContext, 'id'>>;
+/** At most twice the lease of a task: what a dead run held in the moment before its claim is free soon after the task runs again. */
+const LOCK_TTL = '10s';
+const lockOf = ({ dbId, fileId }: ProcessFile) => `index_${dbId}_${fileId}`;
+
 export type ProcessResult = Partial<IndexReport> & {
   parsed?: boolean;
   indexed?: boolean;
@@ -30,12 +34,14 @@ export class FileProcessor {
     private readonly claims: FileClaims,
     private readonly parsing: ParseStep,
     private readonly indexing: IndexStep,
+    private readonly locks: LockService,
   ) {}
 
   /** The task: like {@link process}, but a file that somebody else works on comes again a little later. */
   @Task({ name: PROCESS_FILE, version: 1, schema: processFileSchema, retry: { attempts: 5, backoff: '1s' } })
   async handle(task: ProcessFile, context: TaskContext): Promise<ProcessResult> {
     try {
+      if (context.attempt > 1) await this.releaseForRerun(task, context.id);
       return await this.process(task, context);
     } catch (error) {
       if (context.signal.aborted) throw context.signal.reason;
@@ -52,7 +58,8 @@ export class FileProcessor {
    * The lock spares work; that only one run's result is kept is the doing of the claim.
    * @throws {LockBusyError} @throws {ClaimBusyError} while another run has the file.
    */
-  @WithLock(([task]: readonly [ProcessFile, ...unknown[]]) => `index_${task.dbId}_${task.fileId}`, {
+  @WithLock(([task]: readonly [ProcessFile, ...unknown[]]) => lockOf(task), {
+    ttl: LOCK_TTL,
     wait: false,
     onBusy: 'throw',
   })
@@ -62,12 +69,24 @@ export class FileProcessor {
     if (!file || nothing) return nothing!;
     const { id, fileId, markdown } = file;
     const { force } = task;
+    const { id: taskId } = context;
     const request: Omit<ClaimRequest, 'fence'> =
       markdown === null
-        ? { stage: 'parsing', id, fileId }
-        : { stage: 'indexing', id, fileId, fingerprint: this.indexing.fingerprintOf(file, task), force };
+        ? { stage: 'parsing', id, fileId, taskId }
+        : { stage: 'indexing', id, fileId, taskId, fingerprint: this.indexing.fingerprintOf(file, task), force };
     const body = (claim: Claim, signal: AbortSignal) => this.work(claim, file, task, { ...context, signal });
     return (await this.claimed.under(request, context.signal, body)) ?? this.refused(task);
+  }
+
+  /**
+   * An earlier run of this task may have died with the lock, which would hold up this one until its time is over. Where it belongs to
+   * another task that has not claimed the file yet, that one comes again a little later.
+   */
+  private async releaseForRerun(task: ProcessFile, taskId: string): Promise<void> {
+    const file = await this.files.read(task.dbId, task.fileId);
+    if (!file || (file.claimed && file.claimedBy !== taskId)) return;
+    // Without Redis there is nobody to tell, and the claim decides alone.
+    await this.locks.forceRelease(lockOf(task)).catch(() => undefined);
   }
 
   private async work(claim: Claim, file: FileState, task: ProcessFile, context: RunContext): Promise<ProcessResult> {

@@ -23,6 +23,10 @@ export interface FileState {
   generation: Generation;
   /** Version of the rules that made its postings. */
   analyzer: string | null;
+  /** A run has the file, or has died while it had it. */
+  claimed: boolean;
+  /** Task of the last run that had it; null outside of tasks. */
+  claimedBy: string | null;
 }
 
 @Injectable()
@@ -34,7 +38,8 @@ export class FileStates {
     const { rows } = await this.sql.query<FileState>(
       `SELECT f.id, f.kb_id AS "kbId", f.file_id AS "fileId", f.filename, f.type, f.status, f.content_hash AS "contentHash",
          f.markdown, f.fingerprint, f.params, d.additional_params AS "databaseParams",
-         jsonb_build_object('number', d.index_generation, 'model', g.model) AS generation, f.analyzer
+         jsonb_build_object('number', d.index_generation, 'model', g.model) AS generation, f.analyzer,
+         f.claim_until IS NOT NULL AS claimed, f.claimed_by AS "claimedBy"
        FROM files f JOIN databases d ON d.id = f.kb_id
        LEFT JOIN index_generations g ON g.kb_id = d.id AND g.generation = d.index_generation
        WHERE d.deleted_at IS NULL AND d.db_id = $1 AND f.file_id = $2`,

@@ -1,7 +1,8 @@
+import { createRequire } from 'node:module';
 import { Logger } from '@nestjs/common';
 import { drizzle } from 'drizzle-orm/node-postgres';
 import { type PoolConfig, types } from 'pg';
-import { jitter, monotonicMs, sleep } from '@yuxi/core';
+import { jitter, monotonicMs, sleep, type SqlThreadSource } from '@yuxi/core';
 import type { Database } from '../database.js';
 import { migrate } from '../migrator.js';
 import * as schema from '../schema/index.js';
@@ -54,7 +55,8 @@ export async function openPostgres(options: PostgresOptions): Promise<StorageDri
     ready = prepareLater(pool, options, closing.signal);
   }
   const db = drizzle(pool, { schema }) as unknown as Database;
-  return { kind: 'postgres', sql: clientOf(pool), db, notifications, ready, close };
+  const sql = { ...clientOf(pool), threads: threadsOf(config) };
+  return { kind: 'postgres', sql, db, notifications, ready, close };
 }
 
 /** For the time before the pool gives out connections, one of its own. */
@@ -119,6 +121,15 @@ async function untilUp(pool: StoragePool, wait: number, closing: AbortSignal): P
 
 function clientOf(pool: StoragePool) {
   return postgresClient(pool, (error) => pool.explain(error));
+}
+
+/** One connection that a thread opens for itself. */
+function threadsOf({ connectionString, connectionTimeoutMillis }: PoolConfig): SqlThreadSource {
+  return {
+    // By the name of the package, so that tests, which run the sources, find the compiled file.
+    module: createRequire(import.meta.url).resolve('@yuxi/storage/thread-client'),
+    data: { connectionString, connectionTimeoutMillis, keepAlive: true, application_name: 'yuxi' },
+  };
 }
 
 function configOf({ databaseUrl, poolSize, connectTimeout, statementTimeout }: PostgresOptions): PoolConfig {

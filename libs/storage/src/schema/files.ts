@@ -50,6 +50,8 @@ export const files = pgTable(
     claimUntil: instant('claim_until'),
     /** Fence of the lock that took the claim. */
     fence: bigint('fence', { mode: 'number' }),
+    /** Task whose run took it. */
+    claimedBy: text('claimed_by'),
     /** Content, parameters, analyzer and model of the finished index. */
     fingerprint: text('fingerprint'),
     /** Version of the rules that made its postings. */

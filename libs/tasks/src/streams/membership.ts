@@ -4,7 +4,7 @@ import { monotonicMs } from '@yuxi/core';
 import type { RedisClient } from '@yuxi/redis';
 import type { QueueLimits } from '../queue-limits.js';
 import type { TaskRegistry } from '../task.registry.js';
-import type { Beats } from './beats.js';
+import type { Beats } from '../beats/beats.js';
 import type { Ends } from './outbox.js';
 import { queueKey } from './queue-key.js';
 import { JOIN, LEAVE, STEP } from './scripts.js';

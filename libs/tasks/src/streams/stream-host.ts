@@ -14,7 +14,7 @@ import { TasksHealth } from '../tasks.health.js';
 import { TASKS_OPTIONS } from '../tasks.tokens.js';
 import { WakeUp } from '../worker/wake-up.js';
 import { WorkerSize } from '../worker/worker-size.js';
-import { Beats } from './beats.js';
+import { Beats } from '../beats/beats.js';
 import { StreamTasks } from './stream-tasks.js';
 import { StreamWorker } from './stream-worker.js';
 

@@ -1,6 +1,7 @@
 import { Logger } from '@nestjs/common';
 import { jitter, monotonicMs, sleep } from '@yuxi/core';
 import { TaskCancelledError, TaskLostError } from '../tasks.errors.js';
+import type { Leases } from '../beats/leases.js';
 import type { Outage } from './outage.js';
 import type { Outcomes } from './outcomes.js';
 import type { Run } from './run.js';
@@ -16,6 +17,8 @@ export interface HeartbeatParts {
   outage: Outage;
   /** Milliseconds. */
   lease: number;
+  /** A thread that renews leases while the main loop stands still; without one it is done here. */
+  leases?: Leases;
   /** Called with groups in which a member ended, and when tasks of dead workers wait again. */
   recovered: (groups: string[], count: number) => Promise<void>;
 }
@@ -51,7 +54,8 @@ export class Heartbeat {
 
   /** Beats now, unless a beat is under way. */
   tick(): void {
-    this.endExpired();
+    // Behind a deferral: renewals by the thread that came while this process was busy are read before the verdict.
+    setImmediate(() => this.endExpired());
     if (this.beating || this.stopped.signal.aborted) return;
     this.beating = true;
     void this.parts.serial
@@ -68,11 +72,12 @@ export class Heartbeat {
     const { store, running, outcomes } = this.parts;
     const runs = [...running.values()];
     const ids = [...new Set([...running.keys(), ...outcomes.ids])];
+    this.parts.leases?.hold(ids);
     if (ids.length === 0) return false;
     const progress = runs.flatMap((run) => run.takeProgress() ?? []);
     if (progress.length > 0) await store.saveProgress(progress);
     const now = monotonicMs();
-    const renew = now - this.renewedAt >= this.renewEvery * 0.9;
+    const renew = this.renewalIsDue(now);
     const mine = await store.check(ids, renew);
     if (renew) this.renewedAt = now;
     for (const run of runs) {
@@ -86,6 +91,21 @@ export class Heartbeat {
       }
     }
     return true;
+  }
+
+  /** The thread comes first: only what it has not renewed for long is renewed here. */
+  private renewalIsDue(now: number): boolean {
+    const { leases } = this.parts;
+    const due = now - this.renewedAt >= this.renewEvery * 0.9;
+    return due && (leases === undefined || now - leases.renewedAt >= this.renewEvery * 2);
+  }
+
+  /** Leases of these tasks were renewed by the thread, which was asked for at that time. */
+  renewed(ids: readonly string[], at: number): void {
+    for (const id of ids) {
+      const run = this.parts.running.get(id);
+      if (run && run.leasedAt < at) run.renewed(at);
+    }
   }
 
   /** Without a word from the database for a whole lease, somebody else may have the task by now. */

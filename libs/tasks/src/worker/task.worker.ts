@@ -9,6 +9,7 @@ import type { TaskMetrics } from '../task.metrics.js';
 import type { TaskRegistry } from '../task.registry.js';
 import { TaskHandedBackError } from '../tasks.errors.js';
 import type { ResolvedTasksOptions } from '../tasks.options.js';
+import { Leases } from '../beats/leases.js';
 import { planClaims } from './claim-plan.js';
 import { Heartbeat } from './heartbeat.js';
 import { Outage } from './outage.js';
@@ -31,6 +32,7 @@ export class TaskWorker {
   private readonly outage = new Outage(this.logger);
   private readonly outcomes: Outcomes;
   private readonly heartbeat: Heartbeat;
+  private readonly leases?: Leases;
   private wake = new AbortController();
   private loop: Promise<void> = Promise.resolve();
   private turn = 0;
@@ -47,6 +49,13 @@ export class TaskWorker {
   ) {
     const { running, outage } = this;
     const serial = new Serial();
+    const { threads } = sql;
+    const { lease, maxBlock } = options;
+    this.leases =
+      threads &&
+      new Leases({ source: threads, worker: store.worker, lease, maxBlock }, (ids, at) =>
+        this.heartbeat.renewed(ids, at),
+      );
     this.outcomes = new Outcomes(async (batch) => this.close(await store.finish(batch)), serial, outage);
     this.heartbeat = new Heartbeat({
       store,
@@ -54,7 +63,8 @@ export class TaskWorker {
       outage,
       serial,
       outcomes: this.outcomes,
-      lease: options.lease,
+      lease,
+      leases: this.leases,
       recovered: async (groups, count) => {
         metrics.recovered(count);
         this.poke();
@@ -100,6 +110,7 @@ export class TaskWorker {
     if (left.length > 0) this.logger.warn(`${left.length} handlers ignored their signal; their tasks are handed back`);
     await within(this.outcomes.flushed(), GOODBYE);
     this.heartbeat.stop();
+    await this.leases?.stop();
   }
 
   private async claimAgainAndAgain(): Promise<void> {
@@ -151,6 +162,8 @@ export class TaskWorker {
     // The claim was under way when the shutdown began.
     if (this.stopping.signal.aborted) return this.outcomes.add(run.handBack());
     this.running.set(run.row.id, run);
+    // Before its handler can block the loop.
+    this.leases?.hold([...this.running.keys(), ...this.outcomes.ids]);
     this.metrics.began(run);
     void this.follow(run);
   }

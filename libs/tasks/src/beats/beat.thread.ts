@@ -3,11 +3,14 @@ import { Logger } from '@nestjs/common';
 import { monotonicMs, sleep } from '@yuxi/core';
 import { RedisAvailability, RedisConnections, resolveRedisOptions } from '@yuxi/redis';
 import type { BeatNews, BeatOrder, BeatThreadData } from './beats.js';
-import { BEAT } from './scripts.js';
+import { BEAT } from '../streams/scripts.js';
+import { watchMainLoop } from './main-loop.js';
 
 const EVERY = 1000;
 
-const { redis, lease, maxBlock, maxCrashes, deadLetters, keepDead, ticks } = workerData as BeatThreadData;
+const data = workerData as BeatThreadData;
+const { redis, lease, maxCrashes, deadLetters, keepDead } = data;
+const mainLoopTurns = watchMainLoop(data);
 const members = new Map<string, string>();
 // The application says what is wrong with Redis; twice would be once too often.
 Logger.overrideLogger(false);
@@ -34,13 +37,8 @@ async function beat(key: string, worker: string): Promise<void> {
   else if (list !== '') tell({ kind: 'cancels', key, worker, list });
 }
 
-let seen = -1;
-let seenAt = monotonicMs();
 for (;;) {
   const from = monotonicMs();
-  const tick = Atomics.load(ticks, 0);
-  if (tick !== seen) [seen, seenAt] = [tick, from];
-  // A process whose main loop hangs for good must not keep its tasks for ever.
-  if (from - seenAt < maxBlock) await Promise.allSettled([...members].map(([key, worker]) => beat(key, worker)));
+  if (mainLoopTurns()) await Promise.allSettled([...members].map(([key, worker]) => beat(key, worker)));
   await sleep(Math.max(10, Math.min(EVERY, lease / 5) - (monotonicMs() - from)), undefined, true);
 }
