@@ -13,7 +13,9 @@ export interface Manifest {
   name: string;
   version: string;
   files: string[];
-  exports: Record<string, Record<string, string>>;
+  exports: Record<string, Record<string, string> | string>;
+  main: string;
+  types: string;
   dependencies?: Record<string, string>;
   devDependencies?: Record<string, string>;
   peerDependencies?: Record<string, string>;
@@ -36,7 +38,11 @@ export function manifestOf(folder: string): Manifest {
 export async function pack(libs: readonly string[]): Promise<Tarball[]> {
   const into = temporaryFolder('packages');
   const which = libs.flatMap((lib) => ['-w', `@yuxi/${lib}`]);
-  const { stdout } = await run('npm', ['pack', '--json', '--pack-destination', into, ...which], { cwd: ROOT });
+  const { stdout } = await run(
+    'npm',
+    ['pack', '--json', '--foreground-scripts=false', '--pack-destination', into, ...which],
+    { cwd: ROOT },
+  );
   const packed = JSON.parse(stdout) as { name: string; filename: string; files: { path: string }[] }[];
   return libs.map((lib) => {
     const { filename, files } = packed.find(({ name }) => name === `@yuxi/${lib}`)!;
@@ -49,8 +55,16 @@ export async function pack(libs: readonly string[]): Promise<Tarball[]> {
 export class InstalledApp {
   private constructor(readonly folder: string) {}
 
-  /** @param others packages from the registry, by name */
-  static async install(tarballs: readonly Tarball[], others: readonly string[]): Promise<InstalledApp> {
+  /**
+   * @param others packages from the registry, by name
+   * @param instead ranges to install in place of our own versions
+   * @throws when npm finds no tree, or warns of one of our packages
+   */
+  static async install(
+    tarballs: readonly Tarball[],
+    others: readonly string[],
+    instead: Record<string, string> = {},
+  ): Promise<InstalledApp> {
     const app = new InstalledApp(temporaryFolder('app'));
     const { dependencies, devDependencies } = manifestOf('.');
     const versions = { ...dependencies, ...devDependencies };
@@ -58,13 +72,14 @@ export class InstalledApp {
       private: true,
       type: 'module',
       dependencies: {
-        ...Object.fromEntries(others.map((name) => [name, versions[name]!])),
+        ...Object.fromEntries(others.map((name) => [name, instead[name] ?? versions[name]!])),
         ...Object.fromEntries(tarballs.map(({ manifest, path }) => [manifest.name, `file:${path}`])),
       },
     });
     // An npm that runs this very test says by its environment where it is at work.
     const flags = ['--prefix', app.folder, '--no-audit', '--no-fund', '--ignore-scripts', '--prefer-offline'];
-    await run('npm', ['install', ...flags], { cwd: app.folder });
+    const { stderr } = await run('npm', ['install', ...flags], { cwd: app.folder });
+    if (/ERESOLVE|@yuxi\//.test(stderr)) throw new Error(stderr);
     return app;
   }
 
