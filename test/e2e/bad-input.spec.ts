@@ -269,6 +269,6 @@ describe('text that aims at Redis', () => {
 it('serves on as if nothing had been', async () => {
   expect(await send(server(), { method: 'GET', path: '/health/ready' })).toMatchObject({
     status: 200,
-    body: { status: 'up' },
+    body: { status: 'ok' },
   });
 });

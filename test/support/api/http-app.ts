@@ -23,6 +23,7 @@ const listing = pageQuery.extend({ since: queryDate.optional() });
 const FAILURES: Record<string, () => Error> = {
   plain: () => new Error('SELECT secret FROM /etc/passwd'),
   unknown: () => new YuxiError('inside', { code: 'NEVER_HEARD_OF' }),
+  full: () => new YuxiError('queue default is full', { code: 'QUEUE_FULL', retryable: true }),
   redis: () => new YuxiError('redis://:secret@host', { code: 'REDIS_UNAVAILABLE', retryable: true }),
   conflict: () => Object.assign(new YuxiError('changed', { code: 'CONFIG_CONFLICT' }), { details: { revision: 4 } }),
   attempts: () => new TooManyAttemptsError(13),

@@ -144,6 +144,7 @@ describe('errors', () => {
     ['plain', 500, { detail: 'Internal error', code: 'INTERNAL_ERROR' }],
     ['unknown', 500, { detail: 'Internal error', code: 'INTERNAL_ERROR' }],
     ['redis', 503, { code: 'REDIS_UNAVAILABLE' }],
+    ['full', 503, { code: 'QUEUE_FULL' }],
     ['conflict', 412, { detail: 'changed', code: 'CONFIG_CONFLICT', details: { revision: 4 } }],
     ['attempts', 429, { detail: '登录尝试过于频繁，请稍后再试', code: 'TOO_MANY_ATTEMPTS' }],
     ['teapot', 418, { detail: 'short and stout', code: 'REQUEST_REFUSED' }],
@@ -152,6 +153,7 @@ describe('errors', () => {
     expect(answer).toMatchObject({ status, body: { ...body, request_id: 'r1' } });
     expect(JSON.stringify(answer.body)).not.toMatch(/secret|passwd|stack|\.ts/);
     if (status === 429) expect(answer.headers['retry-after']).toBe('13');
+    if (status === 503) expect(answer.headers['retry-after']).toBe('1');
   });
 
   it('carries the security headers and none that tell about the inside', async () => {

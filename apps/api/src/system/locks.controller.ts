@@ -1,13 +1,14 @@
 import { Controller, Delete, Get, Inject, Param } from '@nestjs/common';
 import { ApiOperation, ApiTags } from '@nestjs/swagger';
 import { LockService } from '@yuxi/lock';
+import { RedisAvailability } from '@yuxi/redis';
 import { z } from 'zod';
 import { AuditLog } from '../audit/index.js';
 import { type Caller, CurrentUser, Roles, viaKey } from '../auth/index.js';
 
 const lockName = z.string().min(1).max(512);
 
-/** What operators see of the locks of all replicas. Without Redis there are none to see: 503. */
+/** What operators see of the locks of all replicas. Without Redis each process has its own, and shows none; while Redis is away: 503. */
 @ApiTags('system')
 @Roles('superadmin')
 @Controller('api/system/locks')
@@ -15,13 +16,16 @@ export class LocksController {
   constructor(
     @Inject(LockService) private readonly locks: LockService,
     private readonly audit: AuditLog,
+    @Inject(RedisAvailability) private readonly redis: RedisAvailability,
   ) {}
 
   @Get()
   @ApiOperation({ summary: 'Locks held now: holder, milliseconds to live, fence, callers in the queue' })
   async list() {
-    const locks = await this.locks.list();
+    const distributed = this.redis.state !== 'absent';
+    const locks = distributed ? await this.locks.list() : [];
     return {
+      distributed,
       locks: locks.map(({ name, holder, ttlMs, fence, waiting }) => ({
         name,
         holder,

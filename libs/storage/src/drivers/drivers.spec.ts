@@ -47,6 +47,14 @@ onBothDrivers('a driver', (driver) => {
     expect((await driver().sql.query(`UPDATE departments SET name = 'x'`)).rowCount).toBe(0);
   });
 
+  it('keeps its connection after a statement that fails', async () => {
+    const backend = async () =>
+      (await driver().sql.query<{ pid: number }>('SELECT pg_backend_pid() AS pid')).rows[0]!.pid;
+    const before = await backend();
+    await expect(driver().sql.query('SELECT 1 / 0')).rejects.toThrow('division by zero');
+    expect(await backend()).toBe(before);
+  });
+
   it('undoes a transaction that throws, and the inner part alone where only that throws', async () => {
     const { sql: client } = driver();
     await client.transaction(async (tx) => {

@@ -1,4 +1,4 @@
-import { Pool, type PoolClient, type PoolConfig } from 'pg';
+import { DatabaseError, Pool, type PoolClient, type PoolConfig } from 'pg';
 import { DatabaseUnavailableError } from '../storage.errors.js';
 import { isLostConnection } from './lost-connection.js';
 
@@ -44,11 +44,21 @@ export class StoragePool extends Pool {
       return connected ? process.nextTick(connected, error) : Promise.reject(error);
     }
     if (connected)
-      return super.connect((error, client, release) =>
-        connected(error && (this.explain(error) as Error), client, release),
-      );
+      return super.connect((error, client, release) => {
+        if (client) keepAfterFailedStatements(client);
+        connected(error && (this.explain(error) as Error), client, release);
+      });
     return super.connect().catch((error: unknown) => {
       throw this.explain(error);
     });
   }
+}
+
+/** pg closes a connection after each statement that fails, a duplicate key among them; only one that is broken has to go. */
+function keepAfterFailedStatements(client: PoolClient): void {
+  const { release } = client;
+  client.release = (reason) => {
+    const answered = reason instanceof DatabaseError && !isLostConnection(reason);
+    release.call(client, answered ? undefined : reason);
+  };
 }
