@@ -17,7 +17,7 @@ interface Limit {
 describe('limits over three replicas behind a proxy', () => {
   let fleet: Fleet;
   beforeAll(async () => {
-    fleet = await startFleet({ env: () => ({ TRUSTED_PROXIES: HERE }) });
+    fleet = await startFleet({ env: () => ({ TRUSTED_PROXIES: HERE, YUXI_ACCESS_LOG: 'on' }) });
   }, MINUTES);
   afterAll(() => fleet?.stop(), MINUTES);
 
@@ -125,6 +125,24 @@ describe('limits over three replicas behind a proxy', () => {
     expect(refused.body).toMatchObject({ code: 'RATE_LIMITED', request_id: expect.any(String) });
     expect(refused.headers.get('retry-after')).toMatch(/^\d+$/);
     expect(refused.headers.get('x-content-type-options')).toBe('nosniff');
+  });
+
+  it('metrics tell what runs, what is degraded and how long answers take, and the access log who asked for what', async () => {
+    expect((await at(0).get('/api/tasks?limit=5&secret=hunter2', { token: fleet.token })).status).toBe(400);
+    const replica = fleet.replicas[0]!;
+    const text = await replica.metrics();
+    for (const line of [
+      /^yuxi_build_info\{version="[\d.]+",node="[\d.]+"\} 1$/m,
+      /^yuxi_redis_up 1$/m,
+      /^yuxi_degraded\{component="redis"\} 0$/m,
+      /^yuxi_http_request_duration_seconds_count\{route="\/api\/tasks",method="GET",status="400"\} 1$/m,
+    ])
+      expect(text).toMatch(line);
+    const lines = replica.logs.filter((line) => line.includes('"context":"Access"'));
+    expect(lines.join('\n')).not.toContain('hunter2');
+    const last = JSON.parse(lines.findLast((line) => line.includes('/api/tasks'))!) as object;
+    const asked = { method: 'GET', path: '/api/tasks', status: 400, ms: expect.any(Number) };
+    expect(last).toMatchObject({ ...asked, request_id: expect.any(String), message: 'GET /api/tasks 400' });
   });
 
   it('all requests of a user count as one number, whichever route and replica, as far as the setting says', async () => {

@@ -5,6 +5,7 @@ import { auditConfig, authConfig, PlatformModule } from '@yuxi/platform';
 import { AuditModule } from './audit/index.js';
 import { AuthModule } from './auth/index.js';
 import { HttpModule } from './http/index.js';
+import { RequestLog } from './http/request-log.js';
 import { DatabasesController } from './knowledge/databases.controller.js';
 import { DocumentsController } from './knowledge/documents.controller.js';
 import { EmbeddingModelsController } from './knowledge/embedding-models.controller.js';
@@ -40,7 +41,7 @@ export class ApiModule {
         // Last: its limits look at who the user is.
         LimitsModule,
       ],
-      providers: [SettingsService],
+      providers: [RequestLog, SettingsService],
       controllers: [
         DatabasesController,
         DocumentsController,

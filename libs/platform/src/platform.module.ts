@@ -25,6 +25,7 @@ import {
 } from './config/namespaces.js';
 import { HealthController } from './health/health.controller.js';
 import { HealthIndicators } from './health/health.indicators.js';
+import { HealthMetrics } from './health/health.metrics.js';
 import { HealthProbes } from './health/health.probes.js';
 import { LiveWorker } from './live-worker.js';
 import { LogLevel } from './log-level.js';
@@ -99,7 +100,7 @@ export class PlatformModule {
         }),
       ],
       controllers: [HealthController],
-      providers: [{ provide: Log, useValue: log }, HealthIndicators, HealthProbes, LogLevel, LiveWorker],
+      providers: [{ provide: Log, useValue: log }, HealthIndicators, HealthMetrics, HealthProbes, LogLevel, LiveWorker],
       exports: [KnowledgeModule, TasksModule],
     };
   }

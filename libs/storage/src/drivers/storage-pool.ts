@@ -56,9 +56,9 @@ export class StoragePool extends Pool {
 
 /** pg closes a connection after each statement that fails, a duplicate key among them; only one that is broken has to go. */
 function keepAfterFailedStatements(client: PoolClient): void {
-  const { release } = client;
+  const release = client.release.bind(client);
   client.release = (reason) => {
     const answered = reason instanceof DatabaseError && !isLostConnection(reason);
-    release.call(client, answered ? undefined : reason);
+    release(answered ? undefined : reason);
   };
 }
