@@ -127,7 +127,7 @@ describe('tasks in Redis under faults', () => {
   ])(
     'whose handler blocks the event loop for longer than the lease: %s',
     async (_, maxBlock) => {
-      const ms = maxBlock === '1s' ? 2 * LEASE : size(5000, 75_000);
+      const ms = maxBlock === '1s' ? 3 * LEASE : size(5000, 75_000);
       fleet = await TasksFleet.start({ workers: 2, options: { streams: { ...streams, maxBlock } } });
       await fleet.enqueue(
         'block',
