@@ -52,12 +52,15 @@ describe('LockModule with a store of its own', () => {
     const own = nodes();
     await using a = await onStore(new QuorumLockStore(own));
     await using held = await a.locks.acquire('brief', { ttl: 500, renew: false });
+    const scripts = async () => Number(/cmdstat_eval:calls=(\d+)/.exec(await own[2]!.info('commandstats'))?.[1]);
+    const before = await scripts();
     const left: number[] = [];
     await eventually(async () => {
       left.push(await own[2]!.pttl('yuxi:lock:brief'));
       return held.signal.aborted;
     });
     expect(left).toEqual(left.toSorted((x, y) => y - x));
+    expect(await scripts()).toBe(before);
   });
 
   it('excludes over a quorum, also with a minority of its nodes away, and says what it cannot tell', async () => {

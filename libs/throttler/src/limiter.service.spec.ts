@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { OptionsError } from '@yuxi/core';
 import { eventually, type RedisServer, startRedis } from '@yuxi/testing';
@@ -51,7 +52,9 @@ describe('LimiterService on Redis', () => {
     const lines = captureLog();
     const one = await replica({ url: server.url });
     const degraded = jest.spyOn(one.link.metrics, 'degraded');
+    const ended = once(one.link.wire.client, 'end');
     await one.app.close();
+    await ended;
     expect(degraded).not.toHaveBeenCalled();
     expect(lines.filter((line) => !line.startsWith('log '))).toEqual([]);
   });
