@@ -166,7 +166,7 @@ describe('limits over three replicas behind a proxy', () => {
         detail: expect.stringMatching(/more than 20 in a minute/),
       });
       expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
-      // Others, probes and who is nobody are not counted with them.
+      // Other users, probes and requests without a token are not counted with them.
       expect((await ask(0, quiet.access_token)).status).toBe(200);
       for (let i = 0; i < 30; i++) expect((await at(i).get('/health/ready')).status).toBe(200);
       expect(tally(await Promise.all(Array.from({ length: 30 }, (_, i) => ask(i))))).toEqual({ 401: 30 });

@@ -7,7 +7,7 @@ import type { AuthenticatedRequest } from '../auth/index.js';
 import { LiveLimits } from './live-limits.js';
 
 /**
- * Every request of a user, or of an address that is nobody yet, counts under one limit: the setting `limits.requests_per_minute`. Comes
+ * Every request of a user, or of a client address without one, counts under one limit: the setting `limits.requests_per_minute`. Comes
  * after the guard that finds out who the user is; what that one refuses does not count. Health checks and event streams do not count.
  */
 @Injectable()

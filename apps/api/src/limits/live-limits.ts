@@ -21,7 +21,7 @@ export const DEFAULT_LIMITS = policiesOf(SETTINGS.limits.parse({})).filter(({ na
 /** Keeps the limits at the live settings. */
 @Injectable()
 export class LiveLimits {
-  /** Requests that one user, or an address that is nobody yet, may make in a minute; 0: any number. */
+  /** Requests that one user, or one client address without a user, may make in a minute; 0: any number. */
   requestsPerMinute: number;
 
   constructor(

@@ -3,7 +3,7 @@ import { pathToFileURL } from 'node:url';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { SqlThreadClient } from '@yuxi/core';
 import type { LeaseNews, LeaseOrder, LeaseThreadData } from './leases.js';
-import { watchMainLoop } from './main-loop.js';
+import { sharedMs, watchMainLoop } from './main-loop.js';
 
 // Nothing of the application is loaded here: a thread of a few megabytes.
 const data = workerData as LeaseThreadData;
@@ -17,7 +17,7 @@ parentPort!.on('message', (ids: LeaseOrder) => (held = ids));
 let client: SqlThreadClient | undefined;
 
 async function renew(): Promise<void> {
-  const sentAt = Number(process.hrtime.bigint()) / 1e6;
+  const sentAt = sharedMs();
   try {
     if (!client) {
       const module = (await import(pathToFileURL(source.module).href)) as {

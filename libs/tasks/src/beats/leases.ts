@@ -1,6 +1,6 @@
-import type { SqlThreadSource } from '@yuxi/core';
-import { monotonicMs } from '@yuxi/core';
+import { monotonicMs, type SqlThreadSource } from '@yuxi/core';
 import { BeatWorker, type BeatWorkerData } from './beat-worker.js';
+import { sharedMs } from './main-loop.js';
 
 export interface LeaseOptions {
   /** How the thread reaches the database. */
@@ -21,13 +21,8 @@ export type LeaseOrder = readonly string[];
 export interface LeaseNews {
   /** Tasks whose leases were renewed. */
   ids: string[];
-  /** Milliseconds of `process.hrtime`, which all threads share, before the statement was sent. */
+  /** `sharedMs` before the statement was sent. */
   sentAt: number;
-}
-
-/** Milliseconds of a clock that all threads of a process share. */
-export function sharedMs(): number {
-  return Number(process.hrtime.bigint()) / 1e6;
 }
 
 /** Renews the leases of the tasks that this process runs, from a thread that no handler can hold up. It starts with the first task. */

@@ -10,3 +10,8 @@ export function watchMainLoop({ ticks, maxBlock }: BeatWorkerData): () => boolea
     return performance.now() - seenAt < maxBlock;
   };
 }
+
+/** Milliseconds of a clock that the main loop and all threads of the process share; that of `performance` begins with each thread. */
+export function sharedMs(): number {
+  return Number(process.hrtime.bigint()) / 1e6;
+}
