@@ -304,6 +304,11 @@ onBothDrivers(
       await driver().sql.query(`UPDATE tasks SET completed_at = now() - interval '8 days'`);
       const young = await one.queue.enqueueGroup('t', [1]);
       await becomes(one, young, 'success');
+      // Shown as ended from its last member's end on; its own row, which takes over the member's time, follows.
+      await eventually(async () => {
+        const { rows } = await driver().sql.query('SELECT status FROM tasks WHERE id = $1', [young]);
+        expect(rows).toEqual([{ status: 'success' }]);
+      });
       await driver().sql.query(`UPDATE tasks SET completed_at = now() - interval '8 days' WHERE group_id = $1`, [
         young,
       ]);
