@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { temporaryFolder } from '@yuxi/testing';
@@ -8,6 +8,20 @@ import { temporaryFolder } from '@yuxi/testing';
 const run = promisify(execFile);
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const TSC = join(ROOT, 'node_modules/typescript/bin/tsc');
+
+/** The libraries that are published. */
+export const LIBS = [
+  'core',
+  'redis',
+  'observability',
+  'lock',
+  'throttler',
+  'config-sync',
+  'tasks',
+  'saga',
+  'cache',
+  'storage',
+];
 
 export interface Manifest {
   name: string;
@@ -84,12 +98,12 @@ export class InstalledApp {
   }
 
   write(name: string, content: string | object): void {
+    mkdirSync(dirname(join(this.folder, name)), { recursive: true });
     writeFileSync(join(this.folder, name), typeof content === 'string' ? content : JSON.stringify(content));
   }
 
   /** @param from folder with files of the application */
   copy(from: string): void {
-    mkdirSync(this.folder, { recursive: true });
     cpSync(join(ROOT, from), this.folder, { recursive: true });
   }
 
@@ -103,8 +117,10 @@ export class InstalledApp {
       strict: true,
       experimentalDecorators: true,
       emitDecoratorMetadata: true,
+      // Some of what they import declares types of databases that nobody installed.
+      skipLibCheck: true,
     };
-    this.write('tsconfig.json', { compilerOptions, include: ['*.ts'] });
+    this.write('tsconfig.json', { compilerOptions, exclude: ['node_modules', '**/*.frame.ts'] });
     await run(process.execPath, [TSC, '-p', this.folder]).catch((error: Error & { stdout?: string }) => {
       throw new Error(error.stdout ?? error.message, { cause: error });
     });

@@ -136,6 +136,7 @@ export async function startReplica(options: ReplicaOptions = {}): Promise<Replic
             owner: null,
             signal,
             progress: () => undefined,
+            once: () => Promise.reject(new Error('no effects here')),
           },
         ),
       ),

@@ -1,7 +1,9 @@
-import { beforeEach, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, expect, it } from '@jest/globals';
 import type { SqlClient } from '@yuxi/core';
+import { eventually } from '@yuxi/testing';
 import { onBothDrivers } from '../../../../test/support/both-drivers.js';
-import { gate } from '../../../../test/support/tasks/replica.js';
+import { gate, Replica } from '../../../../test/support/tasks/replica.js';
+import type { TaskContext } from '../task.types.js';
 import { tasksMigrations } from '../migrations/index.js';
 import { sweepEffects } from '../store/sweep.js';
 import { Once } from './once.js';
@@ -29,6 +31,8 @@ onBothDrivers(
       await sql.query('DELETE FROM task_effects');
       done = async () => (await sql.query('SELECT FROM notes')).rowCount;
     });
+
+    afterEach(() => Replica.stopAll());
 
     it.each([[undefined], [null], [{ a: [1, 'b'] }], [0]])('give %j again to whoever comes later', async (result) => {
       const run = () =>
@@ -103,6 +107,28 @@ onBothDrivers(
       await expect(failing).rejects.toThrow('no');
       await once.run('key', effect);
       expect(await done()).toBe(1);
+    });
+
+    it('happen once for a task that runs again, under its id', async () => {
+      const attempts: number[] = [];
+      const results: unknown[] = [];
+      const run = async (_: unknown, { attempt, once: ofTask }: TaskContext) => {
+        const result = await ofTask('book', async (tx) => {
+          await effect(tx);
+          return { by: attempt };
+        });
+        attempts.push(attempt);
+        results.push(result);
+        if (attempt === 1) throw new Error('crashed after it');
+      };
+      const replica = new Replica(driver().sql, { pay: { run } }).start();
+      await replica.queue.enqueue('pay', 1, { id: 'one' });
+      await replica.queue.enqueue('pay', 1, { id: 'two' });
+      await eventually(() => expect(attempts.toSorted()).toEqual([1, 1, 2, 2]));
+      expect(results).toEqual(Array(4).fill({ by: 1 }));
+      expect(await done()).toBe(2);
+      const { rows } = await driver().sql.query('SELECT key FROM task_effects ORDER BY key');
+      expect(rows).toEqual([{ key: 'one:book' }, { key: 'two:book' }]);
     });
 
     it('are forgotten after a while', async () => {

@@ -1,3 +1,4 @@
+import type { Once } from '../effects/once.js';
 import type { RegisteredTask } from '../task.registry.js';
 import { Run } from '../worker/run.js';
 import type { Outcome } from '../worker/worker.store.js';
@@ -25,7 +26,7 @@ export class HeldTask {
     return keyOf(this.at);
   }
 
-  begin(handler: RegisteredTask): Run {
+  begin(handler: RegisteredTask, effects: Once): Run {
     const { id, name, payload, attempt, owner = null } = this.task;
     const row = {
       id,
@@ -38,7 +39,7 @@ export class HeldTask {
       owner_id: owner,
       context: null,
     };
-    this.run = new Run(row, handler);
+    this.run = new Run(row, handler, effects);
     return this.run;
   }
 

@@ -1,4 +1,5 @@
 import { requestContext } from '@yuxi/observability';
+import type { Once } from '../effects/once.js';
 import type { TaskMetrics } from '../task.metrics.js';
 import type { RegisteredTask, TaskRegistry } from '../task.registry.js';
 import type { HeldTask } from './held-task.js';
@@ -8,6 +9,8 @@ export type RunOutcome = Parameters<HeldTask['end']>[1];
 export interface PlacesParts {
   registry: TaskRegistry;
   metrics: TaskMetrics;
+  /** Of {@link TaskContext.once}. */
+  effects: Once;
   /** How many tasks may run. */
   size: () => number;
   /** @param ms that the handler took */
@@ -77,8 +80,8 @@ export class Places {
   }
 
   async #run(held: HeldTask, handler: RegisteredTask): Promise<void> {
-    const { metrics, ended } = this.parts;
-    const run = held.begin(handler);
+    const { metrics, effects, ended } = this.parts;
+    const run = held.begin(handler, effects);
     metrics.began(run);
     const { context } = held.task;
     const outcome = await (context ? requestContext.run(context, () => run.execute()) : run.execute());

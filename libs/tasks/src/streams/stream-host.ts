@@ -6,6 +6,7 @@ import {
   type OnApplicationBootstrap,
 } from '@nestjs/common';
 import { REDIS_OPTIONS, RedisConnections, type RedisOptions } from '@yuxi/redis';
+import { Once } from '../effects/once.js';
 import { QueueLimits } from '../queue-limits.js';
 import { TaskMetrics } from '../task.metrics.js';
 import { TaskRegistry } from '../task.registry.js';
@@ -33,13 +34,14 @@ export class StreamHost implements OnApplicationBootstrap, BeforeApplicationShut
     private readonly limits: QueueLimits,
     private readonly wakeUp: WakeUp,
     private readonly health: TasksHealth,
+    private readonly effects: Once,
     @Optional() private readonly connections?: RedisConnections,
     @Optional() @Inject(REDIS_OPTIONS) private readonly redis?: RedisOptions,
   ) {}
 
   onApplicationBootstrap(): void {
     const { worker, queues, streams, shutdownGrace } = resolveTasksOptions(this.options);
-    const { connections, redis, registry, metrics, size, limits } = this;
+    const { connections, redis, registry, metrics, effects, size, limits } = this;
     if (!worker || !connections || !redis) return;
     const served = registry.all().flatMap(({ name, queue }) => (this.tasks.carries(name) ? [queue] : []));
     const mine = [...new Set(served)].filter((queue) => !queues || queues.includes(queue));
@@ -55,6 +57,7 @@ export class StreamHost implements OnApplicationBootstrap, BeforeApplicationShut
         queue,
         registry,
         metrics,
+        effects,
         beats,
         limits,
         redis: commands,

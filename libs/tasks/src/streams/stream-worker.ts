@@ -1,6 +1,7 @@
 import { Logger } from '@nestjs/common';
 import { jitter, monotonicMs, sleep } from '@yuxi/core';
 import { type RedisClient, unavailableReason } from '@yuxi/redis';
+import type { Once } from '../effects/once.js';
 import type { TaskMetrics } from '../task.metrics.js';
 import { TaskCancelledError, TaskHandedBackError, TaskLostError } from '../tasks.errors.js';
 import { HeldTask, keyOf } from './held-task.js';
@@ -22,6 +23,7 @@ const GOODBYE = 3000;
 
 export interface StreamWorkerParts extends MembershipParts {
   metrics: TaskMetrics;
+  effects: Once;
   /** Nothing else may use it. */
   blocking: RedisClient;
   /** How many may run here. */
@@ -55,10 +57,11 @@ export class StreamWorker {
       turn: () => this.#turn(),
       rest: () => this.#places.begin(),
     });
-    const { registry, metrics, places: size } = parts;
+    const { registry, metrics, effects, places: size } = parts;
     this.#places = new Places({
       registry,
       metrics,
+      effects,
       size,
       ended: (held, outcome, ms) => {
         this.#pace.ran(ms);

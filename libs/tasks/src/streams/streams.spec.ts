@@ -2,7 +2,7 @@ import { expect, it, jest } from '@jest/globals';
 import { Logger } from '@nestjs/common';
 import { eventually } from '@yuxi/testing';
 import { onStreams } from '../../../../test/support/tasks/both-engines.js';
-import { QueueFullError } from '../index.js';
+import { QueueFullError, type TaskContext } from '../index.js';
 
 const KEY = 'yuxi:q:{default}';
 const pending = (count: number) => [count, expect.anything(), expect.anything(), expect.anything()];
@@ -31,6 +31,16 @@ onStreams('tasks in Redis', (engine) => {
     await eventually(async () => expect(await engine.redis.hget(KEY, 'done')).toBe('1'));
     expect(warn.mock.calls).toEqual([]);
     warn.mockRestore();
+  });
+
+  it('have no effects that happen once where no database is bound', async () => {
+    const refusals: unknown[] = [];
+    const run = async (_: unknown, { once }: TaskContext) => {
+      refusals.push(await once('book', () => 1).catch((error: unknown) => error));
+    };
+    const one = await site({ t: { run } });
+    await one.queue.enqueue('t', 1);
+    await eventually(() => expect(refusals).toMatchObject([{ code: 'INVALID_OPTION', option: 'SQL_CLIENT' }]));
   });
 
   it('are refused when the queue is full, and taken when it is not', async () => {

@@ -1,4 +1,5 @@
 import { monotonicMs } from '@yuxi/core';
+import type { Once } from '../effects/once.js';
 import { toJson } from '../json.js';
 import { isPromise } from '../promise.js';
 import type { RegisteredTask } from '../task.registry.js';
@@ -32,6 +33,7 @@ export class Run {
   constructor(
     readonly row: ClaimedTask,
     private readonly task: RegisteredTask,
+    readonly effects: Once,
     claimedAt = monotonicMs(),
     private readonly abandonAfter = ABANDON_AFTER,
   ) {
@@ -147,8 +149,9 @@ class RunContext implements TaskContext {
   readonly attempt: number;
   readonly groupId: string | null;
   readonly owner: string | null;
-  /** A property, so that it can be taken out of the context. */
+  /** Properties, so that they can be taken out of the context. */
   readonly progress: TaskContext['progress'];
+  readonly once: TaskContext['once'];
 
   constructor(run: Run) {
     const { row } = run;
@@ -159,6 +162,7 @@ class RunContext implements TaskContext {
     this.groupId = row.group_id;
     this.owner = row.owner_id;
     this.progress = (percent, message) => run.progress(percent, message);
+    this.once = (key, effect) => run.effects.run(`${row.id}:${key}`, effect);
   }
 
   get signal(): AbortSignal {

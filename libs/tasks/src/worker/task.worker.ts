@@ -1,6 +1,7 @@
 import { Logger } from '@nestjs/common';
 import { jitter, monotonicMs, sleep, type SqlClient } from '@yuxi/core';
 import { requestContext } from '@yuxi/observability';
+import { Once } from '../effects/once.js';
 import { PackedContext } from '../packed-context.js';
 import { closeGroups } from '../store/groups.js';
 import { sweep, sweepEffects } from '../store/sweep.js';
@@ -30,6 +31,7 @@ export class TaskWorker {
   private readonly running = new Map<string, Run>();
   private readonly stopping = new AbortController();
   private readonly outage = new Outage(this.logger);
+  private readonly effects: Once;
   private readonly outcomes: Outcomes;
   private readonly heartbeat: Heartbeat;
   private readonly leases?: Leases;
@@ -48,6 +50,7 @@ export class TaskWorker {
     private readonly limits: QueueLimits,
   ) {
     const { running, outage } = this;
+    this.effects = new Once(sql);
     const serial = new Serial();
     const { threads } = sql;
     const { lease, maxBlock } = options;
@@ -136,7 +139,7 @@ export class TaskWorker {
         const claimedAt = monotonicMs();
         const rows = await this.claim(step.known, limit);
         this.outage.succeeded();
-        for (const row of rows) this.begin(new Run(row, this.registry.get(row.name)!, claimedAt));
+        for (const row of rows) this.begin(new Run(row, this.registry.get(row.name)!, this.effects, claimedAt));
         more ||= rows.length === limit && free() > 0;
       }
     } catch (error) {

@@ -1,7 +1,7 @@
 // One process of an application made from the packages alone. Does what its parent says.
 import 'reflect-metadata';
 import { NestFactory } from '@nestjs/core';
-import { AppModule, Indexer } from './app.js';
+import { AppModule, Indexer } from './example-1.js';
 
 const app = await NestFactory.createApplicationContext(AppModule, { logger: ['error', 'warn'] });
 const indexer = app.get(Indexer);
