@@ -97,7 +97,12 @@ async function installNodes(): Promise<void> {
 }
 
 /** Runs `<lib>/run.js` to its end. @returns what it said that it should not say */
-async function runProgram(app: InstalledApp, node: string, lib: string, env: Record<string, string | undefined>): Promise<string> {
+async function runProgram(
+  app: InstalledApp,
+  node: string,
+  lib: string,
+  env: Record<string, string | undefined>,
+): Promise<string> {
   const client = new Redis(redis.url);
   await client.flushall();
   client.disconnect();
@@ -136,10 +141,10 @@ describe.each(NEST)('what the READMEs show, in an empty application of Nest %s',
     'compiles under strict, runs and ends without a warning: @yuxi/%s %j',
     async (lib, env) => {
       for (const [name, node] of Object.entries(nodes)) {
-        const { url, drop } = await postgres.createDatabase();
-        const said = await runProgram(app, node, lib, { REDIS_URL: redis.url, DATABASE_URL: url, ...env });
+        const database = await postgres.createDatabase();
+        const said = await runProgram(app, node, lib, { REDIS_URL: redis.url, DATABASE_URL: database.url, ...env });
         expect(`${name}: ${said}`).toBe(`${name}: `);
-        await drop();
+        await database.drop();
       }
     },
     FULL ? 300_000 : 90_000,

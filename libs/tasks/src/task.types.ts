@@ -1,6 +1,5 @@
 import type { Duration, SqlClient } from '@yuxi/core';
 import type { z } from 'zod';
-import type { Once } from './effects/once.js';
 
 export const TASK_STATUSES = ['pending', 'running', 'success', 'failed', 'cancelled'] as const;
 export type TaskStatus = (typeof TASK_STATUSES)[number];
@@ -66,16 +65,16 @@ export interface TaskContext {
   /** Aborts on cancel, timeout, shutdown and loss of the lease; `signal.reason` says which. */
   readonly signal: AbortSignal;
   /** Shown to users within about a second. @param percent 0..100 */
-  progress(percent: number, message?: string): void;
+  readonly progress: (percent: number, message?: string) => void;
   /**
-   * An effect in the database that happens exactly once for this task, however often it runs: {@link Once.run} under the key
+   * An effect in the database that happens exactly once for this task, however often it runs: `Once.run` under the key
    * `<id>:<key>`. Needs `SQL_CLIENT`, in both engines.
    * @param key name of the effect within the task; id and key have at most 199 characters together
    * @param effect everything that it does through `tx` commits together with the key
    * @returns what the effect returned, now or in an earlier run, as JSON reads it back
-   * @throws what {@link Once.run} throws
+   * @throws what `Once.run` throws
    */
-  once<T>(key: string, effect: (tx: SqlClient) => T | Promise<T>): Promise<T>;
+  readonly once: <T>(key: string, effect: (tx: SqlClient) => T | Promise<T>) => Promise<T>;
 }
 
 export type TaskHandler<Payload = unknown> = (payload: Payload, context: TaskContext) => unknown;

@@ -14,7 +14,7 @@ export function start(module: Type): Promise<INestApplicationContext> {
 export async function serve(module: Type): Promise<{ app: INestApplication; url: string }> {
   const fastify = process.env.ADAPTER === 'fastify';
   const app = fastify
-    ? await NestFactory.create<INestApplication>(module, new FastifyAdapter(), { logger })
+    ? await NestFactory.create(module, new FastifyAdapter(), { logger })
     : await NestFactory.create(module, { logger });
   await app.listen(0, '127.0.0.1');
   return { app, url: await app.getUrl() };
