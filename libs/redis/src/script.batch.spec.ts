@@ -22,6 +22,9 @@ end
 return answers
 `;
 
+/** Longer than a busy machine keeps a process waiting. */
+const commandTimeout = '5s';
+
 describe('ScriptBatch', () => {
   const folder = mkdtempSync(join(tmpdir(), 'yuxi-batch-'));
   let script: Script;
@@ -33,7 +36,7 @@ describe('ScriptBatch', () => {
     writeFileSync(join(folder, 'append.lua'), SOURCE);
     script = defineScript('append', pathToFileURL(join(folder, 'append.lua')));
     server = await startRedis();
-    redis = open({ url: server.url });
+    redis = open({ url: server.url, commandTimeout });
     await eventually(() => redis.availability.state === 'up');
     await script.run(redis.client, ['yuxi:warm'], ['', 'x']);
   });
@@ -195,7 +198,7 @@ describe('ScriptBatch on a Cluster', () => {
 
   it('sends operations of different slots apart', async () => {
     const script = defineScript('append', pathToFileURL(join(folder, 'append.lua')));
-    await using redis = open({ clusterNodes: cluster.nodes, startupWait: '10s' });
+    await using redis = open({ clusterNodes: cluster.nodes, startupWait: '10s', commandTimeout });
     await eventually(() => redis.availability.state === 'up', { timeout: 10_000 });
     const batch = new ScriptBatch(redis.client, script, { common: () => [''] });
     const keys = Array.from({ length: 40 }, (_, i) => `yuxi:{${i % 20}}`);
@@ -206,7 +209,7 @@ describe('ScriptBatch on a Cluster', () => {
   });
 
   it('knows the slot of a key as the server does', async () => {
-    await using redis = open({ clusterNodes: cluster.nodes, startupWait: '10s' });
+    await using redis = open({ clusterNodes: cluster.nodes, startupWait: '10s', commandTimeout });
     await eventually(() => redis.availability.state === 'up', { timeout: 10_000 });
     for (const key of ['yuxi:a', 'yuxi:limit:{a:b}', 'yuxi:limit:{yuxi:login_attempts:1.2.3.4}:log', '{}x'])
       expect(slotOf(key)).toBe(await redis.client.cluster('KEYSLOT', key));

@@ -3,7 +3,7 @@ import { monotonicMs } from '@yuxi/core';
 
 /** How long and how often {@link eventually} looks. */
 export interface EventuallyOptions {
-  /** Longest total wait in milliseconds; default 5000. */
+  /** Longest total wait in milliseconds; default 15,000. */
   timeout?: number;
   /** Pause between two looks in milliseconds; default 10. */
   every?: number;
@@ -17,7 +17,7 @@ export interface EventuallyOptions {
  * @throws Error naming what was awaited, with the last failure as its cause, when the time is over.
  */
 export async function eventually<T>(probe: () => T | Promise<T>, options: EventuallyOptions = {}): Promise<T> {
-  const { timeout = 5_000, every = 10, describe = 'the condition' } = options;
+  const { timeout = 15_000, every = 10, describe = 'the condition' } = options;
   const end = monotonicMs() + timeout;
   for (;;) {
     let failure: unknown;

@@ -25,7 +25,7 @@ describe('limits on a Redis Cluster', () => {
   beforeAll(async () => {
     captureLog();
     cluster = await startRedisCluster();
-    const redis = { clusterNodes: cluster.nodes, startupWait: '10s' };
+    const redis = { clusterNodes: cluster.nodes, startupWait: '10s' as const, commandTimeout: 200 };
     pods = await Promise.all([1, 2].map(() => replica(redis, { policies: POLICIES })));
     [a, b] = pods as [Replica, Replica];
     await eventually(() => pods.every(({ link }) => link.mode === 'redis'), { timeout: 10_000 });

@@ -17,6 +17,9 @@ const POLICIES: LimitPolicy[] = [
 /** Until each knows of all: so many share a limit. */
 const allKnown = (all: Replica[]) =>
   eventually(() => expect(all.map(({ link }) => link.replicas)).toEqual(all.map(() => all.length)));
+/** The product's own. */
+const commandTimeout = 200;
+
 async function passes(all: Replica[], policy: string, key: string, times: number): Promise<number> {
   const decisions = await Promise.all(
     Array.from({ length: times }, (_, i) => all[i % all.length]!.limiter.consume([{ policy, key }])),
@@ -41,7 +44,9 @@ describe('limits of three replicas when Redis dies', () => {
   });
 
   const start = (count: number, o: LimiterModuleOptions = {}) =>
-    Promise.all(Array.from({ length: count }, () => replica({ url: server.url }, { policies: POLICIES, ...o })));
+    Promise.all(
+      Array.from({ length: count }, () => replica({ url: server.url, commandTimeout }, { policies: POLICIES, ...o })),
+    );
   const modes = (mode: string) =>
     eventually(() => expect(pods.map(({ link }) => link.mode)).toEqual(pods.map(() => mode)), { every: 2 });
   const kill = async () => {
@@ -153,7 +158,7 @@ describe('limits of three replicas when Redis dies', () => {
   it('a reset is not undone by a replica that was cut off and has not heard of it', async () => {
     const proxy = await startProxy(server);
     try {
-      await using pod = await replica({ host: proxy.host, port: proxy.port }, { policies: POLICIES });
+      await using pod = await replica({ host: proxy.host, port: proxy.port, commandTimeout }, { policies: POLICIES });
       expect(await passes([pod], 'ten', 'cut', 3)).toBe(3);
       await proxy.refuse();
       await eventually(() => pod.link.mode === 'away');
@@ -217,7 +222,7 @@ describe('limits of three replicas when Redis dies', () => {
     const proxy = await startProxy(server);
     try {
       const options = { policies: POLICIES };
-      await using pod = await replica({ host: proxy.host, port: proxy.port }, options);
+      await using pod = await replica({ host: proxy.host, port: proxy.port, commandTimeout }, options);
       expect(await passes([pod], 'ten', 'kept', 3)).toBe(3);
       expect(await passes([pod], 'many', 'kept', 30)).toBe(30);
       for (let i = 1; i <= 3; i++) {
@@ -238,7 +243,7 @@ describe('limits of three replicas when Redis dies', () => {
   it('a half-open link costs one command timeout, and what ran unheard is not counted twice', async () => {
     const proxy = await startProxy(server);
     try {
-      await using pod = await replica({ host: proxy.host, port: proxy.port }, { policies: POLICIES });
+      await using pod = await replica({ host: proxy.host, port: proxy.port, commandTimeout }, { policies: POLICIES });
       await eventually(() => pod.link.replicas === REPLICAS + 1);
       expect(await passes([pod], 'ten', 'link', 1)).toBe(1);
       // Answers are held up, so that the command runs and nobody hears of it.

@@ -25,9 +25,18 @@ export interface Replica extends AsyncDisposable {
 @Module({})
 class App {}
 
-/** Boots an application with its own connections; closed at the end of the test by `await using`. */
+/** Of decisions that are compared one by one: a process that was not given the processor for 200 ms would decide some by itself. */
+const PATIENCE = '5s';
+
+/**
+ * Boots an application with its own connections; closed at the end of the test by `await using`.
+ * @param redis its `commandTimeout` is 5 s here unless the test says otherwise
+ */
 export async function replica(redis: RedisOptions, o: LimiterModuleOptions = {}): Promise<Replica> {
-  const root = { module: App, imports: [RedisModule.forRoot(redis), LimiterModule.forRoot(o)] };
+  const root = {
+    module: App,
+    imports: [RedisModule.forRoot({ commandTimeout: PATIENCE, ...redis }), LimiterModule.forRoot(o)],
+  };
   const app = await NestFactory.createApplicationContext(root, { abortOnError: false });
   return {
     app,
