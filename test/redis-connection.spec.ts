@@ -5,8 +5,19 @@ import { LockModule, LockService } from '@yuxi/lock';
 import { REDIS_CONNECTION, RedisAvailability, RedisModule } from '@yuxi/redis';
 import { StorageModule } from '@yuxi/storage';
 import { eventually, type RedisServer, startRedis } from '@yuxi/testing';
+import { Task, TaskQueue, TasksModule } from '@yuxi/tasks';
 import { LimiterModule, LimiterService, ThrottlerStorageRedis } from '@yuxi/throttler';
 import { Redis } from 'ioredis';
+import { z } from 'zod';
+
+class Notes {
+  readonly taken: number[] = [];
+
+  @Task({ name: 'note', schema: z.int() })
+  note(number: number): void {
+    this.taken.push(number);
+  }
+}
 
 describe('another client bound to REDIS_CONNECTION', () => {
   let server: RedisServer;
@@ -24,7 +35,9 @@ describe('another client bound to REDIS_CONNECTION', () => {
         LockModule.forRoot({ onUnavailable: 'fail' }),
         LimiterModule.forRoot({ policies: [{ name: 'p', limit: 1, window: '1m' }] }),
         ConfigSyncModule.forRoot(),
+        TasksModule.forRoot({ engine: 'streams' }),
       ],
+      providers: [Notes],
     });
     app = await module.overrideProvider(REDIS_CONNECTION).useValue(client).compile();
     app.useLogger(false);
@@ -35,7 +48,7 @@ describe('another client bound to REDIS_CONNECTION', () => {
     await server.stop();
   });
 
-  it('is what availability, locks, limits, the storage of @nestjs/throttler and notices of settings use', async () => {
+  it('is what availability, locks, limits, the storage of @nestjs/throttler, notices of settings and tasks use', async () => {
     expect(app.get(RedisAvailability).state).toBe('up');
 
     const locks = app.get(LockService);
@@ -64,6 +77,13 @@ describe('another client bound to REDIS_CONNECTION', () => {
       expect(await notices.publish({ type: 'general', revision: 1 })).toBe(true);
       expect(heard).toContain('general');
     });
+
+    await app.get(TaskQueue).enqueue('note', 7);
+    await eventually(() => expect(app.get(Notes).taken).toEqual([7]));
+    // The thread that keeps the worker a member of its queue is a client too.
+    const lease = () => client.zrange('yuxi:q:{default}:w', 0, -1, 'WITHSCORES');
+    const before = await lease();
+    await eventually(async () => expect(await lease()).not.toEqual(before));
   });
 
   it('stays open when the application ends: it belongs to somebody else', async () => {

@@ -116,7 +116,7 @@ async function runProgram(
 // Everything else here runs on Nest 12, in this repository.
 const NEST = size(['^11.0.0'], ['^11.0.0', '^12.0.0']);
 
-describe.each(NEST)('what the READMEs show, in an empty application of Nest %s', (nest) => {
+describe.each(NEST)('the examples of the READMEs, in an empty application of Nest %s', (nest) => {
   let app: InstalledApp;
   const processes: Process[] = [];
 
@@ -133,13 +133,12 @@ describe.each(NEST)('what the READMEs show, in an empty application of Nest %s',
 
   const HTTP = ['observability', 'throttler'];
   it.each([
-    ...LIBS.map((lib) => [lib, {}] as const),
-    ...HTTP.map((lib) => [lib, { ADAPTER: 'fastify' }] as const),
-    // Without a database server of its own.
-    ['storage', { DATABASE_URL: undefined }] as const,
+    ...LIBS.map((lib) => [lib, '', {}] as const),
+    ...HTTP.map((lib) => [lib, ' on Fastify', { ADAPTER: 'fastify' }] as const),
+    ['storage', ' without a database server', { DATABASE_URL: undefined }] as const,
   ])(
-    'compiles under strict, runs and ends without a warning: @yuxi/%s %j',
-    async (lib, env) => {
+    'compile under strict, run and end without a warning: @yuxi/%s%s',
+    async (lib, _, env) => {
       for (const [name, node] of Object.entries(nodes)) {
         const database = await postgres.createDatabase();
         const said = await runProgram(app, node, lib, { REDIS_URL: redis.url, DATABASE_URL: database.url, ...env });
@@ -157,7 +156,7 @@ describe.each(NEST)('what the READMEs show, in an empty application of Nest %s',
     return started;
   };
 
-  it('indexes a file by @yuxi/lock in one of two processes, and skips it in the other', async () => {
+  it('index a file by @yuxi/lock in one of two processes, and skip it in the other', async () => {
     const [a, b] = [await start(), await start()];
     const one = { db: 'kb', file: 'one' };
     const two = { db: 'kb', file: 'two' };
@@ -183,7 +182,7 @@ describe.each(NEST)('what the READMEs show, in an empty application of Nest %s',
     expect(await finish(b, one)).toBeGreaterThan(fence);
   });
 
-  it('takes locks of @yuxi/lock by hand, gives back at the shutdown what it holds, and ends', async () => {
+  it('take locks of @yuxi/lock by hand, and give back at the shutdown what they hold', async () => {
     const [a, b] = [await start(), await start()];
     const one = { db: 'kb', file: 'one' };
     a.tell('byHand');

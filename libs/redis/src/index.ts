@@ -5,7 +5,7 @@ export { companionKey, encodeName, KEY_PREFIX, redisKey } from './keys.js';
 export { RedisConnections } from './redis.connections.js';
 export { RedisUnavailableError, unavailableReason } from './redis.errors.js';
 export { RedisModule } from './redis.module.js';
-export { type RedisEndpoint, type RedisOptions, resolveRedisOptions } from './redis.options.js';
+export type { RedisEndpoint, RedisOptions, ResolvedRedisOptions } from './redis.options.js';
 export { InjectRedis, REDIS_CONNECTION, REDIS_OPTIONS, type RedisClient } from './redis.tokens.js';
 export { defineScript, type Script, type ScriptArgument } from './script.js';
 export { ScriptBatch, type ScriptBatchOptions, slotOf } from './script.batch.js';

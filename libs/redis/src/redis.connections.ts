@@ -38,9 +38,12 @@ export class RedisConnections implements OnModuleInit, OnApplicationShutdown {
     return new RedisConnections(options, new RedisAvailability(describeTarget(options.target)), client);
   }
 
-  /** @param given the shared client, where somebody else has made it */
+  /**
+   * @param options where they go; may be copied into a thread that has connections of its own
+   * @param given the shared client, where somebody else has made it
+   */
   constructor(
-    private readonly options: ResolvedRedisOptions,
+    readonly options: ResolvedRedisOptions,
     readonly availability: RedisAvailability,
     private readonly given?: RedisClient,
   ) {

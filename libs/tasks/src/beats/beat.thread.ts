@@ -1,7 +1,7 @@
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { Logger } from '@nestjs/common';
 import { monotonicMs, sleep } from '@yuxi/core';
-import { RedisAvailability, RedisConnections, resolveRedisOptions } from '@yuxi/redis';
+import { RedisAvailability, RedisConnections } from '@yuxi/redis';
 import type { BeatNews, BeatOrder, BeatThreadData } from './beats.js';
 import { BEAT } from '../streams/scripts.js';
 import { watchMainLoop } from './main-loop.js';
@@ -14,7 +14,7 @@ const mainLoopTurns = watchMainLoop(data);
 const members = new Map<string, string>();
 // The application says what is wrong with Redis; twice would be once too often.
 Logger.overrideLogger(false);
-const connections = new RedisConnections(resolveRedisOptions(redis), new RedisAvailability('tasks'));
+const connections = new RedisConnections(redis, new RedisAvailability('tasks'));
 
 const main: MessagePort = parentPort!;
 

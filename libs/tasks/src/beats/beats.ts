@@ -1,5 +1,5 @@
 import { Logger } from '@nestjs/common';
-import type { RedisOptions } from '@yuxi/redis';
+import type { ResolvedRedisOptions } from '@yuxi/redis';
 import { BeatWorker, type BeatWorkerData } from './beat-worker.js';
 
 export interface BeatEvents {
@@ -10,7 +10,7 @@ export interface BeatEvents {
 }
 
 export interface BeatOptions {
-  redis: RedisOptions;
+  redis: ResolvedRedisOptions;
   /** Milliseconds. */
   lease: number;
   /** A main loop that stood still for so long is given up, milliseconds. */

@@ -5,7 +5,7 @@ import {
   type BeforeApplicationShutdown,
   type OnApplicationBootstrap,
 } from '@nestjs/common';
-import { REDIS_OPTIONS, RedisConnections, type RedisOptions } from '@yuxi/redis';
+import { RedisConnections } from '@yuxi/redis';
 import { Once } from '../effects/once.js';
 import { QueueLimits } from '../queue-limits.js';
 import { TaskMetrics } from '../task.metrics.js';
@@ -36,19 +36,18 @@ export class StreamHost implements OnApplicationBootstrap, BeforeApplicationShut
     private readonly health: TasksHealth,
     private readonly effects: Once,
     @Optional() private readonly connections?: RedisConnections,
-    @Optional() @Inject(REDIS_OPTIONS) private readonly redis?: RedisOptions,
   ) {}
 
   onApplicationBootstrap(): void {
     const { worker, queues, streams, shutdownGrace } = resolveTasksOptions(this.options);
-    const { connections, redis, registry, metrics, effects, size, limits } = this;
-    if (!worker || !connections || !redis) return;
+    const { connections, registry, metrics, effects, size, limits } = this;
+    if (!worker || !connections) return;
     const served = registry.all().flatMap(({ name, queue }) => (this.tasks.carries(name) ? [queue] : []));
     const mine = [...new Set(served)].filter((queue) => !queues || queues.includes(queue));
     if (mine.length === 0) return;
     const { lease } = streams;
     const places = () => size.concurrency;
-    const beats = new Beats({ redis, ...streams }, (count) => metrics.recovered(count));
+    const beats = new Beats({ redis: connections.options, ...streams }, (count) => metrics.recovered(count));
     this.#beats = beats;
     this.#workers = mine.map((queue) => {
       const blocking = connections.duplicate('blocking', `tasks:${queue}`);
