@@ -81,7 +81,7 @@ describe('another client bound to REDIS_CONNECTION', () => {
     await app.get(TaskQueue).enqueue('note', 7);
     await eventually(() => expect(app.get(Notes).taken).toEqual([7]));
     // The thread that keeps the worker a member of its queue is a client too.
-    const lease = () => client.zrange('yuxi:q:{default}:w', 0, -1, 'WITHSCORES');
+    const lease = () => client.zrange('yuxi:q:{default}:w', '0', '-1', 'WITHSCORES');
     const before = await lease();
     await eventually(async () => expect(await lease()).not.toEqual(before));
   });
