@@ -135,6 +135,9 @@ describe('limits over three replicas behind a proxy', () => {
       /^yuxi_build_info\{version="[\d.]+",node="[\d.]+"\} 1$/m,
       /^yuxi_redis_up 1$/m,
       /^yuxi_degraded\{component="redis"\} 0$/m,
+      /^yuxi_db_connections\{state="idle"\} \d+$/m,
+      /^yuxi_db_waiting 0$/m,
+      /^yuxi_queue_depth\{queue="[a-z]+"\} \d+$/m,
       /^yuxi_http_request_duration_seconds_count\{route="\/api\/tasks",method="GET",status="400"\} 1$/m,
     ])
       expect(text).toMatch(line);

@@ -25,10 +25,10 @@ import {
 } from './config/namespaces.js';
 import { HealthController } from './health/health.controller.js';
 import { HealthIndicators } from './health/health.indicators.js';
-import { HealthMetrics } from './health/health.metrics.js';
 import { HealthProbes } from './health/health.probes.js';
 import { LiveWorker } from './live-worker.js';
 import { LogLevel } from './log-level.js';
+import { PlatformMetrics } from './platform.metrics.js';
 import { sectionsFor } from './settings.js';
 
 export interface PlatformOptions {
@@ -100,7 +100,14 @@ export class PlatformModule {
         }),
       ],
       controllers: [HealthController],
-      providers: [{ provide: Log, useValue: log }, HealthIndicators, HealthMetrics, HealthProbes, LogLevel, LiveWorker],
+      providers: [
+        { provide: Log, useValue: log },
+        HealthIndicators,
+        HealthProbes,
+        LogLevel,
+        LiveWorker,
+        PlatformMetrics,
+      ],
       exports: [KnowledgeModule, TasksModule],
     };
   }

@@ -39,6 +39,11 @@ export class QueueEngines {
     }
   }
 
+  /** Of the tasks that this application knows. */
+  get queues(): string[] {
+    return [...new Set(this.registry.all().map(({ queue }) => queue))];
+  }
+
   get all(): QueueOperator[] {
     return [this.#rows, this.tasks.inUse ? this.#streams : undefined].flatMap((engine) => engine ?? []);
   }

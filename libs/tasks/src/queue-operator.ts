@@ -1,11 +1,11 @@
 import type { DeadLetter, DeadLetterChoice, DeadLetterQuery, LetterPlace } from './store/dead-letters.js';
-import type { QueueView } from './store/queues.js';
+import type { QueueDepth, QueueView } from './store/queues.js';
 
 /** What operators can do with the queues of one engine. */
 export interface QueueOperator {
   list(): Promise<QueueView[]>;
-  /** Tasks that are due and not running, in all queues. */
-  waiting(): Promise<number>;
+  /** Tasks that are due and not running, by queue; queues without one may be missing. */
+  depths(): Promise<QueueDepth[]>;
   pause(queue: string, by: string): Promise<void>;
   /** @returns whether it was paused */
   resume(queue: string): Promise<boolean>;

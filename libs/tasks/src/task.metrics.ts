@@ -11,6 +11,7 @@ import {
 } from '@yuxi/observability';
 import type { Counter, Registry } from 'prom-client';
 import { QueueEngines } from './queue-engines.js';
+import type { QueueDepth } from './store/queues.js';
 import { TASK_CHANNELS, type TaskEndEvent, type TasksRecoveredEvent, type TaskStartEvent } from './task.channels.js';
 import type { Run } from './worker/run.js';
 import type { Outcome } from './worker/worker.store.js';
@@ -56,13 +57,22 @@ export class TaskMetrics {
       name: 'yuxi_tasks_recovered_total',
       help: 'Tasks of workers that died which this process took back',
     });
+    // A queue that was emptied is shown with 0, not left out.
+    const seen = new Set<string>();
     gauge(registry, {
-      name: 'yuxi_tasks_waiting',
-      help: 'Tasks that are due and not running, in the whole cluster; absent while what holds them is away',
+      name: 'yuxi_queue_depth',
+      help: 'Tasks of a queue that are due and not running, in the whole cluster; absent while what holds them is away',
+      labelNames: ['queue'],
       async collect() {
         this.reset();
-        const waiting = await countWaiting(engines);
-        if (waiting !== undefined) this.set(waiting);
+        const depths = await readDepths(engines);
+        if (!depths) return;
+        for (const queue of engines.queues) seen.add(queue);
+        for (const queue of seen) this.set({ queue }, 0);
+        for (const { queue, waiting } of depths) {
+          seen.add(queue);
+          this.inc({ queue }, waiting);
+        }
       },
     });
   }
@@ -97,11 +107,10 @@ function resultOf(outcome: Outcome | undefined): string {
   return outcome.counted === false ? 'put_back' : 'retried';
 }
 
-/** Undefined when one of the engines does not answer: part of it would be a lie. */
-async function countWaiting({ all }: QueueEngines): Promise<number | undefined> {
+/** Of both engines, which may share a queue. Undefined when one of them does not answer: part of it would be wrong. */
+async function readDepths({ all }: QueueEngines): Promise<QueueDepth[] | undefined> {
   try {
-    const counts = await Promise.all(all.map((engine) => engine.waiting()));
-    return counts.reduce((sum, count) => sum + count, 0);
+    return (await Promise.all(all.map((engine) => engine.depths()))).flat();
   } catch {
     return undefined;
   }

@@ -100,7 +100,7 @@ describe('TasksModule', () => {
     expect(text).toContain('yuxi_tasks_total{name="double",result="success"} 1');
     expect(text).toContain('yuxi_task_duration_seconds_count{name="double"} 1');
     expect(text).toContain('yuxi_tasks_running 0');
-    expect(text).toContain('yuxi_tasks_waiting 0');
+    expect(text).toContain('yuxi_queue_depth{queue="default"} 0');
     await app.close();
   });
 

@@ -13,12 +13,23 @@ export interface ScriptClient extends SqlClient {
  */
 export const HNSW_EF_SEARCH = 100;
 
+/** Connections of one process. */
+export interface PoolState {
+  /** Busy and idle ones. */
+  open: number;
+  idle: number;
+  /** Callers that wait for one. */
+  waiting: number;
+}
+
 /** An open database. */
 export interface StorageDriver {
   readonly kind: 'postgres' | 'pglite';
   readonly sql: ScriptClient;
   readonly db: Database;
   readonly notifications: SqlNotifications;
+  /** Of a database with a pool; PGlite has none. */
+  readonly connections?: () => PoolState;
   /** Resolves when the database can be used; until then every call throws a `DatabaseUnavailableError`. */
   readonly ready: Promise<void>;
   close(): Promise<void>;

@@ -56,7 +56,8 @@ export async function openPostgres(options: PostgresOptions): Promise<StorageDri
   }
   const db = drizzle(pool, { schema }) as unknown as Database;
   const sql = { ...clientOf(pool), threads: threadsOf(config) };
-  return { kind: 'postgres', sql, db, notifications, ready, close };
+  const connections = () => ({ open: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount });
+  return { kind: 'postgres', sql, db, notifications, connections, ready, close };
 }
 
 /** For the time before the pool gives out connections, one of its own. */

@@ -42,12 +42,16 @@ export async function readQueues(sql: SqlClient): Promise<QueueView[]> {
   return rows;
 }
 
+/** Part of a {@link QueueView}. */
+export type QueueDepth = Pick<QueueView, 'queue' | 'waiting'>;
+
 /** Cheaper than {@link readQueues}: it reads what waits, not what is over. */
-export async function countWaiting(sql: SqlClient): Promise<number> {
-  const { rows } = await sql.query<{ count: number }>(
-    `SELECT count(*)::int AS count FROM tasks WHERE status = 'pending' AND NOT is_group AND run_at <= now()`,
+export async function readDepths(sql: SqlClient): Promise<QueueDepth[]> {
+  const { rows } = await sql.query<QueueDepth>(
+    `SELECT queue, count(*)::int AS waiting FROM tasks
+     WHERE status = 'pending' AND NOT is_group AND run_at <= now() GROUP BY queue`,
   );
-  return rows[0]!.count;
+  return rows;
 }
 
 export async function pauseQueue(sql: SqlClient, queue: string, by: string): Promise<void> {

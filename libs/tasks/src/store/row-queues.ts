@@ -10,7 +10,7 @@ import {
   replay,
 } from './dead-letters.js';
 import { closeGroups } from './groups.js';
-import { countWaiting, drainQueue, pauseQueue, readQueues, resumeQueue } from './queues.js';
+import { drainQueue, pauseQueue, readDepths, readQueues, resumeQueue } from './queues.js';
 
 /** Queues of tasks that are rows. */
 export class RowQueues implements QueueOperator {
@@ -20,8 +20,8 @@ export class RowQueues implements QueueOperator {
     return readQueues(this.sql);
   }
 
-  waiting() {
-    return countWaiting(this.sql);
+  depths() {
+    return readDepths(this.sql);
   }
 
   pause(queue: string, by: string) {

@@ -19,8 +19,8 @@ export class StreamQueues implements QueueOperator {
     return Promise.all(names.map((queue) => this.#look(queue)));
   }
 
-  async waiting(): Promise<number> {
-    return (await this.list()).reduce((sum, { waiting }) => sum + waiting, 0);
+  depths(): Promise<QueueView[]> {
+    return this.list();
   }
 
   async pause(queue: string, by: string): Promise<void> {
