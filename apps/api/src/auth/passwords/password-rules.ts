@@ -1,5 +1,5 @@
 import { ApiError } from '../../http/index.js';
-import { COMMON_PASSWORDS } from './common-passwords.js';
+import { isCommon } from './common-passwords.js';
 
 /** Characters as people count them at best: code points. */
 export const MIN_LENGTH = 8;
@@ -23,9 +23,9 @@ export function isShortEnough(password: string): boolean {
  * and the name of the product in it. There are no rules of composition, and the password is judged and kept as it came.
  * @throws {ApiError} 422 `PASSWORD_REFUSED` naming field and rule, never the password
  */
-export function checkPassword(password: string, field: string, words: readonly string[]): void {
+export async function checkPassword(password: string, field: string, words: readonly string[]): Promise<void> {
   const folded = password.toLowerCase();
-  if (COMMON_PASSWORDS.has(folded)) throw refused(field, 'common', 'is one of the most common passwords');
+  if (await isCommon(folded)) throw refused(field, 'common', 'is one of the most common passwords');
   if (lengthOf(without(folded, [...words, ...PRODUCT_WORDS])) < MIN_LENGTH)
     throw refused(field, 'context', `must have ${MIN_LENGTH} characters besides your names and that of the product`);
 }

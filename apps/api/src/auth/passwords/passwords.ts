@@ -31,7 +31,7 @@ export class Passwords implements OnModuleInit {
    * @throws {ApiError} 422 when it breaks a rule; 503 when too many are waiting already
    */
   async hash(password: string, field: string, words: readonly string[]): Promise<string> {
-    checkPassword(password, field, words);
+    await checkPassword(password, field, words);
     return this.queued(() => hash(password, ARGON2ID));
   }
 
