@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { SETTINGS } from './settings.js';
+import { sectionsFor, SETTINGS } from './settings.js';
 
 const shapes = Object.values(SETTINGS).map(({ shape }) => Object.keys(shape));
 
@@ -14,6 +14,10 @@ describe('SETTINGS', () => {
     expect(new Set(keys).size).toBe(keys.length);
   });
 
+  it('has the sections that the founding system tells of, and some of its own', () => {
+    expect(Object.keys(sectionsFor())).toEqual(expect.arrayContaining(['general', 'model', 'agent']));
+  });
+
   it('holds no secret, address or command', () => {
     expect(shapes.flat().filter((key) => /secret|password|token|key$|url|host|path|command/i.test(key))).toEqual([]);
   });
@@ -25,6 +29,7 @@ describe('SETTINGS', () => {
     ['general', { chunk_overlap: -1 }],
     ['general', { log_level: 'loud' }],
     ['general', { final_top_k: 5 }],
+    ['agent', { default_agent_id: ' ' }],
     ['search', { final_top_k: 0 }],
     ['search', { final_top_k: 101 }],
     ['search', { final_top_k: 1.5 }],

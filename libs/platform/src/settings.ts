@@ -2,8 +2,8 @@ import { type ModelHosts, modelSection, type ModelSettings } from '@yuxi/embeddi
 import { z } from 'zod';
 
 /**
- * Settings that may change while the system runs, by section, but for that of the model. Each has an effect somewhere, a type and
- * bounds; commands and secrets are not settings, and the address of a model is one only where the environment allows it.
+ * Settings that may change while the system runs, by section, but for that of the model. Each has an effect, here or in the clients, a
+ * type and bounds; commands and secrets are not settings, and the address of a model is one only where the environment allows it.
  */
 export const SETTINGS = {
   general: z.strictObject({
@@ -33,6 +33,16 @@ export const SETTINGS = {
       .max(10_000)
       .default(120)
       .describe('Times that one client address may refresh tokens'),
+  }),
+  agent: z.strictObject({
+    default_agent_id: z
+      .string()
+      .trim()
+      .min(1)
+      .max(100)
+      .nullable()
+      .default(null)
+      .describe('Agent that clients offer first; they act on it, not the server'),
   }),
   search: z.strictObject({
     final_top_k: z.int().min(1).max(100).default(10).describe('Results of a search that does not say how many'),

@@ -5,7 +5,7 @@ import { sleep, SQL_CLIENT, type SqlClient } from '@yuxi/core';
 import { EmbeddingCacheModule } from '@yuxi/cache';
 import { LiveConfig } from '@yuxi/config-sync';
 import { EmbeddingModule, ModelHosts, modelSection } from '@yuxi/embedding';
-import { LockModule } from '@yuxi/lock';
+import { LockModule, LockService } from '@yuxi/lock';
 import { RedisModule } from '@yuxi/redis';
 import { SagaModule, sagaMigrations, SagaService } from '@yuxi/saga';
 import { BLOB_STORE, type BlobStore, StorageInfo, StorageModule } from '@yuxi/storage';
@@ -31,6 +31,7 @@ export interface Replica {
   sql: SqlClient;
   blobs: BlobStore;
   databases: DatabasesService;
+  locks: LockService;
   files: FilesService;
   search: SearchService;
   corpora: Corpora;
@@ -115,6 +116,7 @@ export async function startReplica(options: ReplicaOptions = {}): Promise<Replic
     sql: module.get(SQL_CLIENT),
     blobs: module.get(BLOB_STORE),
     databases: module.get(DatabasesService),
+    locks: module.get(LockService),
     files: module.get(FilesService),
     search: module.get(SearchService),
     corpora: module.get(Corpora),

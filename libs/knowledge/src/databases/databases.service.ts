@@ -1,7 +1,9 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { SQL_CLIENT, type SqlClient } from '@yuxi/core';
 import { EmbeddingModels } from '@yuxi/embedding';
+import { WithLock } from '@yuxi/lock';
 import { SagaService } from '@yuxi/saga';
+import type { z } from 'zod';
 
 import type { Actor } from '../actor.js';
 import { newHandle } from '../common/handle.js';
@@ -51,8 +53,23 @@ export class DatabasesService {
     const given = parseInput(createDatabaseSchema, input);
     const kind = this.kinds.get(given.kb_type);
     this.assertModel(given.embed_model_name);
-    const first = this.generations.first();
     const dbId = newHandle('kb');
+    await this.insert(actor, dbId, kind.type, given);
+    return { ...(await this.one(actor, dbId)), files: {} };
+  }
+
+  /** The lock is that of the founding system, whose replicas may share the database; that a name is taken once is the doing of its index. */
+  @WithLock(([, , , given]: Parameters<DatabasesService['insert']>) => lockOf(given.database_name), {
+    ttl: '10s',
+    wait: '10s',
+  })
+  protected async insert(
+    actor: Actor,
+    dbId: string,
+    type: string,
+    given: z.output<typeof createDatabaseSchema>,
+  ): Promise<void> {
+    const first = this.generations.first();
     await this.named(given.database_name, () =>
       this.sql.query(
         `WITH made AS (
@@ -65,7 +82,7 @@ export class DatabasesService {
           dbId,
           given.database_name,
           given.description,
-          kind.type,
+          type,
           actor.id,
           json(given.share_config),
           json(given.additional_params),
@@ -75,7 +92,6 @@ export class DatabasesService {
         ],
       ),
     );
-    return { ...(await this.one(actor, dbId)), files: {} };
   }
 
   /** All databases the actor may read, oldest first. */
@@ -195,6 +211,11 @@ export class DatabasesService {
       throw new ConflictError(`A database named ${JSON.stringify(name)} exists already; choose another name`, { name });
     }
   }
+}
+
+/** Names of locks hold no control characters; names of databases may. */
+function lockOf(name: string): string {
+  return `create_db_${name.replaceAll(/\p{Cc}/gu, ' ')}`;
 }
 
 function json(value: unknown): string | null {

@@ -62,6 +62,21 @@ describe.each(['PostgreSQL', 'PGlite'])('databases on %s', (kind) => {
     });
   });
 
+  it('makes one of a name at a time, under the lock that the founding system takes for it', async () => {
+    const name = `tab\t${newName()}`;
+    await using held = await replica.locks.acquire(`create_db_${name.replace('\t', ' ')}`);
+    const made: string[] = [];
+    const create = async (database_name: string) =>
+      void made.push((await replica.databases.create(owner, { database_name })).name);
+    const waiting = create(name);
+    const other = newName();
+    await create(other);
+    expect(made).toEqual([other]);
+    await held.release();
+    await waiting;
+    expect(made).toEqual([other, name]);
+  });
+
   it.each([
     [{ database_name: '' }, 'database_name'],
     [{ database_name: 'a\0b' }, 'database_name'],
