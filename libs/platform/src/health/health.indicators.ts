@@ -1,5 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { type HealthIndicatorFunction, HealthIndicatorService } from '@nestjs/terminus';
+import { type HealthIndicatorResult, HealthIndicatorService } from '@nestjs/terminus';
 import { HealthRegistry, type HealthResult } from '@yuxi/observability';
 
 /** Longest time a probe may take before it counts as `down`, milliseconds. */
@@ -19,11 +19,11 @@ export class HealthIndicators {
   ) {}
 
   /** For `HealthCheckService.check`. */
-  all(): HealthIndicatorFunction[] {
+  all(): (() => Promise<HealthIndicatorResult>)[] {
     return this.registry.names.map((name) => () => this.#indicate(name));
   }
 
-  async #indicate(name: string) {
+  async #indicate(name: string): Promise<HealthIndicatorResult> {
     const session = this.indicators.check(name);
     const attempt = session.attempt(() => this.#ask(name)).withTimeout(LIMIT_MS);
     const { [name]: outcome } = await attempt.cacheFor(CACHE_MS);
