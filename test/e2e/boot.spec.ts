@@ -3,11 +3,9 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { api, eventually, freePort } from '@yuxi/testing';
+import { api, eventually, freePort, programOf } from '@yuxi/testing';
 
-const MAIN = fileURLToPath(new URL('../../apps/api/dist/main.js', import.meta.url));
 const SECRET = 'k3YmV0dGVyLXRoYW4tYS13ZWFrLXNlY3JldC1v';
 const ADMIN = { user_id: 'boss', password: 'correct horse battery' };
 
@@ -62,7 +60,7 @@ class Started {
 
 async function start(env: Record<string, string> = {}): Promise<Started> {
   const port = await freePort();
-  const child = spawn(process.execPath, [MAIN], {
+  const child = spawn(process.execPath, [programOf('api')], {
     cwd: folder,
     env: { PATH: process.env['PATH'] ?? '', PORT: String(port), METRICS_PORT: '0', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -134,6 +132,12 @@ describe('embedded mode', () => {
     const token = made.body.access_token;
     const json = { database_name: 'kept' };
     expect((await api(first.baseUrl).post('/api/knowledge/databases', { json, token })).status).toBeLessThan(300);
+
+    // Files of Swagger, and its document of all routes: none of them is in the bundle.
+    const pages = ['/docs', '/docs/swagger-ui.css', '/api/openapi.json'];
+    expect(await Promise.all(pages.map(async (path) => (await fetch(first.baseUrl + path)).status))).toEqual([
+      200, 200, 200,
+    ]);
 
     const second = await start(embedded());
     expect(await second.exit).toBe(1);

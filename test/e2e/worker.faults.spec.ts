@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { monotonicMs } from '@yuxi/core';
-import { api, eventually, type Replica, startReplicas } from '@yuxi/testing';
+import { api, eventually, programOf, type Replica, startReplicas } from '@yuxi/testing';
 import { type Fleet, startFleet } from '../support/fleet.js';
 import { auditIndex } from '../support/knowledge/index-audit.js';
 import { ingest } from '../support/knowledge/volume.js';
@@ -8,7 +8,6 @@ import { size } from '../support/size.js';
 import { tasksEnded } from '../support/tasks/tasks.js';
 
 const MINUTES = 60_000;
-const ENTRY = 'apps/worker/dist/main.js';
 
 describe('two APIs that only serve, and two workers, with the default settings', () => {
   let fleet: Fleet;
@@ -16,7 +15,7 @@ describe('two APIs that only serve, and two workers, with the default settings',
   beforeAll(async () => {
     fleet = await startFleet({ replicas: 2, env: () => ({ YUXI_WORKER: 'off' }) });
     const { redis, databaseUrl } = fleet;
-    workers = await startReplicas({ count: 2, entry: `${process.cwd()}/${ENTRY}`, redisUrl: redis.url, databaseUrl });
+    workers = await startReplicas({ count: 2, entry: programOf('worker'), redisUrl: redis.url, databaseUrl });
   }, 2 * MINUTES);
   afterAll(async () => {
     await Promise.all((workers ?? []).map((worker) => worker.stop()));

@@ -19,7 +19,7 @@ export type { RedisCluster } from './redis/start-cluster.js';
 export { startPostgres } from './postgres/start-postgres.js';
 export type { StartPostgresOptions } from './postgres/start-postgres.js';
 export type { PostgresServer, TestDatabase } from './postgres/postgres-server.js';
-export { startReplicas } from './app/start-replicas.js';
+export { programOf, startReplicas } from './app/start-replicas.js';
 export type { StartReplicasOptions } from './app/start-replicas.js';
 export type { Replica } from './app/app-process.js';
 export { startFront } from './app/start-front.js';

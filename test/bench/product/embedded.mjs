@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { eventually, freePort } from '@yuxi/testing';
 
-const ENTRY = fileURLToPath(new URL('../../../apps/api/dist/main.js', import.meta.url));
+const ENTRY = fileURLToPath(new URL('../../../apps/api/dist/bundle/main.mjs', import.meta.url));
 
 /** Starts the embedded default on a data folder, waits until it serves, ends it. @returns milliseconds to serving */
 export async function startEmbedded(folder) {

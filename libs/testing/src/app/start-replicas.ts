@@ -34,15 +34,23 @@ export interface StartReplicasOptions {
   readyWithin?: number;
 }
 
-// Looked for upwards, because the compiled and the source form of this file stand in different folders.
-function compiledEntry(): string {
+/** What `npm start` and the image run; a mutant changes single files, so it runs these. */
+const PROGRAM = process.env['YUXI_MUTANT'] ? 'main.js' : 'bundle/main.mjs';
+
+/**
+ * Path of the compiled program of an application.
+ * @throws Error when there is none
+ */
+export function programOf(app: 'api' | 'worker'): string {
+  const path = join('apps', app, 'dist', PROGRAM);
+  // Looked for upwards, because the compiled and the source form of this file stand in different folders.
   let folder = dirname(fileURLToPath(import.meta.url));
   while (folder !== dirname(folder)) {
-    const entry = join(folder, 'apps', 'api', 'dist', 'main.js');
+    const entry = join(folder, path);
     if (existsSync(entry)) return entry;
     folder = dirname(folder);
   }
-  throw new Error('apps/api/dist/main.js not found: run `npm run build` first');
+  throw new Error(`${path} not found: run \`npm run compile\` first`);
 }
 
 function valueFor<T>(value: PerReplica<T>, index: number): T {
@@ -56,7 +64,7 @@ function valueFor<T>(value: PerReplica<T>, index: number): T {
  */
 export async function startReplicas(options: StartReplicasOptions): Promise<Replica[]> {
   const { count, redisUrl, databaseUrl, env = {}, readyWithin = 60_000 } = options;
-  const entry = options.entry ?? compiledEntry();
+  const entry = options.entry ?? programOf('api');
   const jwtSecret = options.jwtSecret ?? randomBytes(32).toString('hex');
   // Blobs are shared by the replicas of one deployment.
   const dataFolder = temporaryFolder('data');
