@@ -6,11 +6,13 @@ import { api, cranfield, eventually, firstRun, startPostgres, startRedis, startR
 import { Pool } from 'pg';
 import { startEmbedded } from './product/embedded.mjs';
 import { busyShare } from './product/idle.mjs';
+import { generalLimit } from './product/general-limit.mjs';
 import { report } from './report.mjs';
 import { prepareUpload } from './product/uploader.mjs';
 
 const HELP =
-  'Usage: npm run bench -- product [--json] [--check] [--rounds N]\nNeeds the Cranfield collection (see libs/testing).';
+  'Usage: npm run bench -- product [--start] [--limit] [--ingest] [--json] [--check] [--rounds N]\nWithout a part: all three. Ingest needs the Cranfield collection (see libs/testing).';
+const PARTS = ['--start', '--limit', '--ingest'];
 const options = process.argv.slice(2);
 if (options.includes('--help')) {
   console.log(HELP);
@@ -40,8 +42,10 @@ const redis = await startRedis({ password: 'bench' });
 const postgres = await startPostgres();
 const rows = [];
 try {
-  if (!options.includes('--ingest')) await start();
-  await ingest();
+  const only = (part) => !PARTS.some((each) => options.includes(each)) || options.includes(part);
+  if (only('--start')) await start();
+  if (only('--limit')) await limit();
+  if (only('--ingest')) await ingest();
 } finally {
   await postgres.stop();
   await redis.stop();
@@ -74,6 +78,16 @@ async function start() {
   }
   rmSync(folder, { recursive: true });
   rows.push({ what: 'start to listening, PGlite reopened', value: median(reopen) / 1000, unit: 's', bar: '<= 3' });
+}
+
+async function limit() {
+  const database = await postgres.createDatabase();
+  const [replica] = await startReplicas({ count: 1, redisUrl: redis.url, databaseUrl: database.url });
+  const { on, off } = await generalLimit(replica, cpuOf);
+  await replica.stop();
+  say(`GET /api/auth/me: ${on.map(Math.round)} us with the limit, ${off.map(Math.round)} us without`);
+  rows.push({ what: 'GET /api/auth/me without the general limit: CPU', value: median(off), unit: 'us' });
+  rows.push({ what: 'what the general limit adds', value: median(on) - median(off), unit: 'us' });
 }
 
 async function ingest() {

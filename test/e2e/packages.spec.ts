@@ -34,6 +34,12 @@ describe.each(LIBS)('the package @yuxi/%s', (lib) => {
     expect(packed.toSorted()).toEqual(scripts.map((file) => `dist/${file}`).toSorted());
   });
 
+  it('has a README whose links lead somewhere where it is installed, too', () => {
+    const links = [...read(`libs/${lib}/README.md`).matchAll(/\]\(([^)#]+)[^)]*\)/g)].map(([, link]) => link!);
+    const siblings = LIBS.map((each) => `../${each}`);
+    expect(links.filter((link) => !/^https:/.test(link) && !siblings.includes(link))).toEqual([]);
+  });
+
   it('declares what it imports, in the versions of this house', () => {
     const { files, manifest } = tarball(lib);
     const { dependencies = {}, peerDependencies = {} } = manifest;
