@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const APPS = ['api', 'worker'];
+export const APPS = ['api', 'worker'];
 
 /**
  * What is more than JavaScript: native code, WebAssembly, threads, the pages of Swagger. And what is CommonJS and loaded by `import()`, since
@@ -59,15 +59,11 @@ function newestInput() {
   return Math.max(...[...compiled, ...others].map((file) => statSync(file).mtimeMs));
 }
 
-const newest = newestInput();
-for (const app of APPS) {
-  const entry = join(root, 'apps', app, 'dist/main.js');
+/** For esbuild: one application. */
+export function bundleOptions(app) {
   const outdir = join(root, 'apps', app, 'dist/bundle');
-  const made = join(outdir, 'main.mjs');
-  if (existsSync(made) && statSync(made).mtimeMs > newest) continue;
-  rmSync(outdir, { recursive: true, force: true });
-  await build({
-    entryPoints: [entry],
+  return {
+    entryPoints: [join(root, 'apps', app, 'dist/main.js')],
     outdir,
     outExtension: { '.js': '.mjs' },
     bundle: true,
@@ -78,9 +74,24 @@ for (const app of APPS) {
     // Nest finds providers, and logs, by the names of classes.
     keepNames: true,
     sourcemap: 'linked',
+    sourcesContent: false,
     external: [...WHOLE, ...ABSENT],
     banner: { js: BANNER },
     plugins: [keepPlaces(outdir)],
     logLevel: 'warning',
-  });
+  };
 }
+
+/** Leaves alone what is up to date. */
+async function bundleAll() {
+  const newest = newestInput();
+  for (const app of APPS) {
+    const options = bundleOptions(app);
+    const made = join(options.outdir, 'main.mjs');
+    if (existsSync(made) && statSync(made).mtimeMs > newest) continue;
+    rmSync(options.outdir, { recursive: true, force: true });
+    await build(options);
+  }
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) await bundleAll();

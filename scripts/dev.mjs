@@ -2,6 +2,8 @@
 import { spawn } from 'node:child_process';
 import { existsSync, readdirSync, watch } from 'node:fs';
 import { join } from 'node:path';
+import { context } from 'esbuild';
+import { APPS, bundleOptions } from './bundle.mjs';
 import { copyAssets, isAsset } from './copy-assets.mjs';
 
 const USAGE = `Usage: npm run dev [-- api|worker]
@@ -9,7 +11,6 @@ const USAGE = `Usage: npm run dev [-- api|worker]
 Starts an application (default: api), compiles libraries and application whenever a source changes, copies Lua and SQL, and starts it again.
 Settings come from .env, as with npm start. Ctrl-C ends it.
 `;
-const APPS = ['api', 'worker'];
 const PATIENCE_MS = 5000;
 /** A compiler in watch mode says so when it has written everything. */
 const COMPILED = /Found \d+ errors?\. Watching for file changes/;
@@ -20,6 +21,8 @@ if (app === '--help' || more.length > 0 || !APPS.includes(app)) {
   process.exit(app === '--help' ? 0 : 64);
 }
 
+const bundler = await context(bundleOptions(app));
+/** The process of the application. */
 let running;
 let restarting = Promise.resolve();
 
@@ -33,7 +36,13 @@ function restart() {
 async function restartAfter(before) {
   await before;
   await stop();
-  const child = spawn(process.execPath, ['--enable-source-maps', `apps/${app}/dist/main.js`], { stdio: 'inherit' });
+  try {
+    await bundler.rebuild();
+  } catch {
+    return; // It has said what is wrong, and the next change comes.
+  }
+  const program = `apps/${app}/dist/bundle/main.mjs`;
+  const child = spawn(process.execPath, ['--enable-source-maps', program], { stdio: 'inherit' });
   running = child;
   child.once('exit', (code) => {
     if (child === running && code !== 0)
@@ -81,6 +90,7 @@ async function end() {
   compiler.kill();
   await restarting;
   await stop();
+  await bundler.dispose();
   process.exit(0);
 }
 
