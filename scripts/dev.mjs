@@ -35,12 +35,12 @@ function restart() {
 
 async function restartAfter(before) {
   await before;
-  await stop();
   try {
     await bundler.rebuild();
   } catch {
-    return; // It has said what is wrong, and the next change comes.
+    return; // esbuild has printed why. The process that runs goes on until the next change.
   }
+  await stop();
   const program = `apps/${app}/dist/bundle/main.mjs`;
   const child = spawn(process.execPath, ['--enable-source-maps', program], { stdio: 'inherit' });
   running = child;

@@ -124,9 +124,15 @@ describe.each(NEST)('the examples of the READMEs, in an empty application of Nes
     const own = Object.fromEntries(INSTALLED.filter((name) => OF_NEST.test(name)).map((name) => [name, nest]));
     app = await InstalledApp.install(tarballs, INSTALLED, own);
     app.copy('test/support/examples');
-    const instead = { 'redis://localhost:6379': redis.url, 'port: 9464': 'port: 0', 'listen(3000)': 'listen(0)' };
+    const instead = {
+      "'redis://localhost:6379'": `'${redis.url}', commandTimeout: '5s'`,
+      'port: 9464': 'port: 0',
+      'listen(3000)': 'listen(0)',
+    };
     for (const lib of LIBS) writeExamples(app, lib, instead);
     await app.compile();
+    // What @yuxi/storage imports declares types of databases that nobody installed.
+    await app.checkDeclarations(LIBS.filter((lib) => lib !== 'storage').map((lib) => `@yuxi/${lib}`));
     if (FULL) await installNodes();
   }, 300_000);
   afterEach(() => Promise.all(processes.splice(0).map((each) => each.end())));

@@ -121,7 +121,29 @@ export class InstalledApp {
       skipLibCheck: true,
     };
     this.write('tsconfig.json', { compilerOptions, exclude: ['node_modules', '**/*.frame.ts'] });
-    await run(process.execPath, [TSC, '-p', this.folder]).catch((error: Error & { stdout?: string }) => {
+    await this.#check(['-p', this.folder]);
+  }
+
+  /**
+   * Checks the declarations of packages, and of all that they import, by strict rules.
+   * @throws what the compiler says
+   */
+  async checkDeclarations(packages: readonly string[]): Promise<void> {
+    this.write('declarations.ts', packages.map((name) => `import '${name}';\n`).join(''));
+    const options = [
+      '--ignoreConfig',
+      '--noEmit',
+      '--strict',
+      '--target',
+      'es2022',
+      '--lib',
+      'es2023,esnext.disposable',
+    ];
+    await this.#check([...options, '--module', 'nodenext', '--types', 'node', join(this.folder, 'declarations.ts')]);
+  }
+
+  async #check(args: readonly string[]): Promise<void> {
+    await run(process.execPath, [TSC, ...args], { cwd: this.folder }).catch((error: Error & { stdout?: string }) => {
       throw new Error(error.stdout ?? error.message, { cause: error });
     });
   }

@@ -20,6 +20,8 @@ export function writeExamples(app: InstalledApp, lib: string, instead: Readonly<
   for (const [i, example] of examplesOf(lib).entries()) {
     let code = example;
     for (const [from, to] of Object.entries(instead)) code = code.replaceAll(from, to);
+    if (/localhost|\b9464\b|\b3000\b/.test(code))
+      throw new Error(`README of ${lib}: an address or port of the reader is left`);
     const name = `${lib}/example-${i + 1}`;
     const frame = `${FRAMES}/${name}.frame.ts`;
     // A function, because `$` in a text to put in means something.

@@ -4,7 +4,7 @@ import { RedisAvailability } from '@yuxi/redis';
 import { STORAGE_DRIVER, type StorageDriver } from '@yuxi/storage';
 import { HealthIndicators } from './health/health.indicators.js';
 
-/** What the product stands on, for dashboards; asked when the metrics are read. */
+/** The state of Redis, PostgreSQL and the health checks, for dashboards; asked when the metrics are read. */
 @Injectable()
 export class PlatformMetrics {
   constructor(
@@ -34,7 +34,7 @@ export class PlatformMetrics {
     if (!connections) return;
     gauge(registry, {
       name: 'yuxi_db_connections',
-      help: 'Connections of this process to PostgreSQL, by state: busy or idle',
+      help: 'Connections in the pool of this process, by state: busy or idle; there is none without PostgreSQL',
       labelNames: ['state'],
       collect() {
         const { open, idle } = connections();
@@ -44,7 +44,7 @@ export class PlatformMetrics {
     });
     gauge(registry, {
       name: 'yuxi_db_waiting',
-      help: 'Callers of this process that wait for a connection to PostgreSQL',
+      help: 'Callers of this process that wait for a connection of the pool',
       collect() {
         this.set(connections().waiting);
       },

@@ -1,4 +1,5 @@
 import { Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import { OptionsError } from '@yuxi/core';
 import type { Cluster, Redis } from 'ioredis';
 import { filter, firstValueFrom, timer, map, merge } from 'rxjs';
 import { absentClient } from './absent.client.js';
@@ -38,12 +39,9 @@ export class RedisConnections implements OnModuleInit, OnApplicationShutdown {
     return new RedisConnections(options, new RedisAvailability(describeTarget(options.target)), client);
   }
 
-  /**
-   * @param options where they go; may be copied into a thread that has connections of its own
-   * @param given the shared client, where somebody else has made it
-   */
+  /** @param given the shared client, where somebody else has made it */
   constructor(
-    readonly options: ResolvedRedisOptions,
+    private readonly options: ResolvedRedisOptions,
     readonly availability: RedisAvailability,
     private readonly given?: RedisClient,
   ) {
@@ -56,6 +54,23 @@ export class RedisConnections implements OnModuleInit, OnApplicationShutdown {
     warnOfEviction(this.shared, this.#logger);
     const clients = () => [...this.#supervisors.keys()] as Redis[];
     this.#watch = this.#sentinels && new SentinelWatch(this.#sentinels, clients);
+  }
+
+  /**
+   * Where they go and how they log in there, as a copy for a thread that makes connections of its own. Holds the password.
+   * @throws {OptionsError} for options of TLS that cannot be copied, such as functions
+   */
+  forThread(): ResolvedRedisOptions {
+    try {
+      return structuredClone(this.options);
+    } catch {
+      throw new OptionsError(
+        'tls',
+        'without functions, since a thread gets a copy of it',
+        '(not shown)',
+        'RedisModule',
+      );
+    }
   }
 
   /**

@@ -3,7 +3,7 @@ import { sleep, type SqlClient } from '@yuxi/core';
 export interface StorageHealth {
   status: 'up' | 'down';
   /** Why the status is `down`. */
-  reason?: string;
+  state?: string;
 }
 
 /**
@@ -14,11 +14,11 @@ export async function storageHealth(sql: Pick<SqlClient, 'query'>, limit = 500):
   const done = new AbortController();
   const answer = sql.query('SELECT 1').then(
     (): StorageHealth => ({ status: 'up' }),
-    (error: Error): StorageHealth => ({ status: 'down', reason: error.message || error.name }),
+    (error: Error): StorageHealth => ({ status: 'down', state: error.message || error.name }),
   );
   const late = sleep(limit, done.signal).then((): StorageHealth => ({
     status: 'down',
-    reason: `no answer within ${limit} ms`,
+    state: `no answer within ${limit} ms`,
   }));
   try {
     return await Promise.race([answer, late]);

@@ -68,8 +68,9 @@ export interface TaskContext {
   readonly progress: (percent: number, message?: string) => void;
   /**
    * An effect in the database that happens exactly once for this task, however often it runs: `Once.run` under the key
-   * `<id>:<key>`. Needs `SQL_CLIENT`, in both engines.
-   * @param key name of the effect within the task; id and key have at most 199 characters together
+   * `<name>:<id>:<key>`. Needs `SQL_CLIENT`, in both engines. Known for `sweep.keepEffects` (30 d): a task that is enqueued under an
+   * id that was used before counts as the same task.
+   * @param key name of the effect within the task; the three have at most 200 characters together
    * @param effect everything that it does through `tx` commits together with the key
    * @returns what the effect returned, now or in an earlier run, as JSON reads it back
    * @throws what `Once.run` throws

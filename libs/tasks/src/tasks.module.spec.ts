@@ -12,6 +12,7 @@ import { z } from 'zod';
 import {
   Task,
   TaskQueue,
+  TaskQueues,
   TaskService,
   TasksModule,
   tasksMigrations,
@@ -101,6 +102,31 @@ describe('TasksModule', () => {
     expect(text).toContain('yuxi_task_duration_seconds_count{name="double"} 1');
     expect(text).toContain('yuxi_tasks_running 0');
     expect(text).toContain('yuxi_queue_depth{queue="default"} 0');
+    await app.close();
+  });
+
+  it('counts what waits in each queue, and shows a queue that was emptied with 0', async () => {
+    const app = await boot([Work], { worker: false });
+    const depths = async () =>
+      [...(await app.get<Registry>(METRICS).metrics()).matchAll(/^yuxi_queue_depth\{queue="(\w+)"\} (\d+)$/gm)].map(
+        ([, queue, depth]) => [queue, Number(depth)],
+      );
+    expect(await depths()).toEqual([['default', 0]]);
+    const queue = app.get(TaskQueue);
+    await queue.enqueue('double', { n: 1 });
+    await queue.enqueue('double', { n: 2 });
+    await queue.enqueue('double', { n: 3 }, { delay: '1h' });
+    await queue.enqueue('double', { n: 4 }, { queue: 'other' });
+    const sorted = async () => (await depths()).toSorted();
+    expect(await sorted()).toEqual([
+      ['default', 2],
+      ['other', 1],
+    ]);
+    await app.get(TaskQueues).drain('other');
+    expect(await sorted()).toEqual([
+      ['default', 2],
+      ['other', 0],
+    ]);
     await app.close();
   });
 

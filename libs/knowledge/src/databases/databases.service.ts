@@ -1,9 +1,8 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { SQL_CLIENT, type SqlClient } from '@yuxi/core';
 import { EmbeddingModels } from '@yuxi/embedding';
-import { WithLock } from '@yuxi/lock';
+import { LockBusyError, type LockOptions, LockService, LockUnavailableError } from '@yuxi/lock';
 import { SagaService } from '@yuxi/saga';
-import type { z } from 'zod';
 
 import type { Actor } from '../actor.js';
 import { newHandle } from '../common/handle.js';
@@ -43,6 +42,7 @@ export class DatabasesService {
     private readonly generations: Generations,
     private readonly models: EmbeddingModels,
     private readonly sagas: SagaService,
+    private readonly locks: LockService,
   ) {}
 
   /**
@@ -54,21 +54,8 @@ export class DatabasesService {
     const kind = this.kinds.get(given.kb_type);
     this.assertModel(given.embed_model_name);
     const dbId = newHandle('kb');
-    await this.insert(actor, dbId, kind.type, given);
-    return { ...(await this.one(actor, dbId)), files: {} };
-  }
-
-  /** The lock is that of the founding system, whose replicas may share the database; that a name is taken once is the doing of its index. */
-  @WithLock(([, , , given]: Parameters<DatabasesService['insert']>) => lockOf(given.database_name), {
-    ttl: '10s',
-    wait: '10s',
-  })
-  protected async insert(
-    actor: Actor,
-    dbId: string,
-    type: string,
-    given: z.output<typeof createDatabaseSchema>,
-  ): Promise<void> {
+    // The index of names decides. The lock is for replicas of the founding system, which make a knowledge base under it.
+    await using _ = await this.locks.acquire(lockOf(given.database_name), CREATING).catch(unlessBusy);
     const first = this.generations.first();
     await this.named(given.database_name, () =>
       this.sql.query(
@@ -82,7 +69,7 @@ export class DatabasesService {
           dbId,
           given.database_name,
           given.description,
-          type,
+          kind.type,
           actor.id,
           json(given.share_config),
           json(given.additional_params),
@@ -92,6 +79,7 @@ export class DatabasesService {
         ],
       ),
     );
+    return { ...(await this.one(actor, dbId)), files: {} };
   }
 
   /** All databases the actor may read, oldest first. */
@@ -211,6 +199,13 @@ export class DatabasesService {
       throw new ConflictError(`A database named ${JSON.stringify(name)} exists already; choose another name`, { name });
     }
   }
+}
+
+/** Owners that are not ours announce nothing when they let go. */
+const CREATING: LockOptions = { ttl: '10s', wait: '10s', interop: true };
+
+function unlessBusy(error: unknown): undefined {
+  if (!(error instanceof LockBusyError || error instanceof LockUnavailableError)) throw error;
 }
 
 /** Names of locks hold no control characters; names of databases may. */

@@ -104,7 +104,7 @@ onBothDrivers('a driver', (driver) => {
 
 it('is down when nothing comes back in time, and when the query fails', async () => {
   const never = { query: () => new Promise<never>(() => undefined) };
-  expect(await storageHealth(never, 20)).toEqual({ status: 'down', reason: 'no answer within 20 ms' });
+  expect(await storageHealth(never, 20)).toEqual({ status: 'down', state: 'no answer within 20 ms' });
   const broken = { query: () => Promise.reject(new Error('gone')) };
-  expect(await storageHealth(broken)).toEqual({ status: 'down', reason: 'gone' });
+  expect(await storageHealth(broken)).toEqual({ status: 'down', state: 'gone' });
 });

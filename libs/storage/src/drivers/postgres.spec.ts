@@ -58,6 +58,21 @@ describe('PostgreSQL', () => {
     await expect(driver.sql.query('SELECT pg_sleep(5)')).rejects.toThrow('statement timeout');
     await driver.close();
   });
+
+  it('counts its connections, those that are idle, and callers that wait for one', async () => {
+    const driver = await open((await server.createDatabase()).url, { poolSize: 1 });
+    const { sql, connections } = driver;
+    let seen: unknown;
+    let waiting: Promise<unknown> | undefined;
+    await sql.transaction(async () => {
+      waiting = sql.query('SELECT 1');
+      seen = connections!();
+    });
+    await waiting;
+    expect(seen).toEqual({ open: 1, idle: 0, waiting: 1 });
+    expect(connections!()).toEqual({ open: 1, idle: 1, waiting: 0 });
+    await driver.close();
+  });
 });
 
 it.each([

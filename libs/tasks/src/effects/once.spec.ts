@@ -109,7 +109,7 @@ onBothDrivers(
       expect(await done()).toBe(1);
     });
 
-    it('happen once for a task that runs again, under its id', async () => {
+    it('happen once for a task that runs again, under its name and id', async () => {
       const attempts: number[] = [];
       const results: unknown[] = [];
       const run = async (_: unknown, { attempt, once: ofTask }: TaskContext) => {
@@ -128,7 +128,7 @@ onBothDrivers(
       expect(results).toEqual([1, 2, 3, 4].map(() => ({ by: 1 })));
       expect(await done()).toBe(2);
       const { rows } = await driver().sql.query('SELECT key FROM task_effects ORDER BY key');
-      expect(rows).toEqual([{ key: 'one:book' }, { key: 'two:book' }]);
+      expect(rows).toEqual([{ key: 'pay:one:book' }, { key: 'pay:two:book' }]);
     });
 
     it('are forgotten after a while', async () => {

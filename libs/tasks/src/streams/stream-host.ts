@@ -47,7 +47,7 @@ export class StreamHost implements OnApplicationBootstrap, BeforeApplicationShut
     if (mine.length === 0) return;
     const { lease } = streams;
     const places = () => size.concurrency;
-    const beats = new Beats({ redis: connections.options, ...streams }, (count) => metrics.recovered(count));
+    const beats = new Beats({ redis: connections.forThread(), ...streams }, (count) => metrics.recovered(count));
     this.#beats = beats;
     this.#workers = mine.map((queue) => {
       const blocking = connections.duplicate('blocking', `tasks:${queue}`);

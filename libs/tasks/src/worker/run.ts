@@ -162,7 +162,7 @@ class RunContext implements TaskContext {
     this.groupId = row.group_id;
     this.owner = row.owner_id;
     this.progress = (percent, message) => run.progress(percent, message);
-    this.once = (key, effect) => run.effects.run(`${row.id}:${key}`, effect);
+    this.once = (key, effect) => run.effects.run(`${row.name}:${row.id}:${key}`, effect);
   }
 
   get signal(): AbortSignal {

@@ -30,7 +30,7 @@ export interface StartReplicasOptions {
   ports?: number[];
   /** Shared by all; default: a random one for this call. */
   jwtSecret?: string;
-  /** Stacks name the lines of the sources, for some 25 MB of memory; default true. What ships runs without. */
+  /** Stacks name the compiled files instead of lines of the bundle, for some memory; default true. What ships runs without. */
   sourceMaps?: boolean;
   /** Longest time until a replica serves, milliseconds; default 60000. */
   readyWithin?: number;
