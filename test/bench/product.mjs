@@ -90,7 +90,9 @@ async function limit() {
   const [replica] = await startReplicas({ count: 1, redisUrl: redis.url, databaseUrl: database.url });
   const { on, off } = await generalLimit(replica, cpuOf);
   await replica.stop();
-  say(`GET /api/auth/me: ${on.map(Math.round)} us with the limit, ${off.map(Math.round)} us without`);
+  say(
+    `GET /api/auth/me: ${on.map(Math.round).join(', ')} us with the limit, ${off.map(Math.round).join(', ')} us without`,
+  );
   rows.push({ what: 'GET /api/auth/me without the general limit: CPU', value: median(off), unit: 'us' });
   rows.push({ what: 'what the general limit adds', value: median(on) - median(off), unit: 'us' });
 }
