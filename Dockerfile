@@ -20,4 +20,4 @@ USER 10001
 EXPOSE 5050 9464
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
   CMD ["node", "-e", "fetch('http://127.0.0.1:5050/health/live').then(r => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
-CMD ["node", "apps/api/dist/bundle/main.mjs"]
+CMD ["node", "--enable-source-maps", "apps/api/dist/bundle/main.mjs"]

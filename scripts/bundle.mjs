@@ -80,6 +80,9 @@ export function bundleOptions(app) {
     target: 'node20.19',
     // Nest finds providers, and logs, by the names of classes.
     keepNames: true,
+    // Less text is less memory: a sixth of that of a replica. Names stay.
+    minifyWhitespace: true,
+    minifySyntax: true,
     sourcemap: 'linked',
     sourcesContent: false,
     external: [...EXTERNAL, ...UNUSED],

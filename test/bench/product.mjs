@@ -58,12 +58,7 @@ async function start() {
   const memory = [];
   for (let round = 0; round <= rounds; round++) {
     const from = performance.now();
-    const [replica] = await startReplicas({
-      count: 1,
-      redisUrl: redis.url,
-      databaseUrl: database.url,
-      sourceMaps: false,
-    });
+    const [replica] = await startReplicas({ count: 1, redisUrl: redis.url, databaseUrl: database.url });
     // The first start also makes the schema.
     if (round > 0) times.push(performance.now() - from);
     await new Promise((resolve) => setTimeout(resolve, 3000));

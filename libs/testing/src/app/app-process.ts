@@ -45,7 +45,7 @@ export class AppProcess implements Replica {
   };
 
   constructor(
-    private readonly args: string[],
+    private readonly entry: string,
     readonly port: number,
     readonly metricsPort: number,
     private readonly env: NodeJS.ProcessEnv,
@@ -66,7 +66,7 @@ export class AppProcess implements Replica {
     this.#child = await Child.start({
       name: `replica :${this.port}`,
       command: process.execPath,
-      args: this.args,
+      args: ['--enable-source-maps', this.entry],
       cwd: temporaryFolder('cwd'),
       logFile: this.#logFile,
       env: this.env,

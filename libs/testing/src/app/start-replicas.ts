@@ -30,8 +30,6 @@ export interface StartReplicasOptions {
   ports?: number[];
   /** Shared by all; default: a random one for this call. */
   jwtSecret?: string;
-  /** Stacks name the compiled files instead of lines of the bundle, for some memory; default true. What ships runs without. */
-  sourceMaps?: boolean;
   /** Longest time until a replica serves, milliseconds; default 60000. */
   readyWithin?: number;
 }
@@ -65,7 +63,7 @@ function valueFor<T>(value: PerReplica<T>, index: number): T {
  * @throws Error with the replica's own lines when one ends or is not ready in time; the others are then ended.
  */
 export async function startReplicas(options: StartReplicasOptions): Promise<Replica[]> {
-  const { count, redisUrl, databaseUrl, env = {}, sourceMaps = true, readyWithin = 60_000 } = options;
+  const { count, redisUrl, databaseUrl, env = {}, readyWithin = 60_000 } = options;
   const entry = options.entry ?? programOf('api');
   const jwtSecret = options.jwtSecret ?? randomBytes(32).toString('hex');
   // Blobs are shared by the replicas of one deployment.
@@ -74,7 +72,7 @@ export async function startReplicas(options: StartReplicasOptions): Promise<Repl
   const startOne = async (index: number): Promise<void> => {
     const port = options.ports?.[index] ?? (await freePort());
     const metricsPort = await freePort();
-    const replica = new AppProcess([...(sourceMaps ? ['--enable-source-maps'] : []), entry], port, metricsPort, {
+    const replica = new AppProcess(entry, port, metricsPort, {
       PATH: process.env['PATH'] ?? '',
       HOME: process.env['HOME'] ?? '',
       ...MUTANT,
