@@ -39,6 +39,16 @@ describe('RedisModule', () => {
   });
   afterAll(() => server.stop());
 
+  it('gives a thread a copy of where it goes, and names what cannot be copied', async () => {
+    await using plain = open({ url: server.url, tls: { servername: 'redis' } });
+    const copy = plain.connections.forThread();
+    expect(copy).toMatchObject({ target: { mode: 'standalone', port: server.port }, password: 'secret' });
+    copy.tls!.servername = 'another';
+    expect(plain.connections.forThread().tls).toEqual({ servername: 'redis' });
+    await using checked = open({ url: server.url, tls: { checkServerIdentity: () => undefined } });
+    expect(() => checked.connections.forThread()).toThrow(/tls must be without functions/);
+  });
+
   it('is up after init, warns of eviction, and closes after those who use it', async () => {
     const imports = [FeatureModule, RedisModule.forRootAsync({ useFactory: () => ({ url: server.url }) })];
     const app = await Test.createTestingModule({ imports }).compile();

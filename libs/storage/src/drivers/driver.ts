@@ -13,7 +13,7 @@ export interface ScriptClient extends SqlClient {
  */
 export const HNSW_EF_SEARCH = 100;
 
-/** Connections of one process. */
+/** Connections in the pool of one process. */
 export interface PoolState {
   /** Busy and idle ones. */
   open: number;

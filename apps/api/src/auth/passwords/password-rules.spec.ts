@@ -61,7 +61,7 @@ describe('password rules', () => {
   });
 
   it.each(['88888888', 'admin@123', 'Summer2024', '5201314520'])(
-    'know %j, which no list of words has',
+    'know %j, which the list of zxcvbn leaves to its other checks',
     async (password) => {
       expect(await ruleOf(password)).toBe('common');
     },
