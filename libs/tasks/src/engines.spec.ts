@@ -10,6 +10,22 @@ import { TaskRetryLater, type TaskContext } from './index.js';
 const untilAborted = (_: unknown, { signal }: TaskContext) =>
   new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)));
 
+/**
+ * A handler that runs until it is told to end, and what has been seen of it. To wait for `begun` is not the same as to wait for
+ * `running: 1`: the queue counts a task when it gives it out, and the worker may begin it later, or hand it back unbegun.
+ */
+const holding = () => {
+  const seen: string[] = [];
+  const hold: Handlers[string]['run'] = (payload, context) => {
+    seen.push('begun');
+    return untilAborted(payload, context).catch((error: { code: string }) => {
+      seen.push(error.code);
+      throw error;
+    });
+  };
+  return { seen, hold };
+};
+
 /** A handler that keeps what it was given. */
 const noting = <T>(what: (payload: T, context: TaskContext) => unknown = (payload) => payload) => {
   const noted: unknown[] = [];
@@ -225,15 +241,10 @@ onBothEngines('tasks', ({ site, kind }) => {
 
   it('are cancelled while they wait, while they wait for their time, and while they run', async () => {
     const { noted, run } = noting((_, { signal }) => signal.aborted);
-    const reasons: unknown[] = [];
-    const hold: Handlers[string]['run'] = (payload, context) =>
-      untilAborted(payload, context).catch((error: { code: string }) => {
-        reasons.push(error.code);
-        throw error;
-      });
+    const { seen, hold } = holding();
     const one = await site({ hold: { run: hold }, t: { run } }, { concurrency: 1 });
     const running = await one.queue.enqueue('hold', 1, { dedupe: 'k' });
-    await eventually(async () => expect(await view(one)).toMatchObject({ running: 1 }));
+    await become(seen, ['begun']);
     const waiting = await one.queue.enqueue('t', 2);
     const delayed = await one.queue.enqueue('t', 3, { delay: '1h' });
     const stays = await one.queue.enqueue('t', 4);
@@ -241,7 +252,7 @@ onBothEngines('tasks', ({ site, kind }) => {
     await one.queue.cancel('t', delayed);
     await one.queue.cancel('hold', running);
     await become(noted, [false]);
-    expect(reasons).toEqual(['TASK_CANCELLED']);
+    expect(seen).toEqual(['begun', 'TASK_CANCELLED']);
     await eventually(async () =>
       expect(await view(one)).toMatchObject({ waiting: 0, running: 0, delayed: 0, dead: 0 }),
     );
@@ -350,17 +361,9 @@ onBothEngines('tasks', ({ site, kind }) => {
 
   it('are handed back by a worker that ends, without losing an attempt', async () => {
     const { noted, run } = noting((_, { attempt }) => attempt);
-    const seen: unknown[] = [];
-    const hold: Handlers[string]['run'] = (payload, context) => {
-      seen.push('begun');
-      return untilAborted(payload, context).catch((error: { code: string }) => {
-        seen.push(error.code);
-        throw error;
-      });
-    };
+    const { seen, hold } = holding();
     const one = await site({ t: { run: hold, retry: { attempts: 1 } } }, { shutdownGrace: 50 });
     await one.queue.enqueue('t', 1);
-    // The queue counts a task as running when it gives it out. The worker may begin it later.
     await become(seen, ['begun']);
     await one.stop();
     expect(seen).toEqual(['begun', 'TASK_HANDED_BACK']);
