@@ -1,7 +1,7 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import type { ConfigType } from '@nestjs/config';
 import type { Log } from '@yuxi/observability';
-import { auditConfig, authConfig, PlatformModule } from '@yuxi/platform';
+import { auditConfig, authConfig, PlatformModule, type Shutdown } from '@yuxi/platform';
 import { AuditModule } from './audit/index.js';
 import { AuthModule } from './auth/index.js';
 import { HttpModule } from './http/index.js';
@@ -24,11 +24,11 @@ import { TasksController } from './tasks/tasks.controller.js';
 /** The HTTP application; it also runs tasks unless YUXI_WORKER=off. */
 @Module({})
 export class ApiModule {
-  static forRoot({ log }: { log: Log }): DynamicModule {
+  static forRoot({ log, shutdown }: { log: Log; shutdown?: Shutdown }): DynamicModule {
     return {
       module: ApiModule,
       imports: [
-        PlatformModule.forRoot({ log }),
+        PlatformModule.forRoot({ log, shutdown }),
         HttpModule,
         AuditModule.forRootAsync({
           inject: [auditConfig.KEY],

@@ -4,3 +4,5 @@ export * from './config/namespaces.js';
 export * from './platform.module.js';
 export * from './public.js';
 export * from './settings.js';
+export * from './shutdown/drain.js';
+export * from './shutdown/shutdown.js';

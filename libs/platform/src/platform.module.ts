@@ -13,7 +13,6 @@ import { StorageModule } from '@yuxi/storage';
 import { TasksModule, tasksMigrations } from '@yuxi/tasks';
 import {
   configuration,
-  httpConfig,
   indexingConfig,
   locksConfig,
   metricsConfig,
@@ -30,9 +29,12 @@ import { LiveWorker } from './live-worker.js';
 import { LogLevel } from './log-level.js';
 import { PlatformMetrics } from './platform.metrics.js';
 import { sectionsFor } from './settings.js';
+import { Shutdown } from './shutdown/shutdown.js';
 
 export interface PlatformOptions {
   log: Log;
+  /** Default: without delay, within 25 s. */
+  shutdown?: Shutdown;
   /** Whether this process runs tasks; default: as `YUXI_WORKER` says. */
   worker?: boolean;
 }
@@ -40,21 +42,15 @@ export interface PlatformOptions {
 /** Every service the API and the worker share, wired from the configuration of the process. */
 @Module({})
 export class PlatformModule {
-  static forRoot({ log, worker }: PlatformOptions): DynamicModule {
+  static forRoot({ log, shutdown = new Shutdown(), worker }: PlatformOptions): DynamicModule {
     return {
       module: PlatformModule,
       global: true,
       imports: [
         configuration(),
         HealthModule,
-        TerminusModule.forRootAsync({
-          inject: [httpConfig.KEY],
-          useFactory: ({ shutdownDelay }: ConfigType<typeof httpConfig>) => ({
-            // Probes come every few seconds: each service says itself, once, that it is away.
-            logger: false,
-            gracefulShutdownTimeoutMs: shutdownDelay,
-          }),
-        }),
+        // Probes come every few seconds: each service says itself, once, that it is away. Shutdown has the delay of a graceful one.
+        TerminusModule.forRoot({ logger: false }),
         MetricsModule.forRootAsync({
           inject: [metricsConfig.KEY],
           useFactory: (config: ConfigType<typeof metricsConfig>) => config,
@@ -102,13 +98,14 @@ export class PlatformModule {
       controllers: [HealthController],
       providers: [
         { provide: Log, useValue: log },
+        { provide: Shutdown, useValue: shutdown },
         HealthIndicators,
         HealthProbes,
         LogLevel,
         LiveWorker,
         PlatformMetrics,
       ],
-      exports: [KnowledgeModule, TasksModule],
+      exports: [KnowledgeModule, TasksModule, Shutdown],
     };
   }
 }

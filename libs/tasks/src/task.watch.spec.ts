@@ -96,8 +96,10 @@ onBothDrivers(
       await eventually(() => expect(told.at(-1)).toMatchObject({ status: 'cancelled' }));
       expect(end.over).toBe(true);
       const other = await follow(one, await one.queue.enqueue('t', 2, { delay: '1h' }));
-      one.watch.beforeApplicationShutdown();
+      one.watch.onModuleDestroy();
       expect(other.end.over).toBe(true);
+      const after = await follow(one, await one.queue.enqueue('t', 3, { delay: '1h' }));
+      expect([after.told.length, after.end.over]).toEqual([1, true]);
     });
   },
   tasksMigrations,

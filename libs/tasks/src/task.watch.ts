@@ -1,4 +1,4 @@
-import { type BeforeApplicationShutdown, Inject, Injectable, Logger } from '@nestjs/common';
+import { Inject, Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
 import { jitter, type SqlClient } from '@yuxi/core';
 import { Observable, type Subscriber } from 'rxjs';
 import { readTasks } from './store/view.js';
@@ -21,12 +21,13 @@ interface Watcher {
 
 /** Follows tasks for clients, whichever process runs them. While nobody watches nothing is asked. */
 @Injectable()
-export class TaskWatch implements BeforeApplicationShutdown {
+export class TaskWatch implements OnModuleDestroy {
   readonly #log = new Logger('TaskWatch');
   readonly #watchers = new Set<Watcher>();
   #timer?: NodeJS.Timeout;
   #looking = false;
   #failing = false;
+  #stopping = false;
 
   constructor(
     @Inject(TASKS_SQL) private readonly sql: SqlClient,
@@ -34,7 +35,8 @@ export class TaskWatch implements BeforeApplicationShutdown {
   ) {}
 
   /**
-   * The task now and after each change, until it has ended; also ends when the process shuts down.
+   * The task now and after each change, until it has ended; also ends when the process shuts down; what is
+   * watched from then on is told once.
    * While the database is away nothing is emitted.
    * @throws {TaskNotFoundError} when it is called, and on the stream when the task is removed
    * @throws {TooManyWatchersError}
@@ -46,12 +48,14 @@ export class TaskWatch implements BeforeApplicationShutdown {
       const watcher: Watcher = { id, subscriber, told: '' };
       this.#watchers.add(watcher);
       this.#tell(watcher, task);
-      this.#schedule();
+      if (this.#stopping) subscriber.complete();
+      else this.#schedule();
       return () => this.#watchers.delete(watcher);
     });
   }
 
-  beforeApplicationShutdown(): void {
+  onModuleDestroy(): void {
+    this.#stopping = true;
     clearTimeout(this.#timer);
     for (const { subscriber } of this.#watchers) subscriber.complete();
   }

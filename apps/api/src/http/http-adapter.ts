@@ -2,17 +2,19 @@ import type { IncomingMessage } from 'node:http';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { toMs, type Duration } from '@yuxi/core';
 import { requestContext, type RequestPeer } from '@yuxi/observability';
+import { drainConnections, Shutdown } from '@yuxi/platform';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { ApiError } from './api-error.js';
 import { answerClientError } from './client-error.js';
 import { registerBodyParsers } from './content-parsers.js';
-import { drainConnections } from './drain.js';
 import { toProblem } from './problem.js';
 import { requestIdOf, traceparentOf } from './request-id.js';
 import { securityHeaders } from './security-headers.js';
 import { limitSlowBodies } from './slow-body.js';
 
 export interface HttpAdapterOptions {
+  /** Bounds how long the server takes to close. Default: its own, see {@link Shutdown}. */
+  shutdown?: Shutdown;
   /** Largest JSON or form body, bytes. Uploads have their own limit (`readUpload`). Default 1 MiB. */
   bodyLimit?: number;
   /** Time for the request line and the headers. Default 10 s. */
@@ -35,7 +37,7 @@ export interface HttpAdapterOptions {
  */
 export function createHttpAdapter(options: HttpAdapterOptions = {}): FastifyAdapter {
   const { bodyLimit = 1024 * 1024, formRoutes = ['/api/auth/token'] } = options;
-  const ms = (name: keyof HttpAdapterOptions, fallback: Duration) =>
+  const ms = (name: keyof Omit<HttpAdapterOptions, 'shutdown'>, fallback: Duration) =>
     toMs(name, (options[name] as Duration | undefined) ?? fallback, { where: 'createHttpAdapter' });
   const adapter = new FastifyAdapter({
     bodyLimit,
@@ -72,7 +74,7 @@ export function createHttpAdapter(options: HttpAdapterOptions = {}): FastifyAdap
     const traceparent = traceparentOf(request.headers);
     requestContext.run({ requestId: request.id, traceparent, peer: peerOf(request) }, () => done(nul));
   });
-  drainConnections(instance);
+  drainConnections(instance, options.shutdown ?? new Shutdown());
   limitSlowBodies(instance, ms('requestTimeout', '30s'));
   registerBodyParsers(adapter, formRoutes);
   return adapter;

@@ -44,6 +44,20 @@ describe('readEnv', () => {
     expect(readEnv({ ...production, YUXI_HOST: '10.1.2.3' }).env.YUXI_HOST).toBe('10.1.2.3');
   });
 
+  it('serves on for a while after SIGTERM where others can take over, and leaves time to close', () => {
+    const DATABASE_URL = 'postgres://localhost/x';
+    const delayOf = (source: Record<string, string>, app?: 'api' | 'worker') =>
+      readEnv(source, app).env.YUXI_SHUTDOWN_DELAY;
+    expect(delayOf({})).toBe(0);
+    expect(delayOf({ DATABASE_URL })).toBe(10_000);
+    expect(delayOf({ DATABASE_URL, YUXI_SHUTDOWN_TIMEOUT: '8s' })).toBe(3000);
+    expect(delayOf({ DATABASE_URL }, 'worker')).toBe(0);
+    expect(delayOf({ YUXI_SHUTDOWN_DELAY: '20s' })).toBe(20_000);
+    expect(problemsOf({ YUXI_SHUTDOWN_DELAY: '20s', YUXI_SHUTDOWN_TIMEOUT: '24s' })).toEqual([
+      'YUXI_SHUTDOWN_DELAY (20000 ms) must leave 5000 ms of YUXI_SHUTDOWN_TIMEOUT (24000 ms) for closing',
+    ]);
+  });
+
   it('gives the worker ports of its own, and asks it for no secret', () => {
     const { env } = readEnv({ NODE_ENV: 'production' }, 'worker');
     expect(env).toMatchObject({ PORT: 5051, METRICS_PORT: 9465 });

@@ -29,8 +29,10 @@ const TEST_VARIABLES = ['YUXI_TEST_PAUSE_AT', 'YUXI_TEST_BREAK'] as const;
 
 const MINUTE = 60_000;
 const DAY = 86_400_000;
-/** In production: as long as a balancer needs to hear that a replica is not ready any more. */
-const SHUTDOWN_DELAY = 5000;
+/** As long as balancers need to see that a replica is not ready any more: haproxy, as it comes, 6 s. */
+const SHUTDOWN_DELAY = 10_000;
+/** Closing takes so long at least, after the delay. */
+const SHUTDOWN_REST = 5000;
 
 const toggle = (usual: 'on' | 'off') =>
   choiceVariable(['on', 'off'])
@@ -56,6 +58,7 @@ const schema = z.object({
   LOG_LEVEL: choiceVariable(['fatal', 'error', 'warn', 'info', 'debug', 'trace']).default('info'),
   YUXI_ACCESS_LOG: toggle('off'),
   YUXI_SHUTDOWN_DELAY: durationVariable({ min: 0, max: '5m' }).optional(),
+  YUXI_SHUTDOWN_TIMEOUT: durationVariable({ min: SHUTDOWN_REST, max: '1h' }).default(25_000),
   LOCK_TTL_MS: durationVariable().optional(),
   YUXI_WORKER: toggle('on'),
   YUXI_WORKER_CONCURRENCY: integerVariable(1, 64).default(4),
@@ -123,14 +126,32 @@ export function readEnv(source: EnvSource, app: App = 'api'): { env: Env; warnin
   for (const name of TEST_VARIABLES)
     if (env[name] && env['NODE_ENV'] !== 'test') problems.push(`${name} is for tests: it needs NODE_ENV=test`);
 
-  if (problems.length > 0 || !checked.values) throw new EnvError(problems);
+  const shutdown = checked.values && shutdownOf(checked.values, app);
+  if (shutdown?.problem) problems.push(shutdown.problem);
+  if (problems.length > 0 || !checked.values || !shutdown) throw new EnvError(problems);
   const { PORT = PORTS[app].PORT, METRICS_PORT = PORTS[app].METRICS_PORT } = checked.values;
-  const YUXI_SHUTDOWN_DELAY = checked.values.YUXI_SHUTDOWN_DELAY ?? (production ? SHUTDOWN_DELAY : 0);
   const YUXI_HOST = checked.values.YUXI_HOST ?? (production ? '0.0.0.0' : '127.0.0.1');
   return {
-    env: { ...checked.values, PORT, METRICS_PORT, YUXI_HOST, YUXI_SHUTDOWN_DELAY, redis: redis.options },
+    env: {
+      ...checked.values,
+      PORT,
+      METRICS_PORT,
+      YUXI_HOST,
+      YUXI_SHUTDOWN_DELAY: shutdown.delay,
+      redis: redis.options,
+    },
     warnings: unknownVariables(env, 'YUXI_', [...VARIABLES, ...TEST_VARIABLES]),
   };
+}
+
+/** Who has a database of its own, or serves nobody, has nobody to wait for. */
+function shutdownOf(values: z.output<typeof schema>, app: App): { delay: number; problem?: string } {
+  const { YUXI_SHUTDOWN_DELAY: delay, YUXI_SHUTDOWN_TIMEOUT: timeout, DATABASE_URL } = values;
+  const most = timeout - SHUTDOWN_REST;
+  if (delay === undefined) return { delay: app === 'api' && DATABASE_URL ? Math.min(SHUTDOWN_DELAY, most) : 0 };
+  if (delay <= most) return { delay };
+  const problem = `YUXI_SHUTDOWN_DELAY (${delay} ms) must leave ${SHUTDOWN_REST} ms of YUXI_SHUTDOWN_TIMEOUT (${timeout} ms) for closing`;
+  return { delay, problem };
 }
 
 let read: ReturnType<typeof readEnv> | undefined;

@@ -4,6 +4,11 @@ import { ConfigModule, registerAs } from '@nestjs/config';
 import { indexingHooksFromEnv } from '@yuxi/knowledge';
 import { environment, namedVariable } from './env.js';
 
+/** What running handlers get at a shutdown to end by themselves, milliseconds. */
+const LONGEST_GRACE = 10_000;
+/** What it takes at worst to hand back what they have not ended, and to close everything, milliseconds. */
+const HAND_BACK = 10_000;
+
 // What each part of the product takes from the environment, by name. Inject one by its KEY, as ConfigType<typeof httpConfig>.
 
 export const httpConfig = registerAs('http', () => {
@@ -15,8 +20,6 @@ export const httpConfig = registerAs('http', () => {
     production: env.NODE_ENV === 'production',
     /** A line in the log for each request. */
     accessLog: env.YUXI_ACCESS_LOG,
-    /** How long the process still serves after SIGTERM, so that nobody sends requests to it any more when it stops, milliseconds. */
-    shutdownDelay: env.YUXI_SHUTDOWN_DELAY,
   };
 });
 
@@ -74,6 +77,7 @@ export const tasksConfig = registerAs('tasks', () => {
     worker: env.YUXI_WORKER,
     concurrency: env.YUXI_WORKER_CONCURRENCY,
     lease: env.YUXI_TASK_LEASE,
+    shutdownGrace: Math.min(LONGEST_GRACE, Math.max(0, env.YUXI_SHUTDOWN_TIMEOUT - HAND_BACK)),
   };
 });
 

@@ -4,6 +4,7 @@ import {
   Optional,
   type BeforeApplicationShutdown,
   type OnApplicationBootstrap,
+  type OnModuleDestroy,
 } from '@nestjs/common';
 import { RedisConnections } from '@yuxi/redis';
 import { Once } from '../effects/once.js';
@@ -21,9 +22,10 @@ import { StreamWorker } from './stream-worker.js';
 
 /** Starts a worker for each queue with tasks that live in Redis, and stops it before anything it needs goes away. */
 @Injectable()
-export class StreamHost implements OnApplicationBootstrap, BeforeApplicationShutdown {
+export class StreamHost implements OnApplicationBootstrap, OnModuleDestroy, BeforeApplicationShutdown {
   #workers: StreamWorker[] = [];
   #beats?: Beats;
+  #stopped?: Promise<unknown>;
 
   constructor(
     @Inject(TASKS_OPTIONS) private readonly options: TasksOptions,
@@ -75,8 +77,13 @@ export class StreamHost implements OnApplicationBootstrap, BeforeApplicationShut
     this.wakeUp.listen(() => this.#workers.forEach((each) => each.poke()));
   }
 
+  /** Begun with the shutdown, see `WorkerHost`. */
+  onModuleDestroy(): void {
+    this.#stopped = Promise.all(this.#workers.map((each) => each.stop()));
+  }
+
   async beforeApplicationShutdown(): Promise<void> {
-    await Promise.all(this.#workers.map((each) => each.stop()));
+    await this.#stopped;
     await this.#beats?.stop();
   }
 }

@@ -1,4 +1,10 @@
-import { Inject, Injectable, type BeforeApplicationShutdown, type OnApplicationBootstrap } from '@nestjs/common';
+import {
+  Inject,
+  Injectable,
+  type BeforeApplicationShutdown,
+  type OnApplicationBootstrap,
+  type OnModuleDestroy,
+} from '@nestjs/common';
 import { type SqlClient } from '@yuxi/core';
 import { CronClock } from '../cron/cron-clock.js';
 import { absentSql } from '../store/absent-sql.js';
@@ -16,9 +22,10 @@ import { WorkerStore } from './worker.store.js';
 
 /** Starts the worker when the application is up, and stops it before anything it needs goes away. */
 @Injectable()
-export class WorkerHost implements OnApplicationBootstrap, BeforeApplicationShutdown {
+export class WorkerHost implements OnApplicationBootstrap, OnModuleDestroy, BeforeApplicationShutdown {
   private readonly worker?: TaskWorker;
   private readonly clock?: CronClock;
+  private stopped?: Promise<unknown>;
 
   constructor(
     @Inject(TASKS_OPTIONS) options: TasksOptions,
@@ -50,8 +57,12 @@ export class WorkerHost implements OnApplicationBootstrap, BeforeApplicationShut
     this.clock?.start();
   }
 
+  /** Begun with the shutdown, so that its time runs beside whatever else the application waits for. */
+  onModuleDestroy(): void {
+    this.stopped = Promise.all([this.clock?.stop(), this.worker?.stop()]);
+  }
+
   async beforeApplicationShutdown(): Promise<void> {
-    await this.clock?.stop();
-    await this.worker?.stop();
+    await this.stopped;
   }
 }

@@ -86,6 +86,8 @@ export async function startReplicas(options: StartReplicasOptions): Promise<Repl
       YUXI_DATA_DIR: dataFolder,
       // A full-size run outlasts a token of the default life.
       YUXI_ACCESS_TTL: '1d',
+      // Nobody balances over them, unless a test says so.
+      YUXI_SHUTDOWN_DELAY: '0',
       // Load is made by few users.
       YUXI_REQUESTS_PER_MINUTE: '0',
       ...valueFor(env, index),

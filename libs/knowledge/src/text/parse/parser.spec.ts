@@ -10,7 +10,7 @@ const large = bytes(`<html><body>${'<p>A <b>bold</b> and <i>long</i> text.</p>'.
 describe('a parser in threads', () => {
   let parser: Parser;
   const start = (limits?: ParserLimits) => (parser = new Parser(limits));
-  afterEach(() => parser.onModuleDestroy());
+  afterEach(() => parser.onApplicationShutdown());
 
   it('reads documents', async () => {
     start();
@@ -36,7 +36,7 @@ describe('a parser in threads', () => {
   ])('ends what takes too much %s, and reads the next one', async (_, limits, message) => {
     start({ threads: 1, ...limits });
     await expect(parser.parse('html', large)).rejects.toThrow(message);
-    await parser.onModuleDestroy();
+    await parser.onApplicationShutdown();
     start({ threads: 1 });
     expect((await parser.parse('txt', bytes('next'))).markdown).toBe('next');
   });

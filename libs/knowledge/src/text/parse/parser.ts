@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module';
-import { Injectable, type OnModuleDestroy } from '@nestjs/common';
+import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { Piscina } from 'piscina';
 import type { FileType } from './detect.js';
 import { ParseError, UnsupportedTypeError } from './errors.js';
@@ -23,7 +23,7 @@ export interface ParserLimits {
  * what takes too long or too much is ended with its thread. Threads are begun with the first document and end when idle.
  */
 @Injectable()
-export class Parser implements OnModuleDestroy {
+export class Parser implements OnApplicationShutdown {
   readonly #pool: Piscina<ParseOrder, ParseAnswer>;
   readonly #limits: Required<ParserLimits>;
 
@@ -58,7 +58,8 @@ export class Parser implements OnModuleDestroy {
     throw code === 'UNSUPPORTED_TYPE' ? new UnsupportedTypeError(message) : new ParseError(message);
   }
 
-  async onModuleDestroy(): Promise<void> {
+  /** After tasks were handed back: one that loses its thread would take that for a fault of the document. */
+  async onApplicationShutdown(): Promise<void> {
     await this.#pool.destroy();
   }
 
