@@ -12,6 +12,11 @@ const TOOLS = [
     there: () => !existsSync('/usr/bin/python3') || succeeds('/usr/bin/python3', '-c', 'import redis'),
     packageName: 'python3-redis',
   },
+  {
+    name: 'haproxy',
+    there: () => existsSync('/usr/sbin/haproxy') || succeeds('haproxy', '-v'),
+    packageName: 'haproxy',
+  },
   { name: 'promtool', there: () => succeeds('promtool', '--version'), packageName: 'prometheus' },
 ];
 

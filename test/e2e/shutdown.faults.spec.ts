@@ -1,6 +1,7 @@
-import { connect } from 'node:net';
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { eventually, FIRST_ADMINISTRATOR, type Replica, upload } from '@yuxi/testing';
+import { eventually, FIRST_ADMINISTRATOR, form, programOf, type Replica, startReplicas, upload } from '@yuxi/testing';
 import { Redis } from 'ioredis';
 import { createKnowledgeBase, type Fleet, startFleet } from '../support/fleet.js';
 import { holdUpload } from '../support/api/held-upload.js';
@@ -147,6 +148,86 @@ describe('SIGTERM to a replica that is at work', () => {
       expect(task?.status).toBe('success');
       expect(await auditIndex(fleet, dbId)).toEqual([]);
       expect(await redis.keys('yuxi:lock:*')).toEqual([]);
+    },
+    3 * MINUTES,
+  );
+});
+
+const TIMEOUT_SECONDS = 12;
+
+describe('SIGTERM to a replica with clients that do not come to an end', () => {
+  let fleet: Fleet;
+  let worker: Replica | undefined;
+  const sockets: Socket[] = [];
+  const timers: NodeJS.Timeout[] = [];
+  beforeAll(async () => {
+    fleet = await startFleet({
+      replicas: 1,
+      env: () => ({ YUXI_SHUTDOWN_DELAY: '1s', YUXI_SHUTDOWN_TIMEOUT: `${TIMEOUT_SECONDS}s` }),
+    });
+  }, MINUTES);
+  afterAll(async () => {
+    for (const timer of timers) clearInterval(timer);
+    for (const socket of sockets) socket.destroy();
+    await worker?.stop();
+    await fleet?.stop();
+  }, MINUTES);
+
+  /** Sends `text`, and then a byte now and then for as long as it may. */
+  async function drip(port: number, text: string, byte = ''): Promise<Socket> {
+    const socket = connect(port, '127.0.0.1').on('error', () => undefined);
+    sockets.push(socket);
+    await once(socket, 'connect');
+    if (text) socket.write(text.replaceAll('\n', '\r\n'));
+    if (byte) timers.push(setInterval(() => socket.writable && socket.write(byte), 200));
+    return socket;
+  }
+
+  it(
+    'ends it in time, and a file that was being parsed is parsed elsewhere as if nothing had been',
+    async () => {
+      const { apis, token, sql, redis, databaseUrl } = fleet;
+      const [leaving, client] = [fleet.replicas[0]!, apis[0]!];
+      const dbId = await createKnowledgeBase(client, token, 'interrupted');
+      const page = Array.from({ length: 120_000 }, (_, i) => `<p>Swallow <b>${i}</b> flew <i>south</i>.</p>`).join('');
+      const uploaded = await client.post<{ file_path: string }>(`/api/knowledge/files/upload?db_id=${dbId}`, {
+        multipart: form('swallows.html', `<html><body>${page}</body></html>`, 'text/html'),
+        token,
+      });
+      const added = await client.post<{ task_id: string }>(`/api/knowledge/databases/${dbId}/documents`, {
+        json: { items: [uploaded.body.file_path] },
+        token,
+      });
+      const { port } = leaving;
+      const bearer = `Authorization: Bearer ${token}`;
+      await drip(port, '');
+      await drip(port, 'GET / HTTP/1.1\nHost: x\nX-Slow: ', 'x');
+      await drip(
+        port,
+        `POST /api/knowledge/files/upload?db_id=${dbId} HTTP/1.1\nHost: x\n${bearer}\n` +
+          'Content-Type: multipart/form-data; boundary=b\nContent-Length: 100000\n\n' +
+          '--b\nContent-Disposition: form-data; name="file"; filename="a.txt"\n\n',
+        'x',
+      );
+      const events = await drip(
+        port,
+        `GET /api/tasks/${added.body.task_id}/events HTTP/1.1\nHost: x\n${bearer}\nAccept: text/event-stream\n\n`,
+      );
+      let told = '';
+      events.on('data', (bytes: Buffer) => (told += bytes.toString()));
+      await eventually(() => expect(told).toContain('data:'));
+      const statusOf = async () => (await sql<{ status: string }>('SELECT status FROM files'))[0]!.status;
+      await eventually(async () => expect(await statusOf()).toBe('parsing'));
+
+      const { code, took } = await terminate(leaving);
+      console.info(`stopped after ${took.toFixed(0)} ms`);
+      expect(code).toBe(0);
+      expect(took).toBeLessThan(TIMEOUT_SECONDS * 1000);
+      expect(await statusOf()).toBe('uploaded');
+
+      [worker] = await startReplicas({ count: 1, entry: programOf('worker'), redisUrl: redis.url, databaseUrl });
+      await eventually(async () => expect(await statusOf()).toBe('parsed'), { timeout: MINUTES });
+      expect(await sql('SELECT status FROM tasks WHERE attempt > 1')).toEqual([]);
     },
     3 * MINUTES,
   );

@@ -5,6 +5,8 @@ export { runSeed, seededRandom } from './random.js';
 export { reportSkip } from './report-skip.js';
 export { temporaryFolder } from './run-folder.js';
 export { freePort } from './net/ports.js';
+export { haproxyBinary, startHaproxy } from './net/haproxy.js';
+export type { Haproxy } from './net/haproxy.js';
 export { startProxy } from './net/chaos-proxy.js';
 export type { ChaosProxy, ProxyTarget } from './net/chaos-proxy.js';
 export { startRedis } from './redis/start-redis.js';

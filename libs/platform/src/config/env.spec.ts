@@ -16,6 +16,9 @@ function problemsOf(source: Record<string, string>): readonly string[] {
   return [];
 }
 
+const delayOf = (source: Record<string, string>, app?: 'api' | 'worker') =>
+  readEnv(source, app).env.YUXI_SHUTDOWN_DELAY;
+
 describe('readEnv', () => {
   it('needs nothing: a single process on the loopback with its data in a folder', () => {
     const { env, warnings } = readEnv({});
@@ -46,8 +49,6 @@ describe('readEnv', () => {
 
   it('serves on for a while after SIGTERM where others can take over, and leaves time to close', () => {
     const DATABASE_URL = 'postgres://localhost/x';
-    const delayOf = (source: Record<string, string>, app?: 'api' | 'worker') =>
-      readEnv(source, app).env.YUXI_SHUTDOWN_DELAY;
     expect(delayOf({})).toBe(0);
     expect(delayOf({ DATABASE_URL })).toBe(10_000);
     expect(delayOf({ DATABASE_URL, YUXI_SHUTDOWN_TIMEOUT: '8s' })).toBe(3000);

@@ -7,7 +7,7 @@ describe('Shutdown', () => {
     jest.useFakeTimers();
     shutdown = new Shutdown({ delay: 1000, timeout: 10_000 });
   });
-  afterEach(() => jest.useRealTimers());
+  afterEach(() => void jest.useRealTimers());
 
   it('holds the server open for the delay after SIGTERM, counted from the signal', async () => {
     shutdown.begin('SIGTERM');

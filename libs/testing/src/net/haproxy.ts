@@ -1,0 +1,93 @@
+import { writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { findOnPath, isExecutable } from '../binaries.js';
+import { Child } from '../child.js';
+import { temporaryFolder } from '../run-folder.js';
+import { freePort } from './ports.js';
+
+const READY_WITHIN = 10_000;
+
+/** A running haproxy. */
+export interface Haproxy {
+  baseUrl: string;
+  /** Which of the targets it gives requests to at the moment, in their order. */
+  up(): Promise<boolean[]>;
+  stop(): Promise<void>;
+}
+
+/** Where haproxy is; undefined when it is not installed. Debian puts it where only root looks. */
+export function haproxyBinary(): string | undefined {
+  return findOnPath('haproxy') ?? ['/usr/sbin/haproxy', '/usr/local/sbin/haproxy'].find(isExecutable);
+}
+
+/**
+ * Starts haproxy over `targets` (base URLs) as its manual begins: round robin, health checks of `/health/ready` every 2 s, three misses
+ * for down and two hits for up. It repeats nothing (`retries 0`), so that a client sees each failure.
+ * @throws Error when haproxy is not installed or does not start
+ */
+export async function startHaproxy({ targets }: { targets: string[] }): Promise<Haproxy> {
+  const command = haproxyBinary();
+  if (!command) throw new Error('haproxy is not installed: apt-get install haproxy');
+  const folder = temporaryFolder('haproxy');
+  const [port, statsPort] = [await freePort(), await freePort()];
+  const config = join(folder, 'haproxy.cfg');
+  const servers = targets.map((target, i) => `  server s${i} ${new URL(target).host} check`);
+  writeFileSync(
+    config,
+    `defaults
+  mode http
+  retries 0
+  timeout connect 2s
+  timeout client 60s
+  timeout server 60s
+frontend all
+  bind 127.0.0.1:${port}
+  option forwardfor
+  default_backend apis
+backend apis
+  balance roundrobin
+  option httpchk GET /health/ready
+${servers.join('\n')}
+frontend stats
+  bind 127.0.0.1:${statsPort}
+  stats enable
+  stats uri /
+`,
+  );
+  const logFile = join(folder, 'output.log');
+  const child = await Child.start({
+    name: 'haproxy',
+    command,
+    args: ['-db', '-f', config],
+    cwd: folder,
+    logFile,
+    env: {},
+    endSignal: 'SIGTERM',
+  });
+  await child.untilReady(() => accepts(port), READY_WITHIN);
+  return {
+    baseUrl: `http://127.0.0.1:${port}`,
+    up: async () => {
+      const rows = (await (await fetch(`http://127.0.0.1:${statsPort}/;csv`)).text()).split('\n');
+      const columns = rows[0]!.replace('# ', '').split(',');
+      const status = columns.indexOf('status');
+      const states = new Map(
+        rows.map((row) => row.split(',')).map((cells) => [cells.slice(0, 2).join(), cells[status]]),
+      );
+      return targets.map((_, i) => states.get(`apis,s${i}`)?.startsWith('UP') ?? false);
+    },
+    stop: async () => void (await child.end('SIGTERM')),
+  };
+}
+
+function accepts(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', () => resolve(false));
+  });
+}
