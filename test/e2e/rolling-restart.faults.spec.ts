@@ -18,7 +18,7 @@ import { size } from '../support/size.js';
 import { tasksEnded } from '../support/tasks/tasks.js';
 
 const MINUTES = 60_000;
-const LANES = 6;
+const LANES = size(6, 24);
 const REQUESTS = size(500, 20_000);
 
 /** The default: so long others need to see that a replica leaves. */
@@ -73,7 +73,11 @@ describe('a rolling restart of APIs behind haproxy and of workers, by SIGTERM al
       for (const worker of workers)
         await restart(worker, async () => (await api(worker.baseUrl).get('/health/ready')).status === 200);
       for (const [i, replica] of replicas.entries()) await restart(replica, async () => (await haproxy!.up())[i]!);
-      await eventually(() => load!.sent.length >= REQUESTS, { timeout: 3 * MINUTES, every: 100 });
+      await eventually(() => load!.sent.length >= REQUESTS, {
+        timeout: 6 * MINUTES,
+        every: 100,
+        describe: `${REQUESTS} requests`,
+      });
       await load.stop();
       expect(load.failed()).toEqual([]);
       const ended = await tasksEnded(client, token, [body.task_id], 3 * MINUTES);
@@ -83,6 +87,6 @@ describe('a rolling restart of APIs behind haproxy and of workers, by SIGTERM al
       expect(spent).toEqual([]);
       console.info(`rolling restart: ${load.sent.length} requests, ${load.failed().length} failed`);
     },
-    10 * MINUTES,
+    12 * MINUTES,
   );
 });
