@@ -14,7 +14,13 @@ const MAIN = 'main.mjs';
  * Loaded from node_modules: native code, WebAssembly, threads, files of pages; and CommonJS that is loaded by `import()`, for which esbuild
  * would make a module without named exports.
  */
-const EXTERNAL = ['@node-rs/argon2', '@electric-sql/*', 'piscina', 'swagger-ui-dist', '@zxcvbn-ts/language-common'];
+export const EXTERNAL = [
+  '@node-rs/argon2',
+  '@electric-sql/*',
+  'piscina',
+  'swagger-ui-dist',
+  '@zxcvbn-ts/language-common',
+];
 /** Packages that libraries use where they are installed, and that the product has no use for. */
 const UNUSED = [
   '@fastify/view',
@@ -68,13 +74,19 @@ function newestInput() {
 
 /** For esbuild: one application. */
 export function bundleOptions(app) {
-  const outdir = join(root, 'apps', app, 'dist/bundle');
   return {
-    entryPoints: [join(root, 'apps', app, 'dist/main.js')],
-    outdir,
+    ...optionsOf(join(root, 'apps', app, 'dist/main.js'), join(root, 'apps', app, 'dist/bundle')),
     outExtension: { '.js': '.mjs' },
-    bundle: true,
     splitting: true,
+  };
+}
+
+/** For esbuild: one compiled file and all that it imports, written to `outdir`. */
+export function optionsOf(entry, outdir) {
+  return {
+    entryPoints: [entry],
+    outdir,
+    bundle: true,
     platform: 'node',
     format: 'esm',
     target: 'node20.19',

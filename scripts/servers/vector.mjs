@@ -3,12 +3,10 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writ
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { asRoot, whichInstaller } from './install.mjs';
+import { trixieIn } from './private-apt.mjs';
 
 const SHARE = '/usr/share/postgresql';
 const DEBIAN_BIN = '/usr/lib/postgresql';
-const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
-// The first Debian release that has pgvector; its source builds on older ones too.
-const SOURCE_LINE = `deb-src [signed-by=${KEYRING}] http://deb.debian.org/debian trixie main\n`;
 const FAILED_MARK = '.cache/pgvector-failed';
 const TRY_AGAIN_AFTER = 24 * 3_600_000;
 
@@ -58,23 +56,10 @@ function ensureBuildTools({ major, pgConfig }) {
   mustAsRoot('apt-get', 'install', '-y', '-q', '--no-install-recommends', ...packages);
 }
 
-/** Fetches the source with lists and cache of its own: the machine's package sources stay as they are. */
+/** The first Debian release that has pgvector is trixie; its source builds on older ones too. */
 function fetchSource(folder) {
-  if (!existsSync(KEYRING)) throw new Error(`${KEYRING} is not there, so its source cannot be verified`);
-  for (const name of ['state/lists/partial', 'cache/archives/partial', 'source'])
-    mkdirSync(join(folder, name), { recursive: true });
-  writeFileSync(join(folder, 'sources.list'), SOURCE_LINE);
-  const settings = [
-    `Dir::Etc::sourcelist=${join(folder, 'sources.list')}`,
-    'Dir::Etc::sourceparts=-',
-    `Dir::State=${join(folder, 'state')}`,
-    `Dir::Cache=${join(folder, 'cache')}`,
-    'Dir::State::status=/var/lib/dpkg/status',
-    // The download helper's own user could not enter this private folder.
-    'APT::Sandbox::User=',
-    'Acquire::http::Timeout=15',
-    'Acquire::Retries=1',
-  ].flatMap((setting) => ['-o', setting]);
+  mkdirSync(join(folder, 'source'));
+  const settings = trixieIn(folder, 'deb-src');
   must('apt-get', [...settings, 'update', '-q']);
   must('apt-get', [...settings, 'source', '-q', '--only-source', 'pgvector'], { cwd: join(folder, 'source') });
   const name = readdirSync(join(folder, 'source'), { withFileTypes: true }).find((entry) => entry.isDirectory())?.name;

@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { Client } from 'pg';
 import { EnvError, readEnv, VARIABLES } from './env.js';
 
 const SECRET = 'k3YmV0dGVyLXRoYW4tYS13ZWFrLXNlY3JldC1v';
@@ -114,6 +115,9 @@ describe('readEnv', () => {
     ['no address', { TRUSTED_PROXIES: '999.1.1.1/8' }, 'TRUSTED_PROXIES'],
     ['no URL', { DATABASE_URL: 'localhost:5432' }, 'DATABASE_URL'],
     ['another database', { DATABASE_URL: 'mysql://u:p@h/d' }, 'DATABASE_URL'],
+    ['a database password for nobody', { DATABASE_URL: 'postgres://h/d', DATABASE_PASSWORD: 'x' }, 'DATABASE_PASSWORD'],
+    ['a database password for nothing', { DATABASE_PASSWORD: 'x' }, 'DATABASE_PASSWORD'],
+    ['two database passwords', { DATABASE_URL: 'postgres://u:p@h/d', DATABASE_PASSWORD: 'x' }, 'DATABASE_PASSWORD'],
     ['no duration', { LOCK_TTL_MS: 'soon' }, 'LOCK_TTL_MS'],
     ['a duration of nothing', { LOCK_TTL_MS: '0' }, 'LOCK_TTL_MS'],
     ['a token of a second', { YUXI_ACCESS_TTL: '1s' }, 'YUXI_ACCESS_TTL'],
@@ -132,6 +136,24 @@ describe('readEnv', () => {
     expect(problems).toHaveLength(1);
     expect(problems[0]).toContain(name);
   }); // prettier-ignore
+
+  it.each(['a b/c+d="\'#\\', 'per%41cent%', '@:?&[]', 'Zürich 密码'])(
+    'puts the database password %s into the address so that the driver reads it back',
+    (password) => {
+      const { env } = readEnv({
+        DATABASE_URL: 'postgres://yuxi@db:5433/know?sslmode=disable',
+        DATABASE_PASSWORD: password,
+      });
+      expect(new Client({ connectionString: env.DATABASE_URL })).toMatchObject({
+        host: 'db',
+        port: 5433,
+        user: 'yuxi',
+        password,
+        database: 'know',
+      });
+      expect(env).not.toHaveProperty('DATABASE_PASSWORD');
+    },
+  );
 
   it('lists every problem at once, each with its variable, and shows no secret', () => {
     const secrets = {

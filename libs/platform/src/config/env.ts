@@ -17,6 +17,7 @@ import { jwtSecretProblem } from './jwt-secret.js';
 
 /** Never shown in a message; each may also be given as `<NAME>_FILE`. */
 const SECRETS = [
+  'DATABASE_PASSWORD',
   'DATABASE_URL',
   'JWT_SECRET',
   'REDIS_PASSWORD',
@@ -47,6 +48,7 @@ const schema = z.object({
   YUXI_HOST: z.string().optional(),
   YUXI_DATA_DIR: z.string().default('./.yuxi'),
   DATABASE_URL: variable(databaseUrl).optional(),
+  DATABASE_PASSWORD: z.string().optional(),
   DATABASE_POOL_SIZE: integerVariable(1, 1000).default(10),
   JWT_SECRET: z.string().optional(),
   YUXI_SETUP_TOKEN: z.string().min(8, 'must have at least 8 characters').optional(),
@@ -88,7 +90,7 @@ const PORTS: Record<App, { PORT: number; METRICS_PORT: number }> = {
 /** The environment, read and checked. `redis` undefined means single-process mode. */
 export interface Env extends Omit<
   z.output<typeof schema>,
-  'YUXI_HOST' | 'PORT' | 'METRICS_PORT' | 'YUXI_SHUTDOWN_DELAY'
+  'YUXI_HOST' | 'PORT' | 'METRICS_PORT' | 'YUXI_SHUTDOWN_DELAY' | 'DATABASE_PASSWORD'
 > {
   YUXI_HOST: string;
   PORT: number;
@@ -123,17 +125,21 @@ export function readEnv(source: EnvSource, app: App = 'api'): { env: Env; warnin
   // A worker signs no tokens: it needs no secret, but a weak one that it shares with the API is still reported.
   const secretProblem = jwtSecretProblem(env['JWT_SECRET'], production && app === 'api');
   if (secretProblem) problems.push(secretProblem);
+  const passwordProblem = databasePasswordProblem(env);
+  if (passwordProblem) problems.push(passwordProblem);
   for (const name of TEST_VARIABLES)
     if (env[name] && env['NODE_ENV'] !== 'test') problems.push(`${name} is for tests: it needs NODE_ENV=test`);
 
   const shutdown = checked.values && shutdownOf(checked.values, app);
   if (shutdown?.problem) problems.push(shutdown.problem);
   if (problems.length > 0 || !checked.values || !shutdown) throw new EnvError(problems);
-  const { PORT = PORTS[app].PORT, METRICS_PORT = PORTS[app].METRICS_PORT } = checked.values;
-  const YUXI_HOST = checked.values.YUXI_HOST ?? (production ? '0.0.0.0' : '127.0.0.1');
+  const { DATABASE_PASSWORD, DATABASE_URL, ...values } = checked.values;
+  const { PORT = PORTS[app].PORT, METRICS_PORT = PORTS[app].METRICS_PORT } = values;
+  const YUXI_HOST = values.YUXI_HOST ?? (production ? '0.0.0.0' : '127.0.0.1');
   return {
     env: {
-      ...checked.values,
+      ...values,
+      DATABASE_URL: DATABASE_URL && withPassword(DATABASE_URL, DATABASE_PASSWORD),
       PORT,
       METRICS_PORT,
       YUXI_HOST,
@@ -176,6 +182,26 @@ function databaseUrl(text: string): string {
   if (!url || !['postgres:', 'postgresql:'].includes(url.protocol))
     throw new Error('must be an address like postgres://user:password@host:5432/database');
   return text;
+}
+
+/** A password beside the address: `openssl rand -base64 32` writes characters that mean something inside an address. */
+function databasePasswordProblem({ DATABASE_URL: url, DATABASE_PASSWORD: password }: EnvSource): string | undefined {
+  if (password === undefined) return undefined;
+  if (url === undefined) return 'DATABASE_PASSWORD needs a DATABASE_URL, like postgres://user@host:5432/database';
+  if (!URL.canParse(url)) return undefined;
+  const { username, password: inside } = new URL(url);
+  if (inside) return 'DATABASE_URL and DATABASE_PASSWORD both hold a password: keep one of them';
+  return username
+    ? undefined
+    : 'DATABASE_PASSWORD needs a user in DATABASE_URL, like postgres://user@host:5432/database';
+}
+
+function withPassword(address: string, password: string | undefined): string {
+  if (password === undefined) return address;
+  const url = new URL(address);
+  // The setter would leave `%` as it is.
+  url.password = encodeURIComponent(password);
+  return url.href;
 }
 
 function modelHosts(text: string): ModelHosts {

@@ -1,0 +1,69 @@
+// Makes sure that a Docker engine can be started by `npm run prove -- deploy`. Not part of ensure-servers.mjs: only that area needs it.
+import { spawnSync } from 'node:child_process';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { installWithApt, whichInstaller } from './servers/install.mjs';
+import { trixieIn } from './servers/private-apt.mjs';
+
+const PLUGINS = '.cache/docker/cli-plugins';
+const USAGE = `Usage: node scripts/ensure-engine.mjs [--help]
+
+Looks for dockerd, docker and debootstrap, and installs what is missing with apt-get (docker.io, debootstrap). Puts Docker Compose 2
+from Debian trixie into ${PLUGINS} where it is not there. Starts nothing. Needs Linux, root and apt-get; ends with 1 and the reason
+where one of them is missing.
+`;
+const PROGRAMS = { dockerd: 'docker.io', docker: 'docker.io', debootstrap: 'debootstrap' };
+
+const isThere = (program) => spawnSync('sh', ['-c', `command -v ${program}`], { stdio: 'ignore' }).status === 0;
+
+function must(command, args, options = {}) {
+  const { status, stderr, error } = spawnSync(command, args, { encoding: 'utf8', ...options });
+  if (status !== 0) throw new Error(`${command} ${args.at(-1)} failed: ${error?.message ?? stderr.trim()}`);
+}
+
+const missing = () => Object.keys(PROGRAMS).filter((program) => !isThere(program));
+
+function ensurePrograms() {
+  const absent = missing();
+  if (absent.length === 0) return;
+  process.stderr.write(`Installing ${absent.join(', ')}...\n`);
+  installWithApt([...new Set(absent.map((program) => PROGRAMS[program]))]);
+  const still = missing();
+  if (still.length > 0) throw new Error(`apt-get did not install ${still.join(', ')}`);
+}
+
+/** Debian 12 has Compose 1 only, which knows neither `name:` nor secrets. */
+function ensureCompose() {
+  const place = join(PLUGINS, 'docker-compose');
+  if (existsSync(place)) return;
+  const folder = mkdtempSync(join(tmpdir(), 'yuxi-compose-'));
+  try {
+    const settings = trixieIn(folder, 'deb');
+    must('apt-get', [...settings, 'update', '-q']);
+    must('apt-get', [...settings, 'download', '-q', 'docker-compose'], { cwd: folder });
+    const archive = readdirSync(folder).find((name) => name.endsWith('.deb'));
+    if (!archive) throw new Error('apt-get download gave no package docker-compose');
+    must('dpkg-deb', ['-x', join(folder, archive), join(folder, 'files')]);
+    mkdirSync(PLUGINS, { recursive: true });
+    copyFileSync(join(folder, 'files/usr/libexec/docker/cli-plugins/docker-compose'), place);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+  must(place, ['version']);
+}
+
+if (process.argv.includes('--help')) {
+  process.stdout.write(USAGE);
+} else {
+  try {
+    if (process.platform !== 'linux') throw new Error('it needs Linux');
+    if (process.getuid() !== 0) throw new Error('it needs root, to start a Docker engine');
+    if (whichInstaller() !== 'apt-get') throw new Error('it needs apt-get, to install a Docker engine');
+    ensurePrograms();
+    ensureCompose();
+  } catch (error) {
+    process.stderr.write(`${error.message}\n`);
+    process.exitCode = 1;
+  }
+}

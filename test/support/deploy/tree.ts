@@ -1,0 +1,21 @@
+import { readdirSync } from 'node:fs';
+
+/** Files that only tests have, by what they are called or where they stand. */
+const OF_TESTS =
+  /\.(?:spec|test|faults|fixture)\.[cm]?[jt]s|(?:^|\/)libs\/testing\/|(?:^|\/)(?:jest|fast-check|@jest|@nestjs\/testing)\//;
+/** Packages and programs that make code out of code. */
+const COMPILERS =
+  /(?:^|\/)(?:typescript|esbuild|@esbuild|@swc|babel-core|@babel|oxlint|tsx|ts-node)\/|(?:^|\/)bin\/(?:gcc|g\+\+|cc|clang|tsc|make|python3)$/;
+
+/** What must not be among the files of the image. */
+export function intruders(files: readonly string[]): string[] {
+  return files.filter((file) => OF_TESTS.test(file) || COMPILERS.test(file) || file.endsWith('.ts'));
+}
+
+/** All files below a folder, relative to it. */
+export function filesIn(folder: string): string[] {
+  const entries = readdirSync(folder, { recursive: true, withFileTypes: true });
+  return entries
+    .filter((entry) => !entry.isDirectory())
+    .map(({ parentPath, name }) => `${parentPath}/${name}`.slice(folder.length + 1));
+}
