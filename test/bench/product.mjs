@@ -8,11 +8,12 @@ import { startEmbedded } from './product/embedded.mjs';
 import { busyShare } from './product/idle.mjs';
 import { generalLimit } from './product/general-limit.mjs';
 import { report } from './report.mjs';
+import { memory } from './product/memory.mjs';
 import { prepareUpload } from './product/uploader.mjs';
 
 const HELP =
-  'Usage: npm run bench -- product [--start] [--limit] [--ingest] [--json] [--check] [--rounds N]\nWithout a part: all three. Ingest needs the Cranfield collection (see libs/testing).';
-const PARTS = ['--start', '--limit', '--ingest'];
+  'Usage: npm run bench -- product [--start] [--limit] [--memory] [--ingest] [--json] [--check] [--rounds N]\nWithout a part: all four. Ingest needs the Cranfield collection (see libs/testing).';
+const PARTS = ['--start', '--limit', '--memory', '--ingest'];
 const options = process.argv.slice(2);
 if (options.includes('--help')) {
   console.log(HELP);
@@ -45,6 +46,7 @@ try {
   const only = (part) => !PARTS.some((each) => options.includes(each)) || options.includes(part);
   if (only('--start')) await start();
   if (only('--limit')) await limit();
+  if (only('--memory')) await memoryByApp();
   if (only('--ingest')) await ingest();
 } finally {
   await postgres.stop();
@@ -90,6 +92,12 @@ async function limit() {
   );
   rows.push({ what: 'GET /api/auth/me without the general limit: CPU', value: median(off), unit: 'us' });
   rows.push({ what: 'what the general limit adds', value: median(on) - median(off), unit: 'us' });
+}
+
+async function memoryByApp() {
+  const database = await postgres.createDatabase();
+  for (const { app, phase, megabytes } of await memory({ redisUrl: redis.url, databaseUrl: database.url, say }))
+    rows.push({ what: `memory of ${app}, ${phase}`, value: megabytes, unit: 'MB' });
 }
 
 async function ingest() {
