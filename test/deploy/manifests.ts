@@ -88,8 +88,9 @@ export interface Manifest {
 /** The first release whose kustomize knows all that the folders use. */
 const OLDEST_KUBECTL = [1, 24] as const;
 
+/** In the version of YAML that kubectl reads: `off` is false there, and 0440 is octal. */
 const fromYaml = (text: string): Manifest[] =>
-  parseAllDocuments(text).map((document) => {
+  parseAllDocuments(text, { version: '1.1' }).map((document) => {
     if (document.errors.length > 0) throw document.errors[0]!;
     return document.toJS() as Manifest;
   });

@@ -25,7 +25,7 @@ export class LocalContainer {
 
   private constructor(
     private readonly container: Container,
-    private readonly portOfManifest: number,
+    private readonly portOfManifest: number | undefined,
   ) {}
 
   /** @param secrets what the Secrets have, by name and key */
@@ -35,7 +35,7 @@ export class LocalContainer {
     volumes: readonly Volume[],
     secrets: Readonly<Record<string, Record<string, string>>>,
   ): Promise<LocalContainer> {
-    const made = new LocalContainer(container, container.ports?.[0]?.containerPort ?? 0);
+    const made = new LocalContainer(container, container.ports?.[0]?.containerPort);
     made.port = await freePort();
     const root = temporaryFolder('pod');
     for (const { name, mountPath } of container.volumeMounts ?? []) {
@@ -66,7 +66,7 @@ export class LocalContainer {
     // Longest first: a path may begin like another one.
     const paths = [...this.folders].sort(([a], [b]) => b.length - a.length);
     const moved = paths.reduce((result, [path, folder]) => result.replaceAll(path, folder), text);
-    return moved.replaceAll(String(this.portOfManifest), String(this.port));
+    return this.portOfManifest ? moved.replaceAll(String(this.portOfManifest), String(this.port)) : moved;
   }
 
   /** Runs a command line of the manifest to its end. */
