@@ -8,17 +8,20 @@ import { startEmbedded } from './product/embedded.mjs';
 import { busyShare } from './product/idle.mjs';
 import { generalLimit } from './product/general-limit.mjs';
 import { report } from './report.mjs';
-import { memory } from './product/memory.mjs';
+import { memory as memoryOfApps } from './product/memory.mjs';
+import { redisMemory } from './product/redis-memory.mjs';
 import { prepareUpload } from './product/uploader.mjs';
 
 const HELP =
-  'Usage: npm run bench -- product [--start] [--limit] [--memory] [--ingest] [--json] [--check] [--rounds N]\nWithout a part: all four. Ingest needs the Cranfield collection (see libs/testing).';
+  'Usage: npm run bench -- product [--start] [--limit] [--memory] [--ingest] [--heap MB] [--json] [--check] [--rounds N]\nWithout a part: all four. Ingest needs the Cranfield collection (see libs/testing).';
 const PARTS = ['--start', '--limit', '--memory', '--ingest'];
 const options = process.argv.slice(2);
 if (options.includes('--help')) {
   console.log(HELP);
   process.exit(0);
 }
+/** Of the worker, in the part --memory. */
+const heap = options.includes('--heap') ? Number(options[options.indexOf('--heap') + 1]) : undefined;
 const rounds = Number(options[options.indexOf('--rounds') + 1]) || 3;
 const say = (text) => console.error(`[product] ${text}`);
 const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
@@ -96,8 +99,16 @@ async function limit() {
 
 async function memoryByApp() {
   const database = await postgres.createDatabase();
-  for (const { app, phase, megabytes } of await memory({ redisUrl: redis.url, databaseUrl: database.url, say }))
+  for (const { app, phase, megabytes } of await memoryOfApps({
+    redisUrl: redis.url,
+    databaseUrl: database.url,
+    heap,
+    say,
+  }))
     rows.push({ what: `memory of ${app}, ${phase}`, value: megabytes, unit: 'MB' });
+  const { full, rewriting } = await redisMemory(say);
+  rows.push({ what: 'memory of Redis, full', value: full, unit: 'MB' });
+  rows.push({ what: 'memory of Redis, full and rewriting its file', value: rewriting, unit: 'MB' });
 }
 
 async function ingest() {

@@ -41,6 +41,11 @@ const asTheApiReads = (local: LocalContainer): string =>
     { secrets: ['REDIS_PASSWORD'], readFile: (path) => readFileSync(path, 'utf8') },
   ).env['REDIS_PASSWORD']!;
 
+const make = (password: string) =>
+  LocalContainer.make(manifests, container!, pod.volumes ?? [], {
+    'yuxi-know-secrets': { REDIS_PASSWORD: password },
+  });
+
 describe('the Redis pod of k8s/redis-deployment.yaml', () => {
   let running: Running | undefined;
 
@@ -48,11 +53,6 @@ describe('the Redis pod of k8s/redis-deployment.yaml', () => {
     await running?.stop();
     running = undefined;
   });
-
-  const make = (password: string) =>
-    LocalContainer.make(manifests, container!, pod.volumes ?? [], {
-      'yuxi-know-secrets': { REDIS_PASSWORD: password },
-    });
 
   it.each(PASSWORDS)('starts, and lets the API in, with a password of %s', async (_what, content) => {
     const local = await make(content);

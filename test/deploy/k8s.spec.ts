@@ -2,7 +2,17 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
 import { readEnv } from '../../libs/platform/src/config/env.js';
 import { reportSkip } from '@yuxi/testing';
-import { base, containersOf, load, type Manifest, PLAIN_FILES, render, selects, workloads } from './manifests.js';
+import {
+  base,
+  containersOf,
+  load,
+  type Manifest,
+  PLAIN_FILES,
+  render,
+  type Selector,
+  selects,
+  workloads,
+} from './manifests.js';
 import { unresolved } from './references.js';
 
 const NAMESPACE = 'yuxi-know';
@@ -69,6 +79,7 @@ describe.each(byFile)('%s', (_file, manifests) => {
 describe.each(whole)('%s', (_folder, manifests) => {
   const running = workloads(manifests);
   const containers = running.flatMap(({ pod }) => containersOf(pod));
+  const some = (selector: Selector) => running.filter(({ labels }) => selects(selector, labels));
   const named = (name: string) => containers.find((container) => container.name === name)!;
   const policies = manifests.filter(({ kind }) => kind === 'NetworkPolicy').map(({ spec }) => spec!);
 
@@ -222,7 +233,6 @@ describe.each(whole)('%s', (_folder, manifests) => {
   });
 
   it('selects the pods it means to', () => {
-    const some = (selector: Parameters<typeof selects>[0]) => running.filter(({ labels }) => selects(selector, labels));
     for (const { kind, spec } of manifests) {
       if (kind === 'PodDisruptionBudget') expect(some(spec!.selector!)).toHaveLength(1);
       if (kind === 'Service') expect(some({ matchLabels: spec!.selector as Record<string, string> })).toHaveLength(1);

@@ -50,11 +50,11 @@ export function typeProblems(manifests: readonly Manifest[]): string[] {
     skipLibCheck: true,
   };
   const host = ts.createCompilerHost(options);
-  const { getSourceFile, fileExists, readFile } = host;
-  host.fileExists = (name) => name === path || fileExists(name);
-  host.readFile = (name) => (name === path ? lines.join('\n') : readFile(name));
+  const disk = { ...host };
+  host.fileExists = (name) => name === path || disk.fileExists(name);
+  host.readFile = (name) => (name === path ? lines.join('\n') : disk.readFile(name));
   host.getSourceFile = (name, ...rest) =>
-    name === path ? ts.createSourceFile(name, lines.join('\n'), rest[0]) : getSourceFile(name, ...rest);
+    name === path ? ts.createSourceFile(name, lines.join('\n'), rest[0]) : disk.getSourceFile(name, ...rest);
   const program = ts.createProgram([path], options, host);
   return ts.getPreEmitDiagnostics(program).map(({ file, start = 0, code, messageText }) => {
     const line = file?.fileName === path ? file.getLineAndCharacterOfPosition(start).line : -1;

@@ -18,11 +18,14 @@ function memoryOf(pid) {
 /** From here on the most of a process is counted anew. */
 const forget = (pid) => writeFileSync(`/proc/${pid}/clear_refs`, '5');
 
-/** @returns {Promise<{ app: string, phase: string, megabytes: number }[]>} */
-export async function memory({ redisUrl, databaseUrl, say }) {
+/**
+ * @param heap megabytes of the worker's heap at most, as V8 takes a part of a container's limit; default: what it takes here
+ * @returns {Promise<{ app: string, phase: string, megabytes: number }[]>}
+ */
+export async function memory({ redisUrl, databaseUrl, heap, say }) {
   const start = (entry, env) => startReplicas({ count: 1, redisUrl, databaseUrl, entry, env });
   const [server] = await start(programOf('api'), { YUXI_WORKER: 'off' });
-  const [worker] = await start(programOf('worker'), {});
+  const [worker] = await start(programOf('worker'), heap ? { NODE_OPTIONS: `--max-old-space-size=${heap}` } : {});
   const apps = Object.entries({ api: server.pid, worker: worker.pid });
   const found = [];
   const phase = async (name, body) => {
@@ -37,6 +40,7 @@ export async function memory({ redisUrl, databaseUrl, say }) {
   try {
     const token = await firstRun(server.baseUrl);
     const client = api(server.baseUrl);
+    /** @type {(path: string, json: unknown) => Promise<{ body: { db_id: string, task_id: string } }>} */
     const post = (path, json) => client.post(path, { json, token });
     const { db_id } = (await post('/api/knowledge/databases', { database_name: 'memory' })).body;
     const index = async (file_ids) => {
