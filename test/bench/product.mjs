@@ -8,16 +8,20 @@ import { startEmbedded } from './product/embedded.mjs';
 import { busyShare } from './product/idle.mjs';
 import { generalLimit } from './product/general-limit.mjs';
 import { report } from './report.mjs';
+import { memory as memoryOfApps } from './product/memory.mjs';
+import { redisMemory } from './product/redis-memory.mjs';
 import { prepareUpload } from './product/uploader.mjs';
 
 const HELP =
-  'Usage: npm run bench -- product [--start] [--limit] [--ingest] [--json] [--check] [--rounds N]\nWithout a part: all three. Ingest needs the Cranfield collection (see libs/testing).';
-const PARTS = ['--start', '--limit', '--ingest'];
+  'Usage: npm run bench -- product [--start] [--limit] [--memory] [--ingest] [--heap MB] [--json] [--check] [--rounds N]\nWithout a part: all four. Ingest needs the Cranfield collection (see libs/testing).';
+const PARTS = ['--start', '--limit', '--memory', '--ingest'];
 const options = process.argv.slice(2);
 if (options.includes('--help')) {
   console.log(HELP);
   process.exit(0);
 }
+/** Of the worker, in the part --memory. */
+const heap = options.includes('--heap') ? Number(options[options.indexOf('--heap') + 1]) : undefined;
 const rounds = Number(options[options.indexOf('--rounds') + 1]) || 3;
 const say = (text) => console.error(`[product] ${text}`);
 const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
@@ -45,6 +49,7 @@ try {
   const only = (part) => !PARTS.some((each) => options.includes(each)) || options.includes(part);
   if (only('--start')) await start();
   if (only('--limit')) await limit();
+  if (only('--memory')) await memoryByApp();
   if (only('--ingest')) await ingest();
 } finally {
   await postgres.stop();
@@ -90,6 +95,20 @@ async function limit() {
   );
   rows.push({ what: 'GET /api/auth/me without the general limit: CPU', value: median(off), unit: 'us' });
   rows.push({ what: 'what the general limit adds', value: median(on) - median(off), unit: 'us' });
+}
+
+async function memoryByApp() {
+  const database = await postgres.createDatabase();
+  for (const { app, phase, megabytes } of await memoryOfApps({
+    redisUrl: redis.url,
+    databaseUrl: database.url,
+    heap,
+    say,
+  }))
+    rows.push({ what: `memory of ${app}, ${phase}`, value: megabytes, unit: 'MB' });
+  const { full, rewriting } = await redisMemory(say);
+  rows.push({ what: 'memory of Redis, full', value: full, unit: 'MB' });
+  rows.push({ what: 'memory of Redis, full and rewriting its file', value: rewriting, unit: 'MB' });
 }
 
 async function ingest() {
