@@ -5,6 +5,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import { CurrentUser } from '../auth/index.js';
 import { ApiBodySchema, readUpload } from '../http/index.js';
+import { WaitForTask } from '../tasks/wait-for-task.js';
 import { addDocuments, databaseId, documentId, fileIds, indexDocuments } from './knowledge.schemas.js';
 
 @ApiTags('knowledge')
@@ -14,6 +15,7 @@ export class DocumentsController {
 
   @Post()
   @HttpCode(202)
+  @WaitForTask()
   @ApiOperation({ summary: 'List uploads as documents, parse them and, with auto_index, index them' })
   @ApiBodySchema(addDocuments)
   add(
@@ -26,6 +28,7 @@ export class DocumentsController {
 
   @Post('parse')
   @HttpCode(202)
+  @WaitForTask()
   @ApiOperation({ summary: 'Parse documents again' })
   @ApiBodySchema(fileIds)
   parse(
@@ -38,6 +41,7 @@ export class DocumentsController {
 
   @Post('index')
   @HttpCode(202)
+  @WaitForTask()
   @ApiOperation({ summary: 'Index documents; unchanged ones are left alone unless force is set' })
   @ApiBodySchema(indexDocuments)
   index(
