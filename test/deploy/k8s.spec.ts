@@ -49,6 +49,11 @@ describe('k8s/redis-deployment.yaml, typed alone', () => {
     expect(unresolved(manifests, BY_CLUSTER)).toEqual(BY_OPERATOR);
   });
 
+  it('control: a pod that waits for a ConfigMap or a Secret that nobody makes is found', () => {
+    const without = manifests.filter(({ metadata }) => metadata.name !== 'yuxi-know-redis');
+    expect(unresolved(without, BY_CLUSTER)).toEqual(['ConfigMap yuxi-know-redis', ...BY_OPERATOR]);
+  });
+
   it('makes the one Secret it needs, with rights on no other', () => {
     const job = workloads(manifests).find(({ kind }) => kind === 'Job')!;
     const { rules } = find(manifests, 'Role', job.pod.serviceAccountName!) as unknown as { rules: object[] };

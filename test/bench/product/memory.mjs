@@ -50,7 +50,7 @@ export async function memory({ redisUrl, databaseUrl, heap, say }) {
           const { status } = (await client.get(`/api/tasks/${task_id}`, { token })).body.task;
           return status === 'success' || status === 'failed' ? status : false;
         },
-        { timeout: 600_000, every: 200 },
+        { timeout: 1_800_000, every: 200 },
       ).then((status) => say(`${file_ids.length} files: ${status}`));
     };
     const search = async (texts) => {
