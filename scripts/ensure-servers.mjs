@@ -10,8 +10,8 @@ const USAGE = `Usage: node scripts/ensure-servers.mjs [--help]
 
 Looks for Redis (redis-server, redis-cli) and PostgreSQL (initdb, postgres); installs what is missing with apt-get (as root or
 through passwordless sudo) or Homebrew, else says what to type. Then looks for the PostgreSQL extension pgvector and builds it where
-apt can supply its source; without pgvector the product runs keyword-only. Last, redis-py and promtool, which single tests compare with. Makes the
-empty PGlite database that tests copy. Prints nothing when everything is there.
+apt can supply its source; without pgvector the product runs keyword-only. Last, redis-py, promtool and Chromium, which single tests use. Makes
+the empty PGlite database that tests copy. Prints nothing when everything is there.
 `;
 
 const DEBIAN_POSTGRES = '/usr/lib/postgresql';

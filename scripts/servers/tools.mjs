@@ -4,7 +4,7 @@ import { installWithApt, whichInstaller } from './install.mjs';
 
 const succeeds = (command, ...args) => spawnSync(command, args, { stdio: 'ignore' }).status === 0;
 
-/** Programs that single tests compare with. Without one its test says that it was skipped. */
+/** Programs that single tests use. Without one its test says that it was skipped. */
 const TOOLS = [
   {
     name: 'redis-py',
@@ -18,6 +18,11 @@ const TOOLS = [
     packageName: 'haproxy',
   },
   { name: 'promtool', there: () => succeeds('promtool', '--version'), packageName: 'prometheus' },
+  {
+    name: 'Chromium',
+    there: () => ['/usr/bin/chromium', '/usr/bin/google-chrome'].some((path) => existsSync(path)),
+    packageName: 'chromium',
+  },
 ];
 
 /** Installs what is missing and can be installed; never fails. */

@@ -127,6 +127,8 @@ describe('embedded mode', () => {
     expect(first.output).toMatch(/YUXI_DATA_DIRR .*did you mean YUXI_DATA_DIR\?/);
     expect(first.output).toMatch(/YUXI_REDIS_PASWORD .*did you mean REDIS_PASSWORD\?/);
     expect(first.output).not.toContain('hunter2');
+    // It goes into a pipe, so that all of it is for programs.
+    for (const line of first.output.trimEnd().split('\n')) expect(JSON.parse(line)).toHaveProperty('message');
     const made = await api(first.baseUrl).post<{ access_token: string }>('/api/auth/initialize', { json: ADMIN });
     expect(made.status).toBe(200);
     const token = made.body.access_token;

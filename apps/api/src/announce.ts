@@ -1,37 +1,53 @@
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import { ConfigUnavailableError } from '@yuxi/config-sync';
+import { EmbeddingModels, isLexical } from '@yuxi/embedding';
 import type { Log } from '@yuxi/observability';
 import type { Env } from '@yuxi/platform';
 import { STORAGE_DRIVER, type StorageDriver } from '@yuxi/storage';
 import { FirstRun } from './auth/index.js';
+import { createAdministrator } from './start-page/index.js';
 
-/** What an operator wants to see first: where it listens, on what it runs and, once, how to become its administrator. */
+/**
+ * What an operator wants to see first: where it listens, what is absent and what that means and, once, how to become its administrator.
+ * At most five lines.
+ */
 export async function announce(app: NestFastifyApplication, env: Env, log: Log): Promise<void> {
+  const say = (text: string) => log.notice(text, 'Yuxi');
   const url = await app.getUrl();
-  log.log(`Listening on ${url}`, 'Yuxi');
-  if (!env.DATABASE_URL) log.log(`Data is in ${env.YUXI_DATA_DIR} (set DATABASE_URL for PostgreSQL)`, 'Yuxi');
-  if (!env.redis)
-    log.log(
-      'Single-process mode: no Redis is configured, every service uses its local fallback (set REDIS_URL to run several replicas)',
-      'Yuxi',
-    );
+  say(`Listening on ${url} (open it in a browser for the next steps)`);
+  for (const line of absentServers(env)) say(line);
   await app.get<StorageDriver>(STORAGE_DRIVER).ready;
-  if (await app.get(FirstRun).isOpen()) {
-    log.log(`No administrator yet: POST ${url}/api/auth/initialize with user_id and password`, 'Yuxi');
-    // Not through the log, which takes out whatever looks like a password.
-    if (env.NODE_ENV === 'development') console.log(howToInitialize(url, env));
+  if (isModelAbsent(app))
+    say('No embedding model: search finds words, not meanings (set embedding_provider, see docs/settings.md)');
+  const firstRun = app.get(FirstRun);
+  // It serves already: a database that went away again is no reason to end it.
+  const isOpen = await firstRun.isOpen().catch((error: unknown) => {
+    log.warn('Whether there is an administrator is not known: the database does not answer', error, 'Yuxi');
+    return false;
+  });
+  if (isOpen) {
+    const { text, command } = createAdministrator(url, firstRun.needsSetupToken);
+    say(text);
+    say(`  ${command}`);
   }
 }
 
-function howToInitialize(url: string, { YUXI_SETUP_TOKEN: token }: Env): string {
-  const body = {
-    user_id: 'admin',
-    password: 'at least 8 characters',
-    ...(token && { setup_token: 'YUXI_SETUP_TOKEN' }),
-  };
-  return `
-  Create the administrator with:
+function absentServers({ DATABASE_URL, YUXI_DATA_DIR, redis }: Env): string[] {
+  if (!DATABASE_URL && !redis)
+    return [
+      `No PostgreSQL, no Redis: one process, with its data in ${YUXI_DATA_DIR} (DATABASE_URL and REDIS_URL allow replicas)`,
+    ];
+  if (!DATABASE_URL) return [`No PostgreSQL: one process, with its data in ${YUXI_DATA_DIR} (set DATABASE_URL)`];
+  if (!redis) return ['No Redis: every service uses its local fallback (set REDIS_URL to run several replicas)'];
+  return [];
+}
 
-    curl -X POST ${url}/api/auth/initialize -H 'content-type: application/json' \\
-      -d '${JSON.stringify(body)}'
-`;
+/** False while the settings have not been read, from a database that came late. */
+function isModelAbsent(app: NestFastifyApplication): boolean {
+  try {
+    return isLexical(app.get(EmbeddingModels, { strict: false }).current());
+  } catch (error) {
+    if (error instanceof ConfigUnavailableError) return false;
+    throw error;
+  }
 }

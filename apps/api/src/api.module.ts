@@ -12,6 +12,7 @@ import { EmbeddingModelsController } from './knowledge/embedding-models.controll
 import { FilesController } from './knowledge/files.controller.js';
 import { IngestController } from './knowledge/ingest.controller.js';
 import { LimitsModule } from './limits/limits.module.js';
+import { StartPageController } from './start-page/index.js';
 import { AuditController } from './system/audit.controller.js';
 import { LimitsController } from './system/limits.controller.js';
 import { LocksController } from './system/locks.controller.js';
@@ -43,6 +44,7 @@ export class ApiModule {
       ],
       providers: [RequestLog, SettingsService],
       controllers: [
+        StartPageController,
         DatabasesController,
         DocumentsController,
         FilesController,

@@ -24,13 +24,19 @@ export interface BootSteps {
   started?: (app: NestFastifyApplication, parts: Parts) => Promise<void>;
 }
 
+/** Without the stack of an error that names a known cause (a port in use, a data folder in use), unless more is asked for. */
+function forPeople(error: unknown, { level }: Log): unknown {
+  const known = error instanceof Error && 'code' in error && level !== 'debug' && level !== 'trace';
+  return known ? error.message : error;
+}
+
 /**
  * Reads `.env` and the environment, starts an application of the product, and ends it on SIGTERM or SIGINT with exit code 0.
  * A configuration that cannot be used ends the process with exit code 78 and every problem in one list; any other failure to start, and
  * a shutdown that is not over in time, with 1 and one line that says what went wrong.
  */
 export async function boot(name: App, { create, started }: BootSteps): Promise<void> {
-  let log: Log | undefined;
+  let log: BootLog | undefined;
   try {
     const { env, warnings } = environment(name);
     log = new BootLog(logConfig());
@@ -42,12 +48,13 @@ export async function boot(name: App, { create, started }: BootSteps): Promise<v
     endOnSignal(app, parts);
     app.get(HealthRegistry).markStarted();
     await started?.(app, parts);
+    log.started();
   } catch (error) {
     if (error instanceof EnvError) {
       console.error(error.message);
       process.exit(EnvError.exitCode);
     }
-    (log ?? new Log()).fatal(error, 'Boot');
+    (log ?? new Log()).fatal(log?.pretty ? forPeople(error, log) : error, 'Boot');
     process.exit(EXIT_FAILED);
   }
 }

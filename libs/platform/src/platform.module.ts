@@ -22,6 +22,7 @@ import {
   storageConfig,
   tasksConfig,
 } from './config/namespaces.js';
+import { databaseProgress } from './database-progress.js';
 import { HealthController } from './health/health.controller.js';
 import { HealthIndicators } from './health/health.indicators.js';
 import { HealthProbes } from './health/health.probes.js';
@@ -63,6 +64,7 @@ export class PlatformModule {
           inject: [storageConfig.KEY],
           useFactory: (config: ConfigType<typeof storageConfig>) => ({
             ...config,
+            onCreate: databaseProgress(log),
             // Probes answer meanwhile, and nobody has to start it again when the database comes.
             startupWait: '5s',
             startWithout: true,

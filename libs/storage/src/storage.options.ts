@@ -5,6 +5,11 @@ export interface StorageOptions {
   databaseUrl?: string;
   /** PGlite keeps its files in `<dataDir>/pg`. Without it everything is in memory and lost at exit. */
   dataDir?: string;
+  /**
+   * Called before PGlite makes the files of a new database, with their folder. That takes 1 to 20 s, nearly all of them without a turn of
+   * the event loop. What it returns is called when they are made, or could not be.
+   */
+  onCreate?: (folder: string) => () => void;
   /** Connections to PostgreSQL, 1..1000. Default 10. PGlite has one. */
   poolSize?: number;
   /** Longest run of one statement on PostgreSQL. Default: no limit. */
@@ -25,6 +30,7 @@ export interface StorageOptions {
 export interface ResolvedStorageOptions {
   databaseUrl?: string;
   dataDir?: string;
+  onCreate?: (folder: string) => () => void;
   poolSize: number;
   /** Milliseconds; 0 = no limit. */
   statementTimeout: number;
@@ -36,7 +42,15 @@ export interface ResolvedStorageOptions {
 
 /** @throws {OptionsError} naming the option that breaks its rule. */
 export function resolveStorageOptions(options: StorageOptions): ResolvedStorageOptions {
-  const { databaseUrl, dataDir, poolSize = 10, statementTimeout = 0, migrations = [], startWithout = false } = options;
+  const {
+    databaseUrl,
+    dataDir,
+    onCreate,
+    poolSize = 10,
+    statementTimeout = 0,
+    migrations = [],
+    startWithout = false,
+  } = options;
   // The URL may hold a password, so the error must not repeat it.
   if (databaseUrl !== undefined && !/^postgres(ql)?:\/\//.test(databaseUrl))
     throw new OptionsError('databaseUrl', 'a postgres:// URL', undefined);
@@ -45,6 +59,7 @@ export function resolveStorageOptions(options: StorageOptions): ResolvedStorageO
   return {
     databaseUrl,
     dataDir,
+    onCreate,
     poolSize,
     statementTimeout: toMs('statementTimeout', statementTimeout, { min: 0 }),
     startupWait: toMs('startupWait', options.startupWait ?? '30s', { min: 0 }),

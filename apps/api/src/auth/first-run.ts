@@ -23,6 +23,11 @@ export class FirstRun {
     private readonly audit: AuditLog,
   ) {}
 
+  /** Whether {@link initialize} asks for the setup token. */
+  get needsSetupToken(): boolean {
+    return this.options.setupToken !== undefined;
+  }
+
   /** Whether there is no superadmin yet. */
   async isOpen(): Promise<boolean> {
     return !(await this.users.hasSuperadmin());

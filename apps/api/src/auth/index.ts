@@ -6,3 +6,4 @@ export type { AuthOptions } from './auth.options.js';
 export { atLeast, viaKey } from './caller.js';
 export type { Caller } from './caller.js';
 export { FirstRun } from './first-run.js';
+export { MIN_LENGTH } from './passwords/password-rules.js';

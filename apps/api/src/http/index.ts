@@ -18,5 +18,6 @@ export {
   text,
 } from './schemas.js';
 export type { ProblemBody } from './problem.js';
+export { singlePagePolicy } from './security-headers.js';
 export { readUpload } from './upload.js';
 export type { IncomingFile, Upload, UploadOptions } from './upload.js';

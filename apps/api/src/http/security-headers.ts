@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+
 const STRICT_POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 /** The Swagger page brings its scripts along and styles itself inline. */
 const PAGE_POLICY =
@@ -23,6 +25,12 @@ export const SECURITY_HEADERS: Readonly<Record<string, string>> = {
   'x-xss-protection': '0',
   'cache-control': 'no-store',
 };
+
+/** For a page of one file: this style and no other, pictures that stand in the page, no script, no request. */
+export function singlePagePolicy(style: string): string {
+  const hash = createHash('sha256').update(style).digest('base64');
+  return `${STRICT_POLICY}; style-src 'sha256-${hash}'; img-src data:`;
+}
 
 /** Headers for a request target. Only the documentation page, where it is served at all, may load its own parts. */
 export function securityHeaders(url: string): Readonly<Record<string, string>> {

@@ -9,6 +9,8 @@ export interface LogOptions {
   level?: string;
   /** Text for people instead of JSON. Default: when stdout is a terminal. */
   pretty?: boolean;
+  /** Colours in text for people. Default: when stdout is a terminal that has them and `NO_COLOR` is not set. */
+  colors?: boolean;
   /** Where lines go, each ending in a newline. Default stdout, written synchronously so that a crash loses none. */
   destination?: { write(line: string): unknown };
 }

@@ -102,4 +102,35 @@ describe('Log', () => {
     expect(written[0]).toMatch(/^\d\d:\d\d:\d\d\.\d{3} WARN {2}\[Main\] careful\\n\\u001b\[31mred size=3\n$/);
     expect(written[1]).toMatch(/ERROR failed\n {4}Error: why\n {4}at /);
   });
+
+  it('for people: a warning is one line, whatever it has with it', () => {
+    const { log, written } = capture({ pretty: true });
+    log.warn('careful', new Error('why'), 'Main');
+    log.warn(new Error('alone'));
+    expect(written).toEqual([
+      expect.stringMatching(/WARN {2}\[Main\] careful err=why\n$/),
+      expect.stringMatching(/WARN {2}alone\n$/),
+    ]);
+  });
+
+  it('for people: the level has a colour where colours are wanted', () => {
+    const { log, written } = capture({ pretty: true, colors: true });
+    log.warn('careful');
+    log.log('plain');
+    expect(written[0]).toContain(' \u001b[33mWARN \u001b[39m careful\n');
+    expect(written[1]).toMatch(/^[\d:.]+ INFO {2}plain\n$/);
+  });
+
+  it('gives a notice to people as its text alone, and to programs as a line like every other', () => {
+    const people = capture({ pretty: true });
+    people.log.notice(`  curl -d '{"password":""}' redis://:hunter2@host\u001b[2J`, 'Main');
+    expect(people.written).toEqual([`  curl -d '{"password":""}' redis://:[redacted]@host\\u001b[2J\n`]);
+    const programs = capture();
+    programs.log.notice('Listening', 'Main');
+    expect(programs.lines()).toMatchObject([{ level: 'info', context: 'Main', message: 'Listening' }]);
+    for (const { log, written } of [capture({ pretty: true, level: 'warn' }), capture({ level: 'warn' })]) {
+      log.notice('Listening', 'Main');
+      expect(written).toEqual([]);
+    }
+  });
 });

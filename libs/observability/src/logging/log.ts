@@ -3,8 +3,8 @@ import { pino } from 'pino';
 import type { Logger } from 'pino';
 import { toLogLevel } from './log.options.js';
 import type { LogLevel, LogOptions } from './log.options.js';
-import { pretty } from './pretty.js';
-import { redact } from './redact.js';
+import { pretty, printable } from './pretty.js';
+import { redact, redactUrl } from './redact.js';
 import { requestContext } from './request-context.js';
 
 type Line = Record<string, unknown> & { message?: string };
@@ -15,12 +15,19 @@ type Line = Record<string, unknown> & { message?: string };
  * `NestFactory.create(AppModule, { logger: new Log({ level }) })`; libraries keep to Nest's own `Logger`.
  */
 export class Log implements LoggerService {
+  /** Whether lines are text for people. */
+  readonly pretty: boolean;
   private readonly pino: Logger;
+  private readonly destination: { write(line: string): unknown };
 
   /** @throws {OptionsError} for an unknown level. */
   constructor(options: LogOptions = {}) {
     const destination = options.destination ?? pino.destination({ dest: 1, sync: true });
-    const forPeople = options.pretty ?? process.stdout.isTTY;
+    // NO_COLOR and the kind of terminal are looked at by Node.
+    const colors =
+      options.colors ?? (options.destination === undefined && process.stdout.isTTY && process.stdout.hasColors());
+    this.destination = destination;
+    this.pretty = options.pretty ?? process.stdout.isTTY ?? false;
     this.pino = pino(
       {
         level: toLogLevel(options.level ?? 'info'),
@@ -32,7 +39,7 @@ export class Log implements LoggerService {
         formatters: { level: (level) => ({ level }) },
         mixin: () => ({ request_id: requestContext.getStore()?.requestId }),
       },
-      forPeople ? { write: (line: string) => void destination.write(pretty(line)) } : destination,
+      this.pretty ? { write: (line: string) => void destination.write(pretty(line, colors)) } : destination,
     );
   }
 
@@ -43,6 +50,15 @@ export class Log implements LoggerService {
 
   set level(level: string) {
     this.pino.level = toLogLevel(level);
+  }
+
+  /**
+   * What the operator who starts the process has to read or to copy, at the level `info`: for people the text alone, without time and
+   * level in front, so that a command can be copied as a line; else a line like every other.
+   */
+  notice(text: string, context: string): void {
+    if (!this.pretty) this.write('info', text, [context]);
+    else if (this.pino.isLevelEnabled('info')) this.destination.write(`${printable(redactUrl(text))}\n`);
   }
 
   log(message: unknown, ...params: unknown[]): void {

@@ -125,6 +125,7 @@ describe('readEnv', () => {
     ['a session without end', { YUXI_SESSION_TTL: '1000d' }, 'YUXI_SESSION_TTL'],
     ['a log that forgets at once', { YUXI_AUDIT_RETENTION: '1h' }, 'YUXI_AUDIT_RETENTION'],
     ['an environment that is none', { NODE_ENV: 'prod' }, 'NODE_ENV'],
+    ['a format that is none', { LOG_FORMAT: 'text' }, 'LOG_FORMAT'],
     ['a level that is none', { LOG_LEVEL: 'loud' }, 'LOG_LEVEL'],
     ['a switch that is neither', { YUXI_WORKER: 'yes' }, 'YUXI_WORKER'],
     ['too many at once', { YUXI_WORKER_CONCURRENCY: '65' }, 'YUXI_WORKER_CONCURRENCY'],

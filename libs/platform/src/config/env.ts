@@ -58,6 +58,7 @@ const schema = z.object({
   TRUSTED_PROXIES: variable(trustedProxies).default([]),
   ALLOWED_MODEL_HOSTS: variable(modelHosts).optional(),
   LOG_LEVEL: choiceVariable(['fatal', 'error', 'warn', 'info', 'debug', 'trace']).default('info'),
+  LOG_FORMAT: choiceVariable(['json', 'pretty']).optional(),
   YUXI_ACCESS_LOG: toggle('off'),
   YUXI_SHUTDOWN_DELAY: durationVariable({ min: 0, max: '5m' }).optional(),
   YUXI_SHUTDOWN_TIMEOUT: durationVariable({ min: SHUTDOWN_REST, max: '1h' }).default(25_000),

@@ -30,7 +30,9 @@ export const metricsConfig = registerAs('metrics', () => {
 
 export const logConfig = registerAs('log', () => {
   const { env } = environment();
-  return { level: env.LOG_LEVEL, pretty: process.stdout.isTTY && env.NODE_ENV !== 'production' };
+  const { LOG_FORMAT: format } = env;
+  /** Lines for people: on a terminal, unless the variable says otherwise. */
+  return { level: env.LOG_LEVEL, pretty: format === undefined ? process.stdout.isTTY : format === 'pretty' };
 });
 
 /** `undefined`: single-process mode. */

@@ -239,6 +239,9 @@ export class LimiterLink implements OnModuleInit, BeforeApplicationShutdown, OnA
     this.metrics.degraded(true);
     if (this.#said === 'away') return;
     this.#said = 'away';
-    this.#log.warn('Redis unavailable, rate limiting will use in-memory fallback');
+    const line = 'Redis unavailable, rate limiting will use in-memory fallback';
+    // Nothing failed where none is configured.
+    if (this.availability.state === 'absent') this.#log.log(line);
+    else this.#log.warn(line);
   }
 }
