@@ -17,6 +17,8 @@ const TOOLS = [
     there: () => existsSync('/usr/sbin/haproxy') || succeeds('haproxy', '-v'),
     packageName: 'haproxy',
   },
+  { name: 'curl', there: () => succeeds('curl', '--version'), packageName: 'curl' },
+  { name: 'ip', there: () => existsSync('/usr/sbin/ip') || succeeds('ip', '-V'), packageName: 'iproute2' },
   { name: 'promtool', there: () => succeeds('promtool', '--version'), packageName: 'prometheus' },
   {
     name: 'Chromium',

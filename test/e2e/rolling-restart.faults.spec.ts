@@ -24,6 +24,13 @@ const REQUESTS = size(500, 20_000);
 /** The default: so long others need to see that a replica leaves. */
 const DEFAULT_DELAY = { YUXI_SHUTDOWN_DELAY: '' };
 
+/** Ends it as Kubernetes does, starts it again, and goes on when the balancer has seen it. */
+async function restart(replica: Replica, upAgain: () => Promise<boolean>): Promise<void> {
+  expect(await replica.stop()).toBe(0);
+  await replica.restart();
+  await eventually(upAgain, { timeout: 30_000, every: 100, describe: 'the replica to be back' });
+}
+
 describe('a rolling restart of APIs behind haproxy and of workers, by SIGTERM alone', () => {
   let fleet: Fleet;
   let workers: Replica[];
@@ -44,13 +51,6 @@ describe('a rolling restart of APIs behind haproxy and of workers, by SIGTERM al
     await Promise.all((workers ?? []).map((worker) => worker.stop()));
     await fleet?.stop();
   }, 2 * MINUTES);
-
-  /** Ends it as Kubernetes does, starts it again, and goes on when the balancer has seen it. */
-  async function restart(replica: Replica, upAgain: () => Promise<boolean>): Promise<void> {
-    expect(await replica.stop()).toBe(0);
-    await replica.restart();
-    await eventually(upAgain, { timeout: 30_000, every: 100, describe: 'the replica to be back' });
-  }
 
   it(
     'fails no request and loses no task',

@@ -186,7 +186,7 @@ describe('SIGTERM to a replica with clients that do not come to an end', () => {
   it(
     'ends it in time, and a file that was being parsed is parsed elsewhere as if nothing had been',
     async () => {
-      const { apis, token, sql, redis, databaseUrl } = fleet;
+      const { apis, token, redis, databaseUrl } = fleet;
       const [leaving, client] = [fleet.replicas[0]!, apis[0]!];
       const dbId = await createKnowledgeBase(client, token, 'interrupted');
       const page = Array.from({ length: 60_000 }, (_, i) => `<p>Swallow <b>${i}</b> flew <i>south</i>.</p>`).join('');
@@ -216,21 +216,22 @@ describe('SIGTERM to a replica with clients that do not come to an end', () => {
       let told = '';
       events.on('data', (bytes: Buffer) => (told += bytes.toString()));
       await eventually(() => expect(told).toContain('data:'));
-      const statusOf = async () => (await sql<{ status: string }>('SELECT status FROM files'))[0]!.status;
+      const statusOf = async () => (await fleet.sql<{ status: string }>('SELECT status FROM files'))[0]!.status;
       await eventually(async () => expect(await statusOf()).toBe('parsing'));
 
       const { code, took } = await terminate(leaving);
       console.info(`stopped after ${took.toFixed(0)} ms`);
       expect(code).toBe(0);
       expect(took).toBeLessThan(TIMEOUT_SECONDS * 1000);
-      expect(await sql('SELECT status, error FROM files')).toEqual([{ status: 'uploaded', error: null }]);
+      expect(await fleet.sql('SELECT status, error FROM files')).toEqual([{ status: 'uploaded', error: null }]);
 
       [worker] = await startReplicas({ count: 1, entry: programOf('worker'), redisUrl: redis.url, databaseUrl });
       await eventually(
-        async () => expect(await sql('SELECT status, error FROM files')).toEqual([{ status: 'parsed', error: null }]),
+        async () =>
+          expect(await fleet.sql('SELECT status, error FROM files')).toEqual([{ status: 'parsed', error: null }]),
         { timeout: MINUTES },
       );
-      expect(await sql('SELECT status FROM tasks WHERE attempt > 1')).toEqual([]);
+      expect(await fleet.sql('SELECT status FROM tasks WHERE attempt > 1')).toEqual([]);
     },
     3 * MINUTES,
   );

@@ -76,7 +76,7 @@ function waitOf({ query, headers }: FastifyRequest): number | undefined {
 function readWait(wait: unknown): number {
   const { data, error } = duration.safeParse(wait);
   if (data !== undefined) return data;
-  const { message } = error!.issues[0]!;
+  const { message } = error.issues[0]!;
   throw new ApiError('INVALID_INPUT', `wait: ${message}`, { errors: [{ path: 'wait', message }] });
 }
 
