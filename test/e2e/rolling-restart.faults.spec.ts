@@ -1,7 +1,9 @@
+import { request } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import {
   api,
   eventually,
+  FIRST_ADMINISTRATOR,
   type Haproxy,
   haproxyBinary,
   programOf,
@@ -51,6 +53,28 @@ describe('a rolling restart of APIs behind haproxy and of workers, by SIGTERM al
     await Promise.all((workers ?? []).map((worker) => worker.stop()));
     await fleet?.stop();
   }, 2 * MINUTES);
+
+  /** A login by a client with an address of its own. */
+  const login = (from: string, username: string, password: string) =>
+    new Promise<number>((resolve, reject) => {
+      const body = new URLSearchParams({ username, password }).toString();
+      const headers = { 'content-type': 'application/x-www-form-urlencoded' };
+      request(`${haproxy!.baseUrl}/api/auth/token`, { method: 'POST', localAddress: from, headers }, (response) => {
+        response.resume();
+        resolve(response.statusCode!);
+      })
+        .once('error', reject)
+        .end(body);
+    });
+
+  it('lets others log in while one client behind the balancer has guessed too often', async () => {
+    if (!haproxy) return reportSkip('rolling restart behind haproxy', 'haproxy is not installed');
+    const answers: number[] = [];
+    for (let i = 0; i < 15; i++) answers.push(await login('127.0.0.2', `somebody${i}`, 'a guess'));
+    expect(answers).toEqual([...Array<number>(10).fill(401), ...Array<number>(5).fill(429)]);
+    const { user_id, password } = FIRST_ADMINISTRATOR;
+    expect(await login('127.0.0.3', user_id, password)).toBe(200);
+  });
 
   it(
     'fails no request and loses no task',
