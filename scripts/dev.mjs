@@ -55,7 +55,8 @@ async function stop() {
   if (!child || ended(child)) return;
   running = undefined;
   const exit = new Promise((resolve) => child.once('exit', resolve));
-  child.kill('SIGTERM');
+  // As Ctrl-C does: after SIGTERM it would serve on for balancers.
+  child.kill('SIGINT');
   const timer = setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS);
   await exit;
   clearTimeout(timer);
