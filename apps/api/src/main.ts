@@ -1,4 +1,4 @@
-// First: see there.
+// Handles SIGTERM and SIGINT from here on; the rest takes a second to load.
 import '@yuxi/platform/signals';
 
 await import('./api.js');

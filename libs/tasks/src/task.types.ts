@@ -3,6 +3,8 @@ import type { z } from 'zod';
 
 export const TASK_STATUSES = ['pending', 'running', 'success', 'failed', 'cancelled'] as const;
 export type TaskStatus = (typeof TASK_STATUSES)[number];
+/** From these a task comes back only when somebody has it run again. */
+export const ENDED_STATUSES: ReadonlySet<TaskStatus> = new Set<TaskStatus>(['success', 'failed', 'cancelled']);
 
 /**
  * Where a task lives. `rows`: in the database, where everybody sees it, with its result, for days. `streams`: in Redis, until it

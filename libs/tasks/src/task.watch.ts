@@ -3,14 +3,13 @@ import { jitter, type SqlClient } from '@yuxi/core';
 import { Observable, type Subscriber } from 'rxjs';
 import { readTasks } from './store/view.js';
 import { type OwnerFilter, TaskService } from './task.service.js';
-import type { TaskView } from './task.types.js';
+import { ENDED_STATUSES, type TaskView } from './task.types.js';
 import { TaskNotFoundError, TooManyWatchersError } from './tasks.errors.js';
 import { TASKS_SQL } from './tasks.tokens.js';
 
 /** How often the watched tasks are looked at, all in one query, milliseconds. */
 const LOOK_EVERY = 300;
 const MOST_WATCHERS = 1000;
-const ENDED: ReadonlySet<string> = new Set(['success', 'failed', 'cancelled']);
 
 interface Watcher {
   id: string;
@@ -90,6 +89,6 @@ export class TaskWatch implements OnModuleDestroy {
     const text = JSON.stringify(task);
     if (text !== watcher.told) subscriber.next(task);
     watcher.told = text;
-    if (ENDED.has(task.status)) subscriber.complete();
+    if (ENDED_STATUSES.has(task.status)) subscriber.complete();
   }
 }

@@ -8,7 +8,7 @@ import {
   UseInterceptors,
 } from '@nestjs/common';
 import { ApiHeader, ApiQuery, ApiResponse } from '@nestjs/swagger';
-import { type TaskView, TaskWatch, TooManyWatchersError } from '@yuxi/tasks';
+import { ENDED_STATUSES, type TaskView, TaskWatch, TooManyWatchersError } from '@yuxi/tasks';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { from, fromEvent, lastValueFrom, merge, mergeMap, type Observable, takeUntil, timer } from 'rxjs';
 import { ApiError, queryDuration } from '../http/index.js';
@@ -18,7 +18,6 @@ const LONGEST = 60_000;
 const duration = queryDuration(LONGEST);
 /** RFC 7240, section 4.3: whole seconds. */
 const PREFERENCE = /(?:^|[\s,;])wait\s*=\s*"?(\d{1,9})"?/i;
-const ENDED: ReadonlySet<string> = new Set(['success', 'failed', 'cancelled']);
 
 /** What a route that starts a task answers. */
 interface Queued {
@@ -45,7 +44,7 @@ class TaskWait implements NestInterceptor {
 
   async #ended(queued: Queued, wait: number, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
     const task = await this.#lastSeen(queued.task_id, wait, request);
-    if (!task || !ENDED.has(task.status)) return queued;
+    if (!task || !ENDED_STATUSES.has(task.status)) return queued;
     reply.status(200);
     if (request.headers.prefer !== undefined) reply.header('preference-applied', `wait=${wait / 1000}`);
     return { ...queued, status: task.status, error: task.error, task };

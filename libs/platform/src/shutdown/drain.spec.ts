@@ -59,7 +59,6 @@ describe('a server that closes', () => {
     if (text) socket.write(text);
     return socket;
   }
-  /** What became of the connections by the time the server was closed, in order. */
   async function close(): Promise<void> {
     shutdown.begin();
     await instance.close();
