@@ -13,17 +13,6 @@ import { tasksEnded } from '../support/tasks/tasks.js';
 const MINUTES = 60_000;
 const LONGEST_STOP = 30_000;
 
-function refuses(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1');
-    socket.once('connect', () => {
-      socket.destroy();
-      resolve(false);
-    });
-    socket.once('error', () => resolve(true));
-  });
-}
-
 function isAlive(pid: number): boolean {
   try {
     return process.kill(pid, 0);
@@ -119,7 +108,11 @@ describe('SIGTERM to a replica that is at work', () => {
       await load.stop();
       expect(load.failed()).toEqual([]);
 
-      await eventually(() => refuses(leaving.port), { timeout: LONGEST_STOP, every: 50, describe: 'a closed port' });
+      await eventually(async () => !(await accepts(leaving.port)), {
+        timeout: LONGEST_STOP,
+        every: 50,
+        describe: 'a closed port',
+      });
       held.finish();
       expect(await held.answered).toBeLessThan(300);
       const { code, took } = await stopping;

@@ -4,7 +4,7 @@ export type { Orders } from './ordered-worker.js';
 export { runSeed, seededRandom } from './random.js';
 export { reportSkip } from './report-skip.js';
 export { temporaryFolder } from './run-folder.js';
-export { freePort } from './net/ports.js';
+export { accepts, freePort } from './net/ports.js';
 export { haproxyBinary, startHaproxy } from './net/haproxy.js';
 export type { Haproxy } from './net/haproxy.js';
 export { startProxy } from './net/chaos-proxy.js';

@@ -1,10 +1,9 @@
 import { writeFileSync } from 'node:fs';
-import { connect } from 'node:net';
 import { join } from 'node:path';
 import { findOnPath, isExecutable } from '../binaries.js';
 import { Child } from '../child.js';
 import { temporaryFolder } from '../run-folder.js';
-import { freePort } from './ports.js';
+import { accepts, freePort } from './ports.js';
 
 const READY_WITHIN = 10_000;
 
@@ -79,15 +78,4 @@ frontend stats
     },
     stop: async () => void (await child.end('SIGTERM')),
   };
-}
-
-function accepts(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1');
-    socket.once('connect', () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once('error', () => resolve(false));
-  });
 }

@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { identify, isRunning } from '../processes.js';
@@ -64,4 +64,16 @@ export async function freePort(): Promise<number> {
     if (reserve(port) && (await canListen(port))) return port;
   }
   throw new Error(`No free TCP port found on 127.0.0.1 between ${FIRST} and ${LAST}: stop some servers`);
+}
+
+/** Whether something on this machine accepts connections on the port. */
+export function accepts(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', () => resolve(false));
+  });
 }
