@@ -1,7 +1,16 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { eventually, FIRST_ADMINISTRATOR, form, programOf, type Replica, startReplicas, upload } from '@yuxi/testing';
+import {
+  accepts,
+  eventually,
+  FIRST_ADMINISTRATOR,
+  form,
+  programOf,
+  type Replica,
+  startReplicas,
+  upload,
+} from '@yuxi/testing';
 import { Redis } from 'ioredis';
 import { createKnowledgeBase, type Fleet, startFleet } from '../support/fleet.js';
 import { holdUpload } from '../support/api/held-upload.js';
