@@ -64,7 +64,16 @@ export function sweepOrphans(): void {
     if (!name.startsWith(PREFIX)) continue;
     const folder = join(tmpdir(), name);
     const owner = readJson(join(folder, 'owner.json')) as ProcessIdentity | undefined;
-    if (owner ? !isRunning(owner) : isAbandoned(folder)) removeRunFolder(folder);
+    if (owner ? !isRunning(owner) : isAbandoned(folder)) removeIfPossible(folder);
+  }
+}
+
+/** What a killed run cannot give back, e.g. the mounts of a container engine, is no reason for the next one to fail. */
+function removeIfPossible(folder: string): void {
+  try {
+    removeRunFolder(folder);
+  } catch (error) {
+    process.stderr.write(`${folder} is left by a killed run and cannot be removed: ${(error as Error).message}\n`);
   }
 }
 
