@@ -262,7 +262,8 @@ describe('tasks under faults', () => {
       const one = replica({ t: { run } }, { maxBlock }).start();
       const id = await one.queue.enqueue('t', 1);
       await becomes(one, id, 'success');
-      expect(seen).toEqual([kept ? 'alive' : 'over']);
+      // A task that lost its lease may be begun again before the first attempt ends.
+      expect(kept ? seen : seen.slice(0, 1)).toEqual([kept ? 'alive' : 'over']);
     },
     60_000,
   );

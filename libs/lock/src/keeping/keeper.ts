@@ -43,7 +43,12 @@ export class Keeper {
   #start(): void {
     if (this.#timer) return;
     this.#done = Math.floor(monotonicMs() / TICK_MS);
-    this.#timer = setInterval(() => this.#tick(), TICK_MS).unref();
+    this.#schedule();
+  }
+
+  /** At the beginning of the next bucket, so that none of its times has passed; an interval would keep a phase of its own. */
+  #schedule(): void {
+    this.#timer = setTimeout(() => this.#tick(), Math.ceil(TICK_MS - (monotonicMs() % TICK_MS))).unref();
   }
 
   #tick(): void {
@@ -61,9 +66,8 @@ export class Keeper {
       }
     }
     this.#done = current;
-    if (this.#bucketOf.size > 0) return;
-    clearInterval(this.#timer);
     this.#timer = undefined;
+    if (this.#bucketOf.size > 0) this.#schedule();
   }
 
   /** In order. After a long pause of the process looking at what there is beats counting through the time missed. */
