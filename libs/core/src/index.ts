@@ -2,6 +2,7 @@ export * from './around.js';
 export * from './clock.js';
 export * from './duration.js';
 export * from './errors.js';
+export * from './gate.js';
 export * from './sql-client.js';
 export * from './env.js';
 export * from './within.js';

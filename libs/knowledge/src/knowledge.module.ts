@@ -15,12 +15,13 @@ import { FileClaims } from './indexing/claim.js';
 import { ClaimedRun } from './indexing/claimed-run.js';
 import { FileProcessor } from './indexing/file-processor.js';
 import { FileStates } from './indexing/file-state.js';
+import { HiddenChunks } from './indexing/hidden-chunks.js';
 import { INDEXING_HOOKS, type IndexingHooks, NO_HOOKS } from './indexing/hooks.js';
 import { IndexCommit } from './indexing/index-commit.js';
-import { IndexPlanner } from './indexing/index-plan.js';
 import { IndexStep } from './indexing/index-step.js';
 import { ParseStep } from './indexing/parse-step.js';
-import { Parser } from './text/index.js';
+import { LargeDocuments } from './indexing/large-documents.js';
+import { DocumentThreads } from './indexing/threads/document-threads.js';
 import { ChangeModelSaga } from './sagas/change-model.saga.js';
 import { DeleteDatabaseSaga } from './sagas/delete-database.saga.js';
 import { IngestSaga } from './sagas/ingest.saga.js';
@@ -65,7 +66,7 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN, OPTIONS_TYPE, ASYNC_OPTIO
     FileStates,
     FileClaims,
     ClaimedRun,
-    { provide: Parser, useFactory: () => new Parser() },
+    { provide: DocumentThreads, useFactory: () => new DocumentThreads() },
     ParseStep,
     Generations,
     Embedder,
@@ -76,7 +77,8 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN, OPTIONS_TYPE, ASYNC_OPTIO
     ChangeModelSaga,
     DeleteDatabaseSaga,
     IngestSaga,
-    IndexPlanner,
+    HiddenChunks,
+    LargeDocuments,
     IndexCommit,
     IndexStep,
     FileProcessor,

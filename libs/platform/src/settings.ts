@@ -47,6 +47,22 @@ export const SETTINGS = {
   search: z.strictObject({
     final_top_k: z.int().min(1).max(100).default(10).describe('Results of a search that does not say how many'),
   }),
+  documents: z.strictObject({
+    max_chunks: z
+      .int()
+      .min(1)
+      .max(1_000_000)
+      .default(50_000)
+      .describe('Chunks that one document may have; what has more fails when it is indexed'),
+    max_terms: z
+      .int()
+      .min(1)
+      .max(1_000_000_000)
+      .default(8_000_000)
+      .describe(
+        'Different terms that one document may have, summed over its chunks; what has more fails when it is indexed',
+      ),
+  }),
   tasks: z.strictObject({
     worker_concurrency: z
       .int()

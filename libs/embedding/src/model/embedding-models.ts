@@ -32,8 +32,8 @@ export interface ModelCheck {
 
 /** Longest time for a check: somebody waits for it. */
 const CHECK_MS = 10_000;
-/** As many texts at once; a process that computes vectors by itself does other things in between. */
-const HASHED_SLICE = 64;
+/** Milliseconds of work after which a process that computes vectors by itself does other things. */
+const HASHED_SLICE_MS = 10;
 /** Providers kept; more are only there while models are being changed. */
 const MOST_PROVIDERS = 8;
 
@@ -68,10 +68,13 @@ export class EmbeddingModels implements OnApplicationShutdown {
     const used = this.#inForce(spec);
     if (used.provider === 'openai') return this.#ask(used, role, texts);
     const vectors: Float32Array[] = [];
-    for (const [i, text] of texts.entries()) {
+    let sliceEnd = monotonicMs() + HASHED_SLICE_MS;
+    for (const text of texts) {
       // Cheaper to make than to look for.
       vectors.push(hashedVector(text, used.dimensions));
-      if (i % HASHED_SLICE === HASHED_SLICE - 1) await new Promise(setImmediate);
+      if (monotonicMs() < sliceEnd) continue;
+      await new Promise(setImmediate);
+      sliceEnd = monotonicMs() + HASHED_SLICE_MS;
     }
     return { vectors, computed: texts.length };
   }

@@ -1,12 +1,11 @@
 import { assertVector, type EmbeddingAnswer, EmbeddingAnswerError } from '@yuxi/cache';
 import { readSecret } from '@yuxi/config-sync';
-import { jitter, sleep } from '@yuxi/core';
+import { Gate, jitter, sleep } from '@yuxi/core';
 import { Agent, request } from 'undici';
 import { BlockedAddressError, EmbeddingProviderError } from '../embedding.errors.js';
 import type { OpenAiSpec } from '../model/model-spec.js';
 import type { ModelHosts } from '../outbound/model-hosts.js';
 import { publicLookup } from '../outbound/public-lookup.js';
-import { Gate } from './gate.js';
 import { readAnswer } from './openai.answer.js';
 import { failureOf, refusalOf } from './openai.failures.js';
 

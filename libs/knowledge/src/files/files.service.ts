@@ -162,7 +162,7 @@ export class FilesService {
       `SELECT f.markdown, coalesce((
          SELECT json_agg(json_build_object('id', c.chunk_id, 'content', c.content, 'chunk_order_index', c.chunk_index)
                          ORDER BY c.chunk_index)
-         FROM chunks c WHERE c.file_id = f.id), '[]') AS lines
+         FROM chunks c WHERE c.file_id = f.id AND c.chunk_index >= 0), '[]') AS lines
        FROM files f WHERE f.kb_id = $1 AND f.file_id = $2`,
       [kbId, fileId],
     );

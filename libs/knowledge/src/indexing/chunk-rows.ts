@@ -1,86 +1,98 @@
 import type { SqlClient } from '@yuxi/core';
 
 import { Parameters } from '../common/parameters.js';
-import type { PreparedChunk } from './prepare.js';
+import { arrayLiteral } from './array-literal.js';
+import type { RowColumns } from './threads/cut-document.js';
 
-/** Postings in one statement: large enough to be quick, small enough for the memory of both ends. */
-const POSTINGS_PER_STATEMENT = 20_000;
-const MAX_SMALLINT = 32_767;
-
-/** A chunk that is not in the database yet, with its vector where the knowledge base has vectors. */
-export interface NewChunk extends PreparedChunk {
-  vector?: string;
+/** What one statement writes. */
+export interface ChunkRows {
+  columns: RowColumns;
+  /** One for each chunk, where the knowledge base has vectors. */
+  vectors?: readonly string[];
+  /** Whose vectors these are. */
+  generation: number;
 }
 
+/** How chunks are numbered, as expressions over `c`, a row with `ordinal`, `chunk_id` and `chunk_index`. */
+interface Numbering {
+  id: string;
+  chunkId: string;
+  index: string;
+}
+
+const VISIBLE: Numbering = { id: `nextval('chunks_id_seq')`, chunkId: 'c.chunk_id', index: 'c.chunk_index' };
+/** @param first parameter with the first id of the block */
+const hidden = (first: string): Numbering => ({
+  id: `${first}::bigint + c.ordinal`,
+  chunkId: `'${HIDDEN_MARK}' || c.chunk_id`,
+  index: '-1 - c.chunk_index',
+});
+
+/** Stands before the `chunk_id` of a chunk that is not visible yet. */
+export const HIDDEN_MARK = '+';
+
 /**
- * Writes chunks with their postings and vectors, for each row of `file`, in one statement.
- * @param file CTEs whose last one is `file (id, kb_id)`
+ * Writes chunks that are found at once.
+ * @param file CTEs whose last one is `file (id, kb_id)`: the rows are written for each row of it
  * @param returning a query over the CTEs
  * @returns its first row
  */
-export async function writeChunks(
+export function writeVisible(sql: SqlClient, params: Parameters, file: string, rows: ChunkRows, returning: string) {
+  return write(sql, params, file, rows, VISIBLE, returning);
+}
+
+/**
+ * Writes chunks that nobody finds before they are shown. Postings may be of a chunk that an earlier statement wrote.
+ * @param firstId of the block of ids
+ * @returns whether there was a `file`
+ */
+export async function writeHidden(
   sql: SqlClient,
   params: Parameters,
   file: string,
-  generation: number,
-  batch: readonly NewChunk[],
-  returning: string,
-): Promise<Record<string, unknown> | undefined> {
-  const postings = batch.flatMap(({ index, frequencies }) =>
-    [...frequencies].map(([term, tf]) => ({ term, index, tf })),
-  );
-  const placed = batch.filter(({ vector }) => vector !== undefined);
-  const column = (type: string, values: readonly unknown[]) => `${params.add(values)}::${type}[]`;
-  const columns = [
-    column('text', batch.map((each) => each.chunkId)),
-    column('int', batch.map((each) => each.index)),
-    column('text', batch.map((each) => each.text)),
-    column('text', batch.map((each) => JSON.stringify(each.headingPath))),
-    column('int', batch.map((each) => each.start)),
-    column('int', batch.map((each) => each.end)),
-    column('int', batch.map((each) => each.length)),
-  ]; // prettier-ignore
-  const terms = [
-    column('text', postings.map((each) => each.term)),
-    column('int', postings.map((each) => each.index)),
-    column('smallint', postings.map((each) => Math.min(each.tf, MAX_SMALLINT))),
-  ]; // prettier-ignore
-  const vectors =
-    placed.length === 0
-      ? ''
-      : `, placed AS (
-       INSERT INTO chunk_vectors (chunk_id, generation, kb_id, embedding)
-       SELECT added.id, ${params.add(generation)}::int, added.kb_id, v.embedding::halfvec
-       FROM unnest(${column('int', placed.map((each) => each.index))}, ${column('text', placed.map((each) => each.vector))})
-         AS v (chunk_index, embedding) JOIN added USING (chunk_index))`; // prettier-ignore
-  const { rows } = await sql.query(
-    `WITH ${file},
-     added AS (
-       INSERT INTO chunks (chunk_id, kb_id, file_id, chunk_index, content, heading_path, start_offset, end_offset, token_count)
-       SELECT c.chunk_id, file.kb_id, file.id, c.chunk_index, c.content, c.heading_path::jsonb, c.start_offset, c.end_offset, c.dl
-       FROM file, unnest(${columns.join(', ')})
-         AS c (chunk_id, chunk_index, content, heading_path, start_offset, end_offset, dl)
-       RETURNING id, kb_id, chunk_index, token_count),
-     posted AS (
-       INSERT INTO postings (kb_id, term, chunk_id, tf, dl)
-       SELECT added.kb_id, p.term, added.id, p.tf, added.token_count
-       FROM unnest(${terms.join(', ')}) AS p (term, chunk_index, tf) JOIN added USING (chunk_index))${vectors}
-     ${returning}`,
-    params.values,
-  );
-  return rows[0];
+  rows: ChunkRows,
+  firstId: number,
+): Promise<boolean> {
+  const numbering = hidden(params.add(firstId));
+  return (await write(sql, params, file, rows, numbering, 'SELECT 1 FROM file')) !== undefined;
 }
 
-export function batchesOf(chunks: readonly NewChunk[]): NewChunk[][] {
-  const batches: NewChunk[][] = [];
-  let postings = Infinity;
-  for (const each of chunks) {
-    if (postings >= POSTINGS_PER_STATEMENT) {
-      batches.push([]);
-      postings = 0;
-    }
-    batches.at(-1)!.push(each);
-    postings += each.frequencies.size;
-  }
-  return batches;
+async function write(
+  sql: SqlClient,
+  params: Parameters,
+  file: string,
+  { columns, vectors, generation }: ChunkRows,
+  numbering: Numbering,
+  returning: string,
+): Promise<Record<string, unknown> | undefined> {
+  const { chunks, postings } = columns;
+  const array = (type: string, literal: string) => `${params.add(literal)}::${type}[]`;
+  const ordinals = array('int', chunks.ordinal);
+  const ctes = [
+    file,
+    `numbered AS MATERIALIZED (
+       SELECT ${numbering.id} AS id, ${numbering.chunkId} AS chunk_id, ${numbering.index} AS chunk_index,
+         c.ordinal, c.content, c.heading_path, c.start_offset, c.end_offset, c.dl
+       FROM file, unnest(${ordinals}, ${array('text', chunks.chunkId)}, ${array('int', chunks.index)}, ${array('text', chunks.text)},
+           ${array('text', chunks.headingPath)}, ${array('int', chunks.start)}, ${array('int', chunks.end)}, ${array('int', chunks.length)})
+         AS c (ordinal, chunk_id, chunk_index, content, heading_path, start_offset, end_offset, dl))`,
+    `added AS (
+       INSERT INTO chunks (id, chunk_id, kb_id, file_id, chunk_index, content, heading_path, start_offset, end_offset, token_count)
+       SELECT n.id, n.chunk_id, file.kb_id, file.id, n.chunk_index, n.content, n.heading_path::jsonb, n.start_offset, n.end_offset, n.dl
+       FROM file, numbered n)`,
+    `posted AS (
+       INSERT INTO postings (kb_id, term, chunk_id, tf, dl)
+       SELECT file.kb_id, c.term, ${numbering === VISIBLE ? 'n.id' : numbering.id}, c.tf, c.dl
+       FROM file, unnest(${array('int', postings.ordinal)}, ${array('text', postings.term)}, ${array('smallint', postings.tf)},
+           ${array('int', postings.length)}) AS c (ordinal, term, tf, dl)
+         ${numbering === VISIBLE ? 'JOIN numbered n USING (ordinal)' : ''})`,
+  ];
+  if (vectors !== undefined && columns.count > 0)
+    ctes.push(`placed AS (
+       INSERT INTO chunk_vectors (chunk_id, generation, kb_id, embedding)
+       SELECT n.id, ${params.add(generation)}::int, file.kb_id, v.embedding::halfvec
+       FROM file, unnest(${ordinals}, ${array('text', arrayLiteral(vectors))}) AS v (ordinal, embedding)
+         JOIN numbered n USING (ordinal))`);
+  const { rows } = await sql.query(`WITH ${ctes.join(',\n')}\n${returning}`, params.values);
+  return rows[0];
 }

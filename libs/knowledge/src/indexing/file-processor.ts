@@ -7,14 +7,19 @@ import { type Claim, type ClaimRequest, FileClaims } from './claim.js';
 import { ClaimedRun } from './claimed-run.js';
 import { type FileState, FileStates } from './file-state.js';
 import { type IndexReport, IndexStep } from './index-step.js';
-import { ClaimBusyError, ClaimLostError } from './indexing.errors.js';
+import { ClaimBusyError, ClaimLostError, LargeDocumentsBusyError } from './indexing.errors.js';
+import { LargeDocuments } from './large-documents.js';
 import { ParseStep } from './parse-step.js';
 import { PROCESS_FILE, type ProcessFile, processFileSchema } from './process-file.task.js';
 
 /** Milliseconds until a run that found its file taken tries again. */
 const RETRY_MS = 500;
 
-type RunContext = Pick<TaskContext, 'signal' | 'progress'> & Partial<Pick<TaskContext, 'id'>>;
+type RunContext = Pick<TaskContext, 'signal' | 'progress'> &
+  Partial<Pick<TaskContext, 'id'>> & {
+    /** Whether a large document waits for its turn. Default `false`: it is refused. */
+    wait?: boolean;
+  };
 /** At most twice the lease of a task: what a dead run held in the moment before its claim is free soon after the task runs again. */
 const LOCK_TTL = '10s';
 const lockOf = ({ dbId, fileId }: ProcessFile) => `index_${dbId}_${fileId}`;
@@ -35,9 +40,10 @@ export class FileProcessor {
     private readonly parsing: ParseStep,
     private readonly indexing: IndexStep,
     private readonly locks: LockService,
+    private readonly large: LargeDocuments,
   ) {}
 
-  /** The task: like {@link process}, but a file that somebody else works on comes again a little later. */
+  /** The task: like {@link process}, but a file that somebody else works on, or that has to wait, comes again a little later. */
   @Task({ name: PROCESS_FILE, version: 1, schema: processFileSchema, retry: { attempts: 5, backoff: '1s' } })
   async handle(task: ProcessFile, context: TaskContext): Promise<ProcessResult> {
     try {
@@ -45,7 +51,7 @@ export class FileProcessor {
       return await this.process(task, context);
     } catch (error) {
       if (context.signal.aborted) throw context.signal.reason;
-      const taken = [LockBusyError, LockLostError, ClaimBusyError, ClaimLostError].some(
+      const taken = [LockBusyError, LockLostError, ClaimBusyError, ClaimLostError, LargeDocumentsBusyError].some(
         (type) => error instanceof type,
       );
       // The other run may have other parameters: this request is looked at again, never dropped.
@@ -56,7 +62,7 @@ export class FileProcessor {
 
   /**
    * The lock spares work; that only one run's result is kept is the doing of the claim.
-   * @throws {LockBusyError} @throws {ClaimBusyError} while another run has the file.
+   * @throws {LockBusyError} @throws {ClaimBusyError} while another run has the file. @throws {LargeDocumentsBusyError}
    */
   @WithLock(([task]: readonly [ProcessFile, ...unknown[]]) => lockOf(task), {
     ttl: LOCK_TTL,
@@ -67,13 +73,13 @@ export class FileProcessor {
     const file = await this.files.read(task.dbId, task.fileId);
     const nothing = this.nothingToDo(file, task);
     if (!file || nothing) return nothing!;
-    const { id, fileId, markdown } = file;
+    const { id, fileId, parsed } = file;
+    using _ = await this.large.enter(file.size, context);
     const { force } = task;
     const { id: taskId } = context;
-    const request: Omit<ClaimRequest, 'fence'> =
-      markdown === null
-        ? { stage: 'parsing', id, fileId, taskId }
-        : { stage: 'indexing', id, fileId, taskId, fingerprint: this.indexing.fingerprintOf(file, task), force };
+    const request: Omit<ClaimRequest, 'fence'> = parsed
+      ? { stage: 'indexing', id, fileId, taskId, fingerprint: this.indexing.fingerprintOf(file, task), force }
+      : { stage: 'parsing', id, fileId, taskId };
     const body = (claim: Claim, signal: AbortSignal) => this.work(claim, file, task, { ...context, signal });
     return (await this.claimed.under(request, context.signal, body)) ?? this.refused(task);
   }
@@ -91,7 +97,7 @@ export class FileProcessor {
 
   private async work(claim: Claim, file: FileState, task: ProcessFile, context: RunContext): Promise<ProcessResult> {
     const { signal } = context;
-    let { markdown } = file;
+    let markdown = await this.files.markdown(file);
     const parsed = markdown === null;
     if (markdown === null) {
       markdown = await this.parsing.run(file, signal);
@@ -101,13 +107,13 @@ export class FileProcessor {
       if (done) return { parsed };
       context.progress(50, 'parsed');
     }
-    const told = (share: number) => context.progress(50 + Math.round(share * 45), 'embedding');
+    const told = (share: number) => context.progress(50 + Math.round(share * 45), 'indexing');
     return { parsed, indexed: true, ...(await this.indexing.run(claim, file, markdown, task, signal, told)) };
   }
 
   private nothingToDo(file: FileState | undefined, task: ProcessFile): ProcessResult | undefined {
     if (!file) return { skipped: 'deleted' };
-    if (file.markdown === null) return undefined;
+    if (!file.parsed) return undefined;
     return task.goal === 'parsed' || this.indexing.isDone(file, task) ? { skipped: 'unchanged' } : undefined;
   }
 

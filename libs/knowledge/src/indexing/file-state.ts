@@ -14,7 +14,10 @@ export interface FileState {
   type: string;
   status: FileStatus;
   contentHash: string;
-  markdown: string | null;
+  /** Bytes as uploaded. */
+  size: number;
+  /** There is markdown of it. */
+  parsed: boolean;
   fingerprint: string | null;
   /** Parameters kept with the file. */
   params: Record<string, unknown>;
@@ -23,6 +26,8 @@ export interface FileState {
   generation: Generation;
   /** Version of the rules that made its postings. */
   analyzer: string | null;
+  /** Chunks of the index that it has. */
+  chunkCount: number;
   /** A run has the file, or has died while it had it. */
   claimed: boolean;
   /** Task of the last run that had it; null outside of tasks. */
@@ -37,7 +42,7 @@ export class FileStates {
   async read(dbId: string, fileId: string): Promise<FileState | undefined> {
     const { rows } = await this.sql.query<FileState>(
       `SELECT f.id, f.kb_id AS "kbId", f.file_id AS "fileId", f.filename, f.type, f.status, f.content_hash AS "contentHash",
-         f.markdown, f.fingerprint, f.params, d.additional_params AS "databaseParams",
+         f.size::float8 AS size, f.markdown IS NOT NULL AS parsed, f.chunk_count AS "chunkCount", f.fingerprint, f.params, d.additional_params AS "databaseParams",
          jsonb_build_object('number', d.index_generation, 'model', g.model) AS generation, f.analyzer,
          f.claim_until IS NOT NULL AS claimed, f.claimed_by AS "claimedBy"
        FROM files f JOIN databases d ON d.id = f.kb_id
@@ -46,5 +51,13 @@ export class FileStates {
       [dbId, fileId],
     );
     return rows[0];
+  }
+
+  /** What parsing has made of it. */
+  async markdown({ id }: Pick<FileState, 'id'>): Promise<string | null> {
+    const { rows } = await this.sql.query<{ markdown: string | null }>('SELECT markdown FROM files WHERE id = $1', [
+      id,
+    ]);
+    return rows[0]?.markdown ?? null;
   }
 }

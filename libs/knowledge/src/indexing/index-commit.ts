@@ -4,11 +4,14 @@ import { SQL_CLIENT, type SqlClient } from '@yuxi/core';
 import { Parameters } from '../common/parameters.js';
 import type { ChunkParams } from '../files/processing-params.js';
 import { ANALYZER_VERSION } from '../text/index.js';
-import { batchesOf, type NewChunk, writeChunks } from './chunk-rows.js';
+import { type ChunkRows, HIDDEN_MARK, writeVisible } from './chunk-rows.js';
 import type { Claim } from './claim.js';
 import { INDEXING_HOOKS, type IndexingHooks } from './hooks.js';
 import { ClaimLostError } from './indexing.errors.js';
-import type { PreparedChunk } from './prepare.js';
+import type { PlacedChunk } from './threads/cut-document.js';
+
+/** Added to the negative `chunk_index` of a chunk that was replaced: those that are written count down from -1. */
+const REPLACED = 2 ** 30;
 
 export interface FinishedIndex {
   kbId: number;
@@ -17,8 +20,9 @@ export interface FinishedIndex {
   fingerprint: string;
   /** Chunk parameters of the request, kept with the file. */
   params: ChunkParams;
-  fresh: readonly NewChunk[];
-  kept: readonly PreparedChunk[];
+  /** New chunks, and the terms in them, with repetitions. */
+  fresh: { chunks: number; tokens: number };
+  kept: readonly PlacedChunk[];
 }
 
 /** Replaces the index of a file: all of it or nothing, and only for the run that still has the claim. */
@@ -30,37 +34,65 @@ export class IndexCommit {
   ) {}
 
   /**
-   * Most files fit into one statement, which is a transaction by itself. A large one takes seconds to write, so that an
-   * abort of `signal` is heard between its statements too; it undoes everything.
+   * Writes and shows a small document, in one statement.
    * @returns how many chunks of the old index are gone; `null` when the generation has changed and nothing was written
    * @throws {ClaimLostError} when the file was taken over or deleted; nothing was written.
    */
-  async run(claim: Claim, index: FinishedIndex, signal: AbortSignal): Promise<{ removed: number } | null> {
-    const [first = [], ...others] = batchesOf(index.fresh);
-    if (others.length === 0) return this.replace(this.sql, claim, index, first);
+  async write(claim: Claim, index: FinishedIndex, rows: ChunkRows): Promise<{ removed: number } | null> {
+    const params = new Parameters();
+    const ctes = `${this.finish(params, claim, index)},
+       gone AS (
+         DELETE FROM chunks c USING owned
+         WHERE c.file_id = owned.id AND NOT EXISTS (SELECT 1 FROM stay WHERE stay.chunk_id = c.chunk_id) RETURNING 1),
+       ${MOVED},
+       file AS (
+         SELECT id, kb_id FROM owned WHERE (SELECT count(*) FROM gone) >= 0 AND (SELECT count(*) FROM moved) >= 0)`;
+    const returning = 'SELECT (SELECT count(*)::int FROM gone) AS removed FROM file';
+    const row = await writeVisible(this.sql, params, ctes, rows, returning);
+    return this.outcome(this.sql, claim, row);
+  }
+
+  /**
+   * Shows what was written hidden, and hides what it replaces, in one transaction.
+   * @returns as {@link write}; what is hidden afterwards is to be removed
+   * @throws {ClaimLostError} as {@link write}
+   */
+  async show(claim: Claim, index: FinishedIndex): Promise<{ removed: number } | null> {
     return this.sql.transaction(async (tx) => {
-      const done = await this.replace(tx, claim, index, first);
-      if (!done) return null;
-      for (const batch of others) {
-        signal.throwIfAborted();
-        const params = new Parameters();
-        const file = `file AS (SELECT ${params.add(claim.id)}::int AS id, ${params.add(index.kbId)}::int AS kb_id)`;
-        await writeChunks(tx, params, file, index.generation, batch, 'SELECT 1 FROM file');
-      }
-      return done;
+      const params = new Parameters();
+      const ctes = `${this.finish(params, claim, index)},
+       gone AS (
+         UPDATE chunks c SET chunk_index = -c.chunk_index - ${REPLACED}, chunk_id = '-' || c.chunk_id FROM owned
+         WHERE c.file_id = owned.id AND c.chunk_index >= 0
+           AND NOT EXISTS (SELECT 1 FROM stay WHERE stay.chunk_id = c.chunk_id) RETURNING 1),
+       ${MOVED}`;
+      const { rows } = await tx.query(
+        `WITH ${ctes} SELECT (SELECT count(*)::int FROM gone) AS removed FROM owned WHERE (SELECT count(*) FROM moved) >= 0`,
+        params.values,
+      );
+      const outcome = await this.outcome(tx, claim, rows[0]);
+      if (outcome) await this.turn(tx, claim, index.fresh.chunks);
+      return outcome;
     });
   }
 
-  private async replace(sql: SqlClient, claim: Claim, index: FinishedIndex, first: readonly NewChunk[]) {
-    const params = new Parameters();
-    const row = await writeChunks(
-      sql,
-      params,
-      this.finish(params, claim, index),
-      index.generation,
-      first,
-      'SELECT (SELECT count(*)::int FROM gone) AS removed FROM file',
+  /** Turns the hidden chunks of a file into visible ones; those that were replaced stay hidden. */
+  private async turn(tx: SqlClient, { id, fileId }: Claim, expected: number): Promise<void> {
+    const { rowCount } = await tx.query(
+      `UPDATE chunks SET chunk_index = -1 - chunk_index, chunk_id = ltrim(chunk_id, '${HIDDEN_MARK}')
+       WHERE file_id = $1 AND chunk_index < 0 AND chunk_index > ${-REPLACED}`,
+      [id],
     );
+    if (rowCount !== expected) throw new Error(`${rowCount} chunks of ${fileId} were written, not ${expected}`);
+    await tx.query(
+      `UPDATE files SET hidden_chunks = (
+         SELECT range_agg(int8range(c.id, c.id, '[]')) FROM chunks c WHERE c.file_id = files.id AND c.chunk_index < 0)
+       WHERE id = $1`,
+      [id],
+    );
+  }
+
+  private async outcome(sql: SqlClient, claim: Claim, row: Record<string, unknown> | undefined) {
     if (row) return { removed: row['removed'] as number };
     if (await this.stillOurs(sql, claim)) return null;
     throw new ClaimLostError(claim.fileId);
@@ -73,39 +105,29 @@ export class IndexCommit {
    */
   private finish(params: Parameters, claim: Claim, index: FinishedIndex): string {
     const { fingerprint, fresh, kept } = index;
-    const tokens = [...fresh, ...kept].reduce((sum, each) => sum + each.length, 0);
     const id = `${params.add(claim.id)}::int`;
-    const column = (type: string, of: (each: PreparedChunk) => unknown) => `${params.add(kept.map(of))}::${type}[]`;
+    const column = (type: string, of: (each: PlacedChunk) => unknown) => `${params.add(kept.map(of))}::${type}[]`;
     return `base AS (
          SELECT id FROM databases
          WHERE id = ${params.add(index.kbId)}::int AND deleted_at IS NULL
            AND (index_generation = ${params.add(index.generation)}::int OR ${params.add(this.hooks.broken.has('generation'))}::boolean)
          FOR KEY SHARE),
-       owned AS (
-         UPDATE files SET status = 'indexed', error = NULL, claim_until = NULL, index_count = index_count + 1,
-           fingerprint = ${params.add(fingerprint)}, analyzer = ${params.add(ANALYZER_VERSION)},
-           params = files.params || ${params.add(JSON.stringify(index.params))}::jsonb,
-           chunk_count = ${params.add(fresh.length + kept.length)}, token_count = ${params.add(tokens)}, updated_at = now()
-         FROM base WHERE files.id = ${id} AND files.kb_id = base.id
-           AND ((claim = ${params.add(claim.number)} AND status = 'indexing') OR ${params.add(this.hooks.broken.has('claim'))}::boolean)
-         RETURNING files.id, files.kb_id),
-       stay AS (
+       stay AS MATERIALIZED (
          SELECT * FROM unnest(${column('text', (each) => each.chunkId)}, ${column('int', (each) => each.index)},
-             ${column('text', (each) => JSON.stringify(each.headingPath))}, ${column('int', (each) => each.start)},
+             ${column('text', (each) => each.headingPath)}, ${column('int', (each) => each.start)},
              ${column('int', (each) => each.end)})
            AS s (chunk_id, chunk_index, heading_path, start_offset, end_offset)),
-       gone AS (
-         DELETE FROM chunks c USING owned
-         WHERE c.file_id = owned.id AND NOT EXISTS (SELECT 1 FROM stay WHERE stay.chunk_id = c.chunk_id) RETURNING 1),
-       moved AS (
-         UPDATE chunks c SET chunk_index = s.chunk_index, heading_path = s.heading_path::jsonb,
-           start_offset = s.start_offset, end_offset = s.end_offset
-         FROM owned, stay s WHERE c.file_id = owned.id AND c.chunk_id = s.chunk_id
-           AND (c.chunk_index, c.heading_path, c.start_offset, c.end_offset)
-             IS DISTINCT FROM (s.chunk_index, s.heading_path::jsonb, s.start_offset, s.end_offset)
-         RETURNING 1),
-       file AS (
-         SELECT id, kb_id FROM owned WHERE (SELECT count(*) FROM gone) >= 0 AND (SELECT count(*) FROM moved) >= 0)`;
+       owned AS (
+         UPDATE files SET status = 'indexed', error = NULL, claim_until = NULL, hidden_chunks = NULL, index_count = index_count + 1,
+           fingerprint = ${params.add(fingerprint)}, analyzer = ${params.add(ANALYZER_VERSION)},
+           params = files.params || ${params.add(JSON.stringify(index.params))}::jsonb,
+           chunk_count = ${params.add(fresh.chunks + kept.length)},
+           token_count = ${params.add(fresh.tokens)}::int + (
+             SELECT coalesce(sum(c.token_count), 0)::int FROM chunks c JOIN stay USING (chunk_id) WHERE c.file_id = files.id),
+           updated_at = now()
+         FROM base WHERE files.id = ${id} AND files.kb_id = base.id
+           AND ((claim = ${params.add(claim.number)} AND status = 'indexing') OR ${params.add(this.hooks.broken.has('claim'))}::boolean)
+         RETURNING files.id, files.kb_id)`;
   }
 
   private async stillOurs(sql: SqlClient, { id, number }: Claim): Promise<boolean> {
@@ -116,3 +138,12 @@ export class IndexCommit {
     return rows.length > 0;
   }
 }
+
+/** Chunks that stay, to their places in the document now. */
+const MOVED = `moved AS (
+         UPDATE chunks c SET chunk_index = s.chunk_index, heading_path = s.heading_path::jsonb,
+           start_offset = s.start_offset, end_offset = s.end_offset
+         FROM owned, stay s WHERE c.file_id = owned.id AND c.chunk_id = s.chunk_id
+           AND (c.chunk_index, c.heading_path, c.start_offset, c.end_offset)
+             IS DISTINCT FROM (s.chunk_index, s.heading_path::jsonb, s.start_offset, s.end_offset)
+         RETURNING 1)`;

@@ -1,18 +1,25 @@
 import { Inject, Injectable } from '@nestjs/common';
+import { SQL_CLIENT, type SqlClient } from '@yuxi/core';
 
 import { LiveDefaults } from '../common/live-defaults.js';
 import { type ChunkParams, effectiveChunking, pickChunkParams } from '../files/processing-params.js';
 import { ANALYZER_VERSION, fingerprint } from '../text/index.js';
 import { Embedder } from '../vectors/embedder.js';
 import { type Generation, Generations } from '../vectors/generations.js';
-import type { NewChunk } from './chunk-rows.js';
 import type { Claim } from './claim.js';
 import type { FileState } from './file-state.js';
+import { HiddenChunks } from './hidden-chunks.js';
 import { INDEXING_HOOKS, type IndexingHooks } from './hooks.js';
-import { IndexCommit } from './index-commit.js';
-import { IndexPlanner } from './index-plan.js';
+import { type FinishedIndex, IndexCommit } from './index-commit.js';
 import { ClaimLostError } from './indexing.errors.js';
-import { type PreparedChunk, prepareChunks } from './prepare.js';
+import { type CutStep, NO_ROWS } from './threads/cut-document.js';
+import type { Cutting } from './threads/cutting.js';
+import { DocumentThreads } from './threads/document-threads.js';
+
+/** Chunks of an old index that a small new one may remove in its own statement. */
+const FEW_CHUNKS = 64;
+/** A small document without a new chunk. */
+const NOTHING: CutStep = { texts: [], terms: 0, tokens: 0, statements: [] };
 
 export interface IndexWork {
   /** Chunk parameters of the request. */
@@ -32,12 +39,30 @@ export interface IndexReport {
   cached: number;
 }
 
+interface Run {
+  claim: Claim;
+  file: FileState;
+  work: IndexWork;
+  generation: Generation;
+  cutting: Cutting;
+  signal: AbortSignal;
+  progress: (share: number) => void;
+}
+
+/** What a run has written, until the generation of the vectors turns out to be another one by now. */
+interface Written {
+  removed: number;
+  embedded: number;
+}
+
 /** Markdown to chunks, postings and vectors. */
 @Injectable()
 export class IndexStep {
   constructor(
+    @Inject(SQL_CLIENT) private readonly sql: SqlClient,
+    @Inject(DocumentThreads) private readonly threads: DocumentThreads,
     private readonly commit: IndexCommit,
-    private readonly planner: IndexPlanner,
+    private readonly hidden: HiddenChunks,
     private readonly embedder: Embedder,
     private readonly generations: Generations,
     private readonly defaults: LiveDefaults,
@@ -51,8 +76,9 @@ export class IndexStep {
   }
 
   /**
-   * @param progress is told which share of the vectors is there, 0..1
-   * @throws {ClaimLostError} when the file was taken over; nothing was written. What the embedding model throws.
+   * A small document is written in one statement. A larger one is written hidden, in many short transactions, and then shown by one.
+   * @param progress is told which share of the new chunks is there, 0..1
+   * @throws {ClaimLostError} when the file was taken over; nothing of it is found. {@link DocumentTooLargeError}. What the embedding model throws.
    */
   async run(
     claim: Claim,
@@ -62,34 +88,26 @@ export class IndexStep {
     signal: AbortSignal,
     progress: (share: number) => void = () => undefined,
   ): Promise<IndexReport> {
-    const { fileId, kbId } = file;
-    const chunks = await this.cut(file, markdown, work, signal);
     // Again only where the model of the knowledge base was changed while vectors were made.
     for (let generation = this.generations.readable(file.generation); ;) {
-      const { fresh, kept } = await this.planner.plan(file, generation, chunks);
-      const made = await this.embed(generation, fresh, signal, progress);
-      await this.hooks.at('before-commit', fileId);
-      signal.throwIfAborted();
-      const finished = {
-        kbId,
-        generation: generation.number,
-        fingerprint: this.fingerprintOf(file, work),
-        params: work.params,
-        fresh: made.chunks,
-        kept,
-      };
-      const done = await this.commit.run(claim, finished, signal);
-      if (done) return reportOf(chunks.length, fresh.length, done.removed, generation.model ? made.computed : null);
-      const next = await this.generations.live(kbId);
-      if (!next) throw new ClaimLostError(fileId);
+      const known = await this.known(file, generation);
+      await using cutting = await this.cut(file, markdown, work, signal, { known });
+      const written = await this.write({ claim, file, work, generation, cutting, signal, progress });
+      if (written) return reportOf(cutting, written, generation);
+      const next = await this.generations.live(file.kbId);
+      if (!next) throw new ClaimLostError(claim.fileId);
       generation = next;
     }
   }
 
   /** Makes the vectors that indexing will ask for, and leaves them to the cache. */
   async warm(file: FileState, markdown: string, work: IndexWork, signal: AbortSignal): Promise<number> {
-    const chunks = await this.cut(file, markdown, work, signal);
-    return (await this.embed(this.generations.readable(file.generation), chunks, signal)).computed;
+    const generation = this.generations.readable(file.generation);
+    if (!generation.model) return 0;
+    await using cutting = await this.cut(file, markdown, work, signal, { textsOnly: true });
+    let computed = 0;
+    for await (const { texts } of cutting.steps()) computed += (await this.embed(generation, texts, signal)).computed;
+    return computed;
   }
 
   fingerprintOf(file: FileState, work: IndexWork): string {
@@ -98,22 +116,111 @@ export class IndexStep {
     return fingerprint({ contentHash, params: this.chunking(file, work), analyzerVersion: ANALYZER_VERSION });
   }
 
-  private cut(file: FileState, markdown: string, work: IndexWork, signal: AbortSignal): Promise<PreparedChunk[]> {
-    return prepareChunks(file.fileId, markdown, this.chunking(file, work), signal);
+  private async write(run: Run): Promise<Written | null> {
+    const { cutting, file } = run;
+    const { fresh } = cutting.plan;
+    const steps = cutting.steps();
+    const first = (await steps.next()).value ?? NOTHING;
+    const isSmall = first.texts.length === fresh && first.statements.length <= 1 && file.chunkCount <= FEW_CHUNKS;
+    return isSmall ? this.writeAtOnce(run, first) : this.writeInSteps(run, first, steps);
+  }
+
+  private async writeAtOnce(run: Run, { texts, tokens, statements }: CutStep): Promise<Written | null> {
+    const { claim, generation, signal, progress } = run;
+    const { vectors, computed } = await this.embed(generation, texts, signal);
+    progress(1);
+    await this.beforeCommit(run);
+    const columns = statements[0] ?? NO_ROWS;
+    const done = await this.commit.write(claim, this.finished(run, tokens), {
+      columns,
+      vectors,
+      generation: generation.number,
+    });
+    return done && { ...done, embedded: computed };
+  }
+
+  private async writeInSteps(run: Run, first: CutStep, others: AsyncGenerator<CutStep, void>): Promise<Written | null> {
+    const { claim, cutting, generation, signal, progress } = run;
+    const { fresh } = cutting.plan;
+    const firstId = await this.hidden.begin(claim, fresh, signal);
+    const total = { chunks: 0, tokens: 0, embedded: 0 };
+    try {
+      for (let step: CutStep | void = first; step; step = (await others.next()).value) {
+        const { vectors, computed } = await this.embed(generation, step.texts, signal);
+        for (const columns of step.statements) {
+          signal.throwIfAborted();
+          const ofThese = vectors?.slice(columns.from, columns.from + columns.count);
+          await this.hidden.write(claim, firstId, { columns, vectors: ofThese, generation: generation.number });
+        }
+        total.chunks += step.texts.length;
+        total.tokens += step.tokens;
+        total.embedded += computed;
+        progress(total.chunks / Math.max(1, fresh));
+      }
+      await this.beforeCommit(run);
+      const done = await this.commit.show(claim, this.finished(run, total.tokens));
+      if (done?.removed) await this.hidden.remove(claim).catch(() => undefined);
+      return done && { ...done, embedded: total.embedded };
+    } catch (error) {
+      // Whoever stops this run is not kept waiting: the next one, or the sweep, removes what is there.
+      if (!signal.aborted) await this.hidden.remove(claim).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  private async beforeCommit({ file, signal }: Run): Promise<void> {
+    await this.hooks.at('before-commit', file.fileId);
+    signal.throwIfAborted();
+  }
+
+  private finished({ file, work, generation, cutting }: Run, tokens: number): FinishedIndex {
+    return {
+      kbId: file.kbId,
+      generation: generation.number,
+      fingerprint: this.fingerprintOf(file, work),
+      params: work.params,
+      fresh: { chunks: cutting.plan.fresh, tokens },
+      kept: cutting.plan.kept,
+    };
+  }
+
+  /** Chunks of the old index that need not be made again: only their places may change. */
+  private async known(file: FileState, { number, model }: Generation): Promise<string[]> {
+    // Chunks of other rules have other postings.
+    if (file.analyzer !== ANALYZER_VERSION) return [];
+    const { rows } = await this.sql.query<{ chunk_id: string }>(
+      `SELECT c.chunk_id FROM chunks c
+       ${model ? 'JOIN chunk_vectors v ON v.chunk_id = c.id AND v.generation = $2' : ''}
+       WHERE c.file_id = $1 AND c.chunk_index >= 0`,
+      model ? [file.id, number] : [file.id],
+    );
+    return rows.map((row) => row.chunk_id);
+  }
+
+  private cut(
+    file: FileState,
+    markdown: string,
+    work: IndexWork,
+    signal: AbortSignal,
+    { known = [], textsOnly }: { known?: string[]; textsOnly?: boolean },
+  ): Promise<Cutting> {
+    const { fileId } = file;
+    const order = {
+      fileId,
+      markdown,
+      options: this.chunking(file, work),
+      known,
+      limits: this.defaults.documentLimits(),
+    };
+    return this.threads.cut({ ...order, textsOnly }, signal);
   }
 
   private async embed(
     { model }: Generation,
-    chunks: readonly PreparedChunk[],
+    texts: readonly string[],
     signal: AbortSignal,
-    progress: (share: number) => void = () => undefined,
-  ): Promise<{ chunks: readonly NewChunk[]; computed: number }> {
-    if (!model) return { chunks, computed: 0 };
-    const texts = chunks.map(({ text }) => text);
-    const { vectors, computed } = await this.embedder.documents(model, texts, signal, (done) =>
-      progress(done / texts.length),
-    );
-    return { chunks: chunks.map((each, i) => ({ ...each, vector: vectors[i]! })), computed };
+  ): Promise<{ vectors?: readonly string[]; computed: number }> {
+    return model ? this.embedder.documents(model, texts, signal) : { computed: 0 };
   }
 
   private chunking(file: FileState, { params }: IndexWork) {
@@ -122,14 +229,14 @@ export class IndexStep {
   }
 }
 
-/** @param embedded `null` where there are no vectors */
-function reportOf(chunks: number, fresh: number, removed: number, embedded: number | null): IndexReport {
+function reportOf({ plan }: Cutting, { removed, embedded }: Written, { model }: Generation): IndexReport {
+  const { fresh, kept } = plan;
   return {
-    chunks,
+    chunks: fresh + kept.length,
     new: fresh,
-    kept: chunks - fresh,
+    kept: kept.length,
     removed,
-    embedded: embedded ?? 0,
-    cached: embedded === null ? 0 : fresh - embedded,
+    embedded: model ? embedded : 0,
+    cached: model ? fresh - embedded : 0,
   };
 }

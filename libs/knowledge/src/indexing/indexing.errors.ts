@@ -17,3 +17,27 @@ export class ClaimLostError extends YuxiError {
     });
   }
 }
+
+/** This process works on another large document. */
+export class LargeDocumentsBusyError extends YuxiError {
+  constructor() {
+    super('Another large document is being worked on', { code: 'LARGE_DOCUMENTS_BUSY', retryable: true });
+  }
+}
+
+/** A document makes more chunks or terms than one document may have. */
+export class DocumentTooLargeError extends YuxiError {
+  constructor(message: string) {
+    super(message, { code: 'DOCUMENT_TOO_LARGE' });
+  }
+
+  static chunks(count: number, limit: number): DocumentTooLargeError {
+    const rule = `The document has ${count} chunks, more than the ${limit} of the setting documents.max_chunks`;
+    return new DocumentTooLargeError(`${rule}: use larger chunks, or split it into several documents`);
+  }
+
+  static terms(count: number, limit: number): DocumentTooLargeError {
+    const rule = `The document has about ${count} terms to index, more than the ${limit} of the setting documents.max_terms`;
+    return new DocumentTooLargeError(`${rule}: split it into several documents`);
+  }
+}

@@ -7,6 +7,7 @@ import { RemovalService } from '../files/removal.service.js';
 import { FileProcessor, type ProcessResult } from '../indexing/file-processor.js';
 import { FileStates } from '../indexing/file-state.js';
 import { IndexStep } from '../indexing/index-step.js';
+import { LargeDocuments } from '../indexing/large-documents.js';
 import type { ProcessFile } from '../indexing/process-file.task.js';
 import { INGEST, type Ingest, ingestSchema } from './ingest.types.js';
 
@@ -26,6 +27,7 @@ export class IngestSaga {
     private readonly files: FileStates,
     private readonly processor: FileProcessor,
     private readonly indexing: IndexStep,
+    private readonly large: LargeDocuments,
   ) {}
 
   /** The content came with the request; here is made sure that it is there, and from here on it goes if anything fails. */
@@ -48,8 +50,11 @@ export class IngestSaga {
   @SagaStep({ order: 3, compensate: false, retry: RETRY })
   async index({ input, signal }: SagaContext<Ingest>): Promise<{ embedded: number }> {
     const file = await this.files.read(input.dbId, input.fileId);
-    if (!file || file.markdown === null) throw gone();
-    return { embedded: await this.indexing.warm(file, file.markdown, { ...input, force: false }, signal) };
+    if (!file) throw gone();
+    using _ = await this.large.enter(file.size, { signal, wait: true });
+    const markdown = await this.files.markdown(file);
+    if (markdown === null) throw gone();
+    return { embedded: await this.indexing.warm(file, markdown, { ...input, force: false }, signal) };
   }
 
   @SagaStep({ order: 4, compensate: false, pivot: true })
@@ -64,7 +69,7 @@ export class IngestSaga {
     goal: ProcessFile['goal'],
     signal: AbortSignal,
   ): Promise<ProcessResult> {
-    const context = { signal, progress: () => undefined };
+    const context = { signal, progress: () => undefined, wait: true };
     const result = await this.processor.process({ dbId, fileId, goal, params, force: false }, context);
     if (result.skipped === 'deleted') throw gone();
     return result;

@@ -1,6 +1,7 @@
 import type { Parameters } from '../common/parameters.js';
 import { BM25 } from '../text/index.js';
 import type { Corpus } from './corpora.js';
+import { unlessHidden } from './corpus.sql.js';
 
 // Constants reach SQL as float8: as numeric they would make the whole sum numeric, several times slower. The formula is turned so that each
 // hit costs few operations: there may be tens of thousands.
@@ -17,7 +18,8 @@ export type Words = ReadonlyMap<string, number>;
  * without statistics no other way. Carrying the hits along once, with their terms, would take longer than reading them twice. Indexing
  * since the chunks were counted may have made `df` the greater number.
  */
-export function wordCtes(params: Parameters, words: Words, { id, chunks, tokens, frequencies }: Corpus): string {
+export function wordCtes(params: Parameters, words: Words, corpus: Corpus): string {
+  const { id, chunks, tokens, frequencies } = corpus;
   const terms = [...words.keys()];
   const asked = [
     `${params.add(terms)}::text[]`,
@@ -26,16 +28,17 @@ export function wordCtes(params: Parameters, words: Words, { id, chunks, tokens,
   ];
   const average = `${params.add(Math.max(1, tokens / Math.max(1, chunks)))}::float8`;
   const base = `${params.add(id)}::int`;
+  const visible = unlessHidden(params, corpus);
   return `weights AS MATERIALIZED (
   SELECT q.term, found.df, ${k1 + 1}::float8 * q.times
     * ln((greatest(${params.add(chunks)}::float8, found.df) + 1) / (found.df + 0.5)) AS weight
   FROM unnest(${asked.join(', ')}) AS q (term, times, df), LATERAL (
-    SELECT coalesce(q.df, (SELECT count(*)::float8 FROM postings WHERE kb_id = ${base} AND term = q.term)) AS df OFFSET 0) found),
+    SELECT coalesce(q.df, (SELECT count(*)::float8 FROM postings WHERE kb_id = ${base} AND term = q.term${visible})) AS df OFFSET 0) found),
 best AS MATERIALIZED (SELECT coalesce(sum(weight), 0) AS score FROM weights),
 scored AS (
   SELECT chunk_id,
     sum(weight / (1 + (${k1 * (1 - b)}::float8 + ${k1 * b}::float8 / ${average} * dl) / tf)) AS bm25
   FROM weights w, LATERAL (
-    SELECT chunk_id, tf, dl FROM postings WHERE kb_id = ${base} AND term = w.term OFFSET 0) hit
+    SELECT chunk_id, tf, dl FROM postings WHERE kb_id = ${base} AND term = w.term${visible} OFFSET 0) hit
   GROUP BY chunk_id)`;
 }

@@ -26,6 +26,8 @@ export interface Corpus {
   /** What `stillSo` compares: of the knowledge base itself, and of what is indexed in it. */
   version: string;
   indexed: string;
+  /** Ids of chunks that are in the index and not to be found, as a multirange; null for none. */
+  hidden: string | null;
   /** Chunks that have a term, by term, as far as searches have counted them. */
   frequencies: Map<string, number>;
   /** Known from an earlier search. */
@@ -67,7 +69,8 @@ export class Corpora {
     }
     const corpus = rows[0];
     const before = this.#known.get(dbId);
-    const same = before?.version === corpus.version && before.indexed === corpus.indexed;
+    const same =
+      before?.version === corpus.version && before.indexed === corpus.indexed && before.hidden === corpus.hidden;
     const { readers, frequencies } = same
       ? before
       : { readers: new Set<number>(), frequencies: new Map<string, number>() };

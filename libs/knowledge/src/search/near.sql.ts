@@ -1,4 +1,6 @@
 import type { Parameters } from '../common/parameters.js';
+import type { Corpus } from './corpora.js';
+import { unlessHidden } from './corpus.sql.js';
 
 /** A question as a vector, and whose vectors it is compared with. */
 export interface VectorQuery {
@@ -23,11 +25,11 @@ export function ofGeneration({ kbId, generation }: Pick<VectorQuery, 'kbId' | 'g
 }
 
 /** CTE `near (chunk_id, cosine)`: the nearest chunks. */
-export function nearCte(params: Parameters, query: VectorQuery, limit: number): string {
+export function nearCte(params: Parameters, query: VectorQuery, corpus: Corpus, limit: number): string {
   const distance = distanceSql(query, 'embedding', params.add(query.vector));
   return `near AS MATERIALIZED (
   SELECT chunk_id, -(${distance}) AS cosine FROM chunk_vectors
-  WHERE ${ofGeneration(query)} ORDER BY ${distance} LIMIT ${int(limit)})`;
+  WHERE ${ofGeneration(query)}${unlessHidden(params, corpus)} ORDER BY ${distance} LIMIT ${int(limit)})`;
 }
 
 /** Only whole numbers of our own become text of a statement. */

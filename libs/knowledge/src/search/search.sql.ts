@@ -52,7 +52,7 @@ export function vectorStatement(
 ): SearchStatement {
   const params = withActor(new Parameters(), question.actor);
   const ctes = [
-    nearCte(params, vector, topK),
+    nearCte(params, vector, question.corpus, topK),
     `top AS (
   SELECT chunk_id, greatest(cosine, 0) AS score, NULL::float8 AS bm25_score, cosine AS vector_score FROM near
   WHERE greatest(cosine, 0) >= ${params.add(threshold)}::float8)`,
@@ -81,7 +81,7 @@ export function hybridStatement(question: Question, vector: VectorQuery, plan: S
     `worded AS (
   SELECT chunk_id, row_number() OVER (ORDER BY bm25 DESC, chunk_id) AS word_rank FROM scored
   ORDER BY bm25 DESC, chunk_id LIMIT ${limit})`,
-    nearCte(params, vector, candidates),
+    nearCte(params, vector, question.corpus, candidates),
     `ranked AS (SELECT chunk_id, row_number() OVER (ORDER BY cosine DESC, chunk_id) AS near_rank FROM near)`,
     `fused AS (
   SELECT chunk_id, coalesce(bm25, 0) AS bm25, CASE WHEN best.score > 0 THEN coalesce(bm25, 0) / best.score ELSE 0 END AS share,

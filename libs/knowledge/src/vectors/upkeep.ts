@@ -4,6 +4,7 @@ import { jitter, sleep, SQL_CLIENT, type SqlClient } from '@yuxi/core';
 import { EmbeddingModels, modelFingerprint, type ModelSettings, type ModelSpec, specOf } from '@yuxi/embedding';
 import { SagaService } from '@yuxi/saga';
 
+import { HiddenChunks } from '../indexing/hidden-chunks.js';
 import { CHANGE_MODEL, type ChangeModel } from '../sagas/change-model.types.js';
 import { Generations } from './generations.js';
 import { VectorIndexes } from './vector-index.js';
@@ -21,7 +22,7 @@ interface Base {
   sagaId: string | null;
 }
 
-/** Brings all knowledge bases to the model of the settings, and large ones to an index of their vectors. */
+/** Brings all knowledge bases to the model of the settings, large ones to an index of their vectors, and removes what dead runs have left. */
 @Injectable()
 export class VectorUpkeep implements OnApplicationBootstrap, OnModuleDestroy {
   private readonly stopping = new AbortController();
@@ -33,6 +34,7 @@ export class VectorUpkeep implements OnApplicationBootstrap, OnModuleDestroy {
     private readonly generations: Generations,
     private readonly indexes: VectorIndexes,
     private readonly sagas: SagaService,
+    private readonly hidden: HiddenChunks,
   ) {}
 
   onApplicationBootstrap(): void {
@@ -47,6 +49,7 @@ export class VectorUpkeep implements OnApplicationBootstrap, OnModuleDestroy {
   async run(): Promise<void> {
     await this.changeModels();
     await this.buildIndexes();
+    await this.hidden.sweep(this.stopping.signal);
   }
 
   /** On every replica at once: the database decides who starts what. A failure must not keep the settings from being in force. */

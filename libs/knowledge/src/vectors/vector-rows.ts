@@ -29,7 +29,7 @@ export class VectorRows {
   ): Promise<ChunkText[]> {
     const { rows } = await sql.query<ChunkText>(
       `SELECT c.id, c.content FROM chunks c
-       WHERE c.kb_id = $1 AND c.id > $3
+       WHERE c.kb_id = $1 AND c.id > $3 AND c.chunk_index >= 0
          AND NOT EXISTS (SELECT 1 FROM chunk_vectors v WHERE v.chunk_id = c.id AND v.generation = $2)
        ORDER BY c.id LIMIT $4`,
       [kbId, generation, after, limit],

@@ -11,6 +11,7 @@ export const chunks = pgTable(
     fileId: integer('file_id')
       .notNull()
       .references(() => files.id, { onDelete: 'cascade' }),
+    /** From 0; negative while the chunk is hidden, see `files.hidden_chunks`. */
     chunkIndex: integer('chunk_index').notNull(),
     content: text('content').notNull(),
     headingPath: jsonb('heading_path').$type<string[]>().notNull().default([]),
@@ -28,9 +29,8 @@ export const postings = pgTable(
   {
     kbId: integer('kb_id').notNull(),
     term: text('term').notNull(),
-    chunkId: bigint('chunk_id', { mode: 'number' })
-      .notNull()
-      .references(() => chunks.id, { onDelete: 'cascade' }),
+    /** `chunks.id`. Without a foreign key, which costs half of the time of writing; a trigger of `chunks` removes what is left. */
+    chunkId: bigint('chunk_id', { mode: 'number' }).notNull(),
     tf: smallint('tf').notNull(),
     /** Terms in the chunk. */
     dl: integer('dl').notNull(),

@@ -5,6 +5,9 @@ export const bytea = customType<{ data: Buffer; driverData: Buffer }>({
   dataType: () => 'bytea',
 });
 
+/** Ranges as PostgreSQL writes them: `{[1,5),[9,12)}`. */
+export const int8multirange = customType<{ data: string }>({ dataType: () => 'int8multirange' });
+
 /** `timestamptz` as a Date. */
 export const instant = (name: string) => timestamp(name, { withTimezone: true });
 

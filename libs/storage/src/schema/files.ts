@@ -1,6 +1,6 @@
 import { bigint, boolean, index, integer, jsonb, pgTable, text, unique } from 'drizzle-orm/pg-core';
 import { blobs } from './blobs.js';
-import { createdAt, instant, updatedAt } from './columns.js';
+import { createdAt, instant, int8multirange, updatedAt } from './columns.js';
 import { databases, type JsonObject } from './databases.js';
 import { users } from './people.js';
 
@@ -56,6 +56,8 @@ export const files = pgTable(
     fingerprint: text('fingerprint'),
     /** Version of the rules that made its postings. */
     analyzer: text('analyzer'),
+    /** Ids of chunks that searches do not see: being written, or being removed. */
+    hiddenChunks: int8multirange('hidden_chunks'),
     /** Completed indexings. */
     indexCount: integer('index_count').notNull().default(0),
     chunkCount: integer('chunk_count').notNull().default(0),

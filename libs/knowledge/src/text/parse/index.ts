@@ -3,4 +3,3 @@ export { detectType, SUPPORTED_TYPES, type FileType } from './detect.js';
 export { EmptyFileError, InvalidFilenameError, ParseError, UnsupportedTypeError } from './errors.js';
 export { safeFilename } from './filename.js';
 export { parse, type ParsedDocument } from './parse.js';
-export { Parser, type ParserLimits } from './parser.js';

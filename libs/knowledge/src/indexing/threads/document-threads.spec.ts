@@ -1,31 +1,31 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { monotonicMs } from '@yuxi/core';
-import { ParseError, UnsupportedTypeError } from './errors.js';
-import { Parser, type ParserLimits } from './parser.js';
+import { ParseError, UnsupportedTypeError } from '../../text/index.js';
+import { type DocumentThreadLimits, DocumentThreads } from './document-threads.js';
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 /** Long enough to read for every limit of these tests. */
-const large = bytes(`<html><body>${'<p>A <b>bold</b> and <i>long</i> text.</p>'.repeat(50_000)}</body></html>`);
+const large = () => bytes(`<html><body>${'<p>A <b>bold</b> and <i>long</i> text.</p>'.repeat(50_000)}</body></html>`);
 
-describe('a parser in threads', () => {
-  let parser: Parser;
-  const start = (limits?: ParserLimits) => (parser = new Parser(limits));
-  afterEach(() => parser.onApplicationShutdown());
+describe('DocumentThreads', () => {
+  let threads: DocumentThreads;
+  const start = (limits?: DocumentThreadLimits) => (threads = new DocumentThreads(limits));
+  afterEach(() => threads.onApplicationShutdown());
 
   it('reads documents', async () => {
     start();
     const html = bytes('<title>Swallows</title><h1>Of swallows</h1><p>They fly.</p>');
-    expect(await parser.parse('html', html)).toMatchObject({
+    expect(await threads.parse('html', html)).toMatchObject({
       title: 'Swallows',
       markdown: expect.stringContaining('# Of swallows'),
     });
-    expect(await parser.parse('txt', bytes('a\r\nb'))).toEqual({ markdown: 'a\nb' });
+    expect(await threads.parse('txt', bytes('a\r\nb'))).toEqual({ markdown: 'a\nb' });
   });
 
   it('says why it cannot read one, with the errors of its sort', async () => {
     start();
-    await expect(parser.parse('txt', bytes('  '))).rejects.toBeInstanceOf(ParseError);
-    await expect(parser.parse('txt', new Uint8Array([0, 1, 2, 255, 0, 0]))).rejects.toBeInstanceOf(
+    await expect(threads.parse('txt', bytes('  '))).rejects.toBeInstanceOf(ParseError);
+    await expect(threads.parse('txt', new Uint8Array([0, 1, 2, 255, 0, 0]))).rejects.toBeInstanceOf(
       UnsupportedTypeError,
     );
   });
@@ -35,19 +35,19 @@ describe('a parser in threads', () => {
     ['memory', { memory: 8 }, 'takes more than 8 MB of memory'],
   ])('ends what takes too much %s, and reads the next one', async (_, limits, message) => {
     start({ threads: 1, ...limits });
-    await expect(parser.parse('html', large)).rejects.toThrow(message);
-    await parser.onApplicationShutdown();
+    await expect(threads.parse('html', large())).rejects.toThrow(message);
+    await threads.onApplicationShutdown();
     start({ threads: 1 });
-    expect((await parser.parse('txt', bytes('next'))).markdown).toBe('next');
+    expect((await threads.parse('txt', bytes('next'))).markdown).toBe('next');
   });
 
   it('ends with the signal of the caller, and not before', async () => {
     start({ threads: 1 });
     const controller = new AbortController();
-    const reading = parser.parse('html', large, controller.signal);
+    const reading = threads.parse('html', large(), controller.signal);
     controller.abort(new Error('cancelled'));
     await expect(reading).rejects.toThrow('cancelled');
-    expect((await parser.parse('txt', bytes('next'))).markdown).toBe('next');
+    expect((await threads.parse('txt', bytes('next'))).markdown).toBe('next');
   });
 
   it('leaves the event loop to others while it reads', async () => {
@@ -59,7 +59,7 @@ describe('a parser in threads', () => {
       last = monotonicMs();
     }, 1);
     const from = monotonicMs();
-    await parser.parse('html', large);
+    await threads.parse('html', large());
     clearInterval(timer);
     expect(longest).toBeLessThan((monotonicMs() - from) / 2);
   });

@@ -1,0 +1,88 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { SQL_CLIENT, type SqlClient } from '@yuxi/core';
+
+import { Parameters } from '../common/parameters.js';
+import { type ChunkRows, writeHidden } from './chunk-rows.js';
+import type { Claim } from './claim.js';
+import { ClaimLostError } from './indexing.errors.js';
+
+/** Ids of one block; a document has fewer chunks. Blocks begin far above the ids that chunks get one by one. */
+export const BLOCK_SIZE = 2 ** 20;
+const FIRST_BLOCK = 2 ** 42;
+/** Chunks of one deletion, each with some hundred postings. */
+const REMOVED_AT_ONCE = 16;
+/** A run that has not renewed its claim for so long is dead, and its task has been begun again or given up. */
+const DEAD_AFTER = '5 minutes';
+
+/**
+ * Chunks that are in the tables and that nobody finds: those of a document that is being written in many transactions, and those that a
+ * newer index has replaced and that are being removed. `files.hidden_chunks` has their ids, which searches leave out; their
+ * `chunk_index` is negative.
+ */
+@Injectable()
+export class HiddenChunks {
+  constructor(@Inject(SQL_CLIENT) private readonly sql: SqlClient) {}
+
+  /**
+   * Takes a block of ids for a run, after what an earlier run has left is gone.
+   * @returns the first id
+   * @throws {ClaimLostError} @throws the reason of `signal`
+   */
+  async begin(claim: Claim, chunks: number, signal: AbortSignal): Promise<number> {
+    await this.remove(claim, signal);
+    const { rows } = await this.sql.query<{ first: number }>(
+      `WITH block AS MATERIALIZED (SELECT $3::bigint + nextval('chunk_blocks') * $4::bigint AS first)
+       UPDATE files SET hidden_chunks = int8multirange(int8range(first, first + $5::bigint)) FROM block
+       WHERE id = $1 AND claim = $2 AND claim_until IS NOT NULL RETURNING first`,
+      [claim.id, claim.number, FIRST_BLOCK, BLOCK_SIZE, chunks],
+    );
+    if (!rows[0]) throw new ClaimLostError(claim.fileId);
+    return rows[0].first;
+  }
+
+  /**
+   * One short transaction, which holds up a takeover of the file, and with it the look for what is left behind.
+   * @throws {ClaimLostError}
+   */
+  async write(claim: Claim, firstId: number, rows: ChunkRows): Promise<void> {
+    const params = new Parameters();
+    const file = `file AS MATERIALIZED (
+       SELECT id, kb_id FROM files WHERE id = ${params.add(claim.id)} AND claim = ${params.add(claim.number)}
+         AND claim_until IS NOT NULL FOR SHARE)`;
+    if (!(await writeHidden(this.sql, params, file, rows, firstId))) throw new ClaimLostError(claim.fileId);
+  }
+
+  /** Removes all of a file, in short transactions, as long as nobody has claimed it since. */
+  async remove({ id, number }: Pick<Claim, 'id' | 'number'>, signal?: AbortSignal): Promise<void> {
+    for (let removed = 1; removed > 0;) {
+      signal?.throwIfAborted();
+      const { rowCount } = await this.sql.query(
+        `DELETE FROM chunks WHERE id IN (
+           SELECT c.id FROM files f JOIN chunks c ON c.file_id = f.id
+           WHERE f.id = $1 AND f.claim = $2 AND f.hidden_chunks IS NOT NULL AND c.chunk_index < 0
+           ORDER BY c.id LIMIT $3 FOR UPDATE OF c SKIP LOCKED)`,
+        [id, number, REMOVED_AT_ONCE],
+      );
+      removed = rowCount;
+    }
+    await this.sql.query(
+      `UPDATE files SET hidden_chunks = NULL WHERE id = $1 AND claim = $2 AND hidden_chunks IS NOT NULL
+         AND NOT EXISTS (SELECT 1 FROM chunks c WHERE c.file_id = files.id AND c.chunk_index < 0)`,
+      [id, number],
+    );
+  }
+
+  /** Removes what runs have left that died. */
+  async sweep(signal: AbortSignal): Promise<void> {
+    // The dead run's claim is ended, so that it writes nothing more, should it come back.
+    await this.sql.query(
+      `UPDATE files SET claim = claim + 1, claim_until = NULL,
+         status = CASE WHEN fingerprint IS NULL THEN 'parsed' ELSE 'indexed' END, updated_at = now()
+       WHERE hidden_chunks IS NOT NULL AND status = 'indexing' AND claim_until < now() - interval '${DEAD_AFTER}'`,
+    );
+    const { rows } = await this.sql.query<{ id: number; number: number }>(
+      'SELECT id, claim AS number FROM files WHERE hidden_chunks IS NOT NULL AND claim_until IS NULL ORDER BY id LIMIT 100',
+    );
+    for (const each of rows) await this.remove(each, signal);
+  }
+}

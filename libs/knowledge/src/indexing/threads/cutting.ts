@@ -1,0 +1,97 @@
+import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import type { CutOrder, CutPlan, CutStep } from './cut-document.js';
+import type { CutMessage, CutTask } from './document.thread.js';
+import { accepted } from './refusal.js';
+
+export interface CuttingOptions {
+  /** Longest wait for the next message, milliseconds. */
+  time: number;
+  /** What the caller is told of a fault of the thread. */
+  explain: (error: unknown, late: boolean) => unknown;
+  /** Called once, when the thread is free again. */
+  leave: () => void;
+}
+
+/** A document that a thread is cutting. */
+export class Cutting implements AsyncDisposable {
+  #plan!: CutPlan;
+  #finished = false;
+  readonly #messages: CutMessage[] = [];
+  #wake: (() => void) | undefined;
+
+  private constructor(
+    private readonly port: MessagePort,
+    private readonly ended: Promise<void>,
+    private readonly stop: AbortController,
+    private readonly options: CuttingOptions,
+  ) {
+    port.on('message', (message: CutMessage) => {
+      this.#messages.push(message);
+      this.#wake?.();
+    });
+    // Whoever waits for a message hears of a fault.
+    ended.catch(() => undefined).finally(options.leave);
+  }
+
+  /** @param start gives the task to a thread, whose end it awaits */
+  static async begin(
+    order: CutOrder,
+    start: (task: CutTask, stop: AbortSignal) => Promise<void>,
+    options: CuttingOptions,
+  ): Promise<Cutting> {
+    const { port1, port2 } = new MessageChannel();
+    const stop = new AbortController();
+    const cutting = new Cutting(port1, start({ order, port: port2 }, stop.signal), stop, options);
+    try {
+      cutting.#plan = (await cutting.#next()) as CutPlan;
+      return cutting;
+    } catch (error) {
+      await cutting[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  get plan(): CutPlan {
+    return this.#plan;
+  }
+
+  /** The thread makes the next one while the caller works on the one before. */
+  async *steps(): AsyncGenerator<CutStep, void> {
+    this.port.postMessage(null);
+    for (;;) {
+      const step = (await this.#next()) as CutStep | null;
+      if (!step) break;
+      this.port.postMessage(null);
+      yield step;
+    }
+    this.#finished = true;
+  }
+
+  /** Ends the thread, unless it has done all. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#finished) this.stop.abort();
+    await this.ended.catch(() => undefined);
+    this.port.close();
+  }
+
+  async #next(): Promise<CutMessage> {
+    const late = setTimeout(() => this.stop.abort(), this.options.time);
+    try {
+      return accepted(await this.#message());
+    } catch (error) {
+      throw this.options.explain(error, this.stop.signal.aborted);
+    } finally {
+      clearTimeout(late);
+    }
+  }
+
+  async #message(): Promise<CutMessage> {
+    while (this.#messages.length === 0) {
+      const arrival = new Promise<'arrived'>((resolve) => (this.#wake = () => resolve('arrived')));
+      const first = await Promise.race([arrival, this.ended.then(() => 'ended' as const)]);
+      // The last message may come after the end.
+      if (first === 'ended' && this.#messages.length === 0) await arrival;
+    }
+    return this.#messages.shift()!;
+  }
+}
