@@ -39,7 +39,7 @@ export interface Replica {
   ingest: IngestService;
   upkeep: VectorUpkeep;
   sagas: SagaService;
-  models: ModelSettingsInForce;
+  settings: SettingsInForce;
   storage: StorageInfo;
   /** Those of the replica; a test may put others in their place. */
   hooks: IndexingHooks;
@@ -67,31 +67,33 @@ export interface ReplicaOptions {
   modelHosts?: string;
 }
 
-/** Stands for the live configuration: only the section of the model is there. */
-class ModelSettingsInForce {
-  private values: Record<string, unknown> = {};
+/** Stands for the live configuration: only the sections of model and documents are there. */
+class SettingsInForce {
+  /** Section of the bounds of documents. */
+  documents: Record<string, number> | undefined;
+  private model: object = {};
 
   constructor(private readonly hosts: ModelHosts) {}
 
   get(): Record<string, unknown> {
-    return this.values;
+    return { ...this.model, documents: this.documents };
   }
 
   use(model: Record<string, unknown>): void {
-    this.values = { model: modelSection(this.hosts).parse(model) };
+    this.model = { model: modelSection(this.hosts).parse(model) };
   }
 }
 
 /** What ConfigSyncModule would give to everybody. */
-function settingsOf(models: ModelSettingsInForce): DynamicModule {
-  const provider = { provide: LiveConfig, useValue: models };
-  return { module: ModelSettingsInForce, global: true, providers: [provider], exports: [LiveConfig] };
+function settingsOf(settings: SettingsInForce): DynamicModule {
+  const provider = { provide: LiveConfig, useValue: settings };
+  return { module: SettingsInForce, global: true, providers: [provider], exports: [LiveConfig] };
 }
 
 export async function startReplica(options: ReplicaOptions = {}): Promise<Replica> {
   const { databaseUrl, redisUrl, worker = false } = options;
   const { hosts } = ModelHosts.parse(options.modelHosts);
-  const models = new ModelSettingsInForce(hosts);
+  const settings = new SettingsInForce(hosts);
   const hooks: IndexingHooks = { ...NO_HOOKS, ...options.hooks };
   const module = await Test.createTestingModule({
     imports: [
@@ -103,7 +105,7 @@ export async function startReplica(options: ReplicaOptions = {}): Promise<Replic
       EmbeddingModule.forRoot({ hosts }),
       SagaModule.forRoot(),
       KnowledgeModule.forRoot({ hooks }),
-      settingsOf(models),
+      settingsOf(settings),
     ],
   })
     .overrideProvider(EXACT_LIMIT)
@@ -124,7 +126,7 @@ export async function startReplica(options: ReplicaOptions = {}): Promise<Replic
     ingest: module.get(IngestService),
     upkeep: module.get(VectorUpkeep),
     sagas: module.get(SagaService),
-    models,
+    settings,
     storage: module.get(StorageInfo),
     hooks,
     work: (task, signal = new AbortController().signal, run = { id: randomUUID(), attempt: 1 }) =>

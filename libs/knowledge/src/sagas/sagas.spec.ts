@@ -38,7 +38,7 @@ describe.each(['PostgreSQL', 'PGlite'])('sagas of knowledge bases on %s', (kind)
   }, 60_000);
   beforeEach(() => {
     provider.reset();
-    replica.models.use({});
+    replica.settings.use({});
   });
   afterAll(async () => {
     await replica.close();
@@ -61,7 +61,7 @@ describe.each(['PostgreSQL', 'PGlite'])('sagas of knowledge bases on %s', (kind)
     embedding_dimensions: 32,
     embedding_retries: 0,
   });
-  const remote = (model?: string) => replica.models.use(openAi(model));
+  const remote = (model?: string) => replica.settings.use(openAi(model));
   /** What the model was asked for that holds a word. */
   const textsOf = (word: string) => provider.texts.filter((text) => text.includes(word));
   const rowsOf = async (dbId: string) => {

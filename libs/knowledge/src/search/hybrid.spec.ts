@@ -41,7 +41,7 @@ describe.each(['PostgreSQL', 'PGlite'])('hybrid search on %s', (kind) => {
     server = kind === 'PostgreSQL' ? await startPostgres() : undefined;
     provider = await startEmbeddingServer({ vectorOf: meaningOf });
     replica = await startReplica({ databaseUrl: (await server?.createDatabase())?.url, modelHosts: provider.host });
-    replica.models.use({
+    replica.settings.use({
       embedding_provider: 'openai',
       embedding_base_url: provider.url,
       embedding_model: 'meaning',
