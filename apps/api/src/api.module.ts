@@ -11,6 +11,7 @@ import { DocumentsController } from './knowledge/documents.controller.js';
 import { EmbeddingModelsController } from './knowledge/embedding-models.controller.js';
 import { FilesController } from './knowledge/files.controller.js';
 import { IngestController } from './knowledge/ingest.controller.js';
+import { UploadSpace } from './knowledge/upload-space.js';
 import { LimitsModule } from './limits/limits.module.js';
 import { StartPageController } from './start-page/index.js';
 import { AuditController } from './system/audit.controller.js';
@@ -42,7 +43,7 @@ export class ApiModule {
         // Last: its limits look at who the user is.
         LimitsModule,
       ],
-      providers: [RequestLog, SettingsService],
+      providers: [RequestLog, SettingsService, UploadSpace],
       controllers: [
         StartPageController,
         DatabasesController,

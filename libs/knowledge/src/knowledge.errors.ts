@@ -1,5 +1,7 @@
 import { YuxiError } from '@yuxi/core';
 
+export { PayloadTooLargeError } from '@yuxi/storage';
+
 /** The thing asked for does not exist, or the actor may not know that it does. */
 export class NotFoundError extends YuxiError {
   constructor(what: string, handle: string) {
@@ -32,16 +34,6 @@ export class QuotaExceededError extends YuxiError {
     readonly retryAfterSeconds: number,
   ) {
     super(message, { code: 'QUOTA_EXCEEDED', retryable: true });
-  }
-}
-
-/** One content is larger than allowed. */
-export class PayloadTooLargeError extends YuxiError {
-  constructor(
-    /** Bytes. */
-    readonly limit: number,
-  ) {
-    super(`The file is larger than ${limit} bytes; split it or raise the upload limit`, { code: 'PAYLOAD_TOO_LARGE' });
   }
 }
 

@@ -1,5 +1,7 @@
 export * from './blobs/blob-store.js';
 export * from './blobs/database-blob-store.js';
+export { type Content, Spool, type SpoolOptions } from './blobs/spool.js';
+export { SpoolSpace, type SpoolSpaceOptions } from './blobs/spool-space.js';
 export * from './database.js';
 export * from './drivers/driver.js';
 export { isLostConnection } from './drivers/lost-connection.js';

@@ -47,3 +47,23 @@ export class BlobInUseError extends YuxiError {
     super(`blob ${hash} is still referred to; delete the files first`, { code: 'BLOB_IN_USE' });
   }
 }
+
+/** One content is larger than allowed. */
+export class PayloadTooLargeError extends YuxiError {
+  constructor(
+    /** Bytes. */
+    readonly limit: number,
+  ) {
+    super(`The file is larger than ${limit} bytes; split it or raise the upload limit`, { code: 'PAYLOAD_TOO_LARGE' });
+  }
+}
+
+/** Contents that are received at the same time take all the room that they may. */
+export class SpoolSpaceError extends YuxiError {
+  constructor() {
+    super('Too many large files are being received at once; send this one again later', {
+      code: 'OVERLOADED',
+      retryable: true,
+    });
+  }
+}

@@ -45,8 +45,8 @@ class Things {
     return { id };
   }
   @Post('upload') async upload(@Req() request: FastifyRequest) {
-    const { filename, size, content } = await readUpload(request, { maxBytes: 1000 });
-    return { filename, size, text: content.toString() };
+    await using upload = await readUpload(request, { maxBytes: 1000 });
+    return { filename: upload.filename, size: upload.content.size };
   }
   @Post('form') form(@Body() body: unknown) {
     return body;

@@ -20,4 +20,4 @@ export {
 export type { ProblemBody } from './problem.js';
 export { singlePagePolicy } from './security-headers.js';
 export { readUpload } from './upload.js';
-export type { IncomingFile, Upload, UploadOptions } from './upload.js';
+export type { Upload, UploadOptions } from './upload.js';

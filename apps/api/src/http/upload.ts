@@ -1,54 +1,35 @@
 import type { Multipart, MultipartFile } from '@fastify/multipart';
+import { Spool, type SpoolOptions } from '@yuxi/storage';
 import type { FastifyRequest } from 'fastify';
 import { ApiError } from './api-error.js';
-import { spool } from './spool.js';
 
-export interface UploadOptions {
+export interface UploadOptions extends Omit<SpoolOptions, 'limit'> {
   /** Largest file, bytes. Default 50 MiB. */
   maxBytes?: number;
 }
 
-export interface IncomingFile {
+/** To be disposed of, with its content. */
+export interface Upload extends AsyncDisposable {
   /** Base name as the client sent it: not to be trusted as a path. */
   filename: string;
-  /** Type as the client sent it: not to be trusted. */
-  mimetype: string;
-  /** Fails with 413 at its end when the file was larger than allowed, so that nobody takes a part for the whole. */
-  stream: AsyncIterable<Buffer>;
-}
-
-export interface Upload<T> {
-  filename: string;
-  mimetype: string;
-  /** Bytes received. */
-  size: number;
-  /** What the consumer made of the content. */
-  content: T;
+  content: Spool;
 }
 
 /** Room for boundaries, part headers and text fields around the file. */
 const OVERHEAD = 64 * 1024;
 
 /**
- * Reads the one file of a multipart request. The content goes to `consume` while it arrives; by default it
- * becomes one buffer once all of it is there (see `spool`). A second file is noticed only after the first was consumed, so what `consume` does must be
- * safe to forget.
+ * Takes the one file of a multipart request; the whole form has come when it resolves.
  * @throws {ApiError} 400 no file, no file name, two files, malformed form; 413 too large; 415 not a multipart request.
+ * @throws {SpoolSpaceError} 503 too much is being received
  */
-export async function readUpload(request: FastifyRequest, options?: UploadOptions): Promise<Upload<Buffer>>;
-export async function readUpload<T>(
-  request: FastifyRequest,
-  options: UploadOptions,
-  consume: (file: IncomingFile) => Promise<T>,
-): Promise<Upload<T>>;
 export async function readUpload(
   request: FastifyRequest,
-  { maxBytes = 50 * 1024 * 1024 }: UploadOptions = {},
-  consume: (file: IncomingFile) => Promise<unknown> = ({ stream }) => spool(stream),
-): Promise<Upload<unknown>> {
+  { maxBytes = 50 * 1024 * 1024, ...spooling }: UploadOptions = {},
+): Promise<Upload> {
   if (!request.isMultipart()) throw new ApiError('UNSUPPORTED_TYPE', 'Send the file as multipart/form-data');
   if (Number(request.headers['content-length'] ?? 0) > maxBytes + OVERHEAD) throw tooLarge(maxBytes);
-  let upload: Upload<unknown> | undefined;
+  let upload: Upload | undefined;
   try {
     for await (const part of request.parts({ limits: { fileSize: maxBytes } })) {
       if (part.type !== 'file') {
@@ -56,29 +37,25 @@ export async function readUpload(
         continue;
       }
       if (upload) throw new ApiError('INVALID_INPUT', 'More than one file in the request');
-      upload = await receive(part, maxBytes, consume);
+      upload = await receive(part, maxBytes, spooling);
     }
   } catch (error) {
+    await upload?.[Symbol.asyncDispose]();
     throw refusal(error);
   }
   if (!upload) throw new ApiError('INVALID_INPUT', 'The request has no file');
   return upload;
 }
 
-async function receive(part: MultipartFile, maxBytes: number, consume: (file: IncomingFile) => Promise<unknown>) {
-  const { filename, mimetype, file } = part;
+async function receive(part: MultipartFile, maxBytes: number, spooling: SpoolOptions): Promise<Upload> {
+  const { filename, file } = part;
   if (!filename) throw new ApiError('INVALID_INPUT', 'The file has no name');
-  let size = 0;
   async function* stream() {
-    for await (const chunk of file) {
-      size += (chunk as Buffer).length;
-      yield chunk as Buffer;
-    }
+    yield* file as AsyncIterable<Buffer>;
     if (file.truncated) throw tooLarge(maxBytes);
   }
-  const content = await consume({ filename, mimetype, stream: stream() });
-  if (!file.readableEnded) throw new ApiError('INVALID_INPUT', 'The file was not read to its end');
-  return { filename, mimetype, size, content };
+  const content = await Spool.from(stream(), spooling);
+  return { filename, content, [Symbol.asyncDispose]: () => content[Symbol.asyncDispose]() };
 }
 
 function requireText(part: Extract<Multipart, { type: 'field' }>): void {

@@ -1,17 +1,21 @@
 import { Body, Controller, Delete, Get, HttpCode, Inject, Param, Post, Put, Req, Res } from '@nestjs/common';
 import { ApiConsumes, ApiOperation, ApiTags } from '@nestjs/swagger';
-import { type Actor, FilesService, MAX_UPLOAD_BYTES } from '@yuxi/knowledge';
+import { type Actor, FilesService } from '@yuxi/knowledge';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import { CurrentUser } from '../auth/index.js';
 import { ApiBodySchema, readUpload } from '../http/index.js';
 import { WaitForTask } from '../tasks/wait-for-task.js';
 import { addDocuments, databaseId, documentId, fileIds, indexDocuments } from './knowledge.schemas.js';
+import { UploadSpace } from './upload-space.js';
 
 @ApiTags('knowledge')
 @Controller('api/knowledge/databases/:db_id/documents')
 export class DocumentsController {
-  constructor(@Inject(FilesService) private readonly files: FilesService) {}
+  constructor(
+    @Inject(FilesService) private readonly files: FilesService,
+    @Inject(UploadSpace) private readonly space: UploadSpace,
+  ) {}
 
   @Post()
   @HttpCode(202)
@@ -119,8 +123,8 @@ export class DocumentsController {
     @Req() request: FastifyRequest,
   ) {
     await this.files.assertMayUpload(actor, dbId);
-    const { filename, content } = await readUpload(request, { maxBytes: MAX_UPLOAD_BYTES });
-    return this.files.replace(actor, dbId, docId, filename, content);
+    await using upload = await readUpload(request, this.space.of(actor));
+    return await this.files.replace(actor, dbId, docId, upload.filename, upload.content);
   }
 
   @Delete(':doc_id')

@@ -1,11 +1,12 @@
 import { Controller, Get, Inject, Post, Query, Req } from '@nestjs/common';
 import { ApiConsumes, ApiOperation, ApiTags } from '@nestjs/swagger';
-import { type Actor, FilesService, knowledgeBaseTypes, MAX_UPLOAD_BYTES, SUPPORTED_TYPES } from '@yuxi/knowledge';
+import { type Actor, FilesService, knowledgeBaseTypes, SUPPORTED_TYPES } from '@yuxi/knowledge';
 import type { FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import { CurrentUser } from '../auth/index.js';
 import { readUpload } from '../http/index.js';
 import { uploadTarget } from './knowledge.schemas.js';
+import { UploadSpace } from './upload-space.js';
 
 /** Up to here the rights are looked at once, with the upload itself, bytes. */
 const SMALL_BODY = 64 * 1024;
@@ -13,7 +14,10 @@ const SMALL_BODY = 64 * 1024;
 @ApiTags('knowledge')
 @Controller('api/knowledge')
 export class FilesController {
-  constructor(@Inject(FilesService) private readonly files: FilesService) {}
+  constructor(
+    @Inject(FilesService) private readonly files: FilesService,
+    @Inject(UploadSpace) private readonly space: UploadSpace,
+  ) {}
 
   @Post('files/upload')
   @ApiConsumes('multipart/form-data')
@@ -25,8 +29,8 @@ export class FilesController {
   ) {
     // Nobody sends 50 MB only to hear that the knowledge base is not theirs; a small body is here by now.
     if (!(Number(request.headers['content-length']) <= SMALL_BODY)) await this.files.assertMayUpload(actor, db_id);
-    const { filename, content } = await readUpload(request, { maxBytes: MAX_UPLOAD_BYTES });
-    return this.files.upload(actor, db_id, filename, content);
+    await using upload = await readUpload(request, this.space.of(actor));
+    return await this.files.upload(actor, db_id, upload.filename, upload.content);
   }
 
   @Get('files/supported-types')

@@ -2,7 +2,7 @@ import { Readable } from 'node:stream';
 
 import { Inject, Injectable } from '@nestjs/common';
 import { SQL_CLIENT, type SqlClient } from '@yuxi/core';
-import { BLOB_STORE, type BlobStore } from '@yuxi/storage';
+import { BLOB_STORE, type BlobStore, type Content } from '@yuxi/storage';
 
 import type { Actor } from '../actor.js';
 import { isHandle } from '../common/handle.js';
@@ -69,12 +69,7 @@ export class FilesService {
    * @throws {ConflictError} same content in this database; `details` name the file to go on with.
    * @throws {PayloadTooLargeError} @throws {QuotaExceededError} and errors EMPTY_FILE, UNSUPPORTED_TYPE, INVALID_FILENAME
    */
-  upload(
-    actor: Actor,
-    dbId: string,
-    filename: string,
-    content: Uint8Array | AsyncIterable<Uint8Array>,
-  ): Promise<UploadResult> {
+  upload(actor: Actor, dbId: string, filename: string, content: Content): Promise<UploadResult> {
     return this.uploads.upload(actor, dbId, filename, content);
   }
 
@@ -82,13 +77,7 @@ export class FilesService {
    * Gives a document another content under the same id; what has not changed of it is neither embedded nor indexed again.
    * @throws {ConflictError} and as {@link upload}
    */
-  replace(
-    actor: Actor,
-    dbId: string,
-    fileId: string,
-    filename: string,
-    content: Uint8Array | AsyncIterable<Uint8Array>,
-  ): Promise<Queued> {
+  replace(actor: Actor, dbId: string, fileId: string, filename: string, content: Content): Promise<Queued> {
     return this.replacement.replace(actor, dbId, fileId, filename, content);
   }
 

@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { SQL_CLIENT, type SqlClient } from '@yuxi/core';
-import { BLOB_STORE, type BlobStore } from '@yuxi/storage';
+import { BLOB_STORE, type BlobStore, type Content, Spool } from '@yuxi/storage';
 
 import type { Actor } from '../actor.js';
 import { isHandle } from '../common/handle.js';
@@ -11,7 +11,13 @@ import { safeFilename } from '../text/index.js';
 import { collectBlobs } from './blob-collection.js';
 import { DocumentQueue, type Queued } from './document-queue.service.js';
 import { countUpload } from './quota.js';
-import { PUT_ATTEMPTS, receive, type ReceivedFile } from './received-file.js';
+import { MAX_UPLOAD_BYTES, PUT_ATTEMPTS, receive, type ReceivedFile } from './received-file.js';
+
+interface Place {
+  kbId: number;
+  dbId: string;
+  fileId: string;
+}
 
 /** Gives a document another content. */
 @Injectable()
@@ -27,21 +33,21 @@ export class ReplacementService {
    * The document keeps its id, and its old index answers until the new one is there: made in the background, of what has changed.
    * @throws {ConflictError} when this or another file of the knowledge base has the content already
    */
-  async replace(
-    actor: Actor,
-    dbId: string,
-    fileId: string,
-    given: string,
-    source: Uint8Array | AsyncIterable<Uint8Array>,
-  ): Promise<Queued> {
+  async replace(actor: Actor, dbId: string, fileId: string, given: string, source: Content): Promise<Queued> {
     const filename = safeFilename(given);
     const kbId = await this.access.manage(actor, dbId);
     if (!isHandle(fileId)) throw new NotFoundError('File', fileId);
-    const file = await receive(this.sql, actor, filename, source);
+    return Spool.lend(source, { limit: MAX_UPLOAD_BYTES }, async (content) => {
+      const file = await receive(this.sql, actor, filename, content);
+      return this.store(actor, { kbId, dbId, fileId }, file);
+    });
+  }
+
+  private async store(actor: Actor, place: Place, file: ReceivedFile): Promise<Queued> {
     for (let attempt = 1; ; attempt++) {
       await this.blobs.put(file.content);
       try {
-        return await this.sql.transaction((tx) => this.write(tx, actor, { kbId, dbId, fileId }, file));
+        return await this.sql.transaction((tx) => this.write(tx, actor, place, file));
       } catch (error) {
         if (isUniqueViolation(error)) throw sameContent();
         // The content was collected, because nobody used it yet.
@@ -54,8 +60,8 @@ export class ReplacementService {
   private async write(
     tx: SqlClient,
     actor: Actor,
-    { kbId, dbId, fileId }: { kbId: number; dbId: string; fileId: string },
-    { filename, type, content, hash }: ReceivedFile,
+    { kbId, dbId, fileId }: Place,
+    { filename, type, content }: ReceivedFile,
   ): Promise<Queued> {
     const { rows } = await tx.query<{ id: number; content_hash: string }>(
       'SELECT id, content_hash FROM files WHERE kb_id = $1 AND file_id = $2 FOR UPDATE',
@@ -63,13 +69,13 @@ export class ReplacementService {
     );
     const [old] = rows;
     if (!old) throw new NotFoundError('File', fileId);
-    if (old.content_hash === hash) throw sameContent();
+    if (old.content_hash === content.hash) throw sameContent();
     await tx.query(
       `WITH ${countUpload('$6', '$4')}
        UPDATE files SET filename = $2, type = $3, size = $4, content_hash = $5, markdown = NULL, status = 'uploaded', error = NULL,
          claim = claim + 1, claim_until = NULL, added = true, updated_at = now()
        WHERE id = $1`,
-      [old.id, filename, type, content.length, hash, actor.id],
+      [old.id, filename, type, content.size, content.hash, actor.id],
     );
     await collectBlobs(tx, [old.content_hash]);
     return this.queue.enqueue(actor, dbId, [fileId], { goal: 'indexed', params: {}, force: false }, tx);

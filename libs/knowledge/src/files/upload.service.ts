@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { SQL_CLIENT, type SqlClient } from '@yuxi/core';
-import { BLOB_STORE, type BlobStore } from '@yuxi/storage';
+import { BLOB_STORE, type BlobStore, type Content, Spool } from '@yuxi/storage';
 
 import type { Actor } from '../actor.js';
 import { newHandle } from '../common/handle.js';
@@ -10,7 +10,7 @@ import { ConflictError, NotFoundError } from '../knowledge.errors.js';
 import { safeFilename } from '../text/index.js';
 import { collectBlobs } from './blob-collection.js';
 import { countUpload } from './quota.js';
-import { PUT_ATTEMPTS, receive, type ReceivedFile } from './received-file.js';
+import { MAX_UPLOAD_BYTES, PUT_ATTEMPTS, receive, type ReceivedFile } from './received-file.js';
 
 export interface SameNameFile {
   file_id: string;
@@ -52,17 +52,24 @@ export class UploadService {
     private readonly access: DatabaseAccess,
   ) {}
 
-  async upload(
-    actor: Actor,
-    dbId: string,
-    given: string,
-    source: Uint8Array | AsyncIterable<Uint8Array>,
-  ): Promise<UploadResult> {
+  async upload(actor: Actor, dbId: string, given: string, source: Content): Promise<UploadResult> {
     const filename = safeFilename(given);
     const kbId = await this.access.manage(actor, dbId);
-    const file = await receive(this.sql, actor, filename, source);
-    const [fileId, handle] = [newHandle('file'), newHandle('upload')];
-    const sameName = await this.store(dbId, { ...file, kbId, ownerId: actor.id, fileId, handle });
+    return Spool.lend(source, { limit: MAX_UPLOAD_BYTES }, async (content) => {
+      const file = await receive(this.sql, actor, filename, content);
+      return this.keep(dbId, given, {
+        ...file,
+        kbId,
+        ownerId: actor.id,
+        fileId: newHandle('file'),
+        handle: newHandle('upload'),
+      });
+    });
+  }
+
+  private async keep(dbId: string, given: string, file: NewFile): Promise<UploadResult> {
+    const { fileId, handle, filename, content } = file;
+    const sameName = await this.store(dbId, file);
     return {
       message: 'File uploaded',
       file_id: fileId,
@@ -71,7 +78,7 @@ export class UploadService {
       object_name: handle,
       bucket_name: 'knowledge',
       db_id: dbId,
-      content_hash: file.hash,
+      content_hash: content.hash,
       filename,
       original_filename: given,
       same_name_files: sameName,
@@ -89,7 +96,7 @@ export class UploadService {
         const taken = isUniqueViolation(error) && (await this.sameContent(file));
         if (taken) throw new ConflictError('This database holds a file with the same content already', taken);
         if (isForeignKeyViolation(error, 'kb_id')) {
-          await this.sql.transaction((tx) => collectBlobs(tx, [file.hash]));
+          await this.sql.transaction((tx) => collectBlobs(tx, [file.content.hash]));
           throw new NotFoundError('Database', dbId);
         }
         // What is left is worth another round: the file with the same content was deleted between our put and our
@@ -108,15 +115,24 @@ export class UploadService {
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8))
        SELECT file_id, filename, size::float8 AS size, created_at FROM files
        WHERE kb_id = $2 AND filename = $5 ORDER BY id LIMIT 100`,
-      [file.fileId, file.kbId, file.handle, file.ownerId, file.filename, file.type, file.content.length, file.hash],
+      [
+        file.fileId,
+        file.kbId,
+        file.handle,
+        file.ownerId,
+        file.filename,
+        file.type,
+        file.content.size,
+        file.content.hash,
+      ],
     );
     return rows.map((row) => ({ ...row, created_at: new Date(row.created_at).toISOString() }));
   }
 
-  private async sameContent({ kbId, hash }: NewFile): Promise<Record<string, string> | undefined> {
+  private async sameContent({ kbId, content }: NewFile): Promise<Record<string, string> | undefined> {
     const { rows } = await this.sql.query<Record<string, string>>(
       `SELECT file_id, upload_handle AS file_path, filename FROM files WHERE kb_id = $1 AND content_hash = $2`,
-      [kbId, hash],
+      [kbId, content.hash],
     );
     return rows[0];
   }

@@ -1,3 +1,5 @@
+import type { Content } from './spool.js';
+
 export interface StoredBlob {
   /** SHA-256 of the content, 64 hex digits. */
   hash: string;
@@ -7,8 +9,8 @@ export interface StoredBlob {
 
 /** File contents, addressed by their own hash: equal content is kept once. */
 export interface BlobStore {
-  /** Stores `content` whole or not at all. Equal content is a no-op that answers the same. */
-  put(content: AsyncIterable<Uint8Array> | Uint8Array): Promise<StoredBlob>;
+  /** Stores `content` whole or not at all. Equal content is a no-op that answers the same. A {@link Spool} stays open. */
+  put(content: Content): Promise<StoredBlob>;
   /** @throws {BlobNotFoundError} */
   get(hash: string): Promise<Buffer>;
   /** The content in pieces of at most 1 MiB. The first step throws {@link BlobNotFoundError} where there is none. */

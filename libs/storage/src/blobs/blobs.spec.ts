@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { expect, it } from '@jest/globals';
+import type { SqlClient } from '@yuxi/core';
 import { onBothDrivers } from '../../../../test/support/both-drivers.js';
 import { BlobInUseError, BlobNotFoundError } from '../storage.errors.js';
 import { DatabaseBlobStore } from './database-blob-store.js';
@@ -47,6 +48,48 @@ onBothDrivers('a blob store', (driver) => {
     };
     await expect(store().put(breaking())).rejects.toThrow('sender went away');
     expect(await store().has(sha(content))).toBe(false);
+  });
+
+  it('gives parts of a writer that was killed no name, and takes them away with the next large content', async () => {
+    const { sql } = driver();
+    const partsOf = async (like: string) =>
+      (await sql.query('SELECT 1 FROM blob_parts WHERE hash LIKE $1', [like])).rows.length;
+    await sql.query(
+      `WITH b AS (INSERT INTO blobs (hash, size, created_at)
+         VALUES ('pending:old', 9, now() - interval '2 hours'), ('pending:new', 9, now()) RETURNING hash)
+       INSERT INTO blob_parts (hash, seq, content) SELECT hash, 0, 'x' FROM b`,
+    );
+    const { hash } = await store().put(bytes(2 * PART, 11));
+    expect(await parts(hash)).toHaveLength(2);
+    expect(await partsOf('pending:%')).toBe(1);
+    expect(await partsOf('pending:new')).toBe(1);
+    await sql.query(`DELETE FROM blobs WHERE hash = 'pending:new'`);
+  });
+
+  it('stores nothing of a content whose parts cannot all be written', async () => {
+    const content = bytes(3 * PART, 12);
+    const { sql } = driver();
+    const failing = {
+      ...sql,
+      query: (text: string, params?: readonly unknown[]) =>
+        params?.[1] === 2 ? Promise.reject(new Error('disk full')) : sql.query(text, params),
+    } as SqlClient;
+    await expect(new DatabaseBlobStore(failing).put(content)).rejects.toThrow('disk full');
+    expect(await store().has(sha(content))).toBe(false);
+    expect((await sql.query(`SELECT 1 FROM blobs WHERE hash LIKE 'pending:%'`)).rows).toEqual([]);
+  });
+
+  it('lets other statements have their turn while a large content is stored', async () => {
+    const turns: string[] = [];
+    const storing = store()
+      .put(bytes(12 * PART, 13))
+      .then(() => turns.push('stored'));
+    while (turns.length === 0) {
+      await driver().sql.query('SELECT 1');
+      turns.push('asked');
+    }
+    await storing;
+    expect(turns.indexOf('stored')).toBeGreaterThan(0);
   });
 
   it('deletes', async () => {

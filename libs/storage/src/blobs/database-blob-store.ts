@@ -1,27 +1,30 @@
+import { randomUUID } from 'node:crypto';
 import type { SqlClient } from '@yuxi/core';
 import { BlobInUseError, BlobNotFoundError } from '../storage.errors.js';
 import type { BlobStore, StoredBlob } from './blob-store.js';
-import { PART, Spool } from './spool.js';
+import { type Content, PART, Spool } from './spool.js';
 
 const FOREIGN_KEY_VIOLATION = '23503';
+/** Before the hash of a content whose parts are not all there; hexadecimal digits come before it in any order of characters. */
+const PENDING = 'pending:';
+const PENDING_END = 'pending;';
+/** After this time whoever was storing it is gone. */
+const ABANDONED = '1 hour';
 
 /** Blobs in the tables `blobs` and `blob_parts`, so that replicas share them without a further service. */
 export class DatabaseBlobStore implements BlobStore {
   constructor(private readonly sql: SqlClient) {}
 
-  async put(content: AsyncIterable<Uint8Array> | Uint8Array): Promise<StoredBlob> {
-    const spool = await Spool.from(content);
-    try {
+  put(content: Content): Promise<StoredBlob> {
+    return Spool.lend(content, {}, async (spool) => {
       const { hash, size } = spool;
-      if (size > 0 && size <= PART) await this.putWhole(spool);
-      else await this.putParts(spool);
+      if (size <= PART) await this.putWhole(spool);
+      else if (!(await this.has(hash))) await this.putParts(spool);
       return { hash, size };
-    } finally {
-      await spool.close();
-    }
+    });
   }
 
-  /** Most files fit into one part: one statement instead of a transaction of four. */
+  /** Most files fit into one part: one statement. */
   private async putWhole(spool: Spool): Promise<void> {
     for await (const content of spool.parts())
       await this.sql.query(
@@ -29,20 +32,36 @@ export class DatabaseBlobStore implements BlobStore {
          INSERT INTO blob_parts (hash, seq, content) SELECT hash, 0, $3::bytea FROM added`,
         [spool.hash, spool.size, content],
       );
+    if (spool.size === 0)
+      await this.sql.query('INSERT INTO blobs (hash, size) VALUES ($1, 0) ON CONFLICT DO NOTHING', [spool.hash]);
   }
 
+  /**
+   * Each part is a statement of its own, because a transaction around all of them would hold the one session of PGlite for seconds. They
+   * wait under a name that nobody asks for, and get the hash in one statement, which moves no content.
+   */
   private async putParts(spool: Spool): Promise<void> {
-    await this.sql.transaction(async (tx) => {
-      // A second writer of the same content waits here for the first one to commit, and then has nothing to do.
-      const taken = await tx.query(
-        'INSERT INTO blobs (hash, size) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING 1',
-        [spool.hash, spool.size],
-      );
-      if (taken.rows.length === 0) return;
+    const pending = `${PENDING}${randomUUID()}`;
+    // Also what processes have left that were killed meanwhile.
+    await this.sql.query(
+      `WITH left_over AS (
+         DELETE FROM blobs WHERE hash > $2 AND hash < $3 AND created_at < now() - interval '${ABANDONED}')
+       INSERT INTO blobs (hash, size) VALUES ($1, $4)`,
+      [pending, PENDING, PENDING_END, spool.size],
+    );
+    try {
       let seq = 0;
       for await (const part of spool.parts())
-        await tx.query('INSERT INTO blob_parts (hash, seq, content) VALUES ($1, $2, $3)', [spool.hash, seq++, part]);
-    });
+        await this.sql.query('INSERT INTO blob_parts (hash, seq, content) VALUES ($1, $2, $3)', [pending, seq++, part]);
+      await this.sql.query(
+        `WITH added AS (INSERT INTO blobs (hash, size) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING hash)
+         UPDATE blob_parts p SET hash = added.hash FROM added WHERE p.hash = $3`,
+        [spool.hash, spool.size, pending],
+      );
+    } finally {
+      // Without parts by now, or with those of a writer that failed or was not the first.
+      await this.sql.query('DELETE FROM blobs WHERE hash = $1', [pending]).catch(() => undefined);
+    }
   }
 
   async get(hash: string): Promise<Buffer> {

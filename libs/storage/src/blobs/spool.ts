@@ -1,84 +1,149 @@
-import { createHash } from 'node:crypto';
-import { mkdtemp, open, rm, type FileHandle } from 'node:fs/promises';
+import { createHash, randomUUID } from 'node:crypto';
+import { open, unlink, type FileHandle } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { PayloadTooLargeError } from '../storage.errors.js';
+import { type SpoolShare, SpoolSpace } from './spool-space.js';
 
-/** Size of a part, bytes. */
+/** Size of a part, and of the largest content that never touches the disk, bytes. */
 export const PART = 1024 * 1024;
-/** What is larger goes to a temporary file, bytes. */
-const IN_MEMORY = 8 * PART;
+/** What a content that goes to a file collects before it is written, bytes. */
+const WRITE = 256 * 1024;
+
+/** A content that may not be in memory as a whole. */
+export type Content = Spool | Uint8Array | AsyncIterable<Uint8Array>;
+
+export interface SpoolOptions {
+  /** Largest content, bytes. Default: any. */
+  limit?: number;
+  /** What it shares with the contents that are received at the same time. Default: a space of its own. */
+  space?: SpoolSpace;
+  /** Whose content it is, see {@link SpoolSpaceOptions.perOwner}. */
+  owner?: string;
+}
 
 /**
- * Takes a stream to its end before the database is touched: a slow sender must not hold a transaction open,
- * which on PGlite would stop every other query.
+ * A content taken to its end and hashed on the way: up to 1 MiB in memory, a larger one in a temporary file without a name, which is
+ * gone with the process. Nothing else waits for a slow sender, and a large content is never in memory as a whole.
  */
-export class Spool {
-  readonly hash: string;
-
+export class Spool implements AsyncDisposable {
   private constructor(
+    /** Bytes. */
     readonly size: number,
-    digest: string,
-    private readonly memory: Buffer,
-    private readonly file?: { folder: string; handle: FileHandle },
-  ) {
-    this.hash = digest;
-  }
+    /** SHA-256, hex. */
+    readonly hash: string,
+    private readonly kept: Kept,
+  ) {}
 
-  static async from(content: AsyncIterable<Uint8Array> | Uint8Array): Promise<Spool> {
-    const hash = createHash('sha256');
-    if (content instanceof Uint8Array) {
-      const whole = Buffer.from(content.buffer, content.byteOffset, content.byteLength);
-      return new Spool(whole.length, hash.update(whole).digest('hex'), whole);
-    }
-    let size = 0;
-    let pending: Uint8Array[] = [];
-    let file: { folder: string; handle: FileHandle } | undefined;
+  /**
+   * @throws {PayloadTooLargeError} beyond the limit, {@link SpoolSpaceError} where too much is under way, and what the stream or the file
+   *   system throws; nothing is left then
+   */
+  static async from(
+    content: Uint8Array | AsyncIterable<Uint8Array>,
+    { limit = Infinity, space = new SpoolSpace({ total: Infinity }), owner }: SpoolOptions = {},
+  ): Promise<Spool> {
+    const kept = new Kept(space.open(owner));
     try {
-      for await (const piece of content) {
-        hash.update(piece);
+      const hash = createHash('sha256');
+      let size = 0;
+      for await (const piece of content instanceof Uint8Array ? partsOf(content) : content) {
         size += piece.length;
-        if (file) await file.handle.appendFile(piece);
-        // Copied, because the sender may use its buffer again.
-        else pending.push(Buffer.from(piece));
-        if (!file && size > IN_MEMORY) {
-          file = await temporaryFile();
-          await file.handle.appendFile(Buffer.concat(pending));
-          pending = [];
-        }
+        if (size > limit) throw new PayloadTooLargeError(limit);
+        hash.update(piece);
+        await kept.add(piece);
       }
-      return new Spool(size, hash.digest('hex'), Buffer.concat(pending), file);
+      await kept.end();
+      return new Spool(size, hash.digest('hex'), kept);
     } catch (error) {
-      await discard(file);
+      await kept.close();
       throw error;
     }
   }
 
-  async *parts(): AsyncIterable<Buffer> {
-    for (let start = 0; start < this.size; start += PART) {
-      const length = Math.min(PART, this.size - start);
-      yield this.file ? await readPart(this.file.handle, start, length) : this.memory.subarray(start, start + length);
+  /** Lends a content as a spool. One that is made for it is closed afterwards, one that was given is not. */
+  static async lend<T>(content: Content, options: SpoolOptions, use: (spool: Spool) => Promise<T>): Promise<T> {
+    if (!(content instanceof Spool)) {
+      await using made = await Spool.from(content, options);
+      return await use(made);
     }
+    if (options.limit !== undefined && content.size > options.limit) throw new PayloadTooLargeError(options.limit);
+    return use(content);
   }
 
-  close(): Promise<void> {
-    return discard(this.file);
+  /** The content in parts of 1 MiB, as often as it is wanted. */
+  async *parts(): AsyncGenerator<Buffer> {
+    for (let start = 0; start < this.size; start += PART)
+      yield await this.kept.read(start, Math.min(PART, this.size - start));
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.kept.close();
   }
 }
 
-async function temporaryFile() {
-  const folder = await mkdtemp(join(tmpdir(), 'yuxi-blob-'));
-  return { folder, handle: await open(join(folder, 'content'), 'wx+', 0o600) };
+/** The bytes, wherever they are. */
+class Kept {
+  #pieces: Buffer[] = [];
+  /** Bytes of the pieces. */
+  #waiting = 0;
+  #file: FileHandle | undefined;
+
+  constructor(private readonly share: SpoolShare) {}
+
+  async add(piece: Uint8Array): Promise<void> {
+    // Copied, because the sender may use its buffer again.
+    this.#pieces.push(Buffer.from(piece));
+    this.#waiting += piece.length;
+    this.share.holdInMemory(piece.length);
+    const isEnough = this.#waiting > (this.#file || this.share.isCrowded ? WRITE : PART);
+    if (isEnough) await this.#write();
+  }
+
+  async end(): Promise<void> {
+    if (this.#file) await this.#write();
+    else this.#pieces = [Buffer.concat(this.#pieces)];
+  }
+
+  async read(start: number, length: number): Promise<Buffer> {
+    if (!this.#file) return this.#pieces[0]!.subarray(start, start + length);
+    const part = Buffer.allocUnsafe(length);
+    for (let at = 0; at < length;) {
+      const { bytesRead } = await this.#file.read(part, at, length - at, start + at);
+      if (bytesRead === 0) throw new Error(`A temporary file ends at byte ${start + at}, before what was written`);
+      at += bytesRead;
+    }
+    return part;
+  }
+
+  async close(): Promise<void> {
+    this.#pieces = [];
+    this.share.close();
+    await this.#file?.close();
+  }
+
+  async #write(): Promise<void> {
+    this.share.moveToFile();
+    this.#file ??= await openNameless();
+    await this.#file.appendFile(Buffer.concat(this.#pieces));
+    this.#pieces = [];
+    this.#waiting = 0;
+  }
 }
 
-async function readPart(handle: FileHandle, position: number, length: number): Promise<Buffer> {
-  const buffer = Buffer.alloc(length);
-  const { bytesRead } = await handle.read(buffer, 0, length, position);
-  if (bytesRead !== length) throw new Error(`temporary file of a blob is shorter than written, at byte ${position}`);
-  return buffer;
+/** Without a name the content is gone when the file is closed, even if the process is killed. */
+async function openNameless(): Promise<FileHandle> {
+  const path = join(tmpdir(), `yuxi-spool-${randomUUID()}`);
+  const file = await open(path, 'wx+', 0o600);
+  try {
+    await unlink(path);
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+  return file;
 }
 
-async function discard(file?: { folder: string; handle: FileHandle }): Promise<void> {
-  if (!file) return;
-  await file.handle.close();
-  await rm(file.folder, { recursive: true, force: true });
+async function* partsOf(content: Uint8Array): AsyncGenerator<Uint8Array> {
+  for (let start = 0; start < content.length; start += PART) yield content.subarray(start, start + PART);
 }

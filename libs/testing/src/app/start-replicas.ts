@@ -21,7 +21,8 @@ export interface StartReplicasOptions {
   count: number;
   /** Without one the replicas run without Redis. */
   redisUrl?: PerReplica<string>;
-  databaseUrl: PerReplica<string>;
+  /** Without one a single replica runs on the embedded database. */
+  databaseUrl?: PerReplica<string>;
   /** More environment, which wins over everything set here. */
   env?: PerReplica<Record<string, string>>;
   /** Program to run; default: the compiled API. */
@@ -81,7 +82,7 @@ export async function startReplicas(options: StartReplicasOptions): Promise<Repl
       PORT: String(port),
       METRICS_PORT: String(metricsPort),
       ...(redisUrl === undefined ? {} : { REDIS_URL: valueFor(redisUrl, index) }),
-      DATABASE_URL: valueFor(databaseUrl, index),
+      ...(databaseUrl === undefined ? {} : { DATABASE_URL: valueFor(databaseUrl, index) }),
       JWT_SECRET: jwtSecret,
       YUXI_DATA_DIR: dataFolder,
       // A full-size run outlasts a token of the default life.

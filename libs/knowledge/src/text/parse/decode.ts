@@ -5,45 +5,94 @@ const SAMPLE = 64 * 1024;
 const SHORT = 256;
 const MAX_CONTROL_SHARE = 0.01;
 
+/** A content of which no more than a part need be in memory. */
+export interface ContentParts {
+  /** Bytes. */
+  readonly size: number;
+  /** From the beginning, each time; the first part has at least 64 KiB, or all. */
+  parts(): AsyncIterable<Uint8Array>;
+}
+
 /**
  * Text of a file: by byte order mark, else UTF-8, else by a guess of the encoding; a short text of pairs of high bytes
  * counts as GB18030. Throws `UnsupportedTypeError` where the bytes are no text: NUL characters, many control
  * characters or no encoding that fits.
  */
 export function decodeText(content: Uint8Array): string {
-  const text = byMark(content) ?? strictly('utf-8', content) ?? byGuess(content);
-  refuseBinary(text);
-  return text;
+  for (const encoding of encodingsOf(content, content.length)) {
+    const text = attempt(() => strict(encoding).decode(content));
+    if (text === undefined) continue;
+    new TextCheck().add(text).end();
+    return text;
+  }
+  throw noEncoding(content);
 }
 
-function byMark(content: Uint8Array): string | undefined {
-  if (!hasUtf16Mark(content)) return undefined;
-  const text = strictly(content[0] === 0xff ? 'utf-16le' : 'utf-16be', content);
-  if (text !== undefined) return text;
-  throw new UnsupportedTypeError('The content starts with the mark of UTF-16 and is not UTF-16: save it as UTF-8');
+/**
+ * Whether {@link decodeText} would find anything but white space; it throws what that would throw. Other work has its turn after each
+ * part.
+ */
+export async function hasText(content: ContentParts): Promise<boolean> {
+  const head = await headOf(content);
+  for (const encoding of encodingsOf(head, content.size)) {
+    const check = await checkAs(encoding, content);
+    if (check) return !check.end().isBlank;
+  }
+  throw noEncoding(head);
 }
 
-/** Whether the bytes start with the byte order mark of UTF-16, which audio formats share. */
-export function hasUtf16Mark([first, second]: Uint8Array): boolean {
-  return (first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff);
+/** The first part; empty if there is none. */
+export async function headOf(content: ContentParts): Promise<Uint8Array> {
+  for await (const part of content.parts()) return part;
+  return new Uint8Array();
 }
 
-function strictly(encoding: string, content: Uint8Array): string | undefined {
+/** @returns undefined where the content is not of the encoding */
+async function checkAs(encoding: string, content: ContentParts): Promise<TextCheck | undefined> {
+  const check = new TextCheck();
+  const decoder = attempt(() => strict(encoding));
+  if (!decoder) return undefined;
+  for await (const part of content.parts()) {
+    const text = attempt(() => decoder.decode(part, { stream: true }));
+    if (text === undefined) return undefined;
+    check.add(text);
+  }
+  const rest = attempt(() => decoder.decode());
+  return rest === undefined ? undefined : check.add(rest);
+}
+
+const strict = (encoding: string) => new TextDecoder(encoding, { fatal: true });
+
+function attempt<T>(read: () => T): T | undefined {
   try {
-    return new TextDecoder(encoding, { fatal: true }).decode(content);
+    return read();
   } catch {
     return undefined;
   }
 }
 
-function byGuess(content: Uint8Array): string {
-  const candidates = analyse(content.subarray(0, SAMPLE)).map(({ name }) => name as string);
-  if (content.length <= SHORT && hasOnlyPairsOfHighBytes(content)) candidates.unshift('gb18030');
-  for (const name of candidates) {
-    const text = strictly(name, content);
-    if (text !== undefined) return text;
+/** What the content may be written in, likeliest first. */
+function* encodingsOf(head: Uint8Array, size: number): Generator<string> {
+  if (hasUtf16Mark(head)) {
+    yield head[0] === 0xff ? 'utf-16le' : 'utf-16be';
+    return;
   }
-  throw new UnsupportedTypeError('The content is in no known character encoding: save it as UTF-8');
+  yield 'utf-8';
+  if (size <= SHORT && hasOnlyPairsOfHighBytes(head)) yield 'gb18030';
+  for (const { name } of analyse(head.subarray(0, SAMPLE))) yield name;
+}
+
+function noEncoding(head: Uint8Array): UnsupportedTypeError {
+  return new UnsupportedTypeError(
+    hasUtf16Mark(head)
+      ? 'The content starts with the mark of UTF-16 and is not UTF-16: save it as UTF-8'
+      : 'The content is in no known character encoding: save it as UTF-8',
+  );
+}
+
+/** Whether the bytes start with the byte order mark of UTF-16, which audio formats share. */
+export function hasUtf16Mark([first, second]: Uint8Array): boolean {
+  return (first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff);
 }
 
 /** Both bytes of the common Chinese characters are high; in a western text a high byte stands among low ones. */
@@ -57,13 +106,31 @@ function hasOnlyPairsOfHighBytes(content: Uint8Array): boolean {
   return run % 2 === 0;
 }
 
-function refuseBinary(text: string): void {
-  const nul = text.indexOf('\0');
-  if (nul !== -1) throw new UnsupportedTypeError(`The content has a NUL character at ${nul}: it is not text`);
-  let controls = 0;
-  for (let i = 0; i < text.length; i++) if (isControl(text.charCodeAt(i))) controls++;
-  if (controls > text.length * MAX_CONTROL_SHARE) {
-    throw new UnsupportedTypeError(`The content has ${controls} control characters: it is not text`);
+/** Looks at a text piece by piece. */
+class TextCheck {
+  isBlank = true;
+  #length = 0;
+  #controls = 0;
+  #nul = -1;
+
+  add(text: string): this {
+    if (this.#nul === -1) {
+      const nul = text.indexOf('\0');
+      if (nul !== -1) this.#nul = this.#length + nul;
+    }
+    for (let i = 0; i < text.length; i++) if (isControl(text.charCodeAt(i))) this.#controls++;
+    this.#length += text.length;
+    this.isBlank &&= text.trim() === '';
+    return this;
+  }
+
+  /** @throws {UnsupportedTypeError} when it was no text */
+  end(): this {
+    if (this.#nul !== -1)
+      throw new UnsupportedTypeError(`The content has a NUL character at ${this.#nul}: it is not text`);
+    if (this.#controls > this.#length * MAX_CONTROL_SHARE)
+      throw new UnsupportedTypeError(`The content has ${this.#controls} control characters: it is not text`);
+    return this;
   }
 }
 

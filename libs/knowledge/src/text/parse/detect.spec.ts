@@ -12,6 +12,14 @@ const ELF = binary(0x7f, 0x45, 0x4c, 0x46);
 const JPEG = binary(0xff, 0xd8, 0xff, 0xe0);
 const PDF = bytes('%PDF-1.4\n1 0 obj\n<< /Type /Catalog >>\nendobj\n');
 
+const inParts = (content: Uint8Array, part = Infinity) => ({
+  size: content.length,
+  async *parts() {
+    for (let start = 0; start < content.length; start += part)
+      yield await Promise.resolve(content.subarray(start, start + part));
+  },
+});
+
 describe('detectType', () => {
   it.each([
     ['notes.txt', 'hello', 'txt'],
@@ -24,12 +32,12 @@ describe('detectType', () => {
     ['units.md', 'MZ is no unit, PK neither', 'md'],
     ['pdf.md', 'A file of this format starts with %PDF-1.7', 'md'],
   ])('takes %s', async (name, content, type) => {
-    expect(await detectType(name, bytes(content))).toBe(type);
+    expect(await detectType(name, inParts(bytes(content)))).toBe(type);
   });
 
   it('takes text with a byte order mark and Chinese text in a national encoding', async () => {
-    expect(await detectType('a.txt', Buffer.from('\ufeffhello', 'utf16le'))).toBe('txt');
-    expect(await detectType('a.txt', Buffer.from('c4e3bac3cac0bde7', 'hex'))).toBe('txt');
+    expect(await detectType('a.txt', inParts(Buffer.from('\ufeffhello', 'utf16le')))).toBe('txt');
+    expect(await detectType('a.txt', inParts(Buffer.from('c4e3bac3cac0bde7', 'hex')))).toBe('txt');
   });
 
   it.each([
@@ -54,11 +62,41 @@ describe('detectType', () => {
     ['a name without extension', 'README', bytes('hello')],
     ['a name that ends in a dot', 'a.txt.', bytes('hello')],
   ])('refuses %s', async (_what, name, content) => {
-    await expect(detectType(name, content)).rejects.toMatchObject({ code: 'UNSUPPORTED_TYPE' });
+    await expect(detectType(name, inParts(content))).rejects.toMatchObject({ code: 'UNSUPPORTED_TYPE' });
   });
 
   it.each(['', ' \n\t ', '\ufeff', '\u3000\n'])('refuses %j as empty', async (content) => {
-    await expect(detectType('a.txt', bytes(content))).rejects.toMatchObject({ code: 'EMPTY_FILE' });
+    await expect(detectType('a.txt', inParts(bytes(content)))).rejects.toMatchObject({ code: 'EMPTY_FILE' });
+  });
+
+  const LARGE = 64 * 1024 + 1;
+  const padded = (end: Uint8Array) => Buffer.concat([Buffer.alloc(2 * LARGE, 'text of a large file, '), end]);
+
+  it('takes a large content whose characters lie across parts', async () => {
+    expect(await detectType('a.txt', inParts(padded(bytes('中文字'.repeat(50_000))), LARGE))).toBe('txt');
+    expect(await detectType('a.txt', inParts(padded(Buffer.from('c4e3bac3'.repeat(50_000), 'hex')), LARGE))).toBe(
+      'txt',
+    );
+    expect(await detectType('a.txt', inParts(Buffer.from(`\ufeff${'text '.repeat(LARGE)}`, 'utf16le'), LARGE))).toBe(
+      'txt',
+    );
+  });
+
+  it.each([
+    ['NUL at the end', padded(bytes('\0')), /NUL character at 131074/],
+    ['controls at the end', padded(Buffer.alloc(LARGE, '\x01')), /65537 control characters/],
+    [
+      'a magic of letters and controls at the end',
+      Buffer.concat([bytes('BM'), padded(bytes('\x01'))]),
+      /is image\/bmp/,
+    ],
+  ])('refuses a large content with %s', async (_what, content, message) => {
+    await expect(detectType('a.txt', inParts(content, LARGE))).rejects.toThrow(message);
+  });
+
+  it('refuses a large content of white space as empty', async () => {
+    const blank = detectType('a.txt', inParts(Buffer.alloc(3 * LARGE, ' \n'), LARGE));
+    await expect(blank).rejects.toMatchObject({ code: 'EMPTY_FILE' });
   });
 
   it('lists the extensions', () => {

@@ -1,5 +1,5 @@
 import { fileTypeFromBuffer } from 'file-type';
-import { decodeText, hasUtf16Mark } from './decode.js';
+import { type ContentParts, hasText, hasUtf16Mark, headOf } from './decode.js';
 import { EmptyFileError, UnsupportedTypeError } from './errors.js';
 
 /** Formats that `parse` reads. */
@@ -25,11 +25,11 @@ const MARKUP = new Set(['application/xml', 'text/html', 'image/svg+xml']);
  * other format are refused whatever the name is. An HTML page named `.txt` is plain text, which does no harm.
  * Throws `UnsupportedTypeError` or, if there is nothing but white space, `EmptyFileError`.
  */
-export async function detectType(filename: string, content: Uint8Array): Promise<FileType> {
+export async function detectType(filename: string, content: ContentParts): Promise<FileType> {
   const type = typeByName(filename);
-  if (content.length === 0) throw new EmptyFileError(filename);
+  if (content.size === 0) throw new EmptyFileError(filename);
   await refuseOtherFormats(filename, content);
-  if (decodeText(content).trim() === '') throw new EmptyFileError(filename);
+  if (!(await hasText(content))) throw new EmptyFileError(filename);
   return type;
 }
 
@@ -43,19 +43,22 @@ function typeByName(filename: string): FileType {
   );
 }
 
-async function refuseOtherFormats(filename: string, content: Uint8Array): Promise<void> {
-  const head = Buffer.from(content.subarray(0, 64)).toString('latin1').replace(/^ï»¿/, '').trimStart();
-  const disguised = DISGUISED.find((magic) => head.startsWith(magic));
+async function refuseOtherFormats(filename: string, content: ContentParts): Promise<void> {
+  const head = await headOf(content);
+  const start = Buffer.from(head.subarray(0, 64)).toString('latin1').replace(/^ï»¿/, '').trimStart();
+  const disguised = DISGUISED.find((magic) => start.startsWith(magic));
   if (disguised) throw notText(filename, `starts with ${disguised}`);
-  if (hasUtf16Mark(content)) return;
-  const found = await fileTypeFromBuffer(content);
-  if (!found || MARKUP.has(found.mime) || isPlainText(content)) return;
+  if (hasUtf16Mark(head)) return;
+  const found = await fileTypeFromBuffer(head);
+  if (!found || MARKUP.has(found.mime)) return;
+  if (head.subarray(0, 4).every(isPrintable) && !(await hasControls(content))) return;
   throw notText(filename, `is ${found.mime}`);
 }
 
 /** Letters such as "BM" or "MZ" at the start of a text are no magic number as long as all the rest is text, too. */
-function isPlainText(content: Uint8Array): boolean {
-  return content.subarray(0, 4).every(isPrintable) && !content.some(isControl);
+async function hasControls(content: ContentParts): Promise<boolean> {
+  for await (const part of content.parts()) if (part.some(isControl)) return true;
+  return false;
 }
 
 const isPrintable = (byte: number): boolean => (byte >= 0x20 && byte < 0x7f) || (byte >= 0x09 && byte <= 0x0d);

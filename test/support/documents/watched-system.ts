@@ -1,0 +1,142 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import {
+  api,
+  type ApiClient,
+  firstRun,
+  madeCorpus,
+  OrderedWorker,
+  type Replica,
+  startReplicas,
+  temporaryFolder,
+  upload,
+} from '@yuxi/testing';
+import { createKnowledgeBase, startFleet } from '../fleet.js';
+import { tasksEnded } from '../tasks/tasks.js';
+import { requestIndex } from '../knowledge/made-files.js';
+
+export type Setup = 'embedded' | 'three replicas';
+
+/** What was seen while something went on, milliseconds. */
+export interface Watched {
+  /** Longest time that the event loop of a replica was held, and what of it was waiting for a processor. */
+  block: number;
+  blockWaited: number;
+  liveP99: number;
+  liveLongest: number;
+  searchP99: number;
+  /** Probes and searches that were not answered with 200. */
+  failures: string[];
+}
+
+/** Idle searches before anything is measured. */
+const IDLE = 5000;
+const BASE = 60;
+const PROBE = new URL('./loop-probe.mjs', import.meta.url).href;
+const WATCHER = fileURLToPath(new URL('./watcher.mjs', import.meta.url));
+
+interface Block {
+  at: number;
+  held: number;
+  waited: number;
+}
+
+/** The product with a small knowledge base that is searched all the time, and asked whether it lives. */
+export class WatchedSystem {
+  private constructor(
+    readonly apis: readonly ApiClient[],
+    readonly token: string,
+    readonly idle: Watched,
+    private readonly watcher: OrderedWorker,
+    private readonly probes: readonly string[],
+    private readonly end: () => Promise<void>,
+  ) {}
+
+  static async start(setup: Setup): Promise<WatchedSystem> {
+    const folder = temporaryFolder('loop-probe');
+    const probes: string[] = [];
+    const env = (index: number) => {
+      const file = join(folder, `${index}`);
+      writeFileSync(file, '');
+      probes[index] = file;
+      // A control preloads something, too.
+      const options = process.env['YUXI_MUTANT'] ? (process.env['NODE_OPTIONS'] ?? '') : '';
+      return { LOOP_PROBE_FILE: file, NODE_OPTIONS: `${options} --import=${PROBE}` };
+    };
+    const { replicas, token, stop } = await (setup === 'embedded' ? startEmbedded(env) : startFleet({ env }));
+    const watcher = new OrderedWorker(WATCHER);
+    const end = async () => {
+      await watcher.kill();
+      await stop();
+    };
+    try {
+      const apis = replicas.map(({ baseUrl }) => api(baseUrl));
+      const dbId = await createKnowledgeBase(apis[0]!, token, 'searched');
+      const documents = madeCorpus.documents().filter((each) => each.text !== '');
+      const { fileIds } = await upload(apis, token, dbId, documents.slice(0, BASE));
+      await tasksEnded(apis[0]!, token, [await requestIndex(apis[0]!, token, dbId, [...fileIds.values()])], 120_000);
+      const baseUrls = replicas.map(({ baseUrl }) => baseUrl);
+      await watcher.order('start', { baseUrls, token, dbId, questions: madeCorpus.questions().slice(0, 40) });
+      const from = Date.now();
+      await pause(IDLE);
+      const idle = await seenSince(from, watcher, probes);
+      return new WatchedSystem(apis, token, idle, watcher, probes, end);
+    } catch (error) {
+      await end();
+      throw error;
+    }
+  }
+
+  async during<T>(work: () => Promise<T>): Promise<Watched & { result: T }> {
+    await this.watcher.order('take');
+    const from = Date.now();
+    const result = await work();
+    return { result, ...(await seenSince(from, this.watcher, this.probes)) };
+  }
+
+  stop(): Promise<void> {
+    return this.end();
+  }
+}
+
+async function startEmbedded(
+  env: (index: number) => Record<string, string>,
+): Promise<{ replicas: Replica[]; token: string; stop: () => Promise<void> }> {
+  const [replica] = await startReplicas({ count: 1, env });
+  return {
+    replicas: [replica!],
+    token: await firstRun(replica!.baseUrl),
+    stop: async () => {
+      await replica!.stop();
+    },
+  };
+}
+
+async function seenSince(from: number, watcher: OrderedWorker, probes: readonly string[]): Promise<Watched> {
+  const { live, search, failures } = (await watcher.order('take')) as Record<'live' | 'search', number[]> & {
+    failures: string[];
+  };
+  const longest = probes
+    .flatMap((file) => readFileSync(file, 'utf8').trim().split('\n'))
+    .map((line): Block => {
+      const [at = 0, held = 0, waited = 0] = line.split(' ').map(Number);
+      return { at, held, waited };
+    })
+    .filter(({ at }) => at >= from)
+    .reduce((most, each) => (each.held > most.held ? each : most), { at: 0, held: 0, waited: 0 });
+  return {
+    block: longest.held,
+    blockWaited: longest.waited,
+    liveP99: percentile(live, 0.99),
+    liveLongest: Math.max(0, ...live),
+    searchP99: percentile(search, 0.99),
+    failures,
+  };
+}
+
+function percentile(values: readonly number[], part: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.ceil(sorted.length * part) - 1)] ?? 0;
+}
