@@ -1,5 +1,6 @@
 import type { SqlClient } from '@yuxi/core';
 import { BlobInUseError, BlobNotFoundError } from '../storage.errors.js';
+import type { StorageSpace } from '../disk-space.js';
 import type { BlobStore, StoredBlob } from './blob-store.js';
 import { PART, Spool } from './spool.js';
 
@@ -7,16 +8,23 @@ const FOREIGN_KEY_VIOLATION = '23503';
 
 /** Blobs in the tables `blobs` and `blob_parts`, so that replicas share them without a further service. */
 export class DatabaseBlobStore implements BlobStore {
-  constructor(private readonly sql: SqlClient) {}
+  /** @param space asked before a content is stored; default: it is always tried */
+  constructor(
+    private readonly sql: SqlClient,
+    private readonly space?: StorageSpace,
+  ) {}
 
   async put(content: AsyncIterable<Uint8Array> | Uint8Array): Promise<StoredBlob> {
     const spool = await Spool.from(content);
+    let stored: (() => void) | undefined;
     try {
       const { hash, size } = spool;
+      stored = await this.space?.take(size);
       if (size > 0 && size <= PART) await this.putWhole(spool);
       else await this.putParts(spool);
       return { hash, size };
     } finally {
+      stored?.();
       await spool.close();
     }
   }
