@@ -4,7 +4,6 @@ export * from './database.js';
 export { type StorageSpace, STORAGE_SPACE } from './disk-space.js';
 export * from './drivers/driver.js';
 export { isLostConnection } from './drivers/lost-connection.js';
-export { isStorageFull } from './drivers/storage-full.js';
 export * from './drivers/sql-of.js';
 export * from './migrations/index.js';
 export { migrate } from './migrator.js';

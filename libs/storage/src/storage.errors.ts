@@ -21,11 +21,14 @@ export class StorageFullError extends YuxiError {
     readonly reason: string,
     cause?: unknown,
   ) {
-    super(`the storage is full: ${reason}. Make room on its disk, or give it more; what is stored can be read and deleted`, {
-      code: 'STORAGE_FULL',
-      retryable: true,
-      cause,
-    });
+    super(
+      `the storage is full: ${reason}. Make room on its disk, or give it more; what is stored can be read and deleted`,
+      {
+        code: 'STORAGE_FULL',
+        retryable: true,
+        cause,
+      },
+    );
   }
 }
 

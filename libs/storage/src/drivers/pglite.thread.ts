@@ -34,7 +34,7 @@ function bytea(value: Uint8Array): string {
   return `\\x${Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('hex')}`;
 }
 
-const asText = (value: string) => value;
+const unread = (value: string) => value;
 
 class OpenTransaction {
   readonly #ended = new AbortController();
@@ -114,7 +114,7 @@ async function run(order: PgliteOrder): Promise<PgliteResults | undefined> {
 }
 
 async function query({ text, params = [], rowMode, asText: raw, tx }: StatementOrder): Promise<PgliteResults> {
-  const parsers = raw && Object.fromEntries(raw.map((type) => [type, asText]));
+  const parsers = raw && Object.fromEntries(raw.map((type) => [type, unread]));
   const results = await sessionOf(tx).query<Record<string, unknown>>(text, [...params], { rowMode, parsers });
   const { rows, fields, affectedRows } = results;
   return { rows, fields, affectedRows };
@@ -154,7 +154,7 @@ async function answer({ id, order }: PgliteRequest): Promise<void> {
   }
 }
 
-async function open(): Promise<PGlite> {
+async function openDatabase(): Promise<PGlite> {
   const opened = await PGlite.create({
     dataDir: folder ?? 'memory://',
     extensions: { vector },
@@ -168,7 +168,7 @@ async function open(): Promise<PGlite> {
 
 let pglite: PGlite;
 try {
-  pglite = await open();
+  pglite = await openDatabase();
   port.on('message', (request: PgliteRequest) => void answer(request));
   tell({ opened: true });
 } catch (error) {

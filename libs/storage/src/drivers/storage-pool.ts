@@ -1,8 +1,8 @@
 import { DatabaseError, Pool, type PoolClient, type PoolConfig } from 'pg';
+import { isStorageFull } from '@yuxi/core';
 import type { ReportedSpace } from '../disk-space.js';
 import { DatabaseUnavailableError, StorageFullError } from '../storage.errors.js';
 import { isLostConnection } from './lost-connection.js';
-import { isStorageFull } from './storage-full.js';
 
 type Connected = (
   error: Error | undefined,
