@@ -30,10 +30,10 @@ function statements(target: PgliteSession): Pick<ScriptClient, 'query' | 'script
       params: readonly unknown[] = [],
       { timeout }: QueryOptions = {},
     ): Promise<SqlResult<Row>> {
-      const answer = target.query<Row>(text, params);
+      const answer = target.query(text, params);
       const { rows, affectedRows } =
         timeout === undefined ? await answer : await within(timeout, answer, () => new DatabaseTimeoutError(timeout));
-      return { rows, rowCount: affectedRows || rows.length };
+      return { rows: rows as Row[], rowCount: affectedRows || rows.length };
     },
     async script(text) {
       await target.exec(text);

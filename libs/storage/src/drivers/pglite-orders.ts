@@ -15,7 +15,8 @@ export interface StatementOrder {
 
 /** What the thread of PGlite is asked to do. Orders begin in the order in which they are sent, and each is answered once. */
 export type PgliteOrder =
-  | ({ do: 'query' | 'script' } & StatementOrder)
+  | ({ do: 'query' } & StatementOrder)
+  | ({ do: 'script' } & StatementOrder)
   | { do: 'begin' | 'commit' | 'rollback'; tx: number }
   | { do: 'listen' | 'unlisten'; channel: string }
   /** Answered at once by a thread that is not inside a statement. */

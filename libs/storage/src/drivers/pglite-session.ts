@@ -10,11 +10,7 @@ export interface PgliteQueryOptions {
 
 /** What drizzle and we use of PGlite's own interface. */
 export interface PgliteSession {
-  query<Row>(
-    text: string,
-    params?: readonly unknown[],
-    options?: PgliteQueryOptions,
-  ): Promise<Omit<PgliteResults, 'rows'> & { rows: Row[] }>;
+  query(text: string, params?: readonly unknown[], options?: PgliteQueryOptions): Promise<PgliteResults>;
   exec(text: string): Promise<void>;
 }
 
@@ -69,11 +65,11 @@ function session(thread: PgliteWorker, explain: Explain, tx?: number): PgliteSes
     });
   };
   return {
-    async query<Row>(text: string, params: readonly unknown[] = [], { rowMode, parsers }: PgliteQueryOptions = {}) {
+    async query(text, params = [], { rowMode, parsers } = {}) {
       const asText = parsers && Object.keys(parsers).map(Number);
       const results = (await send('query', { text, params, rowMode, asText }))!;
       if (parsers) parse(results, parsers);
-      return results as Omit<PgliteResults, 'rows'> & { rows: Row[] };
+      return results;
     },
     async exec(text) {
       await send('script', { text });

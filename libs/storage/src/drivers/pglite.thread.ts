@@ -78,39 +78,38 @@ function sessionOf(tx?: number): PGlite | Transaction {
   return open.session;
 }
 
-async function run(order: PgliteOrder): Promise<PgliteResults | undefined> {
+async function act(order: Exclude<PgliteOrder, { do: 'query' }>): Promise<void> {
   switch (order.do) {
-    case 'query':
-      return query(order);
     case 'script':
       await sessionOf(order.tx).exec(order.text);
-      return undefined;
+      break;
     case 'begin':
       transactions.set(order.tx, await OpenTransaction.begin());
-      return undefined;
+      break;
     case 'commit':
-    case 'rollback': {
-      const open = transactions.get(order.tx);
-      transactions.delete(order.tx);
-      await open?.end(order.do);
-      return undefined;
-    }
+    case 'rollback':
+      await end(order.tx, order.do);
+      break;
     case 'listen': {
       const { channel } = order;
-      const stop = await pglite.listen(channel, (payload) => tell({ channel, payload }));
-      channels.set(channel, stop);
-      return undefined;
+      channels.set(channel, await pglite.listen(channel, (payload) => tell({ channel, payload })));
+      break;
     }
     case 'unlisten':
       await channels.get(order.channel)?.();
       channels.delete(order.channel);
-      return undefined;
+      break;
     case 'close':
       await pglite.close();
-      return undefined;
+      break;
     case 'ping':
-      return undefined;
   }
+}
+
+async function end(tx: number, how: 'commit' | 'rollback'): Promise<void> {
+  const open = transactions.get(tx);
+  transactions.delete(tx);
+  await open?.end(how);
 }
 
 async function query({ text, params = [], rowMode, asText: raw, tx }: StatementOrder): Promise<PgliteResults> {
@@ -147,8 +146,13 @@ function tell(news: PgliteNews, contents: TransferListItem[] = []): void {
 
 async function answer({ id, order }: PgliteRequest): Promise<void> {
   try {
-    const results = await run(order);
-    tell({ id, results }, results && contentsOf(results));
+    if (order.do === 'query') {
+      const results = await query(order);
+      tell({ id, results }, contentsOf(results));
+    } else {
+      await act(order);
+      tell({ id });
+    }
   } catch (error) {
     tell({ id, error: told(error) });
   }
