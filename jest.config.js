@@ -21,7 +21,7 @@ export default {
   // Each import tries them in this order.
   moduleFileExtensions: ['ts', 'js', 'mjs', 'cjs', 'json', 'node'],
   moduleNameMapper: {
-    '^@electric-sql/pglite$': '<rootDir>/test/support/jest/pglite.mjs',
+    '^@yuxi/storage/pglite-thread$': '<rootDir>/test/support/jest/pglite.thread.mjs',
     '^@yuxi/([^/]+)$': '<rootDir>/libs/$1/src/index.ts',
     '^(\\.{1,2}/.*)\\.js$': '$1',
   },

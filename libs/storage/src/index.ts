@@ -3,6 +3,7 @@ export * from './blobs/database-blob-store.js';
 export { type Content, Spool, type SpoolOptions } from './blobs/spool.js';
 export { SpoolSpace, type SpoolSpaceOptions } from './blobs/spool-space.js';
 export * from './database.js';
+export { type StorageSpace, STORAGE_SPACE } from './disk-space.js';
 export * from './drivers/driver.js';
 export { isLostConnection } from './drivers/lost-connection.js';
 export * from './drivers/sql-of.js';

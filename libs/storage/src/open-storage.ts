@@ -13,7 +13,7 @@ export async function openStorage(options: StorageOptions = {}): Promise<Storage
   const { databaseUrl, ...resolved } = resolveStorageOptions(options);
   const migrations = [...storageMigrations, ...resolved.migrations];
   if (databaseUrl !== undefined) return openPostgres({ ...resolved, databaseUrl, migrations });
-  const driver = await openPglite(resolved.dataDir, resolved.onCreate);
+  const driver = await openPglite(resolved);
   try {
     await migrate(driver.sql, migrations);
     return driver;

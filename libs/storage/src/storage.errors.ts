@@ -14,6 +14,24 @@ export class DatabaseTimeoutError extends YuxiError {
   }
 }
 
+/** There is no room for what was to be stored; nothing of it was kept. What is there can be read and deleted. */
+export class StorageFullError extends YuxiError {
+  constructor(
+    /** How much room there is, or what the database or the system says. */
+    readonly reason: string,
+    cause?: unknown,
+  ) {
+    super(
+      `the storage is full: ${reason}. Make room on its disk, or give it more; what is stored can be read and deleted`,
+      {
+        code: 'STORAGE_FULL',
+        retryable: true,
+        cause,
+      },
+    );
+  }
+}
+
 /** Another process has the PGlite folder open. */
 export class DataFolderInUseError extends YuxiError {
   constructor(folder: string, holder: string) {

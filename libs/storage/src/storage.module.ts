@@ -4,6 +4,7 @@ import { SQL_CLIENT, SQL_NOTIFICATIONS } from '@yuxi/core';
 import { BLOB_STORE } from './blobs/blob-store.js';
 import { DatabaseBlobStore } from './blobs/database-blob-store.js';
 import { DATABASE } from './database.js';
+import { STORAGE_SPACE } from './disk-space.js';
 import { STORAGE_DRIVER, type StorageDriver } from './drivers/driver.js';
 import { openStorage } from './open-storage.js';
 import { readStorageInfo, StorageInfo } from './storage-info.js';
@@ -13,7 +14,7 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN, OPTIONS_TYPE, ASYNC_OPTIO
   new ConfigurableModuleBuilder<StorageOptions>({ moduleName: 'Storage' }).setClassMethodName('forRoot').build();
 
 /**
- * Opens the database, migrates it and gives out `DATABASE`, `SQL_CLIENT`, `SQL_NOTIFICATIONS`, `BLOB_STORE` and `StorageInfo`.
+ * Opens the database, migrates it and gives out `DATABASE`, `SQL_CLIENT`, `SQL_NOTIFICATIONS`, `STORAGE_SPACE`, `BLOB_STORE` and `StorageInfo`.
  * Whatever injects one of them finds a migrated schema or an error, and is shut down before the pool closes.
  */
 @Global()
@@ -28,13 +29,14 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN, OPTIONS_TYPE, ASYNC_OPTIO
       inject: [STORAGE_DRIVER],
     },
     { provide: StorageInfo, useFactory: readStorageInfo, inject: [STORAGE_DRIVER] },
+    { provide: STORAGE_SPACE, useFactory: (driver: StorageDriver) => driver.space, inject: [STORAGE_DRIVER] },
     {
       provide: BLOB_STORE,
-      useFactory: (driver: StorageDriver) => new DatabaseBlobStore(driver.sql),
+      useFactory: (driver: StorageDriver) => new DatabaseBlobStore(driver.sql, driver.space),
       inject: [STORAGE_DRIVER],
     },
   ],
-  exports: [STORAGE_DRIVER, DATABASE, SQL_CLIENT, SQL_NOTIFICATIONS, StorageInfo, BLOB_STORE],
+  exports: [STORAGE_DRIVER, DATABASE, SQL_CLIENT, SQL_NOTIFICATIONS, STORAGE_SPACE, StorageInfo, BLOB_STORE],
 })
 export class StorageModule extends ConfigurableModuleClass implements OnApplicationShutdown {
   constructor(@Inject(STORAGE_DRIVER) private readonly driver: StorageDriver) {

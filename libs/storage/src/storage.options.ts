@@ -6,10 +6,15 @@ export interface StorageOptions {
   /** PGlite keeps its files in `<dataDir>/pg`. Without it everything is in memory and lost at exit. */
   dataDir?: string;
   /**
-   * Called before PGlite makes the files of a new database, with their folder. That takes 1 to 20 s, nearly all of them without a turn of
-   * the event loop. What it returns is called when they are made, or could not be.
+   * Called before PGlite makes the files of a new database, with their folder, which takes 1 to 20 s. What it returns is called when they
+   * are made, or could not be.
    */
   onCreate?: (folder: string) => () => void;
+  /**
+   * Room of the file system of `dataDir` below which PGlite stores no new content, bytes: `STORAGE_FULL`. Default: a tenth of the file
+   * system, at least 64 MB and at most 256 MB.
+   */
+  minFree?: number;
   /** Connections to PostgreSQL, 1..1000. Default 10. PGlite has one. */
   poolSize?: number;
   /** Longest run of one statement on PostgreSQL. Default: no limit. */
@@ -31,6 +36,7 @@ export interface ResolvedStorageOptions {
   databaseUrl?: string;
   dataDir?: string;
   onCreate?: (folder: string) => () => void;
+  minFree?: number;
   poolSize: number;
   /** Milliseconds; 0 = no limit. */
   statementTimeout: number;
@@ -46,6 +52,7 @@ export function resolveStorageOptions(options: StorageOptions): ResolvedStorageO
     databaseUrl,
     dataDir,
     onCreate,
+    minFree,
     poolSize = 10,
     statementTimeout = 0,
     migrations = [],
@@ -60,6 +67,7 @@ export function resolveStorageOptions(options: StorageOptions): ResolvedStorageO
     databaseUrl,
     dataDir,
     onCreate,
+    minFree,
     poolSize,
     statementTimeout: toMs('statementTimeout', statementTimeout, { min: 0 }),
     startupWait: toMs('startupWait', options.startupWait ?? '30s', { min: 0 }),

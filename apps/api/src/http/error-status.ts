@@ -43,6 +43,7 @@ export const STATUS_OF_CODE: Readonly<Record<string, number>> = {
   REDIS_UNAVAILABLE: 503,
   SAGA_UNKNOWN: 503,
   TASK_WATCHERS: 503,
+  STORAGE_FULL: 507,
 };
 
 /** Code answered for an error that carries nothing but a status. */
@@ -63,6 +64,7 @@ const CODE_OF_STATUS: Readonly<Record<number, string>> = {
   429: 'TOO_MANY_REQUESTS',
   431: 'HEADERS_TOO_LARGE',
   503: 'UNAVAILABLE',
+  507: 'STORAGE_FULL',
 };
 
 export function codeOfStatus(status: number): string {

@@ -1,6 +1,6 @@
 import { STATUS_CODES } from 'node:http';
 import { HttpException } from '@nestjs/common';
-import { YuxiError } from '@yuxi/core';
+import { isStorageFull, YuxiError } from '@yuxi/core';
 import { isLostConnection } from '@yuxi/storage';
 import { LimiterError, LimiterUnavailableError } from '@yuxi/throttler';
 import { codeOfStatus, STATUS_OF_CODE } from './error-status.js';
@@ -30,6 +30,12 @@ interface Known {
 }
 
 const UNAVAILABLE = 'A service that this request needs is not available. Try again later';
+const FULL: Known = {
+  status: 507,
+  code: 'STORAGE_FULL',
+  detail:
+    'There is no room to store this. Search, reading and deletion go on; try again when the operator has made room',
+};
 const INTERNAL: Known = { status: 500, code: 'INTERNAL_ERROR', detail: 'Internal error' };
 
 /** What a client is told about an error: nothing of the inside from 500 on, the message below. */
@@ -47,6 +53,7 @@ export function toProblem(error: unknown, requestId: string): Problem {
 }
 
 function read(error: unknown): Known {
+  if (isStorageFull(error)) return FULL;
   if (error instanceof YuxiError) return fromYuxi(error);
   if (error instanceof HttpException) return fromHttp(error);
   if (error instanceof Error && error.name === 'FastifyError') return fromFastify(error);

@@ -1,5 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { SQL_CLIENT, type SqlClient } from '@yuxi/core';
+import { STORAGE_SPACE, type StorageSpace } from '@yuxi/storage';
 import { TaskQueue } from '@yuxi/tasks';
 
 import type { Actor } from '../actor.js';
@@ -31,6 +32,7 @@ export interface Queued {
 export class DocumentQueue {
   constructor(
     @Inject(SQL_CLIENT) private readonly sql: SqlClient,
+    @Inject(STORAGE_SPACE) private readonly space: StorageSpace,
     private readonly access: DatabaseAccess,
     private readonly tasks: TaskQueue,
   ) {}
@@ -39,7 +41,7 @@ export class DocumentQueue {
     const { auto_index = false, ...given } = parseInput(addParamsSchema, params, 'params');
     const chunking = pickChunkParams(given);
     parseInput(chunkParamsSchema, chunking, 'params');
-    const kbId = await this.access.manage(actor, dbId);
+    const kbId = await this.mayIndex(actor, dbId);
     const fileIds = await this.known(kbId, items, 'items');
     const goal = auto_index ? 'indexed' : 'parsed';
     return this.sql.transaction(async (tx) => {
@@ -49,7 +51,7 @@ export class DocumentQueue {
   }
 
   async parse(actor: Actor, dbId: string, fileIds: readonly string[]): Promise<Queued> {
-    const kbId = await this.access.manage(actor, dbId);
+    const kbId = await this.mayIndex(actor, dbId);
     const known = await this.known(kbId, fileIds, 'file_ids');
     return this.enqueue(actor, dbId, known, { goal: 'parsed', params: {}, force: false });
   }
@@ -58,12 +60,19 @@ export class DocumentQueue {
     const { force = false, ...given } = parseInput(indexParamsSchema, params, 'params');
     const chunking = pickChunkParams(given);
     parseInput(chunkParamsSchema, chunking, 'params');
-    const kbId = await this.access.manage(actor, dbId);
+    const kbId = await this.mayIndex(actor, dbId);
     const known = await this.known(kbId, fileIds, 'file_ids');
     return this.sql.transaction(async (tx) => {
       await markAdded(tx, kbId, known, {});
       return this.enqueue(actor, dbId, known, { goal: 'indexed', params: chunking, force }, tx);
     });
+  }
+
+  /** The right to change the knowledge base, and room for what is made of its files. @throws {StorageFullError} */
+  private async mayIndex(actor: Actor, dbId: string): Promise<number> {
+    const kbId = await this.access.manage(actor, dbId);
+    (await this.space.take())();
+    return kbId;
   }
 
   /** File ids of file ids or upload handles, without repetition, in the order given. */

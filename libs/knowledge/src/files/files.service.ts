@@ -2,7 +2,7 @@ import { Readable } from 'node:stream';
 
 import { Inject, Injectable } from '@nestjs/common';
 import { SQL_CLIENT, type SqlClient } from '@yuxi/core';
-import { BLOB_STORE, type BlobStore, type Content } from '@yuxi/storage';
+import { BLOB_STORE, type BlobStore, type Content, STORAGE_SPACE, type StorageSpace } from '@yuxi/storage';
 
 import type { Actor } from '../actor.js';
 import { isHandle } from '../common/handle.js';
@@ -52,6 +52,7 @@ export class FilesService {
   constructor(
     @Inject(SQL_CLIENT) private readonly sql: SqlClient,
     @Inject(BLOB_STORE) private readonly blobs: BlobStore,
+    @Inject(STORAGE_SPACE) private readonly space: StorageSpace,
     private readonly access: DatabaseAccess,
     private readonly uploads: UploadService,
     private readonly queue: DocumentQueue,
@@ -59,9 +60,10 @@ export class FilesService {
     private readonly replacement: ReplacementService,
   ) {}
 
-  /** For callers that want to refuse before they read the content. */
+  /** For callers that want to refuse before they read the content. @throws {StorageFullError} */
   async assertMayUpload(actor: Actor, dbId: string): Promise<void> {
     await this.access.manage(actor, dbId);
+    (await this.space.take())();
   }
 
   /**

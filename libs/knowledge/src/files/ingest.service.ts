@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { SQL_CLIENT, type SqlClient } from '@yuxi/core';
 import { type SagaDetails, SagaNotFoundError, SagaService, type SagaView } from '@yuxi/saga';
+import { STORAGE_SPACE, type StorageSpace } from '@yuxi/storage';
 
 import type { Actor } from '../actor.js';
 import { isHandle } from '../common/handle.js';
@@ -20,6 +21,7 @@ export interface Ingestion {
 export class IngestService {
   constructor(
     @Inject(SQL_CLIENT) private readonly sql: SqlClient,
+    @Inject(STORAGE_SPACE) private readonly space: StorageSpace,
     private readonly access: DatabaseAccess,
     private readonly sagas: SagaService,
   ) {}
@@ -27,11 +29,12 @@ export class IngestService {
   /**
    * Starts in the background; a second time for the same upload answers the first one.
    * @param file upload handle or file id
-   * @throws {NotFoundError} {@link ForbiddenError} {@link ValidationError}
+   * @throws {NotFoundError} {@link ForbiddenError} {@link ValidationError} {@link StorageFullError}
    */
   async start(actor: Actor, dbId: string, file: string, params: ChunkParams = {}): Promise<Ingestion> {
     const chunking = parseInput(chunkParamsSchema, params, 'params');
     const kbId = await this.access.manage(actor, dbId);
+    (await this.space.take())();
     const { rows } = await this.sql.query<{ file_id: string }>(
       'SELECT file_id FROM files WHERE kb_id = $1 AND (file_id = $2 OR upload_handle = $2)',
       [kbId, isHandle(file) ? file : ''],

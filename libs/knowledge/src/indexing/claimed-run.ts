@@ -1,6 +1,7 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
-import { YuxiError } from '@yuxi/core';
+import { isStorageFull, YuxiError } from '@yuxi/core';
 import { LockService } from '@yuxi/lock';
+import { STORAGE_SPACE, type StorageSpace } from '@yuxi/storage';
 
 import { type Claim, type ClaimRequest, FileClaims } from './claim.js';
 import { ClaimKeeper } from './claim-keeper.js';
@@ -15,12 +16,14 @@ export class ClaimedRun {
   constructor(
     private readonly claims: FileClaims,
     private readonly locks: LockService,
+    @Inject(STORAGE_SPACE) private readonly space: StorageSpace,
     @Inject(INDEXING_HOOKS) private readonly hooks: IndexingHooks,
   ) {}
 
   /**
    * @param body gets a signal that aborts with the task, with the lock, and with the loss of the claim.
    * @returns what `body` made, or `null` when the claim was refused.
+   * @throws {StorageFullError} when there is no room for what is made of the file; it stays as it was
    */
   async under<T>(
     request: Omit<ClaimRequest, 'fence'>,
@@ -29,6 +32,7 @@ export class ClaimedRun {
   ): Promise<T | null> {
     const lock = this.locks.current();
     taskSignal.throwIfAborted();
+    (await this.space.take())();
     await this.hooks.at('before-claim', request.fileId);
     const claim = await this.claims.take({ ...request, fence: lock?.fence ?? null });
     if (!claim) return null;
@@ -41,18 +45,18 @@ export class ClaimedRun {
       return await body(claim, signal);
     } catch (error) {
       await keeper.stop();
-      await this.close(claim, error, signal.aborted);
+      await this.close(claim, error, signal.aborted || isStorageFull(error));
       throw error;
     } finally {
       await keeper.stop();
     }
   }
 
-  /** A run that was stopped leaves the file as it was; one that failed leaves the reason. */
-  private async close(claim: Claim, error: unknown, stopped: boolean): Promise<void> {
+  /** A run that was stopped, or had no room, leaves the file as it was; one that failed leaves the reason. */
+  private async close(claim: Claim, error: unknown, asItWas: boolean): Promise<void> {
     if (error instanceof ClaimLostError) return;
     try {
-      if (stopped) await this.claims.abandon(claim);
+      if (asItWas) await this.claims.abandon(claim);
       else await this.claims.fail(claim, this.reason(claim, error));
     } catch (second) {
       this.logger.warn(`File ${claim.fileId} stays claimed until its time is over: ${String(second)}`);

@@ -47,6 +47,7 @@ const schema = z.object({
   METRICS_PORT: integerVariable(0, 65_535).optional(),
   YUXI_HOST: z.string().optional(),
   YUXI_DATA_DIR: z.string().default('./.yuxi'),
+  YUXI_MIN_FREE_MB: integerVariable(48, 1_000_000).optional(),
   DATABASE_URL: variable(databaseUrl).optional(),
   DATABASE_PASSWORD: z.string().optional(),
   DATABASE_POOL_SIZE: integerVariable(1, 1000).default(10),

@@ -8,6 +8,7 @@ import { environment, namedVariable } from './env.js';
 const LONGEST_GRACE = 10_000;
 /** What it takes at worst to hand back what they have not ended, and to close everything, milliseconds. */
 const HAND_BACK = 10_000;
+const MB = 1024 * 1024;
 
 // What each part of the product takes from the environment, by name. Inject one by its KEY, as ConfigType<typeof httpConfig>.
 
@@ -45,6 +46,7 @@ export const storageConfig = registerAs('storage', () => {
     databaseUrl: env.DATABASE_URL,
     poolSize: env.DATABASE_POOL_SIZE,
     dataDir: env.YUXI_DATA_DIR,
+    minFree: env.YUXI_MIN_FREE_MB && env.YUXI_MIN_FREE_MB * MB,
   };
 });
 

@@ -2,9 +2,9 @@ import { Inject, Injectable } from '@nestjs/common';
 import { SQL_CLIENT, type SqlClient } from '@yuxi/core';
 import { HealthRegistry, type HealthResult } from '@yuxi/observability';
 import { RedisAvailability, redisHealth } from '@yuxi/redis';
-import { storageHealth, StorageInfo } from '@yuxi/storage';
+import { STORAGE_SPACE, storageHealth, StorageInfo, type StorageSpace } from '@yuxi/storage';
 
-/** What readiness looks at: PostgreSQL must answer, Redis may be away, vectors need not be possible. */
+/** What readiness looks at: the database must answer, its disk may be full, Redis may be away, vectors need not be possible. */
 @Injectable()
 export class HealthProbes {
   constructor(
@@ -12,15 +12,20 @@ export class HealthProbes {
     @Inject(RedisAvailability) availability: RedisAvailability,
     @Inject(SQL_CLIENT) sql: SqlClient,
     @Inject(StorageInfo) storage: StorageInfo,
+    @Inject(STORAGE_SPACE) space: StorageSpace,
   ) {
     health.register('redis', () => redisHealth(availability));
     // What the driver says may name addresses and accounts.
-    health.register('storage', async () => ((await storageHealth(sql)).status === 'up' ? UP : AWAY));
+    health.register('storage', async () => {
+      if ((await storageHealth(sql)).status !== 'up') return AWAY;
+      return space.full ? FULL : UP;
+    });
     health.register('vectors', () => vectorHealth(storage));
   }
 }
 
 const UP: HealthResult = { status: 'up' };
+const FULL: HealthResult = { status: 'degraded', state: 'disk_full' };
 const AWAY: HealthResult = { status: 'down', state: 'the database does not answer' };
 
 function vectorHealth({ vector, version }: StorageInfo): HealthResult {

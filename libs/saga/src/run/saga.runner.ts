@@ -1,4 +1,5 @@
 import { Inject, Injectable, Logger, Optional } from '@nestjs/common';
+import { isStorageFull } from '@yuxi/core';
 import { errorText, type TaskContext, TaskRetryLater, toJson } from '@yuxi/tasks';
 import type { SagaDefinition } from '../definition/saga.definition.js';
 import { SagaCancelledError, SagaDeadlineError, SagaStepTimeoutError } from '../saga.errors.js';
@@ -60,6 +61,8 @@ export class SagaRunner {
     } catch (error) {
       // The process ends or has lost the task: the next run finds out what became of the step.
       if (task.signal.aborted) throw error;
+      // Waits for room, however long that takes: no attempt is spent.
+      if (isStorageFull(error)) throw error;
       const { reason } = run;
       if (reason instanceof SagaCancelledError || reason instanceof SagaDeadlineError)
         return turned(definition, state, reason.message);

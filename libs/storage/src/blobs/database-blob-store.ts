@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { SqlClient } from '@yuxi/core';
 import { BlobInUseError, BlobNotFoundError } from '../storage.errors.js';
+import type { StorageSpace } from '../disk-space.js';
 import type { BlobStore, StoredBlob } from './blob-store.js';
 import { type Content, PART, Spool } from './spool.js';
 
@@ -13,13 +14,22 @@ const ABANDONED = '1 hour';
 
 /** Blobs in the tables `blobs` and `blob_parts`, so that replicas share them without a further service. */
 export class DatabaseBlobStore implements BlobStore {
-  constructor(private readonly sql: SqlClient) {}
+  /** @param space asked before a content is stored; default: it is always tried */
+  constructor(
+    private readonly sql: SqlClient,
+    private readonly space?: StorageSpace,
+  ) {}
 
   put(content: Content): Promise<StoredBlob> {
     return Spool.lend(content, {}, async (spool) => {
       const { hash, size } = spool;
-      if (size <= PART) await this.putWhole(spool);
-      else if (!(await this.has(hash))) await this.putParts(spool);
+      const stored = await this.space?.take(size);
+      try {
+        if (size <= PART) await this.putWhole(spool);
+        else if (!(await this.has(hash))) await this.putParts(spool);
+      } finally {
+        stored?.();
+      }
       return { hash, size };
     });
   }

@@ -1,5 +1,6 @@
 import type { SqlClient, SqlNotifications, TransactionOptions } from '@yuxi/core';
 import type { Database } from '../database.js';
+import type { StorageSpace } from '../disk-space.js';
 
 /** A {@link SqlClient} that can also run a script of several statements without parameters. */
 export interface ScriptClient extends SqlClient {
@@ -28,6 +29,7 @@ export interface StorageDriver {
   readonly sql: ScriptClient;
   readonly db: Database;
   readonly notifications: SqlNotifications;
+  readonly space: StorageSpace;
   /** Of a database with a pool; PGlite has none. */
   readonly connections?: () => PoolState;
   /** Resolves when the database can be used; until then every call throws a `DatabaseUnavailableError`. */

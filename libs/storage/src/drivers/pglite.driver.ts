@@ -1,53 +1,55 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { drizzle } from 'drizzle-orm/pglite';
 import type { Database } from '../database.js';
+import { DiskSpace, ReportedSpace } from '../disk-space.js';
 import * as schema from '../schema/index.js';
-import type { StorageOptions } from '../storage.options.js';
+import type { ResolvedStorageOptions } from '../storage.options.js';
 import { HNSW_EF_SEARCH, type StorageDriver } from './driver.js';
 import { lockFolder } from './folder-lock.js';
 import { pgliteClient } from './pglite-client.js';
-import { pgliteNotifications } from './pglite-notifications.js';
+import { PgliteNotifications } from './pglite-notifications.js';
+import { PgliteSupervisor } from './pglite-supervisor.js';
 
-const BYTEA = 17;
-const INT8 = 20;
+/** Options of {@link openPglite}, see `StorageOptions`. */
+export type PgliteOptions = Pick<ResolvedStorageOptions, 'dataDir' | 'onCreate' | 'minFree'>;
 
 /**
- * Opens the embedded database in `<dataDir>/pg`, or in memory.
- * @param onCreate see `StorageOptions`
- * @throws {DataFolderInUseError} while another process has the folder open.
+ * Opens the embedded database in `<dataDir>/pg`, or in memory, in a thread of its own.
+ * @throws {DataFolderInUseError} while another process has the folder open. {@link StorageFullError} when there is no room to open it
  */
-export async function openPglite(dataDir?: string, onCreate?: StorageOptions['onCreate']): Promise<StorageDriver> {
+export async function openPglite({ dataDir, onCreate, minFree }: PgliteOptions = {}): Promise<StorageDriver> {
   const folder = dataDir === undefined ? undefined : resolve(dataDir, 'pg');
   if (dataDir !== undefined) mkdirSync(dataDir, { recursive: true });
   const lock = folder === undefined ? undefined : lockFolder(folder, join(resolve(dataDir!), 'pg.lock'));
+  const disk = dataDir === undefined ? undefined : new DiskSpace(resolve(dataDir), minFree);
   const isNew = folder !== undefined && !existsSync(join(folder, 'PG_VERSION'));
   const created = isNew ? onCreate?.(folder) : undefined;
+  const release = () => {
+    disk?.close();
+    lock?.release();
+  };
   try {
-    // Loaded here, because a replica on PostgreSQL should not carry 20 MB of it.
-    const [{ PGlite }, { vector }] = await Promise.all([
-      import('@electric-sql/pglite'),
-      import('@electric-sql/pglite-pgvector'),
+    const setup = `SET hnsw.ef_search = ${HNSW_EF_SEARCH}`;
+    const [supervisor, { drizzle }] = await Promise.all([
+      PgliteSupervisor.open({ folder, setup }, disk),
+      // Loaded here, because it brings PGlite along, which a replica on PostgreSQL has no use for.
+      import('drizzle-orm/pglite'),
     ]);
-    const pglite = await PGlite.create({
-      dataDir: folder ?? 'memory://',
-      extensions: { vector },
-      parsers: { [INT8]: Number, [BYTEA]: (text: string) => Buffer.from(text.slice(2), 'hex') },
-    });
-    await pglite.exec(`SET hnsw.ef_search = ${HNSW_EF_SEARCH}`);
+    const { connection } = supervisor;
     return {
       kind: 'pglite',
-      sql: pgliteClient(pglite),
-      db: drizzle(pglite, { schema }) as unknown as Database,
-      notifications: pgliteNotifications(pglite),
+      sql: pgliteClient(connection),
+      db: drizzle(connection as never, { schema }) as unknown as Database,
+      notifications: new PgliteNotifications(supervisor),
+      space: disk ?? new ReportedSpace(),
       ready: Promise.resolve(),
       async close() {
-        await pglite.close();
-        lock?.release();
+        await supervisor.close();
+        release();
       },
     };
   } catch (error) {
-    lock?.release();
+    release();
     throw error;
   } finally {
     created?.();

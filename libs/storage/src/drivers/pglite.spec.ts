@@ -18,11 +18,11 @@ describe('PGlite', () => {
   afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
   it('keeps its data in the folder, which only one opens at a time', async () => {
-    const first = await openPglite(folder);
+    const first = await openPglite({ dataDir: folder });
     await first.sql.script(`CREATE TABLE t AS SELECT 'kept' AS what`);
-    await expect(openPglite(folder)).rejects.toThrow(DataFolderInUseError);
+    await expect(openPglite({ dataDir: folder })).rejects.toThrow(DataFolderInUseError);
     await first.close();
-    const second = await openPglite(folder);
+    const second = await openPglite({ dataDir: folder });
     expect((await second.sql.query('SELECT what FROM t')).rows).toEqual([{ what: 'kept' }]);
     await second.close();
   });

@@ -2,6 +2,7 @@ import { Logger } from '@nestjs/common';
 import { jitter, sleep, type SqlListener, type SqlNotifications } from '@yuxi/core';
 import { Client, type ClientConfig } from 'pg';
 import { checkChannel } from './channel.js';
+import { guarded } from './guarded.js';
 
 const FIRST_PAUSE = 100;
 const LONGEST_PAUSE = 1000;
@@ -102,14 +103,5 @@ export class PostgresNotifications implements SqlNotifications {
 
   #each(channel: string, tell: (listener: SqlListener) => void): void {
     for (const listener of this.#listeners.get(channel) ?? []) guarded(() => tell(listener));
-  }
-}
-
-/** An error of a listener must not cost the others their connection. */
-function guarded(call: () => void): void {
-  try {
-    call();
-  } catch (error) {
-    logger.error('a listener to notices of the database failed', error);
   }
 }

@@ -4,6 +4,7 @@ import { drizzle } from 'drizzle-orm/node-postgres';
 import { type PoolConfig, types } from 'pg';
 import { jitter, monotonicMs, sleep, type SqlThreadSource } from '@yuxi/core';
 import type { Database } from '../database.js';
+import { ReportedSpace } from '../disk-space.js';
 import { migrate } from '../migrator.js';
 import * as schema from '../schema/index.js';
 import { DatabaseUnavailableError, MigrationError } from '../storage.errors.js';
@@ -32,7 +33,8 @@ export type PostgresOptions = ResolvedStorageOptions & { databaseUrl: string };
 export async function openPostgres(options: PostgresOptions): Promise<StorageDriver> {
   const where = whereOf(options.databaseUrl);
   const config = configOf(options);
-  const pool = new StoragePool(config, where);
+  const space = new ReportedSpace();
+  const pool = new StoragePool(config, where, space);
   pool.on('error', (error) => logger.warn(`an idle connection was lost: ${error.message}`));
   // The pool listens to idle connections only; one that dies between two statements of a transaction would end the process.
   pool.on('connect', (connection) => connection.on('error', () => undefined));
@@ -57,7 +59,7 @@ export async function openPostgres(options: PostgresOptions): Promise<StorageDri
   const db = drizzle(pool, { schema }) as unknown as Database;
   const sql = { ...clientOf(pool), threads: threadsOf(config) };
   const connections = () => ({ open: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount });
-  return { kind: 'postgres', sql, db, notifications, connections, ready, close };
+  return { kind: 'postgres', sql, db, notifications, space, connections, ready, close };
 }
 
 /** For the time before the pool gives out connections, one of its own. */

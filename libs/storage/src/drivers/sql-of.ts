@@ -1,8 +1,8 @@
-import type { PGlite } from '@electric-sql/pglite';
 import type { Pool } from 'pg';
 import type { SqlClient } from '@yuxi/core';
 import type { Database } from '../database.js';
 import { pgliteClient } from './pglite-client.js';
+import type { PgliteConnection } from './pglite-session.js';
 import { postgresClient } from './postgres-client.js';
 
 /**
@@ -12,7 +12,7 @@ import { postgresClient } from './postgres-client.js';
  */
 export function sqlOf(tx: Database): SqlClient {
   // drizzle keeps the connection of a transaction in its session, without a public name for it.
-  const { client } = (tx as unknown as { session: { client: Pool | PGlite } }).session;
+  const { client } = (tx as unknown as { session: { client: Pool | PgliteConnection } }).session;
   const inner = 'exec' in client ? pgliteClient(client) : postgresClient(client);
   return {
     query: (text, params, options) => inner.query(text, params, options),

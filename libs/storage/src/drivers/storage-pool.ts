@@ -1,5 +1,7 @@
 import { DatabaseError, Pool, type PoolClient, type PoolConfig } from 'pg';
-import { DatabaseUnavailableError } from '../storage.errors.js';
+import { isStorageFull } from '@yuxi/core';
+import type { ReportedSpace } from '../disk-space.js';
+import { DatabaseUnavailableError, StorageFullError } from '../storage.errors.js';
 import { isLostConnection } from './lost-connection.js';
 
 type Connected = (
@@ -12,10 +14,14 @@ type Connected = (
 export class StoragePool extends Pool {
   #closed: string | undefined = 'it was not reached yet';
 
-  /** @param where host, port and database, for messages; no secret */
+  /**
+   * @param where host, port and database, for messages; no secret
+   * @param space is told when the server has no room
+   */
   constructor(
     config: PoolConfig,
     readonly where: string,
+    private readonly space?: ReportedSpace,
   ) {
     super(config);
   }
@@ -30,8 +36,12 @@ export class StoragePool extends Pool {
     this.#closed = reason;
   }
 
-  /** What a failure means to a caller: a lost connection is an unavailable database, anything else stays what it is. */
+  /** What a failure means to a caller: no room, or, where the connection was lost, an unavailable database. Anything else stays what it is. */
   explain(error: unknown): unknown {
+    if (isStorageFull(error)) {
+      this.space?.report();
+      return error instanceof StorageFullError ? error : new StorageFullError((error as Error).message, error);
+    }
     if (error instanceof DatabaseUnavailableError || !isLostConnection(error)) return error;
     return new DatabaseUnavailableError(this.where, (error as Error).message || 'the connection failed', error);
   }
@@ -45,20 +55,21 @@ export class StoragePool extends Pool {
     }
     if (connected)
       return super.connect((error, client, release) => {
-        if (client) keepAfterFailedStatements(client);
+        if (client) this.#lend(client);
         connected(error && (this.explain(error) as Error), client, release);
       });
     return super.connect().catch((error: unknown) => {
       throw this.explain(error);
     });
   }
-}
 
-/** pg closes a connection after each statement that fails, a duplicate key among them; only one that is broken has to go. */
-function keepAfterFailedStatements(client: PoolClient): void {
-  const release = client.release.bind(client);
-  client.release = (reason) => {
-    const answered = reason instanceof DatabaseError && !isLostConnection(reason);
-    release(answered ? undefined : reason);
-  };
+  /** pg closes a connection after each statement that fails, a duplicate key among them; only one that is broken has to go. */
+  #lend(client: PoolClient): void {
+    const release = client.release.bind(client);
+    client.release = (reason) => {
+      if (isStorageFull(reason)) this.space?.report();
+      const answered = reason instanceof DatabaseError && !isLostConnection(reason);
+      release(answered ? undefined : reason);
+    };
+  }
 }

@@ -1,4 +1,4 @@
-import { monotonicMs } from '@yuxi/core';
+import { isStorageFull, monotonicMs } from '@yuxi/core';
 import type { Once } from '../effects/once.js';
 import { toJson } from '../json.js';
 import { isPromise } from '../promise.js';
@@ -16,6 +16,8 @@ import type { ClaimedTask, Outcome, Progress } from './worker.store.js';
 
 /** How long a handler may go on after its signal aborted before the worker stops waiting for it, milliseconds. */
 const ABANDON_AFTER = 10_000;
+/** When a task that found no room to store something runs again, milliseconds. */
+const NO_ROOM_PAUSE = 5000;
 
 /** One run of one task in this process. */
 export class Run {
@@ -99,6 +101,13 @@ export class Run {
     if (reason instanceof TaskCancelledError) return this.outcome({ status: 'cancelled' });
     if (error instanceof TaskRetryLater)
       return this.outcome({ status: 'pending', counted: false, delay: error.delay, message: storable(error.reason) });
+    if (isStorageFull(error))
+      return this.outcome({
+        status: 'pending',
+        counted: false,
+        delay: NO_ROOM_PAUSE,
+        message: 'waiting for room to store',
+      });
     const cause = reason instanceof TaskTimeoutError ? reason : error;
     const { attempt, max_attempts: attempts } = this.row;
     const failure = errorText(cause);

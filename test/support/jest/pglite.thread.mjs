@@ -1,10 +1,8 @@
-// Stands in for '@electric-sql/pglite' in tests: the same PGlite, but new databases begin from a copy of one that initdb made, which
-// takes a second of processor time instead of four to six. scripts/ensure-servers.mjs makes it.
+// Stands in for the thread of the embedded database in tests: the same one, but new databases begin from a copy of one that initdb made,
+// which takes a second of processor time instead of four to six. scripts/ensure-servers.mjs makes it.
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { PGlite } from '../../../node_modules/@electric-sql/pglite/dist/index.js';
-
-export * from '../../../node_modules/@electric-sql/pglite/dist/index.js';
+import { PGlite } from '@electric-sql/pglite';
 
 const root = new URL('../../../', import.meta.url);
 const { version } = JSON.parse(readFileSync(new URL('node_modules/@electric-sql/pglite/package.json', root), 'utf8'));
@@ -20,3 +18,5 @@ PGlite.create = (options) =>
 function isNew(dataDir) {
   return dataDir !== undefined && (dataDir === 'memory://' || !existsSync(join(dataDir, 'PG_VERSION')));
 }
+
+await import('../../../libs/storage/dist/drivers/pglite.thread.js');

@@ -1,0 +1,122 @@
+import { randomBytes } from 'node:crypto';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { Logger } from '@nestjs/common';
+import { eventually, reportSkip, temporaryFolder } from '@yuxi/testing';
+import { MB, SmallDisk } from '../../../../test/support/small-disk.js';
+import { DiskSpace } from '../disk-space.js';
+import { DatabaseUnavailableError, StorageFullError } from '../storage.errors.js';
+import type { StorageDriver } from './driver.js';
+import { openPglite } from './pglite.driver.js';
+
+const MINUTES = 60_000;
+/** Room made is noticed within so many milliseconds. */
+const BACK_WITHIN = 10_000;
+
+class Listener {
+  readonly heard: string[] = [];
+  listens = 0;
+  message(payload: string): void {
+    this.heard.push(payload);
+  }
+  listening(): void {
+    this.listens++;
+  }
+}
+
+describe('the thread of PGlite', () => {
+  let driver: StorageDriver | undefined;
+  let disk: SmallDisk | undefined;
+  beforeEach(() => {
+    for (const level of ['log', 'warn', 'error'] as const)
+      jest.spyOn(Logger.prototype, level).mockImplementation(() => undefined);
+  });
+  afterEach(async () => {
+    jest.restoreAllMocks();
+    await driver?.close();
+    disk?.remove();
+    driver = disk = undefined;
+  });
+
+  /** Ids of rows that were acknowledged. */
+  async function rowsOf({ sql }: StorageDriver, count: number): Promise<number[]> {
+    const kept: number[] = [];
+    for (let i = 0; i < count; i++) {
+      const { rows } = await sql.query<{ id: number }>('INSERT INTO t (content) VALUES ($1) RETURNING id', [
+        randomBytes(MB / 2),
+      ]);
+      kept.push(rows[0]!.id);
+    }
+    return kept;
+  }
+
+  const answers = ({ sql }: StorageDriver) =>
+    eventually(() => sql.query('SELECT 1'), { timeout: BACK_WITHIN, every: 50, describe: 'the database' });
+
+  it(
+    'is ended when it stays silent on a full disk, and opened again with all that was committed',
+    async () => {
+      driver = await openPglite({ dataDir: temporaryFolder('silent') });
+      const { sql, notifications } = driver;
+      const listener = new Listener();
+      notifications.listen('yuxi_spec', listener);
+      await sql.script('CREATE TABLE t (id serial PRIMARY KEY, content bytea)');
+      const kept = await rowsOf(driver, 3);
+      await eventually(() => expect(listener.listens).toBe(1));
+      const free = jest.spyOn(DiskSpace.prototype, 'free', 'get').mockReturnValue(0);
+      const stuck = sql.query('SELECT pg_sleep(600)');
+      const behind = sql.query('SELECT 1');
+      await expect(stuck).rejects.toThrow(DatabaseUnavailableError);
+      await expect(behind).rejects.toThrow('on a full disk');
+      free.mockRestore();
+      await answers(driver);
+      expect((await sql.query('SELECT id FROM t ORDER BY id')).rows.map(({ id }) => id)).toEqual(kept);
+      await eventually(() => expect(listener.listens).toBe(2));
+      await sql.query(`SELECT pg_notify('yuxi_spec', 'again')`);
+      await eventually(() => expect(listener.heard).toEqual(['again']));
+    },
+    2 * MINUTES,
+  );
+
+  it(
+    'is left alone in a long statement while there is room',
+    async () => {
+      driver = await openPglite({ dataDir: temporaryFolder('long') });
+      const { rows } = await driver.sql.query('SELECT pg_sleep(8), 1 AS done');
+      expect(rows).toMatchObject([{ done: 1 }]);
+    },
+    2 * MINUTES,
+  );
+
+  it(
+    'is lost when the disk fills up under it, and comes back within 10 s of room with all that was acknowledged',
+    async () => {
+      disk = SmallDisk.make(200);
+      if (!disk) return reportSkip('full disks', 'no file system can be mounted here');
+      driver = await openPglite({ dataDir: disk.folder });
+      const { sql, space } = driver;
+      await sql.script('CREATE TABLE t (id serial PRIMARY KEY, content bytea)');
+      const kept = await rowsOf(driver, 5);
+      disk.fill(10);
+      await expect(space.take()).rejects.toThrow(StorageFullError);
+      // Nobody asks for room here, so that the write-ahead log itself finds none.
+      const failure = await eventually(
+        async () => {
+          try {
+            kept.push(...(await rowsOf(driver!, 1)));
+          } catch (error) {
+            return error;
+          }
+          throw new Error(`${kept.length} rows are stored`);
+        },
+        { timeout: MINUTES, every: 1 },
+      );
+      expect(failure).toBeInstanceOf(DatabaseUnavailableError);
+      await expect(sql.query('SELECT 1')).rejects.toThrow(DatabaseUnavailableError);
+      disk.makeRoom();
+      await answers(driver);
+      expect((await sql.query('SELECT id FROM t ORDER BY id')).rows.map(({ id }) => id)).toEqual(kept);
+      (await space.take(MB))();
+    },
+    2 * MINUTES,
+  );
+});
