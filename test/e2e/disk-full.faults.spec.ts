@@ -235,9 +235,9 @@ describe('a full disk', () => {
         const live = watchLive(site);
         await site.uploads(6);
         const [first, second] = site.kept as [string, string];
-        expect((await tasksEnded(site.client, site.token, [(await site.index(first)).body.task_id], MINUTES))[0]?.status).toBe(
-          'success',
-        );
+        expect(
+          (await tasksEnded(site.client, site.token, [(await site.index(first)).body.task_id], MINUTES))[0]?.status,
+        ).toBe('success');
         disk.fill(8);
         const full = await site.uploads(UPLOADS);
         expect(strange(full)).toEqual([]);
