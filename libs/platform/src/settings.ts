@@ -48,13 +48,13 @@ export const SETTINGS = {
     final_top_k: z.int().min(1).max(100).default(10).describe('Results of a search that does not say how many'),
   }),
   documents: z.strictObject({
-    max_chunks: z
+    max_document_chunks: z
       .int()
       .min(1)
       .max(1_000_000)
       .default(50_000)
       .describe('Chunks that one document may have; what has more fails when it is indexed'),
-    max_terms: z
+    max_document_terms: z
       .int()
       .min(1)
       .max(1_000_000_000)

@@ -12,7 +12,7 @@ export const DOCUMENT_LIMITS: DocumentLimits = { chunks: 50_000, terms: 8_000_00
 
 /**
  * Defaults that an operator may change while the system runs: `general.chunk_size`, `general.chunk_overlap`, `search.final_top_k`,
- * `documents.max_chunks` and `documents.max_terms` of the live configuration. Without one, or without these settings, there are none.
+ * `documents.max_document_chunks` and `documents.max_document_terms` of the live configuration. Without one, or without these settings, there are none.
  */
 @Injectable()
 export class LiveDefaults {
@@ -28,10 +28,10 @@ export class LiveDefaults {
 
   /** Bounds of one document. */
   documentLimits(): DocumentLimits {
-    const { max_chunks, max_terms } = this.section('documents');
+    const { max_document_chunks, max_document_terms } = this.section('documents');
     return {
-      chunks: limit.safeParse(max_chunks).data ?? DOCUMENT_LIMITS.chunks,
-      terms: limit.safeParse(max_terms).data ?? DOCUMENT_LIMITS.terms,
+      chunks: limit.safeParse(max_document_chunks).data ?? DOCUMENT_LIMITS.chunks,
+      terms: limit.safeParse(max_document_terms).data ?? DOCUMENT_LIMITS.terms,
     };
   }
 

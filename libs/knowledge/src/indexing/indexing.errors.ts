@@ -32,12 +32,12 @@ export class DocumentTooLargeError extends YuxiError {
   }
 
   static chunks(count: number, limit: number): DocumentTooLargeError {
-    const rule = `The document has ${count} chunks, more than the ${limit} of the setting documents.max_chunks`;
+    const rule = `The document has ${count} chunks, more than the ${limit} of the setting max_document_chunks`;
     return new DocumentTooLargeError(`${rule}: use larger chunks, or split it into several documents`);
   }
 
   static terms(count: number, limit: number): DocumentTooLargeError {
-    const rule = `The document has about ${count} terms to index, more than the ${limit} of the setting documents.max_terms`;
+    const rule = `The document has about ${count} terms to index, more than the ${limit} of the setting max_document_terms`;
     return new DocumentTooLargeError(`${rule}: split it into several documents`);
   }
 }

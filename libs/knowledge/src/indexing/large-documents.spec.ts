@@ -193,9 +193,13 @@ describe.each(['PostgreSQL', 'PGlite'])('a large document on %s', (kind) => {
   });
 
   it.each([
-    ['chunks', { max_chunks: 100 }, /more than the 100 of the setting documents\.max_chunks: use larger chunks/],
-    ['terms', { max_terms: 1000 }, /more than the 1000 of the setting documents\.max_terms: split it/],
-    ['terms, found out late', { max_terms: 9000 }, /more than the 9000 of the setting documents\.max_terms: split it/],
+    ['chunks', { max_document_chunks: 100 }, /more than the 100 of the setting max_document_chunks: use larger chunks/],
+    ['terms', { max_document_terms: 1000 }, /more than the 1000 of the setting max_document_terms: split it/],
+    [
+      'terms, found out late',
+      { max_document_terms: 9000 },
+      /more than the 9000 of the setting max_document_terms: split it/,
+    ],
   ])('fails with the reason when it has too many %s, and leaves nothing', async (_, documents, reason) => {
     main.settings.documents = documents;
     const fileId = await newFile(LARGE);
