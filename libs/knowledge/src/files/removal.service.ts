@@ -1,18 +1,24 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { SQL_CLIENT, type SqlClient } from '@yuxi/core';
 
+import { HiddenChunks } from '../indexing/hidden-chunks.js';
 import { collectBlobs } from './blob-collection.js';
 
 /** Deletes files with everything made from them: chunks, postings, and contents that nothing else uses. */
 @Injectable()
 export class RemovalService {
-  constructor(@Inject(SQL_CLIENT) private readonly sql: SqlClient) {}
+  constructor(
+    @Inject(SQL_CLIENT) private readonly sql: SqlClient,
+    private readonly hidden: HiddenChunks,
+  ) {}
 
   /**
-   * All in one transaction. Indexing under way finds its row gone when it wants to commit, and leaves nothing.
+   * All in one transaction, but for large indexes, which are taken away before it, in steps. Indexing under way finds its row gone when it
+   * wants to commit, and leaves nothing.
    * @returns the ids that were there.
    */
   async remove(kbId: number, fileIds: readonly string[]): Promise<Set<string>> {
+    await this.hidden.empty(kbId, fileIds);
     return this.sql.transaction(async (tx) => {
       // Ordered, so that two deletions of the same files do not wait for each other.
       const { rows } = await tx.query<{ id: number; file_id: string; content_hash: string }>(

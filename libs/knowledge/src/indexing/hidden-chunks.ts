@@ -10,7 +10,11 @@ import { ClaimLostError } from './indexing.errors.js';
 export const BLOCK_SIZE = 2 ** 20;
 const FIRST_BLOCK = 2 ** 42;
 /** Chunks of one deletion, each with some hundred postings. */
-const REMOVED_AT_ONCE = 16;
+export const REMOVED_AT_ONCE = 16;
+/** Chunks of a file that may go with a statement that does something else too. */
+export const FEW_CHUNKS = 64;
+/** Subtracted from the `chunk_index` of a chunk that is being removed: those that are being written count down from -1. */
+export const REPLACED = 2 ** 30;
 /** A run that has not renewed its claim for so long is dead, and its task has been begun again or given up. */
 const DEAD_AFTER = '5 minutes';
 
@@ -68,6 +72,36 @@ export class HiddenChunks {
     await this.sql.query(
       `UPDATE files SET hidden_chunks = NULL WHERE id = $1 AND claim = $2 AND hidden_chunks IS NOT NULL
          AND NOT EXISTS (SELECT 1 FROM chunks c WHERE c.file_id = files.id AND c.chunk_index < 0)`,
+      [id, number],
+    );
+  }
+
+  /**
+   * Empties those of the files that have a large index: they are as if they were only parsed, and a run that is under way ends. Small ones
+   * are left as they are.
+   */
+  async empty(kbId: number, fileIds: readonly string[]): Promise<void> {
+    const { rows } = await this.sql.query<Pick<Claim, 'id' | 'number'>>(
+      `UPDATE files SET claim = claim + 1, claim_until = NULL, status = 'parsed', fingerprint = NULL, error = NULL, updated_at = now()
+       WHERE kb_id = $1 AND file_id = ANY($2::text[]) AND markdown IS NOT NULL AND (chunk_count > $3 OR hidden_chunks IS NOT NULL)
+       RETURNING id, claim AS number`,
+      [kbId, fileIds, FEW_CHUNKS],
+    );
+    for (const claim of rows) {
+      await this.remove(claim);
+      await this.hideAll(claim);
+      await this.remove(claim);
+    }
+  }
+
+  private async hideAll({ id, number }: Pick<Claim, 'id' | 'number'>): Promise<void> {
+    await this.sql.query(
+      `WITH owned AS (
+         UPDATE files SET chunk_count = 0, token_count = 0, hidden_chunks = (
+           SELECT range_agg(int8range(c.id, c.id, '[]')) FROM chunks c WHERE c.file_id = files.id)
+         WHERE id = $1 AND claim = $2 RETURNING id)
+       UPDATE chunks c SET chunk_index = -c.chunk_index - ${REPLACED}, chunk_id = '-' || c.chunk_id FROM owned
+       WHERE c.file_id = owned.id AND c.chunk_index >= 0`,
       [id, number],
     );
   }

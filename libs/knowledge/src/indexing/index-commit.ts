@@ -6,12 +6,10 @@ import type { ChunkParams } from '../files/processing-params.js';
 import { ANALYZER_VERSION } from '../text/index.js';
 import { type ChunkRows, HIDDEN_MARK, writeVisible } from './chunk-rows.js';
 import type { Claim } from './claim.js';
+import { REPLACED } from './hidden-chunks.js';
 import { INDEXING_HOOKS, type IndexingHooks } from './hooks.js';
 import { ClaimLostError } from './indexing.errors.js';
 import type { PlacedChunk } from './threads/cut-document.js';
-
-/** Added to the negative `chunk_index` of a chunk that was replaced: those that are written count down from -1. */
-const REPLACED = 2 ** 30;
 
 export interface FinishedIndex {
   kbId: number;

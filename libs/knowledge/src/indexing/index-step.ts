@@ -8,7 +8,7 @@ import { Embedder } from '../vectors/embedder.js';
 import { type Generation, Generations } from '../vectors/generations.js';
 import type { Claim } from './claim.js';
 import type { FileState } from './file-state.js';
-import { HiddenChunks } from './hidden-chunks.js';
+import { FEW_CHUNKS, HiddenChunks } from './hidden-chunks.js';
 import { INDEXING_HOOKS, type IndexingHooks } from './hooks.js';
 import { type FinishedIndex, IndexCommit } from './index-commit.js';
 import { ClaimLostError } from './indexing.errors.js';
@@ -16,8 +16,6 @@ import { type CutStep, NO_ROWS } from './threads/cut-document.js';
 import type { Cutting } from './threads/cutting.js';
 import { DocumentThreads } from './threads/document-threads.js';
 
-/** Chunks of an old index that a small new one may remove in its own statement. */
-const FEW_CHUNKS = 64;
 /** A small document without a new chunk. */
 const NOTHING: CutStep = { texts: [], terms: 0, tokens: 0, statements: [] };
 

@@ -181,6 +181,20 @@ describe.each(['PostgreSQL', 'PGlite'])('a large document on %s', (kind) => {
     expect(await meta(fileId)).toMatchObject({ index_count: 1 });
   });
 
+  it('is deleted in steps, and found no more from the first one on', async () => {
+    const fileId = await newFile(LARGE);
+    const small = await addText(main, owner, dbId, 'small.txt', 'A small text of zeppelins.');
+    await main.work({ dbId, fileId });
+    await main.work({ dbId, fileId: small });
+    expect(await ask('paragraph17')).not.toEqual([]);
+    const removed = main.files.removeBatch(owner, dbId, [fileId, small]);
+    await eventually(async () => (await ask('paragraph17')).length === 0, { every: 1 });
+    expect(await removed).toMatchObject({ deleted_count: 2 });
+    expect(await countOf(main.sql, 'chunks', `kb_id = (SELECT id FROM databases WHERE db_id = '${dbId}')`)).toBe(0);
+    expect(await countOf(main.sql, 'postings', 'chunk_id NOT IN (SELECT id FROM chunks)')).toBe(0);
+    await expect(main.files.basic(owner, dbId, fileId)).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  });
+
   it('can be deleted while it is written', async () => {
     const fileId = await newFile(LARGE);
     const { arrived, goOn } = pause();

@@ -6,6 +6,7 @@ import { z } from 'zod';
 
 import { collectBlobs } from '../files/blob-collection.js';
 import { RemovalService } from '../files/removal.service.js';
+import { REMOVED_AT_ONCE } from '../indexing/hidden-chunks.js';
 import { Generations } from '../vectors/generations.js';
 import { VectorIndexes } from '../vectors/vector-index.js';
 import type { GenerationId } from '../vectors/vector-rows.js';
@@ -13,7 +14,6 @@ import type { GenerationId } from '../vectors/vector-rows.js';
 const inputSchema = z.object({ kbId: z.int(), dbId: z.string() });
 export type DeleteDatabase = z.infer<typeof inputSchema>;
 
-const CHUNKS = 1000;
 const FILES = 100;
 
 /**
@@ -49,11 +49,11 @@ export class DeleteDatabaseSaga {
 
   @SagaStep({ order: 2, compensate: false, pivot: true })
   async dropChunks({ input, signal }: SagaContext<DeleteDatabase>): Promise<void> {
-    for (let removed = CHUNKS; removed > 0;) {
+    for (let removed = REMOVED_AT_ONCE; removed > 0;) {
       signal.throwIfAborted();
       const { rowCount } = await this.sql.query(
         'DELETE FROM chunks WHERE id IN (SELECT id FROM chunks WHERE kb_id = $1 LIMIT $2)',
-        [input.kbId, CHUNKS],
+        [input.kbId, REMOVED_AT_ONCE],
       );
       removed = rowCount;
     }
