@@ -2,7 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Logger } from '@nestjs/common';
 import { sleep } from '@yuxi/core';
-import type { DiskSpace } from '../disk-space.js';
+import { type DiskSpace, ROOM_TO_START } from '../disk-space.js';
 import { DatabaseUnavailableError, StorageFullError } from '../storage.errors.js';
 import type { PgliteThreadData } from './pglite-orders.js';
 import { type PgliteConnection, pgliteConnection } from './pglite-session.js';
@@ -13,8 +13,6 @@ const DISK_FULL = '53100';
 const LOOK_EVERY = 1000;
 /** With less room than two files of the write-ahead log PostgreSQL may stop in the middle of a statement, bytes. */
 const NEXT_TO_NOTHING = 32 * MB;
-/** A start writes at most one file of the log, and a checkpoint, bytes. */
-const ROOM_TO_START = 48 * MB;
 /** Silence after which a thread is ended: on a disk with next to no room, and on any other, milliseconds. */
 const SILENCE = { full: 5000, otherwise: 15 * 60_000 };
 /** Files of the write-ahead log from which on a checkpoint makes most of them free, and the pause between two, milliseconds. */
@@ -64,9 +62,7 @@ export class PgliteSupervisor {
       return supervisor;
     } catch (error) {
       clearInterval(supervisor.#watch);
-      const free = await space?.look();
-      if (free !== undefined && free < ROOM_TO_START)
-        throw new StorageFullError(`${Math.floor(free / MB)} MB are free where the database is to be opened`, error);
+      await space?.requireRoomToStart(error);
       throw error;
     }
   }

@@ -2,7 +2,6 @@ import { createRequire } from 'node:module';
 import { type TransferListItem, Worker } from 'node:worker_threads';
 import { monotonicMs, within } from '@yuxi/core';
 import {
-  BYTEA,
   type PgliteNews,
   type PgliteOrder,
   type PgliteRequest,
@@ -144,7 +143,7 @@ export class PgliteWorker {
   #hear(news: PgliteNews): void {
     if ('channel' in news) return this.#heard(news.channel, news.payload);
     if ('opened' in news) return this.#settle(0)?.resolve(undefined);
-    if (!('error' in news)) return this.#settle(news.id)?.resolve(news.results && withBuffers(news.results));
+    if (!('error' in news)) return this.#settle(news.id)?.resolve(news.results);
     const error = new PgliteError(news.error);
     this.#settle(news.id ?? 0)?.reject(error);
     // PostgreSQL does not go on after this: in the next statement it would turn round for ever.
@@ -159,17 +158,4 @@ export class PgliteWorker {
     this.#worker.unref();
     this.#tellEnd(reason);
   }
-}
-
-/** Between threads a Buffer becomes a plain array of bytes. */
-function withBuffers(results: PgliteResults): PgliteResults {
-  results.fields.forEach(({ name, dataTypeID }, index) => {
-    if (dataTypeID !== BYTEA) return;
-    for (const row of results.rows) {
-      const key = Array.isArray(row) ? index : name;
-      const value = row[key];
-      if (value instanceof Uint8Array) row[key] = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
-    }
-  });
-  return results;
 }

@@ -23,12 +23,14 @@ export async function openPglite({ dataDir, onCreate, minFree }: PgliteOptions =
   const lock = folder === undefined ? undefined : lockFolder(folder, join(resolve(dataDir!), 'pg.lock'));
   const disk = dataDir === undefined ? undefined : new DiskSpace(resolve(dataDir), minFree);
   const isNew = folder !== undefined && !existsSync(join(folder, 'PG_VERSION'));
-  const created = isNew ? onCreate?.(folder) : undefined;
+  let created: (() => void) | undefined;
   const release = () => {
     disk?.close();
     lock?.release();
   };
   try {
+    await disk?.requireRoomToStart();
+    created = isNew ? onCreate?.(folder) : undefined;
     const setup = `SET hnsw.ef_search = ${HNSW_EF_SEARCH}`;
     const [supervisor, { drizzle }] = await Promise.all([
       PgliteSupervisor.open({ folder, setup }, disk),

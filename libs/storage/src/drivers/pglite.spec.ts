@@ -27,6 +27,40 @@ describe('PGlite', () => {
     await second.close();
   });
 
+  it('does not hold up the event loop, and tells all that PostgreSQL says of an error', async () => {
+    const driver = await openPglite();
+    try {
+      let turns = 0;
+      const timer = setInterval(() => turns++, 20);
+      await driver.sql.query('SELECT pg_sleep(1)');
+      clearInterval(timer);
+      expect(turns).toBeGreaterThan(5);
+      await driver.sql.script('CREATE TABLE t (id int CONSTRAINT only_one PRIMARY KEY)');
+      await driver.sql.query('INSERT INTO t VALUES (1)');
+      const twice = driver.sql.query('INSERT INTO t VALUES (1)');
+      await expect(twice).rejects.toMatchObject({
+        message: expect.stringContaining('duplicate key'),
+        severity: 'ERROR',
+        code: '23505',
+        table: 't',
+        constraint: 'only_one',
+        detail: 'Key (id)=(1) already exists.',
+      });
+    } finally {
+      await driver.close();
+    }
+  });
+
+  it('refuses a value that no thread can be given, and goes on', async () => {
+    const driver = await openPglite();
+    try {
+      await expect(driver.sql.query('SELECT $1::text', [() => 1])).rejects.toThrow('could not be cloned');
+      expect((await driver.sql.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]);
+    } finally {
+      await driver.close();
+    }
+  });
+
   it('refuses a folder that a living process holds and takes over one of a dead process', async () => {
     const holder = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)']);
     await once(holder, 'spawn');
