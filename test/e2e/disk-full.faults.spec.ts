@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { chownSync, statSync } from 'node:fs';
+import { get } from 'node:http';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import {
   api,
@@ -63,9 +64,9 @@ class Site {
     return `/api/knowledge/databases/${this.dbId}`;
   }
 
-  async upload(): Promise<Answer> {
+  async upload(bytes = MB / 2): Promise<Answer> {
     // What nothing can compress.
-    const text = `Swallow ${++this.#count}: ${randomBytes(MB / 2).toString('base64')}`;
+    const text = `Swallow ${++this.#count}: ${randomBytes(bytes).toString('base64')}`;
     const { status, headers, body } = await this.client.post<{ code?: string; file_id: string }>(
       `/api/knowledge/files/upload?db_id=${this.dbId}`,
       { multipart: form(`swallow-${this.#count}.txt`, text), token: this.token },
@@ -126,18 +127,30 @@ class Site {
 
   /** Waits until an upload is taken again. */
   async takesAgain(): Promise<void> {
-    await eventually(async () => expect((await this.upload()).status).toBe(200), {
+    await eventually(async () => expect((await this.upload()).status).toBe(201), {
       timeout: BACK_WITHIN,
       every: 100,
     });
   }
 }
 
+/** Over a connection of its own: one that an upload was refused on is about to be closed. */
+async function alive({ baseUrl }: Replica): Promise<{ status: number; body: unknown }> {
+  return new Promise((resolve, reject) => {
+    get(`${baseUrl}/health/live`, { agent: false, timeout: 5000 }, (answer) => {
+      answer.resume();
+      answer.on('end', () => resolve({ status: answer.statusCode ?? 0, body: null }));
+    })
+      .on('timeout', () => reject(new Error('no answer within 5 s')))
+      .on('error', reject);
+  });
+}
+
 /** Answers that are not stated: neither taken, nor 507 `STORAGE_FULL`, nor 503 with a time to come again. */
 function strange(answers: Answer[]): Answer[] {
   return answers.filter(
     ({ status, code, retryAfter }) =>
-      status !== 200 && !(status === 507 && code === 'STORAGE_FULL') && !(status === 503 && retryAfter !== null),
+      status !== 201 && !(status === 507 && code === 'STORAGE_FULL') && !(status === 503 && retryAfter !== null),
   );
 }
 
@@ -145,6 +158,7 @@ const refused = (answers: Answer[]) => answers.filter(({ status }) => status ===
 
 describe('a full disk', () => {
   let disk: SmallDisk | undefined;
+  let temporary: SmallDisk | undefined;
   let replica: Replica | undefined;
   let load: Load | undefined;
   afterEach(async () => {
@@ -152,12 +166,13 @@ describe('a full disk', () => {
     await load?.stop();
     await replica?.kill();
     disk?.remove();
-    disk = replica = load = undefined;
+    temporary?.remove();
+    disk = temporary = replica = load = undefined;
   }, MINUTES);
 
   function watchLive(site: Site): Load {
     load = new Load();
-    load.run('live', 50, () => site.client.get('/health/live', { timeout: 5000 }));
+    load.run('live', 50, () => alive(site.replica));
     return load;
   }
 
@@ -174,7 +189,7 @@ describe('a full disk', () => {
       });
       const site = await Site.make(replica!);
       const live = watchLive(site);
-      expect((await site.uploads(6)).map(({ status }) => status)).toEqual([200, 200, 200, 200, 200, 200]);
+      expect((await site.uploads(6)).filter(({ status }) => status !== 201)).toEqual([]);
       const [first, second, third] = site.kept as [string, string, string];
 
       // The uploads themselves fill it.
@@ -215,6 +230,10 @@ describe('a full disk', () => {
       await load!.stop();
       expect(live.failed()).toEqual([]);
       expect(await replica!.stop()).toBe(0);
+      await expect(replica!.restart()).rejects.toThrow('MB are needed to start');
+      disk.makeRoom();
+      await replica!.restart();
+      expect(await site.lost()).toEqual([]);
       console.info(
         `embedded: ${filling.length + full.length + stormed.length} uploads, ${site.kept.length} kept, ` +
           `${refused([...filling, ...full, ...stormed])} answered 507, ${live.sent.length} of liveness answered`,
@@ -230,7 +249,12 @@ describe('a full disk', () => {
       if (!disk) return reportSkip('full disks', NO_MOUNT);
       const server = await startPostgres();
       try {
-        [replica] = await startReplicas({ count: 1, databaseUrl: await databaseOn(disk, server) });
+        temporary = SmallDisk.make(8)!;
+        [replica] = await startReplicas({
+          count: 1,
+          databaseUrl: await databaseOn(disk, server),
+          env: { TMPDIR: temporary.folder },
+        });
         const site = await Site.make(replica!);
         const live = watchLive(site);
         await site.uploads(6);
@@ -248,6 +272,11 @@ describe('a full disk', () => {
         await site.takesAgain();
         await eventually(async () => expect(await site.ready('storage')).toBe('200 up'), { timeout: 2 * BACK_WITHIN });
         expect(await site.lost()).toEqual([]);
+        // The file waits in the folder for temporary files until all of it has come.
+        temporary.fill(0);
+        expect(await site.upload(2 * MB)).toMatchObject({ status: 507, code: 'STORAGE_FULL' });
+        temporary.makeRoom();
+        expect(await site.upload(2 * MB)).toMatchObject({ status: 201 });
         await load!.stop();
         expect(live.failed()).toEqual([]);
         expect(await replica!.stop()).toBe(0);
@@ -310,7 +339,7 @@ describe('a Redis at its maxmemory', () => {
           { timeout: 10_000, every: 100 },
         );
         const answers = await site.uploads(UPLOADS);
-        expect(answers.filter(({ status }) => status !== 200)).toEqual([]);
+        expect(answers.filter(({ status }) => status !== 201)).toEqual([]);
         expect([await site.login(), await site.search()]).toEqual([200, 200]);
         const { body } = await site.index(site.kept[0]!);
         const tasks = await tasksEnded(site.client, site.token, [body.task_id], MINUTES);

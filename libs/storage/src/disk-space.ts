@@ -6,8 +6,8 @@ import { StorageFullError } from './storage.errors.js';
 const MB = 1024 * 1024;
 /** Bounds of the reserve where none is given: a tenth of the file system, but not less and not more, bytes. */
 const RESERVE = { least: 64 * MB, most: 256 * MB };
-/** The smallest reserve that can be given: what the embedded database needs to start again, bytes. */
-export const LEAST_RESERVE = 48 * MB;
+/** What the embedded database needs to start, and the smallest reserve that can be given, bytes: a file of its log, and a checkpoint. */
+export const ROOM_TO_START = 48 * MB;
 const LOOK_EVERY = 1000;
 /** What is stored takes room twice at first: in the write-ahead log and in its table. */
 const FACTOR = 2;
@@ -45,8 +45,8 @@ export class DiskSpace implements StorageSpace {
     readonly folder: string,
     private readonly minFree?: number,
   ) {
-    if (minFree !== undefined && !(Number.isInteger(minFree) && minFree >= LEAST_RESERVE))
-      throw new OptionsError('minFree', `a whole number of bytes, ${LEAST_RESERVE} or more`, minFree);
+    if (minFree !== undefined && !(Number.isInteger(minFree) && minFree >= ROOM_TO_START))
+      throw new OptionsError('minFree', `a whole number of bytes, ${ROOM_TO_START} or more`, minFree);
     this.#reserve = minFree ?? RESERVE.most;
     this.#timer = setInterval(() => void this.look(), LOOK_EVERY).unref();
   }
@@ -83,6 +83,15 @@ export class DiskSpace implements StorageSpace {
     }
     this.#tell();
     return this.#free;
+  }
+
+  /** @throws {StorageFullError} when the embedded database cannot be opened for want of room */
+  async requireRoomToStart(cause?: unknown): Promise<void> {
+    if ((await this.look()) < ROOM_TO_START)
+      throw new StorageFullError(
+        `${megabytes(this.#free)} MB are free in ${this.folder}, ${megabytes(ROOM_TO_START)} MB are needed to start`,
+        cause,
+      );
   }
 
   close(): void {

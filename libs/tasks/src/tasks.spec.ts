@@ -140,6 +140,23 @@ onBothDrivers(
       expect(runs).toBe(5);
     });
 
+    it('waits for room to store something, without counting the run', async () => {
+      const run = () => {
+        throw new YuxiError('could not extend file', { code: 'x', cause: { code: '53100' } });
+      };
+      const one = replica({ t: { retry: { attempts: 1 }, run } }).start();
+      const id = await one.queue.enqueue('t', 1);
+      await eventually(async () =>
+        expect(await one.service.get(id)).toMatchObject({
+          status: 'pending',
+          message: 'waiting for room to store',
+          error: null,
+        }),
+      );
+      const { rows } = await driver().sql.query('SELECT attempt FROM tasks WHERE id = $1', [id]);
+      expect(rows).toEqual([{ attempt: 0 }]);
+    });
+
     it('ends a run that takes too long by its signal, and counts it as failed', async () => {
       const one = replica({ t: { timeout: 50, retry: { attempts: 2, backoff: 1 }, run: untilAborted } }).start();
       const task = await becomes(one, await one.queue.enqueue('t', 1), 'failed');

@@ -36,8 +36,11 @@ export function lockFolder(folder: string, file: string): FolderLock {
 function create(file: string): boolean {
   try {
     const descriptor = openSync(file, 'wx');
-    writeSync(descriptor, `${process.pid} ${hostname()}\n`);
-    closeSync(descriptor);
+    try {
+      writeSync(descriptor, `${process.pid} ${hostname()}\n`);
+    } finally {
+      closeSync(descriptor);
+    }
     return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;

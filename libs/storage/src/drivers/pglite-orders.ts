@@ -51,3 +51,5 @@ export interface PgliteThreadData {
 }
 
 export const BYTEA = 17;
+/** `date`, `timestamp` and `timestamptz`: they cross as text, and the main thread makes dates of them. */
+export const DATES: readonly number[] = [1082, 1114, 1184];

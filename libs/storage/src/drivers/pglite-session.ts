@@ -1,5 +1,5 @@
 import type { ParserOptions } from '@electric-sql/pglite';
-import type { PgliteOrder, PgliteResults, StatementOrder } from './pglite-orders.js';
+import { BYTEA, DATES, type PgliteOrder, type PgliteResults, type StatementOrder } from './pglite-orders.js';
 import type { PgliteWorker } from './pglite-worker.js';
 
 /** Options of a statement that PGlite has too; drizzle uses them. */
@@ -68,7 +68,7 @@ function session(thread: PgliteWorker, explain: Explain, tx?: number): PgliteSes
     async query(text, params = [], { rowMode, parsers } = {}) {
       const asText = parsers && Object.keys(parsers).map(Number);
       const results = (await send('query', { text, params, rowMode, asText }))!;
-      if (parsers) parse(results, parsers);
+      parse(results, parsers);
       return results;
     },
     async exec(text) {
@@ -90,14 +90,22 @@ function handedOver(params: readonly unknown[] = []): { params: readonly unknown
   return { params: copied, contents };
 }
 
-/** Functions do not get into the thread: what they read came as text. */
-function parse({ rows, fields }: PgliteResults, parsers: ParserOptions): void {
-  fields.forEach(({ name, dataTypeID }, index) => {
-    const read = parsers[dataTypeID];
+type Read = (value: unknown) => unknown;
+
+const buffer: Read = (value) => {
+  const { buffer: memory, byteOffset, byteLength } = value as Uint8Array;
+  return Buffer.from(memory, byteOffset, byteLength);
+};
+const date: Read = (value) => new Date(value as string);
+
+/** Between threads a Buffer becomes a plain array of bytes, and functions do not get there: what they read comes as text. */
+function parse({ rows, fields }: PgliteResults, parsers: ParserOptions = {}): void {
+  fields.forEach(({ name, dataTypeID: type }, index) => {
+    const read = (parsers[type] as Read | undefined) ?? (type === BYTEA ? buffer : DATES.includes(type) && date);
     if (!read) return;
     for (const row of rows) {
       const key = Array.isArray(row) ? index : name;
-      if (typeof row[key] === 'string') row[key] = read(row[key]) as unknown;
+      if (row[key] !== null) row[key] = read(row[key]);
     }
   });
 }

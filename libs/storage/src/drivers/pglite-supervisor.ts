@@ -2,19 +2,17 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Logger } from '@nestjs/common';
 import { sleep } from '@yuxi/core';
-import type { DiskSpace } from '../disk-space.js';
+import { type DiskSpace, ROOM_TO_START } from '../disk-space.js';
 import { DatabaseUnavailableError, StorageFullError } from '../storage.errors.js';
 import type { PgliteThreadData } from './pglite-orders.js';
 import { type PgliteConnection, pgliteConnection } from './pglite-session.js';
-import { PgliteError, PgliteWorker } from './pglite-worker.js';
+import { PgliteError, PgliteWorker, ThreadLostError } from './pglite-worker.js';
 
 const MB = 1024 * 1024;
 const DISK_FULL = '53100';
 const LOOK_EVERY = 1000;
 /** With less room than two files of the write-ahead log PostgreSQL may stop in the middle of a statement, bytes. */
 const NEXT_TO_NOTHING = 32 * MB;
-/** A start writes at most one file of the log, and a checkpoint, bytes. */
-const ROOM_TO_START = 48 * MB;
 /** Silence after which a thread is ended: on a disk with next to no room, and on any other, milliseconds. */
 const SILENCE = { full: 5000, otherwise: 15 * 60_000 };
 /** Files of the write-ahead log from which on a checkpoint makes most of them free, and the pause between two, milliseconds. */
@@ -64,9 +62,7 @@ export class PgliteSupervisor {
       return supervisor;
     } catch (error) {
       clearInterval(supervisor.#watch);
-      const free = await space?.look();
-      if (free !== undefined && free < ROOM_TO_START)
-        throw new StorageFullError(`${Math.floor(free / MB)} MB are free where the database is to be opened`, error);
+      await space?.requireRoomToStart(error);
       throw error;
     }
   }
@@ -96,7 +92,7 @@ export class PgliteSupervisor {
     this.#away = 'it is closed';
     const [open, thread] = [this.#open, this.#thread];
     this.#open = undefined;
-    await (open ? open.close() : thread?.end(new Error(this.#away)));
+    await (open ? open.close() : thread?.end(this.#away));
   }
 
   #current(): PgliteWorker {
@@ -121,7 +117,7 @@ export class PgliteSupervisor {
     }
   }
 
-  async #lost(reason: Error): Promise<void> {
+  async #lost(reason: ThreadLostError): Promise<void> {
     if (this.#closing.signal.aborted) return;
     this.#open = undefined;
     this.#away = reason.message;
@@ -136,8 +132,10 @@ export class PgliteSupervisor {
         this.#logger.log('the embedded database answers again');
         return;
       } catch (error) {
-        this.#away = (error as Error).message;
-        this.#logger.warn(`the embedded database cannot be opened: ${this.#away}; trying again`);
+        const { message } = error as Error;
+        if (message !== this.#away)
+          this.#logger.warn(`the embedded database cannot be opened: ${message}; trying again`);
+        this.#away = message;
       }
     }
   }
@@ -151,7 +149,7 @@ export class PgliteSupervisor {
     const full = this.space !== undefined && this.space.free < NEXT_TO_NOTHING;
     if (silent > (full ? SILENCE.full : SILENCE.otherwise)) {
       const where = full ? ' on a full disk' : '';
-      await thread.end(this.#unavailable(`it did not answer for ${Math.round(silent / 1000)} s${where}`));
+      await thread.end(`it did not answer for ${Math.round(silent / 1000)} s${where}`);
     } else if (this.data.folder !== undefined && silent === 0) await this.#checkpoint(this.data.folder);
   }
 
@@ -164,9 +162,8 @@ export class PgliteSupervisor {
   }
 
   #explain(error: unknown): unknown {
-    if (error instanceof DatabaseUnavailableError) return error;
-    // The thread itself ended.
-    if (!(error instanceof PgliteError)) return this.#open ? error : this.#unavailable(this.#away, error);
+    if (error instanceof ThreadLostError) return this.#unavailable(error.message, error);
+    if (!(error instanceof PgliteError)) return error;
     if (error.severity === 'PANIC' || error.severity === 'FATAL') return this.#unavailable(error.message, error);
     return error.code === DISK_FULL ? new StorageFullError(error.message, error) : error;
   }

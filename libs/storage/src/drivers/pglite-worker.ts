@@ -2,7 +2,6 @@ import { createRequire } from 'node:module';
 import { type TransferListItem, Worker } from 'node:worker_threads';
 import { monotonicMs, within } from '@yuxi/core';
 import {
-  BYTEA,
   type PgliteNews,
   type PgliteOrder,
   type PgliteRequest,
@@ -28,6 +27,9 @@ export class PgliteError extends Error {
   }
 }
 
+/** The thread is no more; what it was asked last may have been done. */
+export class ThreadLostError extends Error {}
+
 /**
  * One thread with an open PGlite. It keeps the process running only while somebody waits for it. When the thread ends, or PostgreSQL
  * gives itself up, all who wait are told so, and so is {@link ended}.
@@ -37,11 +39,11 @@ export class PgliteWorker {
   readonly #waiting = new Map<number, Waiting>();
   #last = 0;
   #transactions = 0;
-  #end?: Error;
+  #end?: ThreadLostError;
   #pinged?: number;
   /** Resolves with the reason when it cannot be used any more. */
-  readonly ended: Promise<Error>;
-  #tellEnd!: (error: Error) => void;
+  readonly ended: Promise<ThreadLostError>;
+  #tellEnd!: (error: ThreadLostError) => void;
   #heard: (channel: string, payload: string) => void = () => undefined;
 
   private constructor(data: PgliteThreadData) {
@@ -51,8 +53,8 @@ export class PgliteWorker {
       createRequire(import.meta.url).resolve('@yuxi/storage/pglite-thread'),
       { workerData: data, name: 'pglite' },
     );
-    this.#worker.on('error', (error) => this.#over(error));
-    this.#worker.on('exit', () => this.#over(new Error('its thread has ended')));
+    this.#worker.on('error', (error) => this.#over(error.message));
+    this.#worker.on('exit', () => this.#over('its thread has ended'));
   }
 
   /**
@@ -68,7 +70,7 @@ export class PgliteWorker {
     try {
       await promise;
     } catch (error) {
-      await thread.end(error as Error);
+      await thread.end((error as Error).message);
       throw error;
     }
     return thread;
@@ -117,11 +119,11 @@ export class PgliteWorker {
   async close(): Promise<void> {
     const closed = this.ask({ do: 'close' });
     await within(CLOSE_WITHIN, closed, () => new Error('late')).catch(() => undefined);
-    await this.end(new Error('it is closed'));
+    await this.end('it is closed');
   }
 
   /** Ends the thread wherever it is, also in a loop. What it has committed is in the files. */
-  async end(reason: Error): Promise<void> {
+  async end(reason: string): Promise<void> {
     this.#over(reason);
     await this.#worker.terminate();
   }
@@ -144,32 +146,19 @@ export class PgliteWorker {
   #hear(news: PgliteNews): void {
     if ('channel' in news) return this.#heard(news.channel, news.payload);
     if ('opened' in news) return this.#settle(0)?.resolve(undefined);
-    if (!('error' in news)) return this.#settle(news.id)?.resolve(news.results && withBuffers(news.results));
+    if (!('error' in news)) return this.#settle(news.id)?.resolve(news.results);
     const error = new PgliteError(news.error);
     this.#settle(news.id ?? 0)?.reject(error);
     // PostgreSQL does not go on after this: in the next statement it would turn round for ever.
-    if (error.severity === 'PANIC' || error.severity === 'FATAL') void this.end(error);
+    if (error.severity === 'PANIC' || error.severity === 'FATAL') void this.end(error.message);
   }
 
-  #over(reason: Error): void {
+  #over(reason: string): void {
     if (this.#end) return;
-    this.#end = reason;
-    for (const { reject } of this.#waiting.values()) reject(reason);
+    const lost = (this.#end = new ThreadLostError(reason));
+    for (const { reject } of this.#waiting.values()) reject(lost);
     this.#waiting.clear();
     this.#worker.unref();
-    this.#tellEnd(reason);
+    this.#tellEnd(lost);
   }
-}
-
-/** Between threads a Buffer becomes a plain array of bytes. */
-function withBuffers(results: PgliteResults): PgliteResults {
-  results.fields.forEach(({ name, dataTypeID }, index) => {
-    if (dataTypeID !== BYTEA) return;
-    for (const row of results.rows) {
-      const key = Array.isArray(row) ? index : name;
-      const value = row[key];
-      if (value instanceof Uint8Array) row[key] = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
-    }
-  });
-  return results;
 }

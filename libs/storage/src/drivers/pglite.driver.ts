@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Database } from '../database.js';
 import { DiskSpace, ReportedSpace } from '../disk-space.js';
@@ -22,19 +22,22 @@ export async function openPglite({ dataDir, onCreate, minFree }: PgliteOptions =
   if (dataDir !== undefined) mkdirSync(dataDir, { recursive: true });
   const lock = folder === undefined ? undefined : lockFolder(folder, join(resolve(dataDir!), 'pg.lock'));
   const disk = dataDir === undefined ? undefined : new DiskSpace(resolve(dataDir), minFree);
-  const isNew = folder !== undefined && !existsSync(join(folder, 'PG_VERSION'));
-  const created = isNew ? onCreate?.(folder) : undefined;
+  let created: (() => void) | undefined;
   const release = () => {
     disk?.close();
     lock?.release();
   };
   try {
+    await disk?.requireRoomToStart();
+    const making = folder === undefined ? undefined : beginMaking(folder);
+    if (making !== undefined) created = onCreate?.(folder!);
     const setup = `SET hnsw.ef_search = ${HNSW_EF_SEARCH}`;
     const [supervisor, { drizzle }] = await Promise.all([
       PgliteSupervisor.open({ folder, setup }, disk),
       // Loaded here, because it brings PGlite along, which a replica on PostgreSQL has no use for.
       import('drizzle-orm/pglite'),
     ]);
+    if (making !== undefined) rmSync(making);
     const { connection } = supervisor;
     return {
       kind: 'pglite',
@@ -54,4 +57,16 @@ export async function openPglite({ dataDir, onCreate, minFree }: PgliteOptions =
   } finally {
     created?.();
   }
+}
+
+/**
+ * Takes away what a start left that was stopped while it made the database: nobody has stored anything there.
+ * @returns a file to be removed when the database is made; undefined where there is one already
+ */
+function beginMaking(folder: string): string | undefined {
+  const mark = `${folder}.making`;
+  if (existsSync(mark)) rmSync(folder, { recursive: true, force: true });
+  if (existsSync(join(folder, 'PG_VERSION'))) return undefined;
+  writeFileSync(mark, '');
+  return mark;
 }

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
@@ -25,6 +25,50 @@ describe('PGlite', () => {
     const second = await openPglite({ dataDir: folder });
     expect((await second.sql.query('SELECT what FROM t')).rows).toEqual([{ what: 'kept' }]);
     await second.close();
+  }, 60_000);
+
+  it('does not hold up the event loop, and tells all that PostgreSQL says of an error', async () => {
+    const driver = await openPglite();
+    try {
+      let turns = 0;
+      const timer = setInterval(() => turns++, 20);
+      await driver.sql.query('SELECT pg_sleep(1)');
+      clearInterval(timer);
+      expect(turns).toBeGreaterThan(5);
+      await driver.sql.script('CREATE TABLE t (id int CONSTRAINT only_one PRIMARY KEY)');
+      await driver.sql.query('INSERT INTO t VALUES (1)');
+      const twice = driver.sql.query('INSERT INTO t VALUES (1)');
+      await expect(twice).rejects.toMatchObject({
+        message: expect.stringContaining('duplicate key'),
+        severity: 'ERROR',
+        code: '23505',
+        table: 't',
+        constraint: 'only_one',
+        detail: 'Key (id)=(1) already exists.',
+      });
+    } finally {
+      await driver.close();
+    }
+  });
+
+  it('refuses a value that no thread can be given, and goes on', async () => {
+    const driver = await openPglite();
+    try {
+      await expect(driver.sql.query('SELECT $1::text', [() => 1])).rejects.toThrow('could not be cloned');
+      expect((await driver.sql.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]);
+    } finally {
+      await driver.close();
+    }
+  });
+
+  it('is made anew where the first start was stopped before it was made', async () => {
+    mkdirSync(join(folder, 'pg'));
+    writeFileSync(join(folder, 'pg/PG_VERSION'), '18');
+    writeFileSync(join(folder, 'pg.making'), '');
+    const driver = await openPglite({ dataDir: folder });
+    expect((await driver.sql.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]);
+    expect(existsSync(join(folder, 'pg.making'))).toBe(false);
+    await driver.close();
   });
 
   it('refuses a folder that a living process holds and takes over one of a dead process', async () => {

@@ -3,6 +3,7 @@ import { PGlite, type Results, type Transaction } from '@electric-sql/pglite';
 import { vector } from '@electric-sql/pglite-pgvector';
 import {
   BYTEA,
+  DATES,
   ERROR_FIELDS,
   type PgliteNews,
   type PgliteOrder,
@@ -162,7 +163,7 @@ async function openDatabase(): Promise<PGlite> {
   const opened = await PGlite.create({
     dataDir: folder ?? 'memory://',
     extensions: { vector },
-    parsers: { [INT8]: Number, [BYTEA]: bytesOf },
+    parsers: { [INT8]: Number, [BYTEA]: bytesOf, ...Object.fromEntries(DATES.map((type) => [type, unread])) },
     serializers: { [BYTEA]: bytea },
     startParams: [...PGlite.defaultStartParams, ...WAL_LIMITS],
   });
