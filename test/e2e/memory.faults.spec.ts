@@ -1,0 +1,92 @@
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { api, firstRun, type Replica, reportSkip, runSeed, startReplicas } from '@yuxi/testing';
+import { createKnowledgeBase, startFleet } from '../support/fleet.js';
+import { printFigures, type Row } from '../support/documents/figures.js';
+import { DOCUMENT_KINDS } from '../support/documents/kinds.js';
+import { MemoryLimit, mostResident } from '../support/documents/memory-limit.js';
+import { indexLarge, uploadLarge } from '../support/documents/upload-and-index.js';
+import { size } from '../support/size.js';
+
+const SEED = runSeed();
+const MINUTE = 60_000;
+const FILES = size(2, 6);
+const BYTES = size(8, 48) * 1_000_000;
+/** Of each replica, as in k8s/api.yaml; servers are outside. */
+const LIMIT = 768;
+const INDEXED_WITHIN = size(10, 60) * MINUTE;
+
+const SETUPS = size(['embedded'], ['embedded', 'one replica', 'three replicas']);
+const usable = MemoryLimit.make('probe', LIMIT);
+usable?.remove();
+
+describe('replicas with 768 MiB of memory', () => {
+  let limits: MemoryLimit[] = [];
+  let stop: (() => Promise<void>) | undefined;
+
+  afterEach(async () => {
+    await stop?.();
+    for (const limit of limits) limit.remove();
+    [limits, stop] = [[], undefined];
+  }, MINUTE);
+
+  async function start(setup: string): Promise<{ replicas: Replica[]; token: string }> {
+    const count = setup === 'three replicas' ? 3 : 1;
+    limits = Array.from({ length: count }, (_, i) => MemoryLimit.make(`${i}`, LIMIT)!);
+    const env = (index: number) => limits[index]!.env;
+    if (setup !== 'embedded') {
+      const fleet = await startFleet({ replicas: count, env });
+      stop = () => fleet.stop();
+      return fleet;
+    }
+    const replicas = await startReplicas({ count, env });
+    stop = async () => void (await replicas[0]!.stop());
+    return { replicas, token: await firstRun(replicas[0]!.baseUrl) };
+  }
+
+  const kills = () => limits.reduce((sum, limit) => sum + limit.kills, 0);
+
+  it.each(SETUPS)(
+    `%s: ${FILES} files of ${BYTES / 1e6} MB that are uploaded at once are all indexed, and no process is killed for want of memory`,
+    async (setup) => {
+      if (!usable) return reportSkip('memory in a cgroup', 'no cgroup with a limit of memory can be made here');
+      const { replicas, token } = await start(setup);
+      const apis = replicas.map(({ baseUrl }) => api(baseUrl));
+      const dbId = await createKnowledgeBase(apis[0]!, token, 'large');
+      const english = DOCUMENT_KINDS[0]!;
+      const contents = Array.from({ length: FILES }, (_, i) => english.make(BYTES, SEED + i));
+
+      const from = performance.now();
+      const figures = (phase: string): Row[] =>
+        replicas.map(({ pid }, i) => ({
+          setup,
+          replica: i,
+          phase,
+          'after s': (performance.now() - from) / 1000,
+          'peak MiB with cache': limits[i]!.peak,
+          'most resident MiB': limits[i]!.processes.includes(pid) ? mostResident(pid) : 'has ended',
+          'killed for memory': limits[i]!.kills,
+        }));
+      const rows: Row[] = [];
+      try {
+        const sent = await Promise.all(
+          contents.map((content, i) =>
+            uploadLarge({ client: apis[i % apis.length]!, token, dbId }, `${i}.txt`, content),
+          ),
+        );
+        rows.push(...figures('uploaded'));
+        const fileIds = sent.flatMap((each) => ('fileId' in each ? [each.fileId] : []));
+        expect(sent).toEqual(fileIds.map((fileId) => ({ fileId })));
+        const killed = () => (kills() > 0 ? 'a process was killed for want of memory' : undefined);
+        const endings = await indexLarge({ client: apis[0]!, token, dbId }, fileIds, INDEXED_WITHIN, killed);
+        expect(endings.map(({ status, error }) => ({ status, error }))).toEqual(
+          fileIds.map(() => ({ status: 'indexed', error: null })),
+        );
+        expect(kills()).toBe(0);
+      } finally {
+        rows.push(...figures('at the end'));
+        printFigures(`${FILES} files of ${BYTES / 1e6} MB at once in ${LIMIT} MiB, seed ${SEED}`, rows);
+      }
+    },
+    INDEXED_WITHIN + 15 * MINUTE,
+  );
+});
