@@ -1,6 +1,8 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { api, firstRun, type Replica, reportSkip, runSeed, startReplicas } from '@yuxi/testing';
-import { createKnowledgeBase, startFleet } from '../support/fleet.js';
+import { reportSkip, runSeed } from '@yuxi/testing';
+import { createKnowledgeBase, type Fleet, startFleet } from '../support/fleet.js';
 import { printFigures, type Row } from '../support/documents/figures.js';
 import { DOCUMENT_KINDS } from '../support/documents/kinds.js';
 import { MemoryLimit, mostResident } from '../support/documents/memory-limit.js';
@@ -15,7 +17,9 @@ const BYTES = size(8, 48) * 1_000_000;
 const LIMIT = 768;
 const INDEXED_WITHIN = size(10, 60) * MINUTE;
 
-const SETUPS = size(['embedded'], ['embedded', 'one replica', 'three replicas']);
+const ONE = { name: 'one replica', count: 1 };
+const SETUPS = size([ONE], [ONE, { name: 'three replicas', count: 3 }]);
+const NONE = 'no cgroup with a limit of memory can be made here';
 const usable = MemoryLimit.make('probe', LIMIT);
 usable?.remove();
 
@@ -29,28 +33,20 @@ describe('replicas with 768 MiB of memory', () => {
     [limits, stop] = [[], undefined];
   }, MINUTE);
 
-  async function start(setup: string): Promise<{ replicas: Replica[]; token: string }> {
-    const count = setup === 'three replicas' ? 3 : 1;
+  async function start(count: number): Promise<Fleet> {
     limits = Array.from({ length: count }, (_, i) => MemoryLimit.make(`${i}`, LIMIT)!);
-    const env = (index: number) => limits[index]!.env;
-    if (setup !== 'embedded') {
-      const fleet = await startFleet({ replicas: count, env });
-      stop = () => fleet.stop();
-      return fleet;
-    }
-    const replicas = await startReplicas({ count, env });
-    stop = async () => void (await replicas[0]!.stop());
-    return { replicas, token: await firstRun(replicas[0]!.baseUrl) };
+    const fleet = await startFleet({ replicas: count, env: (index) => limits[index]!.env });
+    stop = () => fleet.stop();
+    return fleet;
   }
 
   const kills = () => limits.reduce((sum, limit) => sum + limit.kills, 0);
 
   it.each(SETUPS)(
-    `%s: ${FILES} files of ${BYTES / 1e6} MB that are uploaded at once are all indexed, and no process is killed for want of memory`,
-    async (setup) => {
-      if (!usable) return reportSkip('memory in a cgroup', 'no cgroup with a limit of memory can be made here');
-      const { replicas, token } = await start(setup);
-      const apis = replicas.map(({ baseUrl }) => api(baseUrl));
+    `$name: ${FILES} files of ${BYTES / 1e6} MB that are uploaded at once are all indexed, and no process is killed for want of memory`,
+    async ({ count }) => {
+      if (!usable) return reportSkip('memory in a cgroup', NONE);
+      const { replicas, apis, token } = await start(count);
       const dbId = await createKnowledgeBase(apis[0]!, token, 'large');
       const english = DOCUMENT_KINDS[0]!;
       const contents = Array.from({ length: FILES }, (_, i) => english.make(BYTES, SEED + i));
@@ -58,8 +54,7 @@ describe('replicas with 768 MiB of memory', () => {
       const from = performance.now();
       const figures = (phase: string): Row[] =>
         replicas.map(({ pid }, i) => ({
-          setup,
-          replica: i,
+          replica: `${i + 1} of ${count}`,
           phase,
           'after s': (performance.now() - from) / 1000,
           'peak MiB with cache': limits[i]!.peak,
@@ -89,4 +84,15 @@ describe('replicas with 768 MiB of memory', () => {
     },
     INDEXED_WITHIN + 15 * MINUTE,
   );
+
+  it('control: a process that takes more than its limit is killed, and counted', async () => {
+    if (!usable) return reportSkip('memory in a cgroup', NONE);
+    const limit = MemoryLimit.make('control', 64)!;
+    limits = [limit];
+    const env = { PATH: process.env['PATH'], ...limit.env };
+    const greedy = spawn(process.execPath, ['-e', 'Buffer.alloc(256 * 1024 * 1024, 1)'], { env, stdio: 'ignore' });
+    expect(await once(greedy, 'exit')).toEqual([null, 'SIGKILL']);
+    expect(limit.kills).toBe(1);
+    expect(limit.peak).toBeGreaterThan(32);
+  });
 });
