@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { setImmediate } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { reportSkip, runSeed } from '@yuxi/testing';
 import { createKnowledgeBase, type Fleet, startFleet } from '../support/fleet.js';
@@ -48,8 +49,12 @@ describe('replicas with 768 MiB of memory', () => {
       if (!usable) return reportSkip('memory in a cgroup', NONE);
       const { replicas, apis, token } = await start(count);
       const dbId = await createKnowledgeBase(apis[0]!, token, 'large');
-      const english = DOCUMENT_KINDS[0]!;
-      const contents = Array.from({ length: FILES }, (_, i) => english.make(BYTES, SEED + i));
+      const contents: string[] = [];
+      for (let i = 0; i < FILES; i++) {
+        contents.push(DOCUMENT_KINDS[0]!.make(BYTES, SEED + i));
+        // Each takes seconds to make.
+        await setImmediate();
+      }
 
       const from = performance.now();
       const figures = (phase: string): Row[] =>
