@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { setImmediate } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { reportSkip, runSeed } from '@yuxi/testing';
 import { createKnowledgeBase, type Fleet, startFleet } from '../support/fleet.js';
@@ -13,8 +14,8 @@ const SEED = runSeed();
 const MINUTE = 60_000;
 const FILES = size(2, 6);
 const BYTES = size(8, 48) * 1_000_000;
-/** Text that a file has again and again: to make all of it anew takes longer than a test may stand still. */
-const PAGE = 4_000_000;
+/** Text that a file has again and again; to make all of it anew would take minutes. */
+const PAGE = 1_000_000;
 /** Of each replica, as in k8s/api.yaml; servers are outside. */
 const LIMIT = 768;
 const INDEXED_WITHIN = size(10, 60) * MINUTE;
@@ -50,9 +51,12 @@ describe('replicas with 768 MiB of memory', () => {
       if (!usable) return reportSkip('memory in a cgroup', NONE);
       const { replicas, apis, token } = await start(count);
       const dbId = await createKnowledgeBase(apis[0]!, token, 'large');
-      const contents = Array.from({ length: FILES }, (_, i) =>
-        DOCUMENT_KINDS[0]!.make(PAGE, SEED + i).repeat(BYTES / PAGE),
-      );
+      const contents: Buffer[] = [];
+      for (let i = 0; i < FILES; i++) {
+        const page = Buffer.from(DOCUMENT_KINDS[0]!.make(PAGE, SEED + i));
+        contents.push(Buffer.concat(Array.from({ length: BYTES / PAGE }, () => page)));
+        await setImmediate();
+      }
 
       const from = performance.now();
       const figures = (phase: string): Row[] =>
@@ -68,14 +72,19 @@ describe('replicas with 768 MiB of memory', () => {
       try {
         const sent = await Promise.all(
           contents.map((content, i) =>
-            uploadLarge({ client: apis[i % apis.length]!, token, dbId }, `${i}.txt`, content),
+            uploadLarge({ baseUrl: replicas[i % count]!.baseUrl, token, dbId }, `${i}.txt`, content),
           ),
         );
         rows.push(...figures('uploaded'));
         const fileIds = sent.flatMap((each) => ('fileId' in each ? [each.fileId] : []));
         expect(sent).toEqual(fileIds.map((fileId) => ({ fileId })));
         const killed = () => (kills() > 0 ? 'a process was killed for want of memory' : undefined);
-        const endings = await indexLarge({ client: apis[0]!, token, dbId }, fileIds, INDEXED_WITHIN, killed);
+        const endings = await indexLarge(
+          { baseUrl: replicas[0]!.baseUrl, token, dbId },
+          fileIds,
+          INDEXED_WITHIN,
+          killed,
+        );
         expect(endings.map(({ status, error }) => ({ status, error }))).toEqual(
           fileIds.map(() => ({ status: 'indexed', error: null })),
         );
