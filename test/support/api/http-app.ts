@@ -5,6 +5,7 @@ import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { Test } from '@nestjs/testing';
 import { YuxiError } from '@yuxi/core';
 import { requestContext } from '@yuxi/observability';
+import { SpoolSpace } from '@yuxi/storage';
 import { TooManyAttemptsError } from '@yuxi/throttler';
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
@@ -17,6 +18,10 @@ import {
   queryDate,
   readUpload,
 } from '../../../apps/api/src/http/index.js';
+
+const MEBIBYTE = 1024 * 1024;
+/** Room for one content of 2 MiB. */
+const SPACE = new SpoolSpace({ total: 2 * MEBIBYTE, perOwner: 2 * MEBIBYTE });
 
 const thing = z.strictObject({ name: line(20), count: z.int().min(1).optional(), ids: z.array(z.uuid()).optional() });
 const listing = pageQuery.extend({ since: queryDate.optional() });
@@ -47,6 +52,10 @@ class Things {
   @Post('upload') async upload(@Req() request: FastifyRequest) {
     await using upload = await readUpload(request, { maxBytes: 1000 });
     return { filename: upload.filename, size: upload.content.size };
+  }
+  @Post('spooled') async spooled(@Req() request: FastifyRequest) {
+    await using upload = await readUpload(request, { maxBytes: 4 * MEBIBYTE, space: SPACE });
+    return { size: upload.content.size, used: SPACE.used };
   }
   @Post('form') form(@Body() body: unknown) {
     return body;

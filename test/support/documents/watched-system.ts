@@ -4,7 +4,6 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import {
   api,
-  type ApiClient,
   firstRun,
   madeCorpus,
   OrderedWorker,
@@ -46,7 +45,7 @@ interface Block {
 /** The product with a small knowledge base that is searched all the time, and asked whether it lives. */
 export class WatchedSystem {
   private constructor(
-    readonly apis: readonly ApiClient[],
+    readonly baseUrls: readonly string[],
     readonly token: string,
     readonly idle: Watched,
     private readonly watcher: OrderedWorker,
@@ -82,7 +81,7 @@ export class WatchedSystem {
       const from = Date.now();
       await pause(IDLE);
       const idle = await seenSince(from, watcher, probes);
-      return new WatchedSystem(apis, token, idle, watcher, probes, end);
+      return new WatchedSystem(baseUrls, token, idle, watcher, probes, end);
     } catch (error) {
       await end();
       throw error;

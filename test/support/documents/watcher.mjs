@@ -8,8 +8,9 @@ const LIVE_EVERY = 10;
 const SEARCH_EVERY = 40;
 const GIVEN_UP = 60_000;
 
-/** Milliseconds of answers since they were last taken, and what was not answered with 200. */
-let seen = { live: [], search: [], failures: [] };
+/** Of what was asked since the last `take`: milliseconds until it was answered, what was not answered with 200, what is still open. */
+const nothing = () => ({ live: [], search: [], failures: [], open: new Set() });
+let seen = nothing();
 
 function ask(kind, url, { token, json } = {}) {
   const body = json && JSON.stringify(json);
@@ -18,10 +19,11 @@ function ask(kind, url, { token, json } = {}) {
     ...(body && { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }),
   };
   const from = performance.now();
-  return new Promise((resolve) => {
+  const into = seen;
+  const answered = new Promise((resolve) => {
     const end = (failure) => {
-      seen[kind].push(performance.now() - from);
-      if (failure) seen.failures.push(`${kind}: ${failure}`);
+      into[kind].push(performance.now() - from);
+      if (failure) into.failures.push(`${kind}: ${failure}`);
       resolve();
     };
     const sent = request(url, { method: body ? 'POST' : 'GET', agent, headers, timeout: GIVEN_UP }, (answer) => {
@@ -31,11 +33,16 @@ function ask(kind, url, { token, json } = {}) {
     sent.on('error', (error) => end(error.message));
     sent.end(body);
   });
+  into.open.add(answered);
+  return answered.then(() => into.open.delete(answered));
 }
+
+/** What is asked.
+ * @typedef {{ baseUrls: string[], token: string, dbId: string, questions: string[] }} Asked */
 
 takeOrders({
   /** Probes at their times, whether or not those before are answered; searches one after the other. */
-  start: ({ baseUrls, token, dbId, questions }) => {
+  start: (/** @type {Asked} */ { baseUrls, token, dbId, questions }) => {
     let asked = 0;
     setInterval(() => void ask('live', `${baseUrls[asked++ % baseUrls.length]}/health/live`), LIVE_EVERY);
     const search = async () => {
@@ -47,9 +54,12 @@ takeOrders({
     };
     void search();
   },
-  take: () => {
-    const taken = seen;
-    seen = { live: [], search: [], failures: [] };
-    return taken;
-  },
+  take,
 });
+
+async function take() {
+  const { open, ...taken } = seen;
+  seen = nothing();
+  await Promise.all(open);
+  return taken;
+}

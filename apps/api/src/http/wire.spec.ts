@@ -68,6 +68,21 @@ describe('uploads', () => {
     expect(await upload(body, type)).toMatchObject({ status, body: problem });
   });
 
+  it('answers 503 with Retry-After beyond the room for uploads under way, and gives the room of each back', async () => {
+    const spooled = (mebibytes: number) =>
+      http.post(`${file('x'.repeat(mebibytes * 1024 * 1024))}--B--\r\n`, TYPE, '/api/t/spooled');
+    for (let time = 0; time < 2; time++) {
+      const refused = await spooled(3);
+      expect(refused).toMatchObject({ status: 503, body: { ...problem, code: 'OVERLOADED' } });
+      expect(refused.headers['retry-after']).toBe('1');
+      expect(await spooled(5)).toMatchObject({ status: 413 });
+      expect(await spooled(2)).toMatchObject({ status: 201, body: { size: 2 * 1024 * 1024, used: 2 * 1024 * 1024 } });
+    }
+    const twice = await http.post(`${file('x'.repeat(1500_000))}${file('1')}--B--\r\n`, TYPE, '/api/t/spooled');
+    expect(twice).toMatchObject({ status: 400 });
+    expect((await spooled(2)).status).toBe(201);
+  });
+
   it('refuses by the announced length, before the body', async () => {
     const answer = await http.raw(
       `POST /api/t/upload HTTP/1.1\r\nHost: x\r\nContent-Type: ${TYPE}\r\nContent-Length: 2000000000\r\n\r\n--B`,

@@ -1,7 +1,10 @@
+import { setImmediate } from 'node:timers/promises';
 import { analyse } from 'chardet';
 import { UnsupportedTypeError } from './errors.js';
 
 const SAMPLE = 64 * 1024;
+/** Bytes after which other work has its turn. */
+const SLICE = 256 * 1024;
 const SHORT = 256;
 const MAX_CONTROL_SHARE = 0.01;
 
@@ -29,8 +32,7 @@ export function decodeText(content: Uint8Array): string {
 }
 
 /**
- * Whether {@link decodeText} would find anything but white space; it throws what that would throw. Other work has its turn after each
- * part.
+ * Whether {@link decodeText} would find anything but white space; it throws what that would throw. Other work has its turn in between.
  */
 export async function hasText(content: ContentParts): Promise<boolean> {
   const head = await headOf(content);
@@ -52,11 +54,13 @@ async function checkAs(encoding: string, content: ContentParts): Promise<TextChe
   const check = new TextCheck();
   const decoder = attempt(() => strict(encoding));
   if (!decoder) return undefined;
-  for await (const part of content.parts()) {
-    const text = attempt(() => decoder.decode(part, { stream: true }));
-    if (text === undefined) return undefined;
-    check.add(text);
-  }
+  for await (const part of content.parts())
+    for (let start = 0; start < part.length; start += SLICE) {
+      const text = attempt(() => decoder.decode(part.subarray(start, start + SLICE), { stream: true }));
+      if (text === undefined) return undefined;
+      check.add(text);
+      await setImmediate();
+    }
   const rest = attempt(() => decoder.decode());
   return rest === undefined ? undefined : check.add(rest);
 }
