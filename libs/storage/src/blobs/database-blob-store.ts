@@ -1,9 +1,7 @@
-import type { SqlClient } from '@yuxi/core';
+import { isForeignKeyViolation, type SqlClient } from '@yuxi/core';
 import { BlobInUseError, BlobNotFoundError } from '../storage.errors.js';
 import type { BlobStore, StoredBlob } from './blob-store.js';
 import { PART, Spool } from './spool.js';
-
-const FOREIGN_KEY_VIOLATION = '23503';
 
 /** Blobs in the tables `blobs` and `blob_parts`, so that replicas share them without a further service. */
 export class DatabaseBlobStore implements BlobStore {
@@ -74,7 +72,7 @@ export class DatabaseBlobStore implements BlobStore {
     try {
       return (await this.sql.query('DELETE FROM blobs WHERE hash = $1 RETURNING 1', [hash])).rows.length > 0;
     } catch (error) {
-      if ((error as { code?: string }).code === FOREIGN_KEY_VIOLATION) throw new BlobInUseError(hash);
+      if (isForeignKeyViolation(error)) throw new BlobInUseError(hash);
       throw error;
     }
   }

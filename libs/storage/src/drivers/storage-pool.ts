@@ -1,6 +1,7 @@
 import { DatabaseError, Pool, type PoolClient, type PoolConfig } from 'pg';
 import { DatabaseUnavailableError } from '../storage.errors.js';
 import { isLostConnection } from './lost-connection.js';
+import { busyIfBlocked, runAgain } from './run-again.js';
 
 type Connected = (
   error: Error | undefined,
@@ -8,7 +9,10 @@ type Connected = (
   release: (release?: unknown) => void,
 ) => void;
 
-/** A pool that gives out no connection before the schema is there, and says of a failed connection what it means. */
+/**
+ * A pool that gives out no connection before the schema is there, and says of a failed connection what it means. A statement that goes
+ * to the pool itself is a transaction, and runs again after a deadlock.
+ */
 export class StoragePool extends Pool {
   #closed: string | undefined = 'it was not reached yet';
 
@@ -18,6 +22,9 @@ export class StoragePool extends Pool {
     readonly where: string,
   ) {
     super(config);
+    const once = this.query.bind(this) as (...args: unknown[]) => unknown;
+    this.query = ((...args: unknown[]) =>
+      canRunAgain(args) ? runAgain(() => once(...args) as Promise<unknown>) : once(...args)) as Pool['query'];
   }
 
   /** From now on connections are given out. */
@@ -30,9 +37,9 @@ export class StoragePool extends Pool {
     this.#closed = reason;
   }
 
-  /** What a failure means to a caller: a lost connection is an unavailable database, anything else stays what it is. */
+  /** What a failure means to a caller: a lost connection is an unavailable database, a deadlock a busy one, the rest stays what it is. */
   explain(error: unknown): unknown {
-    if (error instanceof DatabaseUnavailableError || !isLostConnection(error)) return error;
+    if (error instanceof DatabaseUnavailableError || !isLostConnection(error)) return busyIfBlocked(error);
     return new DatabaseUnavailableError(this.where, (error as Error).message || 'the connection failed', error);
   }
 
@@ -61,4 +68,12 @@ function keepAfterFailedStatements(client: PoolClient): void {
     const answered = reason instanceof DatabaseError && !isLostConnection(reason);
     release(answered ? undefined : reason);
   };
+}
+
+/** What is no transaction (`CREATE INDEX CONCURRENTLY`) leaves something behind; what has a time limit has used some of it up. */
+function canRunAgain(args: readonly unknown[]): boolean {
+  const [statement] = args as [string | { text?: string; query_timeout?: number }];
+  if (typeof args.at(-1) === 'function') return false;
+  if (typeof statement === 'string') return !statement.includes('CONCURRENTLY');
+  return statement.query_timeout === undefined && !statement.text?.includes('CONCURRENTLY');
 }
