@@ -19,6 +19,8 @@ export interface FleetOptions {
   replicas?: number;
   /** Extra environment of one replica. */
   env?: (index: number) => Record<string, string>;
+  /** Program to run; default: the compiled API. */
+  entry?: string;
   /** Replicas that reach Redis through a proxy of their own, by index. */
   proxied?: readonly number[];
 }
@@ -39,7 +41,7 @@ export interface Fleet {
   stop(): Promise<void>;
 }
 
-export async function startFleet({ replicas = 3, env, proxied = [] }: FleetOptions = {}): Promise<Fleet> {
+export async function startFleet({ replicas = 3, env, entry, proxied = [] }: FleetOptions = {}): Promise<Fleet> {
   const redis = await startRedis({ password: 'fleet-password' });
   const postgres: PostgresServer = await startPostgres();
   const database: TestDatabase = await postgres.createDatabase();
@@ -53,6 +55,7 @@ export async function startFleet({ replicas = 3, env, proxied = [] }: FleetOptio
   };
   const started = await startReplicas({
     count: replicas,
+    entry,
     databaseUrl: database.url,
     redisUrl: (index) => {
       const port = proxies.get(index)?.port ?? redis.port;
