@@ -21,6 +21,8 @@ export interface FleetOptions {
   env?: (index: number) => Record<string, string>;
   /** Program to run; default: the compiled API. */
   entry?: string;
+  /** Settings of PostgreSQL that differ from those for tests, which may lose the last commits when it crashes. */
+  postgres?: Record<string, string>;
   /** Replicas that reach Redis through a proxy of their own, by index. */
   proxied?: readonly number[];
 }
@@ -28,6 +30,7 @@ export interface FleetOptions {
 /** Replicas of the compiled API on one private Redis and one private PostgreSQL. */
 export interface Fleet {
   redis: RedisServer;
+  postgres: PostgresServer;
   replicas: Replica[];
   /** A client for each replica, in order. */
   apis: ApiClient[];
@@ -41,9 +44,10 @@ export interface Fleet {
   stop(): Promise<void>;
 }
 
-export async function startFleet({ replicas = 3, env, entry, proxied = [] }: FleetOptions = {}): Promise<Fleet> {
+export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
+  const { replicas = 3, env, entry, postgres: settings, proxied = [] } = options;
   const redis = await startRedis({ password: 'fleet-password' });
-  const postgres: PostgresServer = await startPostgres();
+  const postgres: PostgresServer = await startPostgres({ settings });
   const database: TestDatabase = await postgres.createDatabase();
   const proxies = new Map<number, ChaosProxy>();
   for (const index of proxied) proxies.set(index, await startProxy({ host: redis.host, port: redis.port }));
@@ -67,9 +71,12 @@ export async function startFleet({ replicas = 3, env, entry, proxied = [] }: Fle
     throw error;
   });
   const pool = new Pool({ connectionString: database.url, max: 4 });
+  // A test that ends the server loses idle connections.
+  pool.on('error', () => undefined);
   const apis = started.map(({ baseUrl }) => api(baseUrl));
   return {
     redis,
+    postgres,
     replicas: started,
     apis,
     token: await firstRun(started[0]!.baseUrl),
