@@ -93,28 +93,30 @@ describe('three replicas that index while four clients upload, read and search',
     const dbId = await createKnowledgeBase(apis[0]!, token, `round ${round}`);
     const { sentAway, answers } = clients;
     clients.start(CLIENTS);
-    const { fileIds } = await upload(apis, token, dbId, documents(round));
-    expect(fileIds.size).toBe(FILES);
-    const { status, body } = await apis[0]!.post<{ task_id: string }>(
-      `/api/knowledge/databases/${dbId}/documents/index`,
-      {
+    let seconds: number;
+    let fileIds: Map<string, string>;
+    try {
+      ({ fileIds } = await upload(apis, token, dbId, documents(round)));
+      expect(fileIds.size).toBe(FILES);
+      const asked = await apis[0]!.post<{ task_id: string }>(`/api/knowledge/databases/${dbId}/documents/index`, {
         json: { file_ids: [...fileIds.values()] },
         token,
-      },
-    );
-    expect(status).toBe(202);
-    const from = performance.now();
-    await fault(dbId, body.task_id);
-    await groupEnds(body.task_id);
-    const seconds = ((performance.now() - from) / 1000).toFixed(1);
-    // The comparison below stops this process for seconds, and clients of it would take that for an answer that does not come.
-    await clients.stop();
+      });
+      expect(asked.status).toBe(202);
+      const from = performance.now();
+      await fault(dbId, asked.body.task_id);
+      await groupEnds(asked.body.task_id);
+      seconds = (performance.now() - from) / 1000;
+    } finally {
+      // The comparison below stops this process for seconds: its clients would take that for answers that do not come.
+      await clients.stop();
+    }
     expect(clients.violations).toEqual([]);
     expect(await auditIndex(fleet, dbId)).toEqual([]);
     await eachFoundOnce(dbId, round, fileIds);
     const refused = clients.sentAway - sentAway;
     console.info(
-      `replica-chaos: ${FILES} files in ${seconds} s, ${clients.answers - answers} answers to clients, ${refused} of them 503`,
+      `replica-chaos: ${FILES} files in ${seconds.toFixed(1)} s, ${clients.answers - answers} answers to clients, ${refused} of them 503`,
     );
     return { refused };
   }

@@ -53,12 +53,14 @@ export async function openPostgres(options: PostgresOptions): Promise<StorageDri
       await close();
       throw error;
     }
-    logger.warn(`starting without the database at ${where}: every request for it fails until it is there`);
+    logger.warn(
+      `starting without the database at ${where} (${reasonOf(error)}): every request for it fails until it is there`,
+    );
     ready = prepareLater(pool, options, closing.signal);
   }
   const db = drizzle(pool, { schema }) as unknown as Database;
   const transaction = db.transaction.bind(db);
-  db.transaction = (body, config) => runAgain(() => transaction(body, config));
+  db.transaction = (body, settings) => runAgain(() => transaction(body, settings));
   const sql = { ...clientOf(pool), threads: threadsOf(config) };
   const connections = () => ({ open: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount });
   return { kind: 'postgres', sql, db, notifications, connections, ready, close };

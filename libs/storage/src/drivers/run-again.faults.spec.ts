@@ -6,6 +6,8 @@ import { resolveStorageOptions } from '../storage.options.js';
 import type { StorageDriver } from './driver.js';
 import { openPostgres } from './postgres.driver.js';
 
+const raise = (code: string) => `DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '${code}'; END $$`;
+
 describe('a deadlock', () => {
   let server: PostgresServer;
   let driver: StorageDriver;
@@ -71,7 +73,6 @@ describe('a deadlock', () => {
   });
 
   it('that comes back each time, and a lock timeout at once, are a busy database', async () => {
-    const raise = (code: string) => `DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '${code}'; END $$`;
     let runs = 0;
     const always = driver.sql.transaction(async (tx) => {
       runs++;
