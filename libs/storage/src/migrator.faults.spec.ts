@@ -18,6 +18,7 @@ describe('a migration of tables that are in use', () => {
   let server: PostgresServer;
   let driver: StorageDriver;
   let holder: Client;
+  let url: string;
   let warnings: string[];
 
   beforeAll(async () => {
@@ -27,7 +28,7 @@ describe('a migration of tables that are in use', () => {
   });
   beforeEach(async () => {
     warnings = [];
-    const { url } = await server.createDatabase();
+    ({ url } = await server.createDatabase());
     driver = await openPostgres({ ...resolveStorageOptions({ poolSize: 6 }), databaseUrl: url });
     await driver.sql.script(BUSY);
     holder = new Client({ connectionString: url, application_name: 'a report' });
@@ -73,6 +74,19 @@ describe('a migration of tables that are in use', () => {
     expect(held.rows).toEqual([]);
     await holder.query('ROLLBACK');
     expect(await migrate(sql, [CHANGE])).toEqual(['x/1']);
+  });
+
+  it('lets an application start without the database, which is there when the holder has ended', async () => {
+    const wait = { startWithout: true, migrationWait: 100, migrations: [CHANGE] };
+    const started = await openPostgres({ ...resolveStorageOptions(wait), databaseUrl: url });
+    try {
+      await expect(started.sql.query('SELECT m FROM busy')).rejects.toMatchObject({ code: 'DATABASE_UNAVAILABLE' });
+      await holder.query('COMMIT');
+      await started.ready;
+      expect((await started.sql.query('SELECT m FROM busy')).rows).toEqual([{ m: null }]);
+    } finally {
+      await started.close();
+    }
   });
 
   it('gives way in a deadlock', async () => {
