@@ -45,6 +45,7 @@ describe('three replicas that index while four clients upload, read and search',
     await fleet?.stop();
   }, 2 * MINUTES);
 
+  const noticed = () => clients.sentAway + clients.violations.length;
   const running = (dbId: string, { pid }: Replica) =>
     fleet.sql(
       `SELECT id FROM tasks WHERE status = 'running' AND NOT is_group AND worker LIKE '%:' || $2 || ':%' AND payload->>'dbId' = $1`,
@@ -142,11 +143,10 @@ describe('three replicas that index while four clients upload, read and search',
     async () => {
       const { refused } = await indexDuring(async (dbId) => {
         await holdsTasks(dbId, fleet.replicas);
-        const seen = () => clients.sentAway + clients.violations.length;
-        const before = seen();
+        const before = noticed();
         await fleet.postgres.kill();
         try {
-          await eventually(() => expect(seen()).toBeGreaterThan(before), { describe: 'a client to notice' });
+          await eventually(() => expect(noticed()).toBeGreaterThan(before), { describe: 'a client to notice' });
         } finally {
           // Clients do not end before they are served.
           await fleet.postgres.restart();
