@@ -17,6 +17,11 @@ const TOOLS = [
     there: () => existsSync('/usr/sbin/haproxy') || succeeds('haproxy', '-v'),
     packageName: 'haproxy',
   },
+  {
+    name: 'slowhttptest',
+    there: () => existsSync('/usr/bin/slowhttptest') || succeeds('which', 'slowhttptest'),
+    packageName: 'slowhttptest',
+  },
   { name: 'curl', there: () => succeeds('curl', '--version'), packageName: 'curl' },
   { name: 'ip', there: () => existsSync('/usr/sbin/ip') || succeeds('ip', '-V'), packageName: 'iproute2' },
   { name: 'promtool', there: () => succeeds('promtool', '--version'), packageName: 'prometheus' },

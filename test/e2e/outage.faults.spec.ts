@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { eventually, FIRST_ADMINISTRATOR, form, type Replica } from '@yuxi/testing';
+import { eventually, type Replica } from '@yuxi/testing';
 import { Redis } from 'ioredis';
 import { createKnowledgeBase, type Fleet, startFleet } from '../support/fleet.js';
 import { auditIndex } from '../support/knowledge/index-audit.js';
-import { Load } from '../support/api/load.js';
 import { tally, wrongLogins } from '../support/api/logins.js';
+import { ProductLoad } from '../support/api/product-load.js';
 import { readiness, redisIs } from '../support/api/readiness.js';
 import { size } from '../support/size.js';
 import { tasksEnded } from '../support/tasks/tasks.js';
@@ -25,44 +25,19 @@ async function lockIsDegraded(replica: Replica): Promise<boolean> {
 }
 
 describe('Redis killed under load, then back', () => {
-  const tasks: string[] = [];
-  const load = new Load();
   let fleet: Fleet;
   let dbId: string;
-  let files = 0;
+  let load: ProductLoad;
 
   beforeAll(async () => {
     fleet = await startFleet();
     dbId = await createKnowledgeBase(fleet.apis[0]!, fleet.token, 'outage');
-    for (const index of fleet.apis.keys()) startLoad(index);
+    load = new ProductLoad(fleet.apis, { token: fleet.token, dbId });
   }, MINUTES);
   afterAll(async () => {
-    await load.stop();
+    await load?.stop();
     await fleet?.stop();
   }, MINUTES);
-
-  function startLoad(index: number): void {
-    const client = fleet.apis[index]!;
-    const { token } = fleet;
-    const { user_id: username, password } = FIRST_ADMINISTRATOR;
-    const base = `/api/knowledge/databases/${dbId}`;
-    load.run(`login ${index}`, 200, () => client.post('/api/auth/token', { json: { username, password } }));
-    load.run(`search ${index}`, 50, () => client.post(`${base}/query`, { json: { query: 'swallow' }, token }));
-    load.run(`index ${index}`, 100, async () => {
-      const n = ++files;
-      const upload = await client.post<{ file_id: string }>(`/api/knowledge/files/upload?db_id=${dbId}`, {
-        multipart: form(`swallow-${n}.txt`, `Swallow number ${n} flies south in autumn.`),
-        token,
-      });
-      if (upload.status >= 300) return upload;
-      const answer = await client.post<{ task_id: string }>(`${base}/documents/index`, {
-        json: { file_ids: [upload.body.file_id] },
-        token,
-      });
-      if (answer.status < 300) tasks.push(answer.body.task_id);
-      return answer;
-    });
-  }
 
   const eachOnce = (text: string | RegExp, count: number, timeout: number) =>
     eventually(
@@ -121,10 +96,10 @@ describe('Redis killed under load, then back', () => {
     async () => {
       await load.stop();
       expect(load.failed()).toEqual([]);
-      const ended = await tasksEnded(fleet.apis[0]!, fleet.token, tasks, MINUTES);
+      const ended = await tasksEnded(fleet.apis[0]!, fleet.token, load.tasks, MINUTES);
       expect(ended.filter(({ status }) => status !== 'success')).toEqual([]);
       expect(await auditIndex(fleet, dbId)).toEqual([]);
-      console.info(`outage: ${load.sent.length} answers, ${files} files`);
+      console.info(`outage: ${load.sent.length} answers, ${load.files} files`);
     },
     2 * MINUTES,
   );

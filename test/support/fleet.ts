@@ -19,6 +19,10 @@ export interface FleetOptions {
   replicas?: number;
   /** Extra environment of one replica. */
   env?: (index: number) => Record<string, string>;
+  /** Program to run; default: the compiled API. */
+  entry?: string;
+  /** Settings of PostgreSQL that differ from those for tests, which may lose the last commits when it crashes. */
+  postgres?: Record<string, string>;
   /** Replicas that reach Redis through a proxy of their own, by index. */
   proxied?: readonly number[];
 }
@@ -26,6 +30,7 @@ export interface FleetOptions {
 /** Replicas of the compiled API on one private Redis and one private PostgreSQL. */
 export interface Fleet {
   redis: RedisServer;
+  postgres: PostgresServer;
   replicas: Replica[];
   /** A client for each replica, in order. */
   apis: ApiClient[];
@@ -39,9 +44,10 @@ export interface Fleet {
   stop(): Promise<void>;
 }
 
-export async function startFleet({ replicas = 3, env, proxied = [] }: FleetOptions = {}): Promise<Fleet> {
+export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
+  const { replicas = 3, env, entry, postgres: settings, proxied = [] } = options;
   const redis = await startRedis({ password: 'fleet-password' });
-  const postgres: PostgresServer = await startPostgres();
+  const postgres: PostgresServer = await startPostgres({ settings });
   const database: TestDatabase = await postgres.createDatabase();
   const proxies = new Map<number, ChaosProxy>();
   for (const index of proxied) proxies.set(index, await startProxy({ host: redis.host, port: redis.port }));
@@ -53,6 +59,7 @@ export async function startFleet({ replicas = 3, env, proxied = [] }: FleetOptio
   };
   const started = await startReplicas({
     count: replicas,
+    entry,
     databaseUrl: database.url,
     redisUrl: (index) => {
       const port = proxies.get(index)?.port ?? redis.port;
@@ -64,9 +71,12 @@ export async function startFleet({ replicas = 3, env, proxied = [] }: FleetOptio
     throw error;
   });
   const pool = new Pool({ connectionString: database.url, max: 4 });
+  // A test that ends the server loses idle connections.
+  pool.on('error', () => undefined);
   const apis = started.map(({ baseUrl }) => api(baseUrl));
   return {
     redis,
+    postgres,
     replicas: started,
     apis,
     token: await firstRun(started[0]!.baseUrl),

@@ -4,6 +4,7 @@ export * from './duration.js';
 export * from './errors.js';
 export * from './gate.js';
 export * from './sql-client.js';
+export * from './sql-errors.js';
 export * from './storage-full.js';
 export * from './env.js';
 export * from './within.js';

@@ -30,7 +30,10 @@ export interface SqlClient {
     params?: readonly unknown[],
     options?: QueryOptions,
   ): Promise<SqlResult<Row>>;
-  /** Runs `body` in one transaction; a throw rolls back. The client handed in must be used inside. */
+  /**
+   * Runs `body` in one transaction; a throw rolls back. The client handed in must be used inside. After a deadlock nothing of it is
+   * left, and `body` runs again: what it does besides its statements must bear that.
+   */
   transaction<T>(body: (tx: SqlClient) => Promise<T>, options?: TransactionOptions): Promise<T>;
   /** How other threads of this process reach the database; absent where it has one connection only. */
   readonly threads?: SqlThreadSource;

@@ -15,7 +15,7 @@ export async function openStorage(options: StorageOptions = {}): Promise<Storage
   if (databaseUrl !== undefined) return openPostgres({ ...resolved, databaseUrl, migrations });
   const driver = await openPglite(resolved);
   try {
-    await migrate(driver.sql, migrations);
+    await migrate(driver.sql, migrations, resolved.migrationWait);
     return driver;
   } catch (error) {
     await driver.close();

@@ -32,6 +32,13 @@ export class StorageFullError extends YuxiError {
   }
 }
 
+/** Other transactions stood in the way: deadlocks again and again, or a lock that did not come in the time set. Nothing was done. */
+export class DatabaseBusyError extends YuxiError {
+  constructor(cause: unknown) {
+    super(`the database is busy: ${(cause as Error).message}`, { code: 'DATABASE_BUSY', retryable: true, cause });
+  }
+}
+
 /** Another process has the PGlite folder open. */
 export class DataFolderInUseError extends YuxiError {
   constructor(folder: string, holder: string) {
@@ -50,6 +57,17 @@ export class MigrationError extends YuxiError {
       code: 'MIGRATION_FAILED',
       cause,
     });
+  }
+}
+
+/** A migration did not get the locks of its tables; nothing of it was kept. */
+export class MigrationBlockedError extends YuxiError {
+  constructor(id: string, wait: number, tries: number, blockers: string, cause: unknown) {
+    super(
+      `migration ${id} did not get the locks of its tables within ${wait} ms (${tries} tries): ${blockers}. Wait for the end of ` +
+        'these transactions, or end their sessions with pg_terminate_backend(pid), and start again',
+      { code: 'MIGRATION_BLOCKED', retryable: true, cause },
+    );
   }
 }
 

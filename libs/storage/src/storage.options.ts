@@ -30,7 +30,11 @@ export interface StorageOptions {
   connectTimeout?: Duration;
   /** Schemas of other libraries, applied after the product's own, in the order given. */
   migrations?: readonly Migration[];
+  /** How long the boot tries again and again to get the locks of tables that a migration changes. Default 30 s; 0 tries once. */
+  migrationWait?: Duration;
 }
+
+export const MIGRATION_WAIT = 30_000;
 
 export interface ResolvedStorageOptions {
   databaseUrl?: string;
@@ -44,6 +48,7 @@ export interface ResolvedStorageOptions {
   startWithout: boolean;
   connectTimeout: number;
   migrations: readonly Migration[];
+  migrationWait: number;
 }
 
 /** @throws {OptionsError} naming the option that breaks its rule. */
@@ -74,5 +79,6 @@ export function resolveStorageOptions(options: StorageOptions): ResolvedStorageO
     startWithout,
     connectTimeout: toMs('connectTimeout', options.connectTimeout ?? '10s'),
     migrations,
+    migrationWait: toMs('migrationWait', options.migrationWait ?? MIGRATION_WAIT, { min: 0 }),
   };
 }

@@ -7,6 +7,8 @@ export { temporaryFolder } from './run-folder.js';
 export { accepts, freePort } from './net/ports.js';
 export { haproxyBinary, startHaproxy } from './net/haproxy.js';
 export type { Haproxy } from './net/haproxy.js';
+export { slowHttpTestBinary, startSlowHttpTest } from './net/slow-http-test.js';
+export type { SlowAttackOptions } from './net/slow-http-test.js';
 export { startProxy } from './net/chaos-proxy.js';
 export type { ChaosProxy, ProxyTarget } from './net/chaos-proxy.js';
 export { startRedis } from './redis/start-redis.js';

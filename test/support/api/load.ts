@@ -6,6 +6,8 @@ export interface Sent {
   /** 0: the connection broke before there was an answer. */
   status: number;
   detail: string;
+  /** Until the answer was there, milliseconds. */
+  took: number;
 }
 
 /** One kind of call; resolves with the answer. */
@@ -27,6 +29,12 @@ export class Load {
   /** Those that were not answered with a 2xx. */
   failed(): Sent[] {
     return this.sent.filter(({ status }) => status < 200 || status >= 300);
+  }
+
+  /** The time in which that share of the answers was there, milliseconds. */
+  quantile(share: number): number {
+    const took = this.sent.map((each) => each.took).toSorted((a, b) => a - b);
+    return took[Math.min(took.length - 1, Math.floor(took.length * share))] ?? Number.NaN;
   }
 
   /** Waits until there are `count` more answers of each kind. */
@@ -52,12 +60,12 @@ export class Load {
 
   async #loop(kind: string, every: number, call: Call): Promise<void> {
     while (!this.#stopped) {
-      try {
-        const { status, body } = await call();
-        this.sent.push({ kind, status, detail: status < 300 ? '' : JSON.stringify(body) });
-      } catch (error) {
-        this.sent.push({ kind, status: 0, detail: String(error) });
-      }
+      const from = performance.now();
+      const [status, detail] = await call().then(
+        (answer) => [answer.status, answer.status < 300 ? '' : JSON.stringify(answer.body)] as const,
+        (error: unknown) => [0, String(error)] as const,
+      );
+      this.sent.push({ kind, status, detail, took: performance.now() - from });
       await pause(every);
     }
   }

@@ -11,6 +11,7 @@ import { toProblem } from './problem.js';
 import { requestIdOf, traceparentOf } from './request-id.js';
 import { securityHeaders } from './security-headers.js';
 import { limitSlowBodies } from './slow-body.js';
+import { limitSlowReaders } from './slow-reader.js';
 
 export interface HttpAdapterOptions {
   /** Bounds how long the server takes to close. Default: its own, see {@link Shutdown}. */
@@ -23,6 +24,8 @@ export interface HttpAdapterOptions {
   requestTimeout?: Duration;
   /** Time for the whole of a multipart request. Default 5 min. */
   uploadTimeout?: Duration;
+  /** Time in which a client must take the whole of an answer. Default 5 min. */
+  answerTimeout?: Duration;
   /** How long an idle connection is kept; longer than a proxy in front keeps its own. Default 65 s. */
   keepAliveTimeout?: Duration;
   /** Silence on a connection, in both directions, after which it is closed. Default 2 min. */
@@ -76,6 +79,7 @@ export function createHttpAdapter(options: HttpAdapterOptions = {}): FastifyAdap
   });
   drainConnections(instance, options.shutdown ?? new Shutdown());
   limitSlowBodies(instance, ms('requestTimeout', '30s'));
+  limitSlowReaders(instance, ms('answerTimeout', '5m'));
   registerBodyParsers(adapter, formRoutes);
   return adapter;
 }

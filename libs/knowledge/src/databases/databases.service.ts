@@ -1,12 +1,11 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { SQL_CLIENT, type SqlClient } from '@yuxi/core';
+import { isUniqueViolation, SQL_CLIENT, type SqlClient } from '@yuxi/core';
 import { EmbeddingModels } from '@yuxi/embedding';
 import { LockBusyError, type LockOptions, LockService, LockUnavailableError } from '@yuxi/lock';
 import { SagaService } from '@yuxi/saga';
 
 import type { Actor } from '../actor.js';
 import { newHandle } from '../common/handle.js';
-import { isUniqueViolation } from '../common/sql-errors.js';
 import { parseInput } from '../common/validate.js';
 import { type FileEntry, listFiles } from '../files/file.view.js';
 import { ConflictError, NotFoundError, ValidationError } from '../knowledge.errors.js';

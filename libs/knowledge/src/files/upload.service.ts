@@ -1,10 +1,9 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { SQL_CLIENT, type SqlClient } from '@yuxi/core';
+import { isForeignKeyViolation, isUniqueViolation, SQL_CLIENT, type SqlClient } from '@yuxi/core';
 import { BLOB_STORE, type BlobStore, type Content, Spool } from '@yuxi/storage';
 
 import type { Actor } from '../actor.js';
 import { newHandle } from '../common/handle.js';
-import { isForeignKeyViolation, isUniqueViolation } from '../common/sql-errors.js';
 import { DatabaseAccess } from '../databases/database-access.js';
 import { ConflictError, NotFoundError } from '../knowledge.errors.js';
 import { safeFilename } from '../text/index.js';

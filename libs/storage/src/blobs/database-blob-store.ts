@@ -1,11 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import type { SqlClient } from '@yuxi/core';
+import { isForeignKeyViolation, type SqlClient } from '@yuxi/core';
 import { BlobInUseError, BlobNotFoundError } from '../storage.errors.js';
 import type { StorageSpace } from '../disk-space.js';
 import type { BlobStore, StoredBlob } from './blob-store.js';
 import { type Content, PART, Spool } from './spool.js';
 
-const FOREIGN_KEY_VIOLATION = '23503';
 /** Before the hash of a content whose parts are not all there; hexadecimal digits come before it in any order of characters. */
 const PENDING = 'pending:';
 const PENDING_END = 'pending;';
@@ -103,7 +102,7 @@ export class DatabaseBlobStore implements BlobStore {
     try {
       return (await this.sql.query('DELETE FROM blobs WHERE hash = $1 RETURNING 1', [hash])).rows.length > 0;
     } catch (error) {
-      if ((error as { code?: string }).code === FOREIGN_KEY_VIOLATION) throw new BlobInUseError(hash);
+      if (isForeignKeyViolation(error)) throw new BlobInUseError(hash);
       throw error;
     }
   }

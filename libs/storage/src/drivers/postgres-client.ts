@@ -2,8 +2,9 @@ import type { Pool, PoolClient, QueryResultRow } from 'pg';
 import type { QueryOptions, SqlResult } from '@yuxi/core';
 import { DatabaseTimeoutError } from '../storage.errors.js';
 import type { ScriptClient } from './driver.js';
-import { inSavepoint } from './savepoint.js';
 import { prepared } from './prepared.js';
+import { runAgain } from './run-again.js';
+import { inSavepoint } from './savepoint.js';
 
 /** What an error of the driver means to a caller. */
 type Explain = (error: unknown) => unknown;
@@ -12,21 +13,28 @@ type Explain = (error: unknown) => unknown;
 export function postgresClient(pool: Pool, explain: Explain = (error) => error): ScriptClient {
   return {
     ...statements(pool, explain),
-    async transaction(body, { timeout } = {}) {
-      const connection = await pool.connect();
-      const tx = inTransaction(connection, explain, 1, timeout);
-      try {
-        await tx.script('BEGIN');
-        const result = await body(tx);
-        await tx.script('COMMIT');
-        connection.release();
-        return result;
-      } catch (error) {
-        await giveBack(connection, tx, error);
-        throw error;
-      }
-    },
+    transaction: (body, { timeout } = {}) => runAgain(() => transaction(pool, explain, body, timeout)),
   };
+}
+
+async function transaction<T>(
+  pool: Pool,
+  explain: Explain,
+  body: (tx: ScriptClient) => Promise<T>,
+  timeout?: number,
+): Promise<T> {
+  const connection = await pool.connect();
+  const tx = inTransaction(connection, explain, 1, timeout);
+  try {
+    await tx.script('BEGIN');
+    const result = await body(tx);
+    await tx.script('COMMIT');
+    connection.release();
+    return result;
+  } catch (error) {
+    await giveBack(connection, tx, error);
+    throw error;
+  }
 }
 
 function inTransaction(connection: PoolClient, explain: Explain, depth: number, timeout?: number): ScriptClient {

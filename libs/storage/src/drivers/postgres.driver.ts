@@ -12,6 +12,7 @@ import type { ResolvedStorageOptions } from '../storage.options.js';
 import { HNSW_EF_SEARCH, type StorageDriver } from './driver.js';
 import { postgresClient } from './postgres-client.js';
 import { PostgresNotifications } from './postgres-notifications.js';
+import { runAgain } from './run-again.js';
 import { StoragePool } from './storage-pool.js';
 
 /** Longest silence inside a transaction, milliseconds. */
@@ -28,7 +29,8 @@ export type PostgresOptions = ResolvedStorageOptions & { databaseUrl: string };
  * Opens a pool, waits until the server answers and brings the schema up to date.
  * @throws {DatabaseUnavailableError} after `startupWait`, or at once when waiting cannot help (wrong password, no such
  * database). With `startWithout` only in the second case: then it goes on trying, and the driver is `ready` later.
- * @throws {MigrationError} as above
+ * @throws {MigrationBlockedError} after `migrationWait`; with `startWithout` it goes on trying
+ * @throws {MigrationError} when a migration cannot be applied
  */
 export async function openPostgres(options: PostgresOptions): Promise<StorageDriver> {
   const where = whereOf(options.databaseUrl);
@@ -53,10 +55,14 @@ export async function openPostgres(options: PostgresOptions): Promise<StorageDri
       await close();
       throw error;
     }
-    logger.warn(`starting without the database at ${where}: every request for it fails until it is there`);
+    logger.warn(
+      `starting without the database at ${where} (${reasonOf(error)}): every request for it fails until it is there`,
+    );
     ready = prepareLater(pool, options, closing.signal);
   }
   const db = drizzle(pool, { schema }) as unknown as Database;
+  const transaction = db.transaction.bind(db);
+  db.transaction = (body, settings) => runAgain(() => transaction(body, settings));
   const sql = { ...clientOf(pool), threads: threadsOf(config) };
   const connections = () => ({ open: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount });
   return { kind: 'postgres', sql, db, notifications, space, connections, ready, close };
@@ -70,7 +76,7 @@ async function prepare(pool: StoragePool, options: PostgresOptions, wait: number
   first.open();
   try {
     await untilUp(first, wait, closing);
-    await migrate(clientOf(first), options.migrations);
+    await migrate(clientOf(first), options.migrations, options.migrationWait);
     pool.open();
   } catch (error) {
     pool.shut(reasonOf(error));

@@ -3,6 +3,7 @@ import { isStorageFull } from '@yuxi/core';
 import type { ReportedSpace } from '../disk-space.js';
 import { DatabaseUnavailableError, StorageFullError } from '../storage.errors.js';
 import { isLostConnection } from './lost-connection.js';
+import { busyIfBlocked, runAgain } from './run-again.js';
 
 type Connected = (
   error: Error | undefined,
@@ -10,7 +11,10 @@ type Connected = (
   release: (release?: unknown) => void,
 ) => void;
 
-/** A pool that gives out no connection before the schema is there, and says of a failed connection what it means. */
+/**
+ * A pool that gives out no connection before the schema is there, and says of a failed connection what it means. A statement that goes
+ * to the pool itself is a transaction, and runs again after a deadlock.
+ */
 export class StoragePool extends Pool {
   #closed: string | undefined = 'it was not reached yet';
 
@@ -24,6 +28,9 @@ export class StoragePool extends Pool {
     private readonly space?: ReportedSpace,
   ) {
     super(config);
+    const once = this.query.bind(this) as (...args: unknown[]) => unknown;
+    this.query = ((...args: unknown[]) =>
+      canRunAgain(args) ? runAgain(() => once(...args) as Promise<unknown>) : once(...args)) as Pool['query'];
   }
 
   /** From now on connections are given out. */
@@ -36,13 +43,13 @@ export class StoragePool extends Pool {
     this.#closed = reason;
   }
 
-  /** What a failure means to a caller: no room, or, where the connection was lost, an unavailable database. Anything else stays what it is. */
+  /** What a failure means to a caller: no room, an unavailable database where the connection was lost, a busy one after a deadlock. */
   explain(error: unknown): unknown {
     if (isStorageFull(error)) {
       this.space?.report();
       return error instanceof StorageFullError ? error : new StorageFullError((error as Error).message, error);
     }
-    if (error instanceof DatabaseUnavailableError || !isLostConnection(error)) return error;
+    if (error instanceof DatabaseUnavailableError || !isLostConnection(error)) return busyIfBlocked(error);
     return new DatabaseUnavailableError(this.where, (error as Error).message || 'the connection failed', error);
   }
 
@@ -72,4 +79,12 @@ export class StoragePool extends Pool {
       release(answered ? undefined : reason);
     };
   }
+}
+
+/** What is no transaction (`CREATE INDEX CONCURRENTLY`) leaves something behind; what has a time limit has used some of it up. */
+function canRunAgain(args: readonly unknown[]): boolean {
+  const [statement] = args as [string | { text?: string; query_timeout?: number }];
+  if (typeof args.at(-1) === 'function') return false;
+  if (typeof statement === 'string') return !statement.includes('CONCURRENTLY');
+  return statement.query_timeout === undefined && !statement.text?.includes('CONCURRENTLY');
 }

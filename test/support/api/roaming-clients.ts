@@ -1,0 +1,137 @@
+import { api, type ApiClient, type ApiResponse, form, type Replica } from '@yuxi/testing';
+import { setTimeout as pause } from 'node:timers/promises';
+
+type Call<T> = (client: ApiClient) => Promise<ApiResponse<T>>;
+
+/** After so long a client gives a replica up, milliseconds. */
+const PATIENCE = 8000;
+
+/** Which replicas a test has killed or stopped, and when: of these only may a connection break. */
+export class Faulted {
+  readonly #now = new Set<Replica>();
+  readonly #ended = new Map<Replica, number>();
+
+  async during<T>(replicas: readonly Replica[], work: () => Promise<T>): Promise<T> {
+    for (const replica of replicas) this.#now.add(replica);
+    try {
+      return await work();
+    } finally {
+      for (const replica of replicas) {
+        this.#now.delete(replica);
+        this.#ended.set(replica, performance.now());
+      }
+    }
+  }
+
+  since(replica: Replica, from: number): boolean {
+    return this.#now.has(replica) || (this.#ended.get(replica) ?? -1) >= from;
+  }
+}
+
+export interface Upload {
+  fileId: string;
+  filename: string;
+}
+
+/**
+ * Clients that upload a file, have it indexed, read and search, and so on until stopped. As a good client does, each goes to the next
+ * replica when its own is gone, and waits as `Retry-After` says when it answers 503; what it has begun it brings to an end.
+ */
+export class RoamingClients {
+  readonly faulted = new Faulted();
+  /** Answers and broken connections that no client should see. */
+  readonly violations: string[] = [];
+  /** Files that were taken for indexing, in all. */
+  readonly uploads: Upload[] = [];
+  answers = 0;
+  /** 503 with `Retry-After`. */
+  sentAway = 0;
+  readonly #apis: ApiClient[];
+  #loops: Promise<void>[] = [];
+  #stopped = true;
+  #files = 0;
+
+  constructor(
+    private readonly replicas: readonly Replica[],
+    private readonly token: string,
+    private readonly dbId: string,
+  ) {
+    this.#apis = replicas.map(({ baseUrl }) => api(baseUrl));
+  }
+
+  /** May be called again after {@link stop}. */
+  start(count: number): void {
+    this.#stopped = false;
+    this.#loops = Array.from({ length: count }, (_, i) => this.#loop(i));
+  }
+
+  /** Resolves when each has ended what it was at. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await Promise.all(this.#loops);
+  }
+
+  async #loop(number: number): Promise<void> {
+    const { token, dbId } = this;
+    const base = `/api/knowledge/databases/${dbId}`;
+    let at = number;
+    const call = async <T>(what: string, send: Call<T>): Promise<ApiResponse<T>> => {
+      for (;;) {
+        const index = at % this.replicas.length;
+        const answer = await this.#send(what, index, send);
+        if (answer && answer.status < 500) return answer;
+        at++;
+        // Retry-After is a second; the first of the others may serve at once.
+        await pause(200);
+      }
+    };
+    while (!this.#stopped) {
+      const n = ++this.#files;
+      const filename = `client-${number}-${n}.txt`;
+      const fileId = await this.#upload(filename, `Swallow ${n} of client ${number} flies south in autumn.`, call);
+      if (fileId === undefined) continue;
+      await call('index', (client) =>
+        client.post(`${base}/documents/index`, { json: { file_ids: [fileId] }, token, timeout: PATIENCE }),
+      );
+      this.uploads.push({ fileId, filename });
+      await call('read', (client) => client.get(base, { token, timeout: PATIENCE }));
+      const json = { query: 'swallow' };
+      await call('search', (client) => client.post(`${base}/query`, { json, token, timeout: PATIENCE }));
+    }
+  }
+
+  async #upload(filename: string, content: string, call: <T>(what: string, send: Call<T>) => Promise<ApiResponse<T>>) {
+    const { status, body } = await call<{ file_id?: string; details?: { file_id?: string } }>('upload', (client) =>
+      client.post(`/api/knowledge/files/upload?db_id=${this.dbId}`, {
+        multipart: form(filename, content),
+        token: this.token,
+        timeout: PATIENCE,
+      }),
+    );
+    // The first attempt had arrived, only its answer was lost.
+    const fileId = status === 409 ? body.details?.file_id : body.file_id;
+    if (fileId === undefined) this.violations.push(`upload of ${filename}: ${status} ${JSON.stringify(body)}`);
+    return fileId;
+  }
+
+  /** @returns the answer; undefined when there was none that a client can use */
+  async #send<T>(what: string, index: number, send: Call<T>): Promise<ApiResponse<T> | undefined> {
+    const from = performance.now();
+    const replica = this.replicas[index]!;
+    try {
+      const answer = await send(this.#apis[index]!);
+      this.answers++;
+      const { status, headers, body } = answer;
+      if (status === 503 && headers.get('retry-after')) this.sentAway++;
+      else if (status >= 400 && status !== 409)
+        this.violations.push(`${what} at replica ${index}: ${status} ${JSON.stringify(body)}`);
+      return answer;
+    } catch (error) {
+      if (!this.faulted.since(replica, from)) {
+        const { message, cause } = error as Error;
+        this.violations.push(`${what} at replica ${index}: ${message} ${cause instanceof Error ? cause.message : ''}`);
+      }
+      return undefined;
+    }
+  }
+}
