@@ -1,6 +1,7 @@
 import type { Multipart, MultipartFile } from '@fastify/multipart';
 import type { FastifyRequest } from 'fastify';
 import { ApiError } from './api-error.js';
+import { requireBoundary } from './boundary.js';
 import { spool } from './spool.js';
 
 export interface UploadOptions {
@@ -33,7 +34,7 @@ const OVERHEAD = 64 * 1024;
  * Reads the one file of a multipart request. The content goes to `consume` while it arrives; by default it
  * becomes one buffer once all of it is there (see `spool`). A second file is noticed only after the first was consumed, so what `consume` does must be
  * safe to forget.
- * @throws {ApiError} 400 no file, no file name, two files, malformed form; 413 too large; 415 not a multipart request.
+ * @throws {ApiError} 400 no file, no file name, two files, malformed form or boundary; 413 too large; 415 not a multipart request.
  */
 export async function readUpload(request: FastifyRequest, options?: UploadOptions): Promise<Upload<Buffer>>;
 export async function readUpload<T>(
@@ -47,6 +48,7 @@ export async function readUpload(
   consume: (file: IncomingFile) => Promise<unknown> = ({ stream }) => spool(stream),
 ): Promise<Upload<unknown>> {
   if (!request.isMultipart()) throw new ApiError('UNSUPPORTED_TYPE', 'Send the file as multipart/form-data');
+  requireBoundary(request.headers['content-type'] ?? '');
   if (Number(request.headers['content-length'] ?? 0) > maxBytes + OVERHEAD) throw tooLarge(maxBytes);
   let upload: Upload<unknown> | undefined;
   try {
