@@ -29,6 +29,9 @@ const logs = () => fleet.replicas.flatMap((replica) => replica.logs);
 const login = (username: unknown, password: unknown = USER_PASSWORD) =>
   here.post<TokenAnswer>('/api/auth/token', { json: { username, password } });
 
+/** A JSON object of so many keys. */
+const keys = (count: number) => `{${Array.from({ length: count }, (_, i) => `"k${i}":0`).join(',')}}`;
+
 /** Processor time of the first replica so far, milliseconds. */
 const spent = () => {
   const fields = readFileSync(`/proc/${first().pid}/stat`, 'utf8').split(') ')[1]!.split(' ');
@@ -84,7 +87,6 @@ describe('A15 a password', () => {
 
 describe('A17 a body of a client without a token', () => {
   const json = { 'content-type': 'application/json' };
-  const keys = (count: number) => `{${Array.from({ length: count }, (_, i) => `"k${i}":0`).join(',')}}`;
   const status = async (method: string, path: string, headers = {}) =>
     (await answerBeforeBody(first(), { method, path, headers: { ...json, ...headers }, length: 900_000 })).status;
 

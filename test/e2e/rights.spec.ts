@@ -38,13 +38,19 @@ const json = (value: unknown) => () => ({ json: value });
 const task =
   (status: 'pending' | 'success' | 'failed', about: () => { scope?: string; owner?: number }): Make =>
   async () => ({ path: { task_id: await world.task(status, about()) } });
-const made = async () => ({ path: { id: (await world.base()).saga_id } });
+const newSaga = async () => ({ path: { id: (await world.base()).saga_id } });
 
 /** One row for a private knowledge base of the owner, one for what is shared with the owner's department. */
-function both(route: string, onPrivate: string, onShared: string, make: (about: 'private' | 'shared') => Make): Row[] {
+function both(
+  route: string,
+  onPrivate: string,
+  onShared: string,
+  make: (about: 'private' | 'shared') => Make,
+  what = '',
+): Row[] {
   return [
-    [route, 'private', onPrivate, make('private')],
-    [route, 'shared', onShared, make('shared')],
+    [route, `${what}private`, onPrivate, make('private')],
+    [route, `${what}shared`, onShared, make('shared')],
   ];
 }
 /** The rights on a task, whichever the route. */
@@ -124,14 +130,14 @@ const ROWS: Row[] = [
 
   ['GET /api/tasks', '', WITH_TOKEN],
   ...both('GET /api/tasks/{task_id}', ...READS, (about) => of(about)),
-  ...both('GET /api/tasks/{task_id}', ...READS, (about) => of(about, ({ saga_id }) => ({ path: { task_id: `${saga_id}.1` } }))),
+  ...both('GET /api/tasks/{task_id}', ...READS, (about) => of(about, ({ saga_id }) => ({ path: { task_id: `${saga_id}.1` } })), 'step of a saga, '),
   ...onTasks('GET /api/tasks/{task_id}', 'pending', true),
   ...onTasks('GET /api/tasks/{task_id}/events', 'success', true),
   ...onTasks('POST /api/tasks/{task_id}/cancel', 'pending', false),
   ...onTasks('POST /api/tasks/{task_id}/retry', 'failed', false),
   ...onTasks('DELETE /api/tasks/{task_id}', 'success', false),
   ...both('POST /api/tasks/{task_id}/cancel', ...CHANGES, (about) => ofNew(about)),
-  ...both('POST /api/tasks/{task_id}/cancel', ...CHANGES, (about) => ofNew(about, ({ saga_id }) => ({ path: { task_id: `${saga_id}.1` } }))),
+  ...both('POST /api/tasks/{task_id}/cancel', ...CHANGES, (about) => ofNew(about, ({ saga_id }) => ({ path: { task_id: `${saga_id}.1` } })), 'step of a saga, '),
 
   ['GET /api/system/locks', '', ONLY_SUPERADMIN],
   ['DELETE /api/system/locks/{name}', 'without Redis', '401 403 403 403 403 403 503 403 401', () => ({ path: { name: 'any' } })],
@@ -145,10 +151,10 @@ const ROWS: Row[] = [
   ['POST /api/system/queues/{queue}/resume', '', ONLY_SUPERADMIN, () => ({ path: { queue: 'some' } })],
   ['DELETE /api/system/queues/{queue}/waiting', '', ONLY_SUPERADMIN, () => ({ path: { queue: 'some' } })],
   ['GET /api/system/sagas', '', ONLY_SUPERADMIN],
-  ['GET /api/system/sagas/{id}', '', ONLY_SUPERADMIN, made],
-  ['POST /api/system/sagas/{id}/retry', '', ONLY_SUPERADMIN, made],
-  ['POST /api/system/sagas/{id}/skip', 'that is not stuck', '401 403 403 403 403 403 409 403 401', made],
-  ['POST /api/system/sagas/{id}/cancel', '', ONLY_SUPERADMIN, made],
+  ['GET /api/system/sagas/{id}', '', ONLY_SUPERADMIN, newSaga],
+  ['POST /api/system/sagas/{id}/retry', '', ONLY_SUPERADMIN, newSaga],
+  ['POST /api/system/sagas/{id}/skip', 'that is not stuck', '401 403 403 403 403 403 409 403 401', newSaga],
+  ['POST /api/system/sagas/{id}/cancel', '', ONLY_SUPERADMIN, newSaga],
   ['GET /api/system/config', '', ADMINS],
   ['PUT /api/system/config', 'without If-Match', '401 403 403 403 403 403 428 403 401', json({ final_top_k: 10 })],
   ['POST /api/system/config', '', ONLY_SUPERADMIN, json({ key: 'final_top_k', value: 10 })],
@@ -211,12 +217,12 @@ describe('the rights of nine identities', () => {
   });
 
   it('are those of the lists and counts of tasks', async () => {
-    const { ids } = world;
+    const { owner, stranger } = world.ids;
     const tasks = {
-      private: await world.task('failed', { scope: bases.private.db_id, owner: ids.stranger }),
+      private: await world.task('failed', { scope: bases.private.db_id, owner: stranger }),
       shared: await world.task('failed', { scope: bases.shared.db_id }),
-      owner: await world.task('failed', { owner: ids.owner }),
-      stranger: await world.task('failed', { owner: ids.stranger }),
+      owner: await world.task('failed', { owner }),
+      stranger: await world.task('failed', { owner: stranger }),
       nobody: await world.task('failed'),
     };
     const list = async (who: Identity, limit: number) => {

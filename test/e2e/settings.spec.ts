@@ -124,8 +124,8 @@ describe('a setting changed on one replica', () => {
   });
 
   it('names no secret but the keys of models, and says where those are put', async () => {
-    for (const value of ['file:/run/secrets/jwt_secret', 'file:/run/secrets/models/../jwt_secret', 'env:JWT_SECRET'])
-      expect(await set({ key: 'embedding_api_key', value })).toMatchObject({
+    for (const place of ['file:/run/secrets/jwt_secret', 'file:/run/secrets/models/../jwt_secret', 'env:JWT_SECRET'])
+      expect(await set({ key: 'embedding_api_key', value: place })).toMatchObject({
         status: 422,
         body: {
           code: 'CONFIG_INVALID',

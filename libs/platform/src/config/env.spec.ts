@@ -224,20 +224,20 @@ describe('readEnv', () => {
 
     it('do not lie where settings name keys of models, not by a link either', () => {
       const keys = mkdtempSync(join(tmpdir(), 'yuxi-keys-'));
-      const file = join(keys, 'jwt');
-      writeFileSync(file, SECRET);
+      const secret = join(keys, 'jwt');
+      writeFileSync(secret, SECRET);
       symlinkSync(keys, `${keys}-link`);
       const rule =
         /JWT_SECRET_FILE lies in .*, where settings refer to keys of models: move it, or give YUXI_MODEL_KEYS_DIR/;
       for (const [dir, path] of [
-        [keys, file],
-        [`${keys}-link`, file],
+        [keys, secret],
+        [`${keys}-link`, secret],
         [keys, `${keys}-link/jwt`],
-        [dirname(keys), file],
+        [dirname(keys), secret],
       ])
         expect(() => readEnv({ YUXI_MODEL_KEYS_DIR: dir, JWT_SECRET_FILE: path })).toThrow(rule);
       expect(
-        readEnv({ YUXI_MODEL_KEYS_DIR: join(keys, 'models'), JWT_SECRET_FILE: file }).env.YUXI_MODEL_KEYS_DIR,
+        readEnv({ YUXI_MODEL_KEYS_DIR: join(keys, 'models'), JWT_SECRET_FILE: secret }).env.YUXI_MODEL_KEYS_DIR,
       ).toBe(`${keys}/models`);
       for (const dir of ['keys', '/', '/run/../etc', '/run/secrets/', '/with blank'])
         expect(() => readEnv({ YUXI_MODEL_KEYS_DIR: dir })).toThrow(/YUXI_MODEL_KEYS_DIR must be the path of a folder/);
