@@ -8,6 +8,7 @@ Usage: sh scripts/make-secrets.sh [folder] [--help]
 
 Makes the files redis_password, postgres_password, jwt_secret and setup_token, each with 32 random bytes in base64, in a folder
 (default: ./secrets, in the root of this repository), and names the folder in .env as SECRETS_DIR, where docker compose reads it.
+The folder models in it is for keys of embedding models: put each into a file of its own, readable for every user.
 A file that is there already is kept, so that it can be run again at any time; to use a password of your own, write its file first.
 
 Only the owner of the folder can enter it. The files in it are readable for every user, because compose mounts them as they are
@@ -28,8 +29,9 @@ random() {
   if command -v openssl > /dev/null; then openssl rand -base64 32; else head -c 32 /dev/urandom | base64; fi
 }
 
-mkdir -p "$folder"
+mkdir -p "$folder/models"
 chmod 700 "$folder"
+chmod 755 "$folder/models"
 for name in redis_password postgres_password jwt_secret setup_token; do
   file="$folder/$name"
   # Written beside it and linked: never half of a file, and never over one that is there.

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
+import { MODEL_KEYS } from '@yuxi/embedding';
 import { parseTrustedProxies } from '@yuxi/throttler';
 import { readCompose } from './compose.js';
 
@@ -36,6 +37,19 @@ describe('docker-compose.yml', () => {
         if (/PASSWORD|SECRET|TOKEN/.test(name)) expect(name).toMatch(/_FILE$/);
       }
       expect(command.join(' ')).not.toMatch(/--requirepass|\$\{\w*PASSWORD/);
+    }
+  });
+
+  it('keeps keys of models, which settings may name, apart from all other secrets', () => {
+    for (const { environment = {}, volumes = [] } of ours) {
+      expect(volumes).toEqual([
+        expect.objectContaining({
+          source: '${SECRETS_DIR:?run "sh scripts/make-secrets.sh" first}/models',
+          target: MODEL_KEYS.folder,
+          read_only: true,
+        }),
+      ]);
+      for (const place of Object.values(environment)) expect(place).not.toContain(MODEL_KEYS.folder);
     }
   });
 

@@ -10,6 +10,7 @@ export interface Service {
   secrets?: string[];
   ports?: string[];
   tmpfs?: string[];
+  volumes?: (string | { source: string; target: string; read_only?: boolean })[];
   read_only?: boolean;
   cap_drop?: string[];
   stop_grace_period?: string;

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
+import { MODEL_KEYS } from '@yuxi/embedding';
 import { readEnv } from '../../libs/platform/src/config/env.js';
 import { reportSkip } from '@yuxi/testing';
 import {
@@ -120,6 +121,8 @@ describe.each(whole)('%s', (_folder, manifests) => {
         ];
       }),
     );
+    const mounts = named(app).volumeMounts!.map(({ mountPath }) => mountPath);
+    expect(mounts).toEqual(expect.arrayContaining(['/run/secrets/yuxi', MODEL_KEYS.folder]));
     const { env: read, warnings } = readEnv({ ...data, ...variables, ...given }, app);
     expect(warnings).toEqual([]);
     const { ports = [] } = named(app);

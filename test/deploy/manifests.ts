@@ -32,7 +32,7 @@ interface Items {
 export interface Volume {
   name: string;
   configMap?: Items & { name: string };
-  secret?: Items & { secretName: string };
+  secret?: Items & { secretName: string; optional?: boolean };
   emptyDir?: { sizeLimit?: string };
   projected?: { sources: { configMap?: Items & { name: string }; secret?: Items & { name: string } }[] };
   persistentVolumeClaim?: { claimName: string };

@@ -20,7 +20,7 @@ function namedByObject({ kind, roleRef, subjects = [], spec }: Manifest): string
 function namedByPod(pod: ReturnType<typeof workloads>[number]['pod']): string[] {
   const volumes = (pod.volumes ?? []).flatMap(({ configMap, secret, persistentVolumeClaim, projected }) => [
     ...(configMap ? [`ConfigMap ${configMap.name}`] : []),
-    ...(secret ? [`Secret ${secret.secretName}`] : []),
+    ...(secret && !secret.optional ? [`Secret ${secret.secretName}`] : []),
     ...(persistentVolumeClaim ? [`PersistentVolumeClaim ${persistentVolumeClaim.claimName}`] : []),
     ...(projected?.sources ?? []).flatMap((source) => [
       ...(source.configMap ? [`ConfigMap ${source.configMap.name}`] : []),

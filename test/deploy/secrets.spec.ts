@@ -22,7 +22,8 @@ describe('scripts/make-secrets.sh', () => {
   it('makes every secret that docker-compose.yml mounts, readable inside a folder that only its owner enters', () => {
     expect(make()).toMatchObject({ status: 0, stderr: '' });
     const names = Object.keys(readCompose().secrets);
-    expect(readdirSync(join(folder, 'secrets')).toSorted()).toEqual(names.toSorted());
+    expect(readdirSync(join(folder, 'secrets')).toSorted()).toEqual([...names, 'models'].toSorted());
+    expect(modeOf('secrets/models')).toBe('755');
     for (const name of names) {
       expect(read(`secrets/${name}`)).toMatch(/^[A-Za-z0-9+/]{43}=\n$/);
       // Compose mounts the file as it is, and each container reads it as a user of its own.
@@ -70,7 +71,7 @@ describe('scripts/make-secrets.sh', () => {
 
   it('prints no secret', () => {
     const { stdout, stderr } = make();
-    for (const name of readdirSync(join(folder, 'secrets')))
+    for (const name of Object.keys(readCompose().secrets))
       expect(stdout + stderr).not.toContain(read(`secrets/${name}`).trim());
   });
 

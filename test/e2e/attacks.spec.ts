@@ -4,7 +4,7 @@ import { type ApiClient, eventually, type Replica } from '@yuxi/testing';
 import { addAccount, type TokenAnswer, USER_PASSWORD } from '../support/api/accounts.js';
 import { type Fleet, startFleet } from '../support/fleet.js';
 import { forgiveHere } from '../support/api/logins.js';
-import { send } from '../support/api/wire.js';
+import { answerBeforeBody, send } from '../support/api/wire.js';
 
 const TICKS_PER_SECOND = 100;
 const problem = { detail: expect.any(String), code: expect.any(String), request_id: expect.any(String) };
@@ -29,6 +29,9 @@ const logs = () => fleet.replicas.flatMap((replica) => replica.logs);
 const login = (username: unknown, password: unknown = USER_PASSWORD) =>
   here.post<TokenAnswer>('/api/auth/token', { json: { username, password } });
 
+/** A JSON object of so many keys. */
+const keys = (count: number) => `{${Array.from({ length: count }, (_, i) => `"k${i}":0`).join(',')}}`;
+
 /** Processor time of the first replica so far, milliseconds. */
 const spent = () => {
   const fields = readFileSync(`/proc/${first().pid}/stat`, 'utf8').split(') ')[1]!.split(' ');
@@ -38,7 +41,8 @@ const spent = () => {
 describe('A14 a user name that is', () => {
   it.each<[string, unknown, number]>([
     ['a megabyte', 'x'.repeat(1024 * 1024), 413],
-    ['half a megabyte', 'x'.repeat(512 * 1024), 400],
+    ['17 KiB', 'x'.repeat(17 * 1024), 413],
+    ['15 KiB', 'x'.repeat(15 * 1024), 400],
     ['NUL', 'root\0', 400],
     ['two lines', 'root\n{"level":"info","message":"Listening on http://forged"}\r\nforged', 401],
     ['an escape of the terminal', 'root\u001b[2Jforged', 401],
@@ -74,10 +78,47 @@ describe('A15 a password', () => {
   it('of a megabyte is refused for less than 50 ms of processor time', async () => {
     const password = 'x'.repeat(1_000_000);
     const before = spent();
-    for (let i = 0; i < 20; i++) expect((await login('root_admin', password)).status).toBe(400);
+    for (let i = 0; i < 20; i++) expect((await login('root_admin', password)).status).toBe(413);
     const each = (spent() - before) / 20;
     console.info(`A15: ${each.toFixed(1)} ms of processor time for a password of 1 MB`);
     expect(each).toBeLessThan(50);
+  });
+});
+
+describe('A17 a body of a client without a token', () => {
+  const json = { 'content-type': 'application/json' };
+  const status = async (method: string, path: string, headers = {}) =>
+    (await answerBeforeBody(first(), { method, path, headers: { ...json, ...headers }, length: 900_000 })).status;
+
+  it('is not waited for, on any route', async () => {
+    for (const authorization of ['', 'Bearer yxkey_none', `Bearer ${admin().slice(0, -4)}AAAA`])
+      expect(await status('POST', '/api/knowledge/databases', { authorization })).toBe(401);
+    expect(await status('PUT', '/api/auth/profile')).toBe(401);
+    expect(await status('DELETE', '/api/knowledge/databases/x/documents/batch')).toBe(401);
+    expect(await status('POST', '/api/none')).toBe(404);
+    expect(await status('POST', '/api/auth/token')).toBe(413);
+    expect(await status('POST', '/api/knowledge/files/upload?db_id=x', { 'content-type': 'multipart/form-data' })).toBe(
+      401,
+    );
+  });
+
+  it('of 80,000 keys is answered for less than 30 ms of processor time', async () => {
+    const body = keys(80_000);
+    const ask = () => send(first(), { path: '/api/knowledge/databases', headers: json, body });
+    await ask();
+    const before = spent();
+    for (let i = 0; i < 20; i++) expect((await ask()).status).toBe(401);
+    const each = (spent() - before) / 20;
+    console.info(`A17: ${each.toFixed(1)} ms of processor time for ${body.length} bytes`);
+    expect(each).toBeLessThan(30);
+  });
+
+  it('has 16 KiB and a handful of fields at most where no token is needed', async () => {
+    for (const path of ['/api/auth/token', '/api/auth/refresh', '/api/auth/initialize']) {
+      expect((await send(first(), { path, headers: json, body: keys(2000) })).status).toBe(413);
+      expect((await send(first(), { path, headers: json, body: keys(40) })).status).toBe(413);
+      expect((await send(first(), { path, headers: json, body: keys(20) })).status).toBe(400);
+    }
   });
 });
 

@@ -65,6 +65,12 @@ const routes = (id: string): [string, string, string?][] => [
   ['GET', `/api/tasks/${id}`],
   ['POST', `/api/knowledge/files/upload?db_id=${id}`],
 ];
+const bounded = (boundary: string, content = 'x') =>
+  post(
+    uploadPath(),
+    Buffer.concat([filePart('a.txt', content), FORM_END]),
+    `multipart/form-data; boundary=${boundary}`,
+  );
 const user = (fields: string) => post(USERS, `{"username":"u","password":"long enough",${fields}}`);
 const database = (json: string) => post(DATABASES, json);
 
@@ -110,6 +116,13 @@ const FORMS: Row[] = [
   ['27 two files', () => upload(filePart('a.txt', 'one'), filePart('b.txt', 'two')), 400],
   ['28 no bytes', () => named('empty.txt', ''), 422, /empty\.txt/],
   ['29 no boundary', () => post(uploadPath(), filePart('a.txt', 'x'), 'multipart/form-data'), 400],
+  ['29 boundary of 5,000 characters', () => bounded('B'.repeat(5000)), 400, /boundary/],
+  ['29 boundary of 71 characters', () => bounded('B'.repeat(71)), 400, /boundary/],
+  ['29 empty boundary', () => bounded(''), 400, /boundary/],
+  ['29 boundary twice', () => bounded('B; boundary=C'), 400, /boundary/],
+  ['29 boundary with a character that none has', () => bounded('"B@B"'), 400, /boundary/],
+  ['29 boundary with a blank at its end', () => bounded('"B "'), 400, /boundary/],
+  ['29 boundary that is not closed', () => bounded('"B'), 400, /Content-Type/],
   ['30 no file name', () => upload(part('name="file"', 'x')), 400, /file/],
   ['30 empty file name', () => upload(part('name="file"; filename=""', 'x')), 400, /name/],
 ];

@@ -123,6 +123,19 @@ describe('a setting changed on one replica', () => {
     expect(JSON.stringify(body)).toContain(named);
   });
 
+  it('names no secret but the keys of models, and says where those are put', async () => {
+    for (const place of ['file:/run/secrets/jwt_secret', 'file:/run/secrets/models/../jwt_secret', 'env:JWT_SECRET'])
+      expect(await set({ key: 'embedding_api_key', value: place })).toMatchObject({
+        status: 422,
+        body: {
+          code: 'CONFIG_INVALID',
+          detail: expect.stringMatching(/must be env:YUXI_MODEL_KEY_NAME or file:\/run\/secrets\/models\/name: put/),
+        },
+      });
+    expect((await set({ key: 'embedding_api_key', value: 'file:/run/secrets/models/openai' })).status).toBe(200);
+    expect((await set({ key: 'embedding_api_key', value: null })).status).toBe(200);
+  });
+
   it('is the superadmin’s to change', async () => {
     const { token, apis } = fleet;
     const login = { user_id: 'mere_user', password: `${FIRST_ADMINISTRATOR.password} too` };

@@ -22,5 +22,5 @@ export { toJson as readConfigJson } from './schema/json.js';
 export type { ConfigDifference } from './schema/diff.js';
 export { ConfigSecretError, readSecret } from './secrets/read-secret.js';
 export { MASK, secretReference } from './secrets/secret-reference.js';
-export type { SecretReferenceOptions } from './secrets/secret-reference.js';
+export type { SecretPlaces } from './secrets/secret-reference.js';
 export type { ConfigRevision, HistoryQuery } from './store/config-history.js';

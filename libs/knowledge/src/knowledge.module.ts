@@ -5,6 +5,7 @@ import { DatabaseAccess } from './databases/database-access.js';
 import { DatabasesService } from './databases/databases.service.js';
 import { KindRegistry, KNOWLEDGE_BASE_KINDS } from './databases/kinds.js';
 import { KINDS } from './databases/postgres.kind.js';
+import { TaskAccess } from './databases/task-access.js';
 import { DocumentQueue } from './files/document-queue.service.js';
 import { FilesService } from './files/files.service.js';
 import { IngestService } from './files/ingest.service.js';
@@ -56,6 +57,7 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN, OPTIONS_TYPE, ASYNC_OPTIO
     KindRegistry,
     LiveDefaults,
     DatabaseAccess,
+    TaskAccess,
     DatabasesService,
     UploadService,
     DocumentQueue,
@@ -90,6 +92,7 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN, OPTIONS_TYPE, ASYNC_OPTIO
     FilesService,
     IngestService,
     SearchService,
+    TaskAccess,
     FileProcessor,
     Generations,
     KindRegistry,

@@ -79,7 +79,7 @@ export class PlatformModule {
           inject: [settingsConfig.KEY, modelsConfig.KEY],
           useFactory: (config: ConfigType<typeof settingsConfig>, models: ConfigType<typeof modelsConfig>) => ({
             ...config,
-            sections: sectionsFor(models.hosts),
+            sections: sectionsFor(models),
           }),
         }),
         TasksModule.forRootAsync({

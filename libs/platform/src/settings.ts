@@ -1,4 +1,4 @@
-import { type ModelHosts, modelSection, type ModelSettings } from '@yuxi/embedding';
+import { type EmbeddingOptions, modelSection, type ModelSettings } from '@yuxi/embedding';
 import { z } from 'zod';
 
 /**
@@ -90,7 +90,7 @@ export type Settings = { [Section in keyof typeof SETTINGS]: z.output<(typeof SE
   model: ModelSettings;
 };
 
-/** All sections. Where models may be is not a setting: an administrator must not open a door that the operator keeps shut. */
-export function sectionsFor(hosts?: ModelHosts) {
-  return { ...SETTINGS, model: modelSection(hosts) };
+/** All sections. Where models and their keys may be is no setting: an administrator must not open a door that the operator keeps shut. */
+export function sectionsFor({ hosts, keys }: Pick<EmbeddingOptions, 'hosts' | 'keys'> = {}) {
+  return { ...SETTINGS, model: modelSection(hosts, keys) };
 }

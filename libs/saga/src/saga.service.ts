@@ -66,7 +66,7 @@ export class SagaService {
         deadline: deadline === undefined ? definition.deadline : toMs('deadline', deadline, { max: YEAR, where }),
       },
       change,
-      stepTask(definition, change)!,
+      stepTask(definition, change, input)!,
       tx,
     );
   }

@@ -23,6 +23,8 @@ export interface SagaOptions<Schema extends z.ZodType = z.ZodType> {
   schema: Schema;
   /** Time after which an instance that has not passed its pivot goes back. Default: none. */
   deadline?: Duration;
+  /** What an instance is about: scope of the tasks that run its steps, where those are rows. Default: none. */
+  scope?: (input: z.output<Schema>) => string;
 }
 
 export interface SagaStepOptions {

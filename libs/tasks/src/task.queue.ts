@@ -67,6 +67,7 @@ export class TaskQueue {
       title: options.title ?? '',
       payload: toJson(options.name ?? name, options.payload ?? {}),
       owner: options.owner,
+      scope: options.scope,
     };
     const members: string[] = [];
     for (const payload of payloads) members.push(await this.check(name, payload));
@@ -120,6 +121,7 @@ export class TaskQueue {
       delay = 0,
       title = '',
       owner,
+      scope,
       dedupe,
       dedupeFor = 0,
       queue = known?.queue ?? 'default',
@@ -127,6 +129,8 @@ export class TaskQueue {
     if (id.length === 0 || id.length > 128) throw new OptionsError('id', '1..128 characters', id, `enqueue ${name}`);
     if (dedupe !== undefined && (dedupe.length === 0 || dedupe.length > 200))
       throw new OptionsError('dedupe', '1..200 characters', dedupe, `enqueue ${name}`);
+    if (scope !== undefined && !/^[^\0]{1,200}$/s.test(scope))
+      throw new OptionsError('scope', '1..200 characters', scope, `enqueue ${name}`);
     if (!Number.isInteger(priority) || Math.abs(priority) > 32_767)
       throw new OptionsError('priority', 'an integer -32767..32767', priority, `enqueue ${name}`);
     return {
@@ -140,6 +144,7 @@ export class TaskQueue {
       maxAttempts: known?.attempts ?? 3,
       delay: delay === 0 ? 0 : toMs('delay', delay, { min: 0, max: 3650 * DAY, where: `enqueue ${name}` }),
       owner,
+      scope,
       dedupe,
       dedupeFor: dedupeFor === 0 ? 0 : toMs('dedupeFor', dedupeFor, { max: 7 * DAY, where: `enqueue ${name}` }),
     };

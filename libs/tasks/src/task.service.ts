@@ -1,16 +1,11 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { OptionsError, type SqlClient } from '@yuxi/core';
 import { openTasksWith, removeFinished, requestCancel } from './store/control.js';
-import { listTasks, readTask } from './store/view.js';
-import type { TaskList, TaskStatus, TaskView } from './task.types.js';
+import { listTasks, readOwnership, readTask } from './store/view.js';
+import type { TaskFilter, TaskList, TaskOwnership, TaskStatus, TaskView } from './task.types.js';
 import { TaskActiveError, TaskFinishedError, TaskNotFoundError } from './tasks.errors.js';
 import { WakeUp } from './worker/wake-up.js';
 import { TASKS_SQL } from './tasks.tokens.js';
-
-/** Whose tasks count; left out = everybody's. What belongs to others does not exist for the caller. */
-export interface OwnerFilter {
-  owner?: string;
-}
 
 /** Tasks as users see them: the same from every replica, because it is read from the database each time. */
 @Injectable()
@@ -21,7 +16,7 @@ export class TaskService {
   ) {}
 
   /** Newest first; a group is one entry and its members are not listed. @param query `limit` 1..100, default 100 */
-  async list(query: OwnerFilter & { status?: TaskStatus; limit?: number } = {}): Promise<TaskList> {
+  async list(query: TaskFilter & { status?: TaskStatus; limit?: number } = {}): Promise<TaskList> {
     const { limit = 100 } = query;
     if (!Number.isInteger(limit) || limit < 1 || limit > 100)
       throw new OptionsError('limit', 'an integer 1..100', limit, 'TaskService.list');
@@ -29,10 +24,17 @@ export class TaskService {
   }
 
   /** @throws {TaskNotFoundError} */
-  async get(id: string, { owner }: OwnerFilter = {}): Promise<TaskView> {
-    const task = await readTask(this.sql, id, owner);
+  async get(id: string, filter: TaskFilter = {}): Promise<TaskView> {
+    const task = await readTask(this.sql, id, filter);
     if (!task) throw new TaskNotFoundError(id);
     return task;
+  }
+
+  /** @throws {TaskNotFoundError} */
+  async ownership(id: string): Promise<TaskOwnership> {
+    const found = await readOwnership(this.sql, id);
+    if (!found) throw new TaskNotFoundError(id);
+    return found;
   }
 
   /**
@@ -40,7 +42,7 @@ export class TaskService {
    * and ends as cancelled unless its handler completes all the same. For a group: all its members.
    * @throws {TaskNotFoundError} {@link TaskFinishedError}
    */
-  async cancel(id: string, filter: OwnerFilter = {}): Promise<TaskView> {
+  async cancel(id: string, filter: TaskFilter = {}): Promise<TaskView> {
     await this.get(id, filter);
     const changed = await requestCancel(this.sql, id);
     const task = await this.get(id, filter);
@@ -62,7 +64,7 @@ export class TaskService {
   }
 
   /** Removes a finished task, or a finished group with its members. @throws {TaskNotFoundError} {@link TaskActiveError} */
-  async remove(id: string, filter: OwnerFilter = {}): Promise<void> {
+  async remove(id: string, filter: TaskFilter = {}): Promise<void> {
     await this.get(id, filter);
     if (!(await removeFinished(this.sql, id))) throw new TaskActiveError(id);
   }

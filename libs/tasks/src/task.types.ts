@@ -96,11 +96,16 @@ export interface EnqueueOptions {
   /** What a user sees as the name. Default: the task's name. */
   title?: string;
   owner?: string;
+  /** What the task is about, by the application's name for it: see {@link TaskFilter}. Only tasks that are rows have one. */
+  scope?: string;
   /** Default: that of the handler if it is known here, else `default`. */
   queue?: string;
 }
 
-export interface GroupOptions extends Pick<EnqueueOptions, 'delay' | 'priority' | 'title' | 'owner' | 'queue'> {
+export interface GroupOptions extends Pick<
+  EnqueueOptions,
+  'delay' | 'priority' | 'title' | 'owner' | 'scope' | 'queue'
+> {
   /** Name (type) of the group itself. Default: the members' name. */
   name?: string;
   /** Shown as the group's payload. Default `{}`. */
@@ -147,4 +152,27 @@ export interface TaskList {
     status_counts: Record<TaskStatus, number>;
     type_counts: Record<string, number>;
   };
+}
+
+/** SQL with the values of its `$1`, `$2` and so on. */
+export interface SqlStatement {
+  text: string;
+  values: readonly unknown[];
+}
+
+/** Which tasks count for a caller. Others do not exist for it. */
+export interface TaskFilter {
+  /** Whose tasks count. Default: everybody's. */
+  owner?: string;
+  /**
+   * Lists in one column the scopes that count. A task with a scope then counts by it, whoever its owner is, and only one without
+   * by `owner`.
+   */
+  scopes?: SqlStatement;
+}
+
+/** What decides about the rights on a task; neither ever changes. */
+export interface TaskOwnership {
+  owner: string | null;
+  scope: string | null;
 }

@@ -2,8 +2,8 @@ import { Inject, Injectable, Logger, type OnModuleDestroy } from '@nestjs/common
 import { jitter, type SqlClient } from '@yuxi/core';
 import { Observable, type Subscriber } from 'rxjs';
 import { readTasks } from './store/view.js';
-import { type OwnerFilter, TaskService } from './task.service.js';
-import { ENDED_STATUSES, type TaskView } from './task.types.js';
+import { TaskService } from './task.service.js';
+import { ENDED_STATUSES, type TaskFilter, type TaskView } from './task.types.js';
 import { TaskNotFoundError, TooManyWatchersError } from './tasks.errors.js';
 import { TASKS_SQL } from './tasks.tokens.js';
 
@@ -40,7 +40,7 @@ export class TaskWatch implements OnModuleDestroy {
    * @throws {TaskNotFoundError} when it is called, and on the stream when the task is removed
    * @throws {TooManyWatchersError}
    */
-  async watch(id: string, filter: OwnerFilter = {}): Promise<Observable<TaskView>> {
+  async watch(id: string, filter: TaskFilter = {}): Promise<Observable<TaskView>> {
     const task = await this.tasks.get(id, filter);
     if (this.#watchers.size >= MOST_WATCHERS) throw new TooManyWatchersError(MOST_WATCHERS);
     return new Observable((subscriber) => {

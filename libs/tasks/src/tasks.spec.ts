@@ -314,6 +314,31 @@ onBothDrivers(
       await expect(one.service.get(mine)).rejects.toThrow(TaskNotFoundError);
     });
 
+    it('counts a task with a scope by its scope, and others by their owner', async () => {
+      const one = replica({ t: { run: () => 1 } });
+      const filter = {
+        owner: 'me',
+        scopes: { text: 'SELECT unnest($1::text[]) WHERE $2::int = 1', values: [['a'], 1] },
+      };
+      const inA = await one.queue.enqueue('t', 1, { owner: 'them', scope: 'a' });
+      await one.queue.enqueue('t', 1, { owner: 'me', scope: 'b' });
+      const mine = await one.queue.enqueue('t', 1, { owner: 'me' });
+      await one.queue.enqueue('t', 1, { owner: 'them' });
+      await one.queue.enqueue('t', 1);
+      const group = await one.queue.enqueueGroup('t', [1, 2], { owner: 'them', scope: 'a' });
+      const { tasks, summary } = await one.service.list({ ...filter, status: 'pending' });
+      expect(tasks.map(({ id }) => id)).toEqual([group, mine, inA]);
+      expect(summary).toMatchObject({ total: 3, filtered_total: 3 });
+      expect((await one.service.list({ ...filter, limit: 2 })).tasks.map(({ id }) => id)).toEqual([group, mine]);
+      expect((await one.service.get(`${group}-000001`, filter)).id).toBe(`${group}-000001`);
+      const elsewhere = { ...filter, scopes: { ...filter.scopes, values: [['a'], 2] } };
+      for (const id of [group, `${group}-000001`, inA])
+        await expect(one.service.get(id, elsewhere)).rejects.toThrow(TaskNotFoundError);
+      expect(await one.service.ownership(inA)).toEqual({ owner: 'them', scope: 'a' });
+      await expect(one.service.ownership('none')).rejects.toThrow(TaskNotFoundError);
+      await expect(one.queue.enqueue('t', 1, { scope: '' })).rejects.toThrow('scope');
+    });
+
     it('sweeps what finished long ago, groups after their members', async () => {
       const one = replica({ t: { run: () => 1 } }).start();
       const old = [await one.queue.enqueue('t', 1), await one.queue.enqueueGroup('t', [1, 2])];

@@ -12,6 +12,13 @@ export interface Account extends TokenAnswer {
   id: number;
 }
 
+interface AccountOptions {
+  password?: string;
+  role?: string;
+  /** Default: that of the administrator. */
+  department_id?: number;
+}
+
 /**
  * Makes a user as the administrator, and logs in.
  * @throws Error when one of the two is refused
@@ -20,9 +27,9 @@ export async function addAccount(
   client: ApiClient,
   admin: string,
   name: string,
-  { password = USER_PASSWORD, role = 'user' }: { password?: string; role?: string } = {},
+  { password = USER_PASSWORD, role = 'user', department_id }: AccountOptions = {},
 ): Promise<Account> {
-  const json = { user_id: name, username: name, password, role };
+  const json = { user_id: name, username: name, password, role, department_id };
   const created = await client.post<{ id: number }>('/api/auth/users', { json, token: admin });
   if (created.status !== 201) throw new Error(`creating ${name} answered ${created.status}`);
   const login = await client.post<TokenAnswer>('/api/auth/token', { form: { username: name, password } });

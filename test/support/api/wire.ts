@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { request } from 'node:http';
+import { type IncomingMessage, request } from 'node:http';
 import { connect } from 'node:net';
 import type { Replica } from '@yuxi/testing';
 
@@ -42,6 +42,21 @@ async function pump(outgoing: ReturnType<typeof request>, pieces: Iterable<Buffe
     if (!outgoing.write(piece)) await Promise.race([once(outgoing, 'drain').catch(ended), end]);
   }
   outgoing.end();
+}
+
+/** Sends the head of a request that promises a body, and no body; what is answered all the same. */
+export async function answerBeforeBody(
+  { baseUrl }: Replica,
+  { method, path, headers, length }: { method: string; path: string; headers: Record<string, string>; length: number },
+): Promise<WireAnswer> {
+  const all = { ...headers, 'content-length': String(length) };
+  const outgoing = request(`${baseUrl}/`, { method, path, headers: all, agent: false });
+  outgoing.on('error', () => undefined).flushHeaders();
+  const [incoming] = (await once(outgoing, 'response', { signal: AbortSignal.timeout(5000) })) as [IncomingMessage];
+  let text = '';
+  for await (const piece of incoming.setEncoding('utf8')) text += piece;
+  outgoing.destroy();
+  return { status: incoming.statusCode ?? 0, body: parse(text) };
 }
 
 /** Writes bytes to the socket and answers everything that comes back until the server closes the connection; status 0 is none. */

@@ -2,7 +2,7 @@ import { applyDecorators, createParamDecorator, SetMetadata, type ExecutionConte
 import { ApiExtension } from '@nestjs/swagger';
 import { PUBLIC } from '@yuxi/platform';
 import type { Role } from '@yuxi/storage';
-import { PUBLIC_EXTENSION } from '../http/index.js';
+import { PUBLIC_EXTENSION, showToHooks } from '../http/index.js';
 import type { Caller } from './caller.js';
 
 export { KeyAccess, SessionOnly } from './keys/key-access.js';
@@ -16,7 +16,7 @@ export interface AuthenticatedRequest {
 
 /** Opens a route, or all routes of a controller, to callers without a token. Everything else is closed. */
 export function Public(): MethodDecorator & ClassDecorator {
-  return applyDecorators(SetMetadata(PUBLIC, true), ApiExtension(PUBLIC_EXTENSION, true));
+  return applyDecorators(SetMetadata(PUBLIC, true), ApiExtension(PUBLIC_EXTENSION, true), showToHooks({ open: true }));
 }
 
 /** Asks for a role, or a higher one: user < admin < superadmin. Without it any user will do. */

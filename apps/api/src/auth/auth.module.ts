@@ -5,7 +5,9 @@ import { AuthController } from './auth.controller.js';
 import { AuthGuard } from './auth.guard.js';
 import { AUTH_OPTIONS, checkAuthOptions, ConfigurableModuleClass, type AuthOptions } from './auth.options.js';
 import { AuthSweep } from './auth.sweep.js';
+import { Callers } from './callers.js';
 import { Devices } from './devices.js';
+import { EarlyAuthentication } from './early-authentication.js';
 import { FirstRun } from './first-run.js';
 import { ApiKeyStore } from './keys/api-key.store.js';
 import { ApiKeys } from './keys/api-keys.js';
@@ -44,6 +46,8 @@ async function secretOf(options: AuthOptions, { db, ready }: StorageDriver): Pro
     },
     { provide: Devices, inject: [SECRET], useFactory: (secret: string) => new Devices(secret) },
     LoginLimits,
+    Callers,
+    EarlyAuthentication,
     { provide: APP_GUARD, useClass: AuthGuard },
     UserStore,
     SessionStore,
@@ -57,6 +61,6 @@ async function secretOf(options: AuthOptions, { db, ready }: StorageDriver): Pro
     LoginService,
     UsersService,
   ],
-  exports: [FirstRun],
+  exports: [Callers, FirstRun],
 })
 export class AuthModule extends ConfigurableModuleClass {}

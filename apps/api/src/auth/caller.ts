@@ -24,6 +24,9 @@ export interface CallerUser {
   readonly departmentId: number | null;
 }
 
+/** Columns of a {@link CallerUser}, of the row `u` of users. */
+export const CALLER_USER = 'u.id, u.user_id AS "userId", u.username, u.role, u.department_id AS "departmentId"';
+
 /** The user behind a request, and how the request proved it. */
 export interface Caller extends CallerUser {
   readonly credential: SessionCredential | KeyCredential;

@@ -5,5 +5,6 @@ export { AUTH_OPTIONS } from './auth.options.js';
 export type { AuthOptions } from './auth.options.js';
 export { atLeast, viaKey } from './caller.js';
 export type { Caller } from './caller.js';
+export { Callers } from './callers.js';
 export { FirstRun } from './first-run.js';
 export { MIN_LENGTH } from './passwords/password-rules.js';

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { NotFoundException } from '@nestjs/common';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { toMs, type Duration } from '@yuxi/core';
 import { requestContext, type RequestPeer } from '@yuxi/observability';
@@ -72,16 +73,21 @@ export function createHttpAdapter(options: HttpAdapterOptions = {}): FastifyAdap
   const instance = adapter.getInstance<FastifyInstance>();
   instance.addHook('onRequest', (request, reply, done) => {
     reply.headers({ ...securityHeaders(request.url), 'x-request-id': request.id });
-    // No database takes a NUL, and no honest address has one.
-    const nul = request.url.includes('%00') ? new ApiError('INVALID_INPUT', 'The URL has a NUL character') : undefined;
     const traceparent = traceparentOf(request.headers);
-    requestContext.run({ requestId: request.id, traceparent, peer: peerOf(request) }, () => done(nul));
+    requestContext.run({ requestId: request.id, traceparent, peer: peerOf(request) }, () => done(refusalOf(request)));
   });
   drainConnections(instance, options.shutdown ?? new Shutdown());
   limitSlowBodies(instance, ms('requestTimeout', '30s'));
   limitSlowReaders(instance, ms('answerTimeout', '5m'));
   registerBodyParsers(adapter, formRoutes);
   return adapter;
+}
+
+/** Before the body of such a request is read. */
+function refusalOf({ method, url, is404 }: FastifyRequest): Error | undefined {
+  // No database takes a NUL, and no honest address has one.
+  if (url.includes('%00')) return new ApiError('INVALID_INPUT', 'The URL has a NUL character');
+  return is404 ? new NotFoundException(`Cannot ${method} ${url}`) : undefined;
 }
 
 function peerOf({ socket, headers }: FastifyRequest): RequestPeer {

@@ -17,6 +17,7 @@ export {
   queryInt,
   text,
 } from './schemas.js';
+export { flagsOf, showToHooks } from './route-config.js';
 export type { ProblemBody } from './problem.js';
 export { singlePagePolicy } from './security-headers.js';
 export { readUpload } from './upload.js';

@@ -2,6 +2,7 @@ import type { Multipart, MultipartFile } from '@fastify/multipart';
 import { Spool, type SpoolOptions } from '@yuxi/storage';
 import type { FastifyRequest } from 'fastify';
 import { ApiError } from './api-error.js';
+import { requireBoundary } from './boundary.js';
 
 export interface UploadOptions extends Omit<SpoolOptions, 'limit'> {
   /** Largest file, bytes. Default 50 MiB. */
@@ -20,7 +21,7 @@ const OVERHEAD = 64 * 1024;
 
 /**
  * Takes the one file of a multipart request; the whole form has come when it resolves.
- * @throws {ApiError} 400 no file, no file name, two files, malformed form; 413 too large; 415 not a multipart request.
+ * @throws {ApiError} 400 no file, no file name, two files, malformed form or boundary; 413 too large; 415 not a multipart request.
  * @throws {SpoolSpaceError} 503 too much is being received
  */
 export async function readUpload(
@@ -28,6 +29,7 @@ export async function readUpload(
   { maxBytes = 50 * 1024 * 1024, ...spooling }: UploadOptions = {},
 ): Promise<Upload> {
   if (!request.isMultipart()) throw new ApiError('UNSUPPORTED_TYPE', 'Send the file as multipart/form-data');
+  requireBoundary(request.headers['content-type'] ?? '');
   if (Number(request.headers['content-length'] ?? 0) > maxBytes + OVERHEAD) throw tooLarge(maxBytes);
   let upload: Upload | undefined;
   try {

@@ -8,16 +8,20 @@ import {
   UseInterceptors,
 } from '@nestjs/common';
 import { ApiHeader, ApiQuery, ApiResponse } from '@nestjs/swagger';
-import { ENDED_STATUSES, type TaskView, TaskWatch, TooManyWatchersError } from '@yuxi/tasks';
+import { ENDED_STATUSES, TaskService, type TaskView, TaskWatch, TooManyWatchersError } from '@yuxi/tasks';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { from, fromEvent, lastValueFrom, merge, mergeMap, type Observable, takeUntil, timer } from 'rxjs';
+import type { AuthenticatedRequest } from '../auth/index.js';
 import { ApiError, queryDuration } from '../http/index.js';
+import { OpenStreams } from './open-streams.js';
 
 /** Milliseconds. Below the minute after which balancers give up on an answer, with room for the answer itself. */
 const LONGEST = 60_000;
 const duration = queryDuration(LONGEST);
 /** RFC 7240, section 4.3: whole seconds. */
 const PREFERENCE = /(?:^|[\s,;])wait\s*=\s*"?(\d{1,9})"?/i;
+
+type Waiting = FastifyRequest & AuthenticatedRequest;
 
 /** What a route that starts a task answers. */
 interface Queued {
@@ -26,15 +30,20 @@ interface Queued {
 
 /**
  * Holds the answer of a route until the task that it has started has ended, for as long as `?wait=30s` or `Prefer: wait=30` says: 200
- * with the ended task, else what the route answers anyway. Also when the process shuts down, and when too many wait, which is no error.
+ * with the ended task, else what the route answers anyway. Also when the process shuts down, when too many wait, which is no error, and
+ * when the caller may not see the task any more.
  */
 @Injectable()
 class TaskWait implements NestInterceptor {
-  constructor(@Inject(TaskWatch) private readonly watch: TaskWatch) {}
+  constructor(
+    @Inject(TaskWatch) private readonly watch: TaskWatch,
+    @Inject(TaskService) private readonly tasks: TaskService,
+    private readonly streams: OpenStreams,
+  ) {}
 
   intercept(context: ExecutionContext, next: CallHandler<Queued>): Observable<unknown> {
     const http = context.switchToHttp();
-    const request = http.getRequest<FastifyRequest>();
+    const request = http.getRequest<Waiting>();
     const reply = http.getResponse<FastifyReply>();
     // Before the route does anything.
     const wait = waitOf(request);
@@ -42,7 +51,7 @@ class TaskWait implements NestInterceptor {
     return next.handle().pipe(mergeMap((queued) => from(this.#ended(queued, wait, request, reply))));
   }
 
-  async #ended(queued: Queued, wait: number, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
+  async #ended(queued: Queued, wait: number, request: Waiting, reply: FastifyReply): Promise<unknown> {
     const task = await this.#lastSeen(queued.task_id, wait, request);
     if (!task || !ENDED_STATUSES.has(task.status)) return queued;
     reply.status(200);
@@ -50,11 +59,12 @@ class TaskWait implements NestInterceptor {
     return { ...queued, status: task.status, error: task.error, task };
   }
 
-  async #lastSeen(id: string, wait: number, { raw }: FastifyRequest): Promise<TaskView | undefined> {
+  async #lastSeen(id: string, wait: number, { raw, caller }: Waiting): Promise<TaskView | undefined> {
     try {
       const changes = await this.watch.watch(id);
+      const lost = this.streams.lost(caller!, await this.tasks.ownership(id));
       // Nobody waits for a client that has gone.
-      const over = merge(timer(wait), fromEvent(raw.socket, 'close'));
+      const over = merge(timer(wait), fromEvent(raw.socket, 'close'), lost);
       return await lastValueFrom(changes.pipe(takeUntil(over)), { defaultValue: undefined });
     } catch (error) {
       if (error instanceof TooManyWatchersError) return undefined;

@@ -1,5 +1,7 @@
-import { open } from 'node:fs/promises';
+import { open, realpath } from 'node:fs/promises';
+import { sep } from 'node:path';
 import { YuxiError } from '@yuxi/core';
+import { referenceIn, ruleOf, type SecretPlaces, SECRETS_FOLDER } from './secret-reference.js';
 
 /** Bytes; what is larger is no secret but a mistake. */
 const LARGEST = 64 * 1024;
@@ -15,20 +17,30 @@ export class ConfigSecretError extends YuxiError {
  * The secret that a value of a {@link secretReference} stands for, without the line break at its end. Read anew each time, so
  * that a rotated secret is found.
  * @param variable value of an environment variable
- * @throws {ConfigSecretError} when there is none.
+ * @param places of the schema of the setting: what was stored under other rules is not read either
+ * @throws {ConfigSecretError} when there is none, or it lies elsewhere.
  */
-export async function readSecret(reference: string, variable: (name: string) => string | undefined): Promise<string> {
-  const [, kind, place = ''] = /^(env|file):(.+)$/.exec(reference) ?? [];
-  if (kind === undefined) throw new ConfigSecretError('a reference of unknown kind', 'must be env: or file:');
-  const secret = kind === 'env' ? variable(place) : await readFirst(reference, place);
+export async function readSecret(
+  reference: string,
+  variable: (name: string) => string | undefined,
+  places: SecretPlaces = {},
+): Promise<string> {
+  const found = referenceIn(reference, places);
+  // It may be the secret itself that somebody has put there.
+  if (!found) throw new ConfigSecretError('the place that is given', ruleOf(places));
+  const { kind, place } = found;
+  const secret = kind === 'env' ? variable(place) : await readFirst(reference, place, places);
   const text = secret?.replace(/\r?\n$/, '');
   if (!text) throw new ConfigSecretError(reference, 'it is not set or empty');
   return text;
 }
 
-async function readFirst(reference: string, path: string): Promise<string> {
+async function readFirst(reference: string, path: string, places: SecretPlaces): Promise<string> {
+  const { folder = SECRETS_FOLDER } = places;
   try {
-    await using file = await open(path);
+    const real = await realpath(path);
+    if (!real.startsWith((await realpath(folder)) + sep)) throw new Error(`it leads out of its folder; it ${ruleOf(places)}`);
+    await using file = await open(real);
     const { buffer, bytesRead } = await file.read(Buffer.alloc(LARGEST + 1), 0, LARGEST + 1, 0);
     if (bytesRead <= LARGEST) return buffer.toString('utf8', 0, bytesRead);
   } catch (error) {

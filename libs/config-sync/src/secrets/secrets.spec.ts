@@ -1,13 +1,13 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { z } from 'zod';
 import { ConfigSchema } from '../schema/config-schema.js';
 import { readSecret } from './read-secret.js';
+import { secretReference } from './secret-reference.js';
 
 const none = () => undefined;
-import { secretReference } from './secret-reference.js';
 
 describe('a reference to a secret', () => {
   let folder: string;
@@ -71,7 +71,7 @@ describe('a reference to a secret', () => {
       ['two\r\n', 'two'],
     ] as const) {
       writeFileSync(path, content);
-      expect(await readSecret(`file:${path}`, none)).toBe(secret);
+      expect(await readSecret(`file:${path}`, none, { folder })).toBe(secret);
     }
   });
 
@@ -79,9 +79,38 @@ describe('a reference to a secret', () => {
     writeFileSync(join(folder, 'large'), 'x'.repeat(70_000));
     writeFileSync(join(folder, 'empty'), '\n');
     await expect(readSecret('env:SECRET_X', none)).rejects.toThrow(/env:SECRET_X cannot be used: it is not set/);
-    await expect(readSecret(`file:${folder}/none`, none)).rejects.toMatchObject({ code: 'CONFIG_SECRET' });
-    await expect(readSecret(`file:${folder}/large`, none)).rejects.toThrow(/larger than 65536 bytes/);
-    await expect(readSecret(`file:${folder}/empty`, none)).rejects.toThrow(/not set or empty/);
+    await expect(readSecret(`file:${folder}/none`, none, { folder })).rejects.toMatchObject({ code: 'CONFIG_SECRET' });
+    await expect(readSecret(`file:${folder}/large`, none, { folder })).rejects.toThrow(/larger than 65536 bytes/);
+    await expect(readSecret(`file:${folder}/empty`, none, { folder })).rejects.toThrow(/not set or empty/);
     await expect(readSecret('hunter2', none)).rejects.toThrow(/^(?!.*hunter2)/);
+  });
+
+  it('is not followed out of its places, however it got into the settings', async () => {
+    const outside = mkdtempSync(join(tmpdir(), 'yuxi-secrets-'));
+    try {
+      writeFileSync(join(outside, 'jwt'), 'hunter2');
+      symlinkSync(join(outside, 'jwt'), join(folder, 'link'));
+      symlinkSync(outside, join(folder, 'linked'));
+      for (const path of ['link', 'linked/jwt', `../${outside.split('/').at(-1)}/jwt`]) {
+        const refused = readSecret(`file:${folder}/${path}`, none, { folder });
+        await expect(refused).rejects.toThrow(`must be env:SECRET_NAME or file:${folder}/name`);
+        await expect(refused).rejects.toThrow(/^(?!.*hunter2)/);
+      }
+      for (const reference of [`file:${outside}/jwt`, 'env:JWT_SECRET'])
+        await expect(readSecret(reference, () => 'hunter2', { folder })).rejects.toThrow(/must be env:SECRET_NAME/);
+    } finally {
+      rmSync(outside, { recursive: true });
+    }
+  });
+
+  it('may go by links within its folder, as Kubernetes mounts secrets, and by a folder that is one', async () => {
+    mkdirSync(join(folder, '..data'));
+    writeFileSync(join(folder, '..data', 'mounted'), 'hunter3');
+    symlinkSync('..data/mounted', join(folder, 'mounted'));
+    expect(await readSecret(`file:${folder}/mounted`, none, { folder })).toBe('hunter3');
+    const other = `${folder}-link`;
+    symlinkSync(folder, other);
+    expect(await readSecret(`file:${other}/mounted`, none, { folder: other })).toBe('hunter3');
+    rmSync(other);
   });
 });

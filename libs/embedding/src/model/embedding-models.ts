@@ -134,7 +134,7 @@ export class EmbeddingModels implements OnApplicationShutdown {
     const key = JSON.stringify(spec);
     const known = this.#providers.get(key);
     if (known) return known;
-    const provider = new Client(spec, { hosts: this.#hosts, variable: this.options.variable });
+    const provider = new Client(spec, { ...this.options, hosts: this.#hosts });
     this.#providers.set(key, provider);
     const [oldest] = this.#providers.keys();
     // Not closed: calls may be under way. Its idle connections end by themselves.

@@ -9,7 +9,7 @@ const openai = {
   embedding_base_url: 'https://api.example.com/v1/',
   embedding_model: 'text-small',
   embedding_dimensions: 1024,
-  embedding_api_key: 'env:SECRET_OPENAI',
+  embedding_api_key: 'env:YUXI_MODEL_KEY_OPENAI',
 };
 const problems = (values: object) =>
   section.safeParse(values).error?.issues.map(({ path, message }) => `${path.join('.')}: ${message}`) ?? [];
@@ -34,13 +34,36 @@ describe('settings of the model', () => {
     [{ embedding_provider: 'openai' }, 'embedding_base_url: must be given with embedding_provider openai'],
     [{ ...openai, embedding_base_url: 'http://127.0.0.1:6379' }, 'embedding_base_url: blocked address'],
     [{ ...openai, embedding_base_url: 'gopher://example.com' }, 'embedding_base_url: must begin with https://'],
-    [{ ...openai, embedding_api_key: 'sk-secret' }, 'embedding_api_key: env:SECRET_NAME'],
+    [
+      { ...openai, embedding_api_key: 'sk-secret' },
+      'embedding_api_key: must be env:YUXI_MODEL_KEY_NAME or file:/run/secrets/models/name: put',
+    ],
+    ...[
+      'env:JWT_SECRET',
+      'env:SECRET_OPENAI',
+      'env:YUXI_SETUP_TOKEN',
+      'file:/run/secrets/jwt_secret',
+      'file:/run/secrets/yuxi/DATABASE_URL',
+      'file:/run/secrets/models',
+      'file:/run/secrets/models/../jwt_secret',
+      'file:/run/secrets/models-of-others/key',
+      'file:/proc/self/environ',
+    ].map(
+      (key) => [{ ...openai, embedding_api_key: key }, 'embedding_api_key: must be env:YUXI_MODEL_KEY_NAME'] as const,
+    ),
     [{ ...openai, embedding_dimensions: 0 }, 'embedding_dimensions'],
     [{ ...openai, embedding_dimensions: 5000 }, 'embedding_dimensions'],
     [{ ...openai, embedding_batch_size: 0 }, 'embedding_batch_size'],
     [{ embedding_provider: 'magic' }, 'embedding_provider'],
   ])('refuse %j', (values, problem) => {
     expect(problems(values).join('; ')).toContain(problem);
+  });
+
+  it('take keys from a folder of the operator', () => {
+    const own = modelSection(undefined, { envPrefix: 'YUXI_MODEL_KEY_', folder: '/srv/keys' });
+    expect(own.safeParse({ ...openai, embedding_api_key: 'file:/srv/keys/openai' }).success).toBe(true);
+    expect(own.safeParse({ ...openai, embedding_api_key: 'file:/run/secrets/models/openai' }).success).toBe(false);
+    expect(section.safeParse({ ...openai, embedding_api_key: 'file:/run/secrets/models/openai' }).success).toBe(true);
   });
 
   it('allow an address inside where the operator does', () => {
@@ -57,7 +80,7 @@ describe('settings of the model', () => {
     ['embedding_shorten', true, true],
     ['embedding_query_prefix', 'query: ', true],
     ['embedding_document_prefix', 'passage: ', true],
-    ['embedding_api_key', 'env:SECRET_OTHER', false],
+    ['embedding_api_key', 'env:YUXI_MODEL_KEY_OTHER', false],
     ['embedding_batch_size', 8, false],
     ['embedding_concurrency', 1, false],
     ['embedding_timeout_seconds', 5, false],

@@ -1,14 +1,18 @@
-import { secretReference } from '@yuxi/config-sync';
+import { type SecretPlaces, secretReference } from '@yuxi/config-sync';
 import { z } from 'zod';
 import { ModelHosts } from '../outbound/model-hosts.js';
 import { HASHED_MODEL } from '../providers/hashed.provider.js';
 import { MAX_DIMENSIONS, type ModelSpec } from './model-spec.js';
 
+/** Where keys of models may be: apart from all other secrets, because whoever changes settings names one and where it is sent to. */
+export const MODEL_KEYS = { envPrefix: 'YUXI_MODEL_KEY_', folder: '/run/secrets/models' } satisfies SecretPlaces;
+
 /**
  * The section `model` of the live configuration.
  * @param hosts where models may be; a base URL elsewhere is refused
+ * @param keys where their keys may be
  */
-export function modelSection(hosts: ModelHosts = ModelHosts.parse(undefined).hosts) {
+export function modelSection(hosts: ModelHosts = ModelHosts.parse(undefined).hosts, keys: SecretPlaces = MODEL_KEYS) {
   const baseUrl = z.string().superRefine((text, context) => {
     const message = hosts.problemOf(text);
     if (message !== undefined) context.addIssue({ code: 'custom', message });
@@ -34,7 +38,7 @@ export function modelSection(hosts: ModelHosts = ModelHosts.parse(undefined).hos
         .boolean()
         .default(false)
         .describe('Ask the server for vectors of that length; of models that can shorten theirs'),
-      embedding_api_key: secretReference().nullable().default(null).describe('Where the key of the server is'),
+      embedding_api_key: secretReference(keys).nullable().default(null).describe('Where the key of the server is'),
       embedding_query_prefix: z.string().max(1000).default('').describe('Put before each question'),
       embedding_document_prefix: z.string().max(1000).default('').describe('Put before each chunk'),
       embedding_batch_size: z.int().min(1).max(2048).default(64).describe('Texts in one call of the server'),

@@ -24,7 +24,7 @@ const openAiSpecSchema = z.object({
   dimensions,
   /** Ask for vectors of this length: of models that can shorten theirs. */
   shorten: z.boolean(),
-  /** Where the key is, never the key: `env:SECRET_X` or `file:/run/secrets/x`. */
+  /** Where the key is, never the key: `env:YUXI_MODEL_KEY_X` or `file:/run/secrets/models/x`. */
   apiKey: z.string().optional(),
   queryPrefix: z.string(),
   documentPrefix: z.string(),

@@ -7,7 +7,7 @@ import { OpenAiProvider } from './openai.provider.js';
 
 const KEY = 'sk-very-secret';
 
-const variable = (name: string) => (name === 'SECRET_TEST_MODEL' ? KEY : undefined);
+const variable = (name: string) => (name === 'YUXI_MODEL_KEY_TEST' ? KEY : undefined);
 
 describe('a server that speaks as OpenAI does', () => {
   let server: EmbeddingServer;
@@ -32,7 +32,7 @@ describe('a server that speaks as OpenAI does', () => {
     model: 'm',
     dimensions: 32,
     shorten: false,
-    apiKey: 'env:SECRET_TEST_MODEL',
+    apiKey: 'env:YUXI_MODEL_KEY_TEST',
     queryPrefix: '',
     documentPrefix: '',
     batchSize: 64,
@@ -129,7 +129,7 @@ describe('a server that speaks as OpenAI does', () => {
   });
 
   it('fails without its key, before anything is sent', async () => {
-    await expect(provider({ apiKey: 'env:SECRET_NOT_THERE' }).embed(['wing'])).rejects.toMatchObject({
+    await expect(provider({ apiKey: 'env:YUXI_MODEL_KEY_NOT_THERE' }).embed(['wing'])).rejects.toMatchObject({
       code: 'CONFIG_SECRET',
     });
     expect(server.calls).toBe(0);

@@ -1,9 +1,11 @@
 import { assertVector, type EmbeddingAnswer, EmbeddingAnswerError } from '@yuxi/cache';
-import { readSecret } from '@yuxi/config-sync';
+import { readSecret, type SecretPlaces } from '@yuxi/config-sync';
 import { Gate, jitter, sleep } from '@yuxi/core';
 import { Agent, request } from 'undici';
 import { BlockedAddressError, EmbeddingProviderError } from '../embedding.errors.js';
+import { MODEL_KEYS } from '../model/model-settings.js';
 import type { OpenAiSpec } from '../model/model-spec.js';
+import type { EmbeddingOptions } from '../embedding.options.js';
 import type { ModelHosts } from '../outbound/model-hosts.js';
 import { publicLookup } from '../outbound/public-lookup.js';
 import { readAnswer } from './openai.answer.js';
@@ -22,6 +24,7 @@ export class OpenAiProvider {
   readonly #agent: Agent;
   readonly #gate: Gate;
   readonly #variable: (name: string) => string | undefined;
+  readonly #keys: SecretPlaces;
 
   /**
    * @param lookup finds the address of a host that is not listed
@@ -29,7 +32,7 @@ export class OpenAiProvider {
    */
   constructor(
     private readonly spec: OpenAiSpec,
-    { hosts, variable = () => undefined }: { hosts: ModelHosts; variable?: (name: string) => string | undefined },
+    { hosts, variable = () => undefined, keys = MODEL_KEYS }: EmbeddingOptions & { hosts: ModelHosts },
     lookup = publicLookup(),
   ) {
     if (hosts.problemOf(spec.baseUrl) !== undefined) throw new BlockedAddressError(new URL(spec.baseUrl).host);
@@ -41,6 +44,7 @@ export class OpenAiProvider {
     });
     this.#gate = new Gate(spec.concurrency);
     this.#variable = variable;
+    this.#keys = keys;
   }
 
   /**
@@ -72,7 +76,7 @@ export class OpenAiProvider {
 
   async #ask(texts: readonly string[]): Promise<EmbeddingAnswer> {
     const { baseUrl, model, dimensions, shorten, apiKey, timeoutMs } = this.spec;
-    const key = apiKey === undefined ? undefined : await readSecret(apiKey, this.#variable);
+    const key = apiKey === undefined ? undefined : await readSecret(apiKey, this.#variable, this.#keys);
     // The whole call, so that an answer that trickles in is cut too. Redirects are not followed.
     const { statusCode, headers, body } = await request(`${baseUrl}/embeddings`, {
       method: 'POST',

@@ -116,6 +116,7 @@ export class DocumentQueue {
         title,
         name: 'knowledge.process_files',
         owner: String(actor.id),
+        scope: dbId,
         payload: { db_id: dbId, count: fileIds.length },
       },
       tx,

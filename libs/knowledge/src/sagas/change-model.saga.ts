@@ -12,7 +12,7 @@ import { CHANGE_MODEL, type ChangeModel, changeModelSchema } from './change-mode
  * Gives a knowledge base vectors of another model: a new generation is made beside the one that answers, and takes its place in one
  * transaction when each chunk has its vector. Searches find all of the old or all of the new one.
  */
-@Saga({ name: CHANGE_MODEL, version: 1, schema: changeModelSchema })
+@Saga({ name: CHANGE_MODEL, version: 1, schema: changeModelSchema, scope: ({ dbId }) => dbId })
 export class ChangeModelSaga {
   constructor(
     @Inject(SQL_CLIENT) private readonly sql: SqlClient,

@@ -20,7 +20,7 @@ const FILES = 100;
  * Takes a knowledge base away that is hidden already (`deleted_at`, set by the transaction that started this), step by step, so that no
  * transaction is as large as the knowledge base. Until its chunks begin to go, a cancel brings it back.
  */
-@Saga({ name: 'knowledge.delete_database', version: 1, schema: inputSchema })
+@Saga({ name: 'knowledge.delete_database', version: 1, schema: inputSchema, scope: ({ dbId }) => dbId })
 export class DeleteDatabaseSaga {
   constructor(
     @Inject(SQL_CLIENT) private readonly sql: SqlClient,

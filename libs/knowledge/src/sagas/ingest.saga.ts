@@ -18,7 +18,7 @@ const RETRY = { attempts: 8, backoff: '1s', maxBackoff: '1m' } as const;
  * Makes an upload a searchable document, or leaves nothing of it: a document that cannot be parsed, a model that refuses, a cancel. What
  * is found and listed changes in one place only, the last step.
  */
-@Saga({ name: INGEST, version: 1, schema: ingestSchema })
+@Saga({ name: INGEST, version: 1, schema: ingestSchema, scope: ({ dbId }) => dbId })
 export class IngestSaga {
   constructor(
     @Inject(SQL_CLIENT) private readonly sql: SqlClient,

@@ -1,6 +1,6 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Client } from 'pg';
 import { EnvError, readEnv, VARIABLES } from './env.js';
@@ -220,6 +220,30 @@ describe('readEnv', () => {
         redis: { password: 'hunter2', sentinelPassword: 'hunter3' },
       });
       expect(readEnv({ REDIS_URL_FILE: file('url', 'redis://h') }).env.redis).toMatchObject({ url: 'redis://h' });
+    });
+
+    it('do not lie where settings name keys of models, not by a link either', () => {
+      const keys = mkdtempSync(join(tmpdir(), 'yuxi-keys-'));
+      const secret = join(keys, 'jwt');
+      writeFileSync(secret, SECRET);
+      symlinkSync(keys, `${keys}-link`);
+      const rule =
+        /JWT_SECRET_FILE lies in .*, where settings refer to keys of models: move it, or give YUXI_MODEL_KEYS_DIR/;
+      for (const [dir, path] of [
+        [keys, secret],
+        [`${keys}-link`, secret],
+        [keys, `${keys}-link/jwt`],
+        [dirname(keys), secret],
+      ])
+        expect(() => readEnv({ YUXI_MODEL_KEYS_DIR: dir, JWT_SECRET_FILE: path })).toThrow(rule);
+      expect(
+        readEnv({ YUXI_MODEL_KEYS_DIR: join(keys, 'models'), JWT_SECRET_FILE: secret }).env.YUXI_MODEL_KEYS_DIR,
+      ).toBe(`${keys}/models`);
+      for (const dir of ['keys', '/', '/run/../etc', '/run/secrets/', '/with blank'])
+        expect(() => readEnv({ YUXI_MODEL_KEYS_DIR: dir })).toThrow(/YUXI_MODEL_KEYS_DIR must be the path of a folder/);
+      expect(readEnv({ YUXI_MODEL_KEY_OPENAI: 'x' }).warnings).toEqual([]);
+      rmSync(`${keys}-link`);
+      rmSync(keys, { recursive: true });
     });
 
     it('are judged like the others', () => {

@@ -1,4 +1,5 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, realpathSync } from 'node:fs';
+import { resolve, sep } from 'node:path';
 import {
   checkEnv,
   choiceVariable,
@@ -9,7 +10,7 @@ import {
   unknownVariables,
   variable,
 } from '@yuxi/core';
-import { ModelHosts } from '@yuxi/embedding';
+import { MODEL_KEYS, ModelHosts } from '@yuxi/embedding';
 import { REDIS_VARIABLES, type RedisOptions, redisOptionsFromEnv } from '@yuxi/redis';
 import { parseTrustedProxies } from '@yuxi/throttler';
 import { z } from 'zod';
@@ -58,6 +59,7 @@ const schema = z.object({
   YUXI_AUDIT_RETENTION: durationVariable({ min: '1d', max: '3650d' }).default(180 * DAY),
   TRUSTED_PROXIES: variable(trustedProxies).default([]),
   ALLOWED_MODEL_HOSTS: variable(modelHosts).optional(),
+  YUXI_MODEL_KEYS_DIR: variable(modelKeysDir).default(MODEL_KEYS.folder),
   LOG_LEVEL: choiceVariable(['fatal', 'error', 'warn', 'info', 'debug', 'trace']).default('info'),
   LOG_FORMAT: choiceVariable(['json', 'pretty']).optional(),
   YUXI_ACCESS_LOG: toggle('off'),
@@ -132,6 +134,7 @@ export function readEnv(source: EnvSource, app: App = 'api'): { env: Env; warnin
   for (const name of TEST_VARIABLES)
     if (env[name] && env['NODE_ENV'] !== 'test') problems.push(`${name} is for tests: it needs NODE_ENV=test`);
 
+  if (checked.values) problems.push(...secretsAmongModelKeys(source, checked.values.YUXI_MODEL_KEYS_DIR));
   const shutdown = checked.values && shutdownOf(checked.values, app);
   if (shutdown?.problem) problems.push(shutdown.problem);
   if (problems.length > 0 || !checked.values || !shutdown) throw new EnvError(problems);
@@ -148,7 +151,7 @@ export function readEnv(source: EnvSource, app: App = 'api'): { env: Env; warnin
       YUXI_SHUTDOWN_DELAY: shutdown.delay,
       redis: redis.options,
     },
-    warnings: unknownVariables(env, 'YUXI_', [...VARIABLES, ...TEST_VARIABLES]),
+    warnings: unknownVariables(env, 'YUXI_', [...VARIABLES, ...TEST_VARIABLES, ...modelKeysOf(env)]),
   };
 }
 
@@ -210,6 +213,36 @@ function modelHosts(text: string): ModelHosts {
   const { hosts, problems } = ModelHosts.parse(text);
   if (problems.length > 0) throw new Error(problems.join('; '));
   return hosts;
+}
+
+/** As settings name files in it. */
+function modelKeysDir(text: string): string {
+  if (!/^(?:\/(?!\.\.?(?:\/|$))[\w.-]+)+$/.test(text))
+    throw new Error(`must be the path of a folder like ${MODEL_KEYS.folder}: absolute, of letters, digits, - and _`);
+  return text;
+}
+
+/** Whoever changes settings may have a file of that folder sent to an address of theirs. */
+function secretsAmongModelKeys(source: EnvSource, folder: string): string[] {
+  const places = [folder, real(folder)].map((path) => path + sep);
+  return SECRETS.map((name) => `${name}_FILE`).flatMap((name) => {
+    const file = source[name];
+    const inside = file && [resolve(file), real(file)].some((path) => places.some((place) => path.startsWith(place)));
+    return inside
+      ? [
+          `${name} lies in ${folder}, where settings refer to keys of models: move it, or give YUXI_MODEL_KEYS_DIR a folder of its own`,
+        ]
+      : [];
+  });
+}
+
+function real(path: string): string {
+  return existsSync(path) ? realpathSync(path) : resolve(path);
+}
+
+/** Variables that settings may name. */
+function modelKeysOf(env: EnvSource): string[] {
+  return Object.keys(env).filter((name) => name.startsWith(MODEL_KEYS.envPrefix));
 }
 
 function trustedProxies(text: string): string[] {

@@ -1,6 +1,7 @@
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { ConfigModule, registerAs } from '@nestjs/config';
+import { MODEL_KEYS } from '@yuxi/embedding';
 import { indexingHooksFromEnv } from '@yuxi/knowledge';
 import { environment, namedVariable } from './env.js';
 
@@ -88,6 +89,7 @@ export const tasksConfig = registerAs('tasks', () => {
 export const modelsConfig = registerAs('models', () => ({
   /** `undefined`: any public host, by https. */
   hosts: environment().env.ALLOWED_MODEL_HOSTS,
+  keys: { ...MODEL_KEYS, folder: environment().env.YUXI_MODEL_KEYS_DIR },
   variable: namedVariable,
 }));
 

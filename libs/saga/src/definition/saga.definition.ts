@@ -27,6 +27,8 @@ export interface SagaDefinition {
   parse(input: unknown): unknown;
   /** Milliseconds. */
   deadline?: number;
+  /** Scope of the tasks of an instance with this input. */
+  scope?: (input: never) => string;
   steps: readonly StepDefinition[];
   /** Place of the pivot; the number of steps when there is none. */
   pivot: number;
@@ -53,13 +55,15 @@ export function defineSaga(
   instance: object,
   where: string,
 ): SagaDefinition {
-  const { name, version = 1, schema, deadline } = options;
+  const { name, version = 1, schema, deadline, scope } = options;
   if (typeof name !== 'string' || !NAME.test(name))
     throw new OptionsError('name', '1..60 letters, digits or _ . -', name, where);
   if (!Number.isInteger(version) || version < 1 || version > 1_000_000)
     throw new OptionsError('version', 'an integer 1..1000000', version, where);
   if (typeof (schema as { safeParse?: unknown } | undefined)?.safeParse !== 'function')
     throw new OptionsError('schema', 'a zod schema', schema, where);
+  if (scope !== undefined && typeof scope !== 'function')
+    throw new OptionsError('scope', 'a function of the input', scope, where);
   if (methods.length === 0 || methods.length > 100)
     throw new OptionsError('steps', '1..100 methods with @SagaStep', methods.length, where);
   const sorted = methods.toSorted((a, b) => a.options.order - b.options.order);
@@ -71,6 +75,7 @@ export function defineSaga(
     version,
     parse: payloadParser(`saga ${name}`, schema),
     deadline: deadline === undefined ? undefined : toMs('deadline', deadline, { max: YEAR, where }),
+    scope,
     steps,
     pivot: pivotOf(sorted, steps, where),
   };

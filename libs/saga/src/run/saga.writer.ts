@@ -16,7 +16,7 @@ export class SagaWriter {
 
   /** @returns whether it was written; false when the instance has changed since `state` was read */
   async advance(definition: SagaDefinition | undefined, state: SagaState, change: SagaChange): Promise<boolean> {
-    const task = definition && stepTask(definition, change);
+    const task = definition && stepTask(definition, change, state.input);
     const written = await this.store.advance(state, change, task);
     if (written) this.metrics.changed(state.name, change);
     return written;
@@ -24,9 +24,14 @@ export class SagaWriter {
 }
 
 /** The task of a change that has one. */
-export function stepTask(definition: SagaDefinition, { runIn, step, direction }: SagaChange): StepTask | undefined {
+export function stepTask(
+  definition: SagaDefinition,
+  { runIn, step, direction }: SagaChange,
+  input: unknown,
+): StepTask | undefined {
   if (runIn === undefined) return undefined;
   const { name } = definition.steps[step]!;
   const what = direction === 'forward' ? name : `${name}, backwards`;
-  return { name: sagaTaskName(definition), title: `${definition.name}: ${what}` };
+  const scope = definition.scope?.(input as never);
+  return { name: sagaTaskName(definition), title: `${definition.name}: ${what}`, scope };
 }

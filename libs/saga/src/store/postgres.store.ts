@@ -154,8 +154,8 @@ export class PostgresSagaStore implements SagaStore {
     return rows;
   }
 
-  #enqueue(tx: SqlClient, saga: string, epoch: number, { runIn = 0 }: SagaChange, { name, title }: StepTask) {
-    const options = { id: taskIdOf(saga, epoch), delay: Math.round(runIn), title };
+  #enqueue(tx: SqlClient, saga: string, epoch: number, { runIn = 0 }: SagaChange, { name, title, scope }: StepTask) {
+    const options = { id: taskIdOf(saga, epoch), delay: Math.round(runIn), title, scope };
     return this.queue.enqueue(name, { saga, epoch }, options, tx);
   }
 

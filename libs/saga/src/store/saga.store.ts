@@ -21,6 +21,8 @@ export interface StepTask {
   name: string;
   /** What people see. */
   title: string;
+  /** What the instance is about. */
+  scope?: string;
 }
 
 export interface SagaCount {

@@ -13,4 +13,5 @@ export const tasksMigrations: readonly Migration[] = [
   { id: 'tasks/0006-dedupe', sql: read('./0006_dedupe.sql') },
   { id: 'tasks/0007-context', sql: read('./0007_context.sql') },
   { id: 'tasks/0008-revoked', sql: read('./0008_revoked.sql') },
+  { id: 'tasks/0009-scope', sql: read('./0009_scope.sql') },
 ];

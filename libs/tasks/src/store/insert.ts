@@ -15,6 +15,7 @@ export interface NewTask {
   /** Milliseconds from now. */
   delay: number;
   owner?: string;
+  scope?: string;
   dedupe?: string;
   /** For how long the key is held even if the task has ended, milliseconds. */
   dedupeFor: number;
@@ -25,9 +26,9 @@ export async function insertTask(sql: SqlClient, task: NewTask): Promise<string>
   for (let round = 0; round < 10; round++) {
     const added = await sql.query<{ id: string }>(
       `INSERT INTO tasks (id, name, version, queue, title, payload, priority, max_attempts, run_at, owner_id, dedupe_key,
-                          dedupe_until, context)
+                          dedupe_until, context, scope)
        SELECT $1, $2, $3, $4, $5, $6::jsonb, $7, $8, now() + $9 * interval '1 ms', $10, $11,
-              CASE WHEN $12::float8 > 0 THEN now() + $12 * interval '1 ms' END, $13
+              CASE WHEN $12::float8 > 0 THEN now() + $12 * interval '1 ms' END, $13, $14
        WHERE NOT EXISTS (SELECT FROM tasks WHERE name = $2 AND dedupe_key = $11 AND dedupe_until > now())
        ON CONFLICT DO NOTHING RETURNING id`,
       [
@@ -44,6 +45,7 @@ export async function insertTask(sql: SqlClient, task: NewTask): Promise<string>
         task.dedupe ?? null,
         task.dedupeFor,
         contextOf(),
+        task.scope ?? null,
       ],
     );
     if (added.rows[0]) return added.rows[0].id;
@@ -67,6 +69,7 @@ export interface NewGroup {
   /** JSON text. */
   payload: string;
   owner?: string;
+  scope?: string;
 }
 
 /** Members written per statement. */
@@ -80,14 +83,14 @@ export async function insertGroup(
   payloads: readonly string[],
 ): Promise<void> {
   await sql.query(
-    `INSERT INTO tasks (id, is_group, name, title, payload, owner_id) VALUES ($1, true, $2, $3, $4::jsonb, $5)`,
-    [group.id, group.name, group.title, group.payload, group.owner ?? null],
+    `INSERT INTO tasks (id, is_group, name, title, payload, owner_id, scope) VALUES ($1, true, $2, $3, $4::jsonb, $5, $6)`,
+    [group.id, group.name, group.title, group.payload, group.owner ?? null, group.scope ?? null],
   );
   for (let start = 0; start < payloads.length; start += PORTION)
     await sql.query(
-      `INSERT INTO tasks (id, group_id, name, version, queue, title, payload, priority, max_attempts, run_at, owner_id, context)
+      `INSERT INTO tasks (id, group_id, name, version, queue, title, payload, priority, max_attempts, run_at, owner_id, context, scope)
        SELECT $1 || '-' || lpad(($2::int + place)::text, 6, '0'), $1, $3, $4, $5, $6, payload, $7, $8,
-              now() + $9 * interval '1 ms', $10, $12
+              now() + $9 * interval '1 ms', $10, $12, $13
        FROM jsonb_array_elements($11::jsonb) WITH ORDINALITY AS members(payload, place)`,
       [
         group.id,
@@ -102,6 +105,7 @@ export async function insertGroup(
         member.owner ?? null,
         `[${payloads.slice(start, start + PORTION).join(',')}]`,
         contextOf(),
+        member.scope ?? null,
       ],
     );
 }

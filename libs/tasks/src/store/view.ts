@@ -1,5 +1,12 @@
 import type { SqlClient } from '@yuxi/core';
-import { TASK_STATUSES, type TaskList, type TaskStatus, type TaskView } from '../task.types.js';
+import {
+  TASK_STATUSES,
+  type TaskFilter,
+  type TaskList,
+  type TaskOwnership,
+  type TaskStatus,
+  type TaskView,
+} from '../task.types.js';
 import { countMembers, FIRST_FAILURES } from './groups.js';
 
 /** Status of row `g`: an open group's follows from its members, counted by {@link OPEN_GROUP}. */
@@ -30,12 +37,28 @@ const COLUMNS = `g.id, g.name, g.title, g.progress, g.message, g.created_at, g.u
        counts.total, counts.success, counts.failed, counts.cancelled, counts.first_start, counts.last_end, counts.changed_at,
        CASE WHEN counts.failed > 0 THEN ${FIRST_FAILURES} ELSE '[]' END AS failures`;
 
-export async function readTask(sql: SqlClient, id: string, owner?: string): Promise<TaskView | undefined> {
+/** Condition on the row `g`. @param values of the statement; those of the filter are added */
+function countsFor({ owner, scopes }: TaskFilter, values: unknown[]): string {
+  const byOwner = owner === undefined ? 'true' : `g.owner_id = $${values.push(owner)}`;
+  if (!scopes) return byOwner;
+  const before = values.length;
+  values.push(...scopes.values);
+  const listed = scopes.text.replace(/\$(\d+)/g, (_all, place: string) => `$${before + Number(place)}`);
+  return `CASE WHEN g.scope IS NULL THEN ${byOwner} ELSE g.scope IN (${listed}) END`;
+}
+
+export async function readTask(sql: SqlClient, id: string, filter: TaskFilter = {}): Promise<TaskView | undefined> {
+  const values: unknown[] = [id];
   const { rows } = await sql.query<Row>(
-    `SELECT ${COLUMNS} FROM tasks AS g ${OPEN_GROUP} WHERE g.id = $1 AND ($2::text IS NULL OR g.owner_id = $2)`,
-    [id, owner ?? null],
+    `SELECT ${COLUMNS} FROM tasks AS g ${OPEN_GROUP} WHERE g.id = $1 AND ${countsFor(filter, values)}`,
+    values,
   );
   return rows[0] && toView(rows[0]);
+}
+
+export async function readOwnership(sql: SqlClient, id: string): Promise<TaskOwnership | undefined> {
+  const { rows } = await sql.query<TaskOwnership>('SELECT owner_id AS owner, scope FROM tasks WHERE id = $1', [id]);
+  return rows[0];
 }
 
 /** Those of `ids` that there are, in no order. */
@@ -49,22 +72,28 @@ export async function readTasks(sql: SqlClient, ids: readonly string[]): Promise
 
 export async function listTasks(
   sql: SqlClient,
-  { status, limit, owner }: { status?: TaskStatus; limit: number; owner?: string },
+  { status, limit, ...filter }: TaskFilter & { status?: TaskStatus; limit: number },
 ): Promise<TaskList> {
+  const values: unknown[] = [status ?? null, limit];
   const { rows } = await sql.query<Row>(
     `SELECT ${COLUMNS} FROM tasks AS g ${OPEN_GROUP}
-     WHERE g.group_id IS NULL AND ($1::text IS NULL OR g.owner_id = $1) AND ($2::text IS NULL OR ${STATUS} = $2)
-     ORDER BY g.created_at DESC, g.id DESC LIMIT $3`,
-    [owner ?? null, status ?? null, limit],
+     WHERE g.group_id IS NULL AND ($1::text IS NULL OR ${STATUS} = $1) AND ${countsFor(filter, values)}
+     ORDER BY g.created_at DESC, g.id DESC LIMIT $2`,
+    values,
   );
-  return { tasks: rows.map(toView), summary: await summarise(sql, status, owner) };
+  return { tasks: rows.map(toView), summary: await summarise(sql, status, filter) };
 }
 
-async function summarise(sql: SqlClient, status?: TaskStatus, owner?: string): Promise<TaskList['summary']> {
+async function summarise(
+  sql: SqlClient,
+  status: TaskStatus | undefined,
+  filter: TaskFilter,
+): Promise<TaskList['summary']> {
+  const values: unknown[] = [];
   const { rows } = await sql.query<{ status: TaskStatus; name: string; count: number }>(
     `SELECT ${STATUS} AS status, g.name, count(*)::int AS count FROM tasks AS g ${OPEN_GROUP}
-     WHERE g.group_id IS NULL AND ($1::text IS NULL OR g.owner_id = $1) GROUP BY 1, 2`,
-    [owner ?? null],
+     WHERE g.group_id IS NULL AND ${countsFor(filter, values)} GROUP BY 1, 2`,
+    values,
   );
   const summary: TaskList['summary'] = {
     total: 0,

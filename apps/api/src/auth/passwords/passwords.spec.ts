@@ -181,8 +181,8 @@ describe('passwords', () => {
 
   it('A15 that are too long are refused before anything is hashed', async () => {
     const verify = jest.spyOn(app.app.get(Passwords), 'verify');
-    for (const length of [1025, 1_000_000]) expect((await app.login('root', 'x'.repeat(length))).status).toBe(400);
-    expect((await app.login('root', 'x'.repeat(1_100_000))).status).toBe(413);
+    for (const length of [1025, 16_000]) expect((await app.login('root', 'x'.repeat(length))).status).toBe(400);
+    expect((await app.login('root', 'x'.repeat(17_000))).status).toBe(413);
     expect(verify).not.toHaveBeenCalled();
     verify.mockRestore();
   });
