@@ -55,7 +55,7 @@ describe.each(['PostgreSQL', 'PGlite'])('a large document on %s', (kind) => {
 
   /** Chunks of the file: those that are found, those that are not, and postings and vectors of no chunk. */
   async function rowsOf(fileId: string) {
-    const { rows } = await main.sql.query<Record<string, unknown>>(
+    const { rows } = await main.sql.query(
       `SELECT count(*) FILTER (WHERE chunk_index >= 0)::int AS visible, count(*) FILTER (WHERE chunk_index < 0)::int AS hidden,
          count(DISTINCT chunk_index)::int AS places,
          coalesce(bool_and((SELECT coalesce(sum(p.tf), 0) FROM postings p WHERE p.chunk_id = c.id) = c.token_count), true) AS whole,

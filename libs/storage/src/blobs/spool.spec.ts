@@ -11,6 +11,9 @@ async function* pieces(content: Uint8Array, size = 64 * 1024) {
     yield await Promise.resolve(content.subarray(start, start + size));
 }
 
+const take = (space: SpoolSpace, parts: number, owner?: string) =>
+  Spool.from(pieces(Buffer.alloc(parts * PART)), { space, owner });
+
 async function wholeOf(spool: Spool): Promise<Buffer> {
   const parts: Buffer[] = [];
   for await (const part of spool.parts()) parts.push(part);
@@ -77,9 +80,6 @@ describe('a spool', () => {
 });
 
 describe('the space of spools', () => {
-  const take = (space: SpoolSpace, parts: number, owner?: string) =>
-    Spool.from(pieces(Buffer.alloc(parts * PART)), { space, owner });
-
   it('refuses what does not fit, leaves room for others than one owner, and takes again what was given back', async () => {
     const space = new SpoolSpace({ total: 10 * PART, perOwner: 6 * PART });
     await using first = await take(space, 5, 'a');

@@ -230,9 +230,9 @@ class RowWriter {
   }
 
   chunk(each: FreshChunk, ordinal: number, length: number): void {
-    const { chunkId, index, text, headingPath, start, end } = each;
-    const row = { ordinal, chunkId, index, text, headingPath: JSON.stringify(headingPath), start, end, length };
-    append(this.#chunks, row);
+    const { index, text, headingPath, start, end } = each;
+    const row = { index, text, headingPath: JSON.stringify(headingPath), start, end };
+    append(this.#chunks, { ordinal, chunkId: each.chunkId, ...row, length });
   }
 
   posting(ordinal: number, term: string, tf: number, length: number): void {

@@ -57,11 +57,11 @@ export class Cutting implements AsyncDisposable {
 
   /** The thread makes the next one while the caller works on the one before. */
   async *steps(): AsyncGenerator<CutStep, void> {
-    this.port.postMessage(null);
+    this.#askForStep();
     for (;;) {
       const step = (await this.#next()) as CutStep | null;
       if (!step) break;
-      this.port.postMessage(null);
+      this.#askForStep();
       yield step;
     }
     this.#finished = true;
@@ -72,6 +72,11 @@ export class Cutting implements AsyncDisposable {
     if (!this.#finished) this.stop.abort();
     await this.ended.catch(() => undefined);
     this.port.close();
+  }
+
+  #askForStep(): void {
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a port of a thread, not a window
+    this.port.postMessage(null);
   }
 
   async #next(): Promise<CutMessage> {

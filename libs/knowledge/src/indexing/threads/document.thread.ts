@@ -1,3 +1,4 @@
+import { on } from 'node:events';
 import type { MessagePort } from 'node:worker_threads';
 import { type FileType, parse as parseDocument, type ParsedDocument } from '../../text/index.js';
 import { type CutOrder, type CutPlan, cutSteps, type CutStep, planCut } from './cut-document.js';
@@ -45,14 +46,8 @@ export async function cut({ order, port }: CutTask): Promise<void> {
 
 /** @returns a function that waits for the next message of the port, one for each call */
 function requests(port: MessagePort): () => Promise<void> {
-  let waiting = 0;
-  let wake: (() => void) | undefined;
-  port.on('message', () => {
-    waiting++;
-    wake?.();
-  });
+  const messages = on(port, 'message');
   return async () => {
-    while (waiting === 0) await new Promise<void>((resolve) => (wake = resolve));
-    waiting--;
+    await messages.next();
   };
 }

@@ -22,7 +22,7 @@ export function refusalOf(error: unknown): Refusal {
 
 /** @throws the error that a refusal tells of */
 export function accepted<T>(answer: T | Refusal): T {
-  if (typeof answer !== 'object' || answer === null || !('refused' in answer)) return answer as T;
-  const { code, message } = answer.refused as Refusal['refused'];
+  if (typeof answer !== 'object' || answer === null || !('refused' in answer)) return answer;
+  const { code, message } = answer.refused;
   throw new CLASSES[code as keyof typeof CLASSES](message);
 }
