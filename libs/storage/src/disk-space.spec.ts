@@ -48,7 +48,7 @@ describe('the room of a disk', () => {
     expect(reported.full).toBe(false);
     reported.report();
     expect(reported.full).toBe(true);
-    (await reported.take(MB))();
+    (await reported.take())();
     const past = new ReportedSpace(0);
     past.report();
     expect(past.full).toBe(false);
