@@ -3,13 +3,13 @@ import { Log } from '@yuxi/observability';
 import { eventually } from '@yuxi/testing';
 import { databaseProgress } from './database-progress.js';
 
-describe('the making of the embedded database', () => {
-  const begin = (pretty: boolean, signsOfLife: number[]) => {
-    const log = new Log({ pretty });
-    const notice = jest.spyOn(log, 'notice').mockImplementation(() => undefined);
-    return { notice, made: databaseProgress(log, signsOfLife)('/data/pg') };
-  };
+const begin = (pretty: boolean, signsOfLife: number[]) => {
+  const log = new Log({ pretty });
+  const notice = jest.spyOn(log, 'notice').mockImplementation(() => undefined);
+  return { notice, made: databaseProgress(log, signsOfLife)('/data/pg') };
+};
 
+describe('the making of the embedded database', () => {
   it('is announced, and shows twice that it goes on', async () => {
     const { notice, made } = begin(true, [50, 100]);
     await eventually(() => expect(notice).toHaveBeenCalledTimes(3));

@@ -18,6 +18,9 @@ const becomes = (of: Replica, id: string, status: TaskStatus) =>
   });
 const untilAborted = (_: unknown, { signal }: { signal: AbortSignal }) =>
   new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(new Error('stopped'))));
+const withoutRoom = () => {
+  throw new YuxiError('could not extend file', { code: 'x', cause: { code: '53100' } });
+};
 
 onBothDrivers(
   'tasks',
@@ -141,10 +144,7 @@ onBothDrivers(
     });
 
     it('waits for room to store something, without counting the run', async () => {
-      const run = () => {
-        throw new YuxiError('could not extend file', { code: 'x', cause: { code: '53100' } });
-      };
-      const one = replica({ t: { retry: { attempts: 1 }, run } }).start();
+      const one = replica({ t: { retry: { attempts: 1 }, run: withoutRoom } }).start();
       const id = await one.queue.enqueue('t', 1);
       await eventually(async () =>
         expect(await one.service.get(id)).toMatchObject({

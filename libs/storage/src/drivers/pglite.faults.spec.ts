@@ -23,6 +23,21 @@ class Listener {
   }
 }
 
+/** Ids of rows that were acknowledged. */
+async function rowsOf({ sql }: StorageDriver, count: number): Promise<number[]> {
+  const kept: number[] = [];
+  for (let i = 0; i < count; i++) {
+    const { rows } = await sql.query<{ id: number }>('INSERT INTO t (content) VALUES ($1) RETURNING id', [
+      randomBytes(MB / 2),
+    ]);
+    kept.push(rows[0]!.id);
+  }
+  return kept;
+}
+
+const answers = ({ sql }: StorageDriver) =>
+  eventually(() => sql.query('SELECT 1'), { timeout: BACK_WITHIN, every: 50, describe: 'the database' });
+
 describe('the thread of PGlite', () => {
   let driver: StorageDriver | undefined;
   let disk: SmallDisk | undefined;
@@ -36,21 +51,6 @@ describe('the thread of PGlite', () => {
     disk?.remove();
     driver = disk = undefined;
   });
-
-  /** Ids of rows that were acknowledged. */
-  async function rowsOf({ sql }: StorageDriver, count: number): Promise<number[]> {
-    const kept: number[] = [];
-    for (let i = 0; i < count; i++) {
-      const { rows } = await sql.query<{ id: number }>('INSERT INTO t (content) VALUES ($1) RETURNING id', [
-        randomBytes(MB / 2),
-      ]);
-      kept.push(rows[0]!.id);
-    }
-    return kept;
-  }
-
-  const answers = ({ sql }: StorageDriver) =>
-    eventually(() => sql.query('SELECT 1'), { timeout: BACK_WITHIN, every: 50, describe: 'the database' });
 
   it(
     'is ended when it stays silent on a full disk, and opened again with all that was committed',
