@@ -8,12 +8,12 @@ import { sample } from '../support/knowledge/volume.js';
 import { size } from '../support/size.js';
 
 const MINUTES = 60_000;
-const FILES = size(40, 300);
+const FILES = size(30, 300);
 const CLIENTS = 4;
 /** Longer than leases (5 s) and claims (10 s) last, and in the full size longer than a transaction may be idle (20 s). */
 const STOPPED_MS = size(12_000, 40_000);
 /** Texts in one file, so that indexing takes long enough to be interrupted. */
-const TEXTS = size(10, 5);
+const TEXTS = size(8, 5);
 
 /** Long documents, each with a word that no other one has, in its first chunk. */
 function documents(round: number): cranfield.Document[] {
