@@ -44,9 +44,9 @@ export class OpenAnswers implements OnModuleDestroy {
   /** Emits once when the caller does not count any more, or has lost the rights. @param rights one object for all things of a kind */
   lost(caller: Caller): Observable<void>;
   lost<Thing>(caller: Caller, rights: Rights<Thing>, thing: Thing): Observable<void>;
-  lost(caller: Caller, rights: Rights<never> = SAME_ROLE as Rights<never>, thing: unknown = caller): Observable<void> {
+  lost(caller: Caller, rights: Rights<unknown> = SAME_ROLE, thing: unknown = caller): Observable<void> {
     return new Observable((over) => {
-      const answer: Answer = { caller, rights: rights as Rights<unknown>, thing, over };
+      const answer: Answer = { caller, rights, thing, over };
       this.#answers.add(answer);
       this.#schedule();
       return () => this.#answers.delete(answer);
