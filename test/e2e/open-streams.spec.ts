@@ -79,8 +79,8 @@ async function cases(): Promise<Record<string, Case>> {
   }; // prettier-ignore
 }
 
-describe('the events of a task, watched on two replicas', () => {
-  it('end within 5 s when the watcher may not see it any more, and no others do', async () => {
+describe('answers of two replicas that stay open', () => {
+  it('end within 5 s, as events of a task, when the watcher may not see it any more, and no others do', async () => {
     const all = Object.entries(await cases());
     let stays = true;
     const kept = await Promise.all(
@@ -115,6 +115,18 @@ describe('the events of a task, watched on two replicas', () => {
     const held = world.clients[1]!.post(path, { json: [base.doc_id], token });
     await world.client.post('/api/auth/logout', { json: {}, token });
     expect(await held).toMatchObject({ status: 202, body: { status: 'queued' } });
+    expect(performance.now() - from).toBeLessThan(PROMISED);
+  });
+
+  it('end on time for one who waits for replicas with ?wait', async () => {
+    await world.sql(
+      `INSERT INTO config_replica (scope, replica, instance) SELECT scope, 'silent', 'silent' FROM config_replica LIMIT 1`,
+    );
+    const token = await world.login('superadmin');
+    const from = performance.now();
+    const held = world.clients[1]!.get('/api/system/config/rollout?wait=30s', { token });
+    await world.client.post('/api/auth/logout', { json: {}, token });
+    expect(await held).toMatchObject({ status: 401, body: { code: 'UNAUTHORIZED' } });
     expect(performance.now() - from).toBeLessThan(PROMISED);
   });
 });

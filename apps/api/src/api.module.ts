@@ -21,7 +21,7 @@ import { QueuesController } from './system/queues.controller.js';
 import { SagasController } from './system/sagas.controller.js';
 import { RolloutController, SettingsController, SettingsService } from './system/settings/index.js';
 import { SystemController } from './system/system.controller.js';
-import { OpenStreams } from './tasks/open-streams.js';
+import { TaskStreams } from './tasks/task-streams.js';
 import { TasksController } from './tasks/tasks.controller.js';
 
 /** The HTTP application; it also runs tasks unless YUXI_WORKER=off. */
@@ -44,7 +44,7 @@ export class ApiModule {
         // Last: its limits look at who the user is.
         LimitsModule,
       ],
-      providers: [OpenStreams, RequestLog, SettingsService, UploadSpace],
+      providers: [RequestLog, SettingsService, TaskStreams, UploadSpace],
       controllers: [
         StartPageController,
         DatabasesController,

@@ -14,6 +14,7 @@ import { ApiKeys } from './keys/api-keys.js';
 import { KeysController } from './keys/keys.controller.js';
 import { LoginLimits } from './login-limits.js';
 import { LoginService } from './login.service.js';
+import { OpenAnswers } from './open-answers.js';
 import { PasswordChange } from './passwords/password-change.js';
 import { Passwords } from './passwords/passwords.js';
 import { SessionStore } from './sessions/session.store.js';
@@ -47,6 +48,7 @@ async function secretOf(options: AuthOptions, { db, ready }: StorageDriver): Pro
     { provide: Devices, inject: [SECRET], useFactory: (secret: string) => new Devices(secret) },
     LoginLimits,
     Callers,
+    OpenAnswers,
     EarlyAuthentication,
     { provide: APP_GUARD, useClass: AuthGuard },
     UserStore,
@@ -61,6 +63,6 @@ async function secretOf(options: AuthOptions, { db, ready }: StorageDriver): Pro
     LoginService,
     UsersService,
   ],
-  exports: [Callers, FirstRun],
+  exports: [FirstRun, OpenAnswers],
 })
 export class AuthModule extends ConfigurableModuleClass {}

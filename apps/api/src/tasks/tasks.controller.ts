@@ -7,7 +7,7 @@ import { catchError, EMPTY, endWith, ignoreElements, interval, map, merge, share
 import { z } from 'zod';
 import { type Caller, CurrentUser } from '../auth/index.js';
 import { ApiError } from '../http/index.js';
-import { OpenStreams } from './open-streams.js';
+import { TaskStreams } from './task-streams.js';
 
 const listQuery = z.strictObject({
   status: z.enum(['pending', 'running', 'success', 'failed', 'cancelled']).optional(),
@@ -37,7 +37,7 @@ export class TasksController {
     @Inject(TaskQueues) private readonly queues: TaskQueues,
     @Inject(TaskWatch) private readonly watch: TaskWatch,
     @Inject(TaskAccess) private readonly access: TaskAccess,
-    private readonly streams: OpenStreams,
+    private readonly streams: TaskStreams,
   ) {}
 
   @Get()

@@ -13,7 +13,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { from, fromEvent, lastValueFrom, merge, mergeMap, type Observable, takeUntil, timer } from 'rxjs';
 import type { AuthenticatedRequest } from '../auth/index.js';
 import { ApiError, queryDuration } from '../http/index.js';
-import { OpenStreams } from './open-streams.js';
+import { TaskStreams } from './task-streams.js';
 
 /** Milliseconds. Below the minute after which balancers give up on an answer, with room for the answer itself. */
 const LONGEST = 60_000;
@@ -38,7 +38,7 @@ class TaskWait implements NestInterceptor {
   constructor(
     @Inject(TaskWatch) private readonly watch: TaskWatch,
     @Inject(TaskService) private readonly tasks: TaskService,
-    private readonly streams: OpenStreams,
+    private readonly streams: TaskStreams,
   ) {}
 
   intercept(context: ExecutionContext, next: CallHandler<Queued>): Observable<unknown> {

@@ -3,7 +3,7 @@ import { ApiOperation, ApiTags } from '@nestjs/swagger';
 import { ConfigRollout, LiveConfig } from '@yuxi/config-sync';
 import { z } from 'zod';
 import { AuditLog } from '../../audit/index.js';
-import { type Caller, CurrentUser, Roles, viaKey } from '../../auth/index.js';
+import { type Caller, CurrentUser, EndsWithCaller, Roles, viaKey } from '../../auth/index.js';
 import { ApiAnswer, ApiError } from '../../http/index.js';
 import { flatten } from './flat-settings.js';
 import { toRolloutView } from './rollout.view.js';
@@ -23,6 +23,7 @@ export class RolloutController {
   ) {}
 
   @Get('rollout')
+  @EndsWithCaller()
   @ApiOperation({ summary: 'Which replica serves which revision of the settings; names laggards and missing ones' })
   @ApiAnswer(200, 'With wait: as soon as all serve the newest, or when the time is over', schemas.rolloutView)
   async status(@Query({ schema: schemas.rolloutQuery }) { wait = 0 }: z.output<typeof schemas.rolloutQuery>) {

@@ -3,7 +3,7 @@ import { ApiHeader, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { ConfigUpdate } from '@yuxi/config-sync';
 import type { FastifyReply } from 'fastify';
 import type { z } from 'zod';
-import { type Caller, CurrentUser, Roles } from '../../auth/index.js';
+import { type Caller, CurrentUser, EndsWithCaller, Roles } from '../../auth/index.js';
 import { ApiAnswer, ApiBodySchema } from '../../http/index.js';
 import { ifMatch, ifNoneMatch } from './entity-tag.js';
 import * as schemas from './settings.schemas.js';
@@ -30,6 +30,7 @@ export class SettingsController {
 
   @Roles('superadmin')
   @Put()
+  @EndsWithCaller()
   @ApiOperation({ summary: 'Change live settings on every replica: a merge patch over the flat keys' })
   @ApiHeader(IF_MATCH)
   @ApiBodySchema(schemas.settingsPatch)
@@ -49,6 +50,7 @@ export class SettingsController {
 
   @Roles('superadmin')
   @Post('rollback')
+  @EndsWithCaller()
   @HttpCode(200)
   @ApiOperation({ summary: 'Bring an earlier revision back, as a new one' })
   @ApiHeader(IF_MATCH)
