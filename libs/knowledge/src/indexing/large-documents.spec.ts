@@ -21,6 +21,16 @@ const SIZE = 64;
 const chunksOf = (text: string) => chunk(text, { size: SIZE }).length;
 const LARGE = textOf(300);
 
+/** What {@link rowsOf} says of a file whose index is complete. */
+const whole = (chunks: number) => ({
+  visible: chunks,
+  hidden: 0,
+  places: chunks,
+  whole: true,
+  clean: true,
+  orphans: 0,
+});
+
 describe.each(['PostgreSQL', 'PGlite'])('a large document on %s', (kind) => {
   let server: PostgresServer | undefined;
   let main: Replica;
@@ -66,14 +76,6 @@ describe.each(['PostgreSQL', 'PGlite'])('a large document on %s', (kind) => {
     );
     return rows[0]!;
   }
-  const whole = (chunks: number) => ({
-    visible: chunks,
-    hidden: 0,
-    places: chunks,
-    whole: true,
-    clean: true,
-    orphans: 0,
-  });
 
   /** Stops the next run before it commits. */
   function pause() {
