@@ -183,6 +183,25 @@ describe.each(['PostgreSQL', 'PGlite'])('a large document on %s', (kind) => {
     expect(await meta(fileId)).toMatchObject({ index_count: 1 });
   });
 
+  it.each([
+    ['small', 2],
+    ['large', 300],
+  ])('keeps every character of a %s text', async (_, paragraphs) => {
+    const strange = String.raw`NULL "NULL" \" {a,b} '' \n $1 \\ ,, ` + '\u{1f469}\u200d\u{1f680} \t tab';
+    const text = Array.from(
+      { length: paragraphs },
+      (__, i) => `# Part "${i}" \\ {${i}}\n\n${strange} ${paragraph(i)}`,
+    ).join('\n\n');
+    const fileId = await newFile(text);
+    await main.work({ dbId, fileId });
+    const { content, lines } = await main.files.content(owner, dbId, fileId);
+    const expected = chunk(content, { size: SIZE });
+    expect(content).toBe(text);
+    expect(lines.map((line) => line.content)).toEqual(expected.map((each) => each.text));
+    expect((await ask('paragraph1'))[0]!.metadata.heading_path).toEqual(['Part "1" \\ {1}']);
+    expect(await rowsOf(fileId)).toEqual(whole(expected.length));
+  });
+
   it('is deleted in steps, and found no more from the first one on', async () => {
     const fileId = await newFile(LARGE);
     const small = await addText(main, owner, dbId, 'small.txt', 'A small text of zeppelins.');
