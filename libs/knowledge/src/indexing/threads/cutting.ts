@@ -1,6 +1,6 @@
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import type { CutOrder, CutPlan, CutStep } from './cut-document.js';
-import type { CutMessage, CutTask } from './document.thread.js';
+import type { CutMessage, CutTask, WholeCut } from './document.thread.js';
 import { accepted } from './refusal.js';
 
 export interface CuttingOptions {
@@ -12,8 +12,30 @@ export interface CuttingOptions {
   leave: () => void;
 }
 
-/** A document that a thread is cutting. */
-export class Cutting implements AsyncDisposable {
+/** A document that is cut: what is to be done, and then the chunks. Disposing ends the thread, unless it has done all. */
+export interface Cutting extends AsyncDisposable {
+  readonly plan: CutPlan;
+  /** The thread makes the next one while the caller works on the one before. */
+  steps(): AsyncGenerator<CutStep, void>;
+}
+
+/** One that was cut in one go. */
+export class FinishedCutting implements Cutting {
+  readonly plan: CutPlan;
+
+  constructor(private readonly whole: WholeCut) {
+    this.plan = whole.plan;
+  }
+
+  async *steps(): AsyncGenerator<CutStep, void> {
+    yield* this.whole.steps;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {}
+}
+
+/** One that a thread cuts step by step. */
+export class SteppedCutting implements Cutting {
   #plan!: CutPlan;
   #finished = false;
   readonly #messages: CutMessage[] = [];
@@ -38,10 +60,10 @@ export class Cutting implements AsyncDisposable {
     order: CutOrder,
     start: (task: CutTask, stop: AbortSignal) => Promise<void>,
     options: CuttingOptions,
-  ): Promise<Cutting> {
+  ): Promise<SteppedCutting> {
     const { port1, port2 } = new MessageChannel();
     const stop = new AbortController();
-    const cutting = new Cutting(port1, start({ order, port: port2 }, stop.signal), stop, options);
+    const cutting = new SteppedCutting(port1, start({ order, port: port2 }, stop.signal), stop, options);
     try {
       cutting.#plan = (await cutting.#next()) as CutPlan;
       return cutting;
@@ -55,7 +77,6 @@ export class Cutting implements AsyncDisposable {
     return this.#plan;
   }
 
-  /** The thread makes the next one while the caller works on the one before. */
   async *steps(): AsyncGenerator<CutStep, void> {
     this.#askForStep();
     for (;;) {
@@ -67,7 +88,6 @@ export class Cutting implements AsyncDisposable {
     this.#finished = true;
   }
 
-  /** Ends the thread, unless it has done all. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (!this.#finished) this.stop.abort();
     await this.ended.catch(() => undefined);

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { monotonicMs } from '@yuxi/core';
-import { ParseError, UnsupportedTypeError } from '../../text/index.js';
+import { chunk, ParseError, UnsupportedTypeError } from '../../text/index.js';
+import { DocumentTooLargeError } from '../indexing.errors.js';
 import { type DocumentThreadLimits, DocumentThreads } from './document-threads.js';
 
 const bytes = (text: string) => new TextEncoder().encode(text);
@@ -32,7 +33,7 @@ describe('DocumentThreads', () => {
 
   it.each([
     ['time', { time: 30 }, 'takes more than 0.03 s'],
-    ['memory', { memory: 8 }, 'takes more than 8 MB of memory'],
+    ['memory', { memory: 32 }, 'takes more than 32 MB of memory'],
   ])('ends what takes too much %s, and reads the next one', async (_, limits, message) => {
     start({ threads: 1, ...limits });
     await expect(threads.parse('html', large())).rejects.toThrow(message);
@@ -47,6 +48,50 @@ describe('DocumentThreads', () => {
     const reading = threads.parse('html', large(), controller.signal);
     controller.abort(new Error('cancelled'));
     await expect(reading).rejects.toThrow('cancelled');
+    expect((await threads.parse('txt', bytes('next'))).markdown).toBe('next');
+  });
+
+  const cutting = (markdown: string, limits = { chunks: 10_000, terms: 1_000_000 }) => {
+    const order = { fileId: 'file_1', markdown, options: { size: 64 }, known: [], limits };
+    return (signal = new AbortController().signal) => threads.cut(order, signal);
+  };
+
+  it.each([
+    ['at once', 20],
+    ['in steps', 2000],
+  ])('cuts documents %s, as one process would', async (_, paragraphs) => {
+    start();
+    const text = Array.from({ length: paragraphs }, (__, i) => `# Part ${i}\n\nWing ${i} bends in the flow.`).join(
+      '\n\n',
+    );
+    await using cut = await cutting(text)();
+    const texts: string[] = [];
+    for await (const step of cut.steps()) texts.push(...step.texts);
+    expect(texts).toEqual(chunk(text, { size: 64 }).map((each) => each.text));
+    expect(cut.plan).toEqual({ fresh: texts.length, kept: [] });
+  });
+
+  it('says why it does not cut one, and has its thread free again', async () => {
+    start({ threads: 1 });
+    const long = 'wing flow air '.repeat(10_000);
+    await expect(cutting(long, { chunks: 5, terms: 1 })()).rejects.toBeInstanceOf(DocumentTooLargeError);
+    await using cut = await cutting(long, { chunks: 10_000, terms: 10 })();
+    await expect(cut.steps().next()).rejects.toThrow('more than the 10 of the setting max_document_terms');
+    await cut[Symbol.asyncDispose]();
+    expect((await threads.parse('txt', bytes('next'))).markdown).toBe('next');
+  });
+
+  it.each(['disposed of', 'aborted'])('has its thread free again when a cut is %s', async (how) => {
+    start({ threads: 1 });
+    const stop = new AbortController();
+    const cut = await cutting('wing flow air '.repeat(100_000))(stop.signal);
+    const steps = cut.steps();
+    expect((await steps.next()).done).toBe(false);
+    if (how === 'aborted') {
+      stop.abort(new Error('cancelled'));
+      await expect(Promise.all([steps.next(), steps.next(), steps.next()])).rejects.toThrow('cancelled');
+    }
+    await cut[Symbol.asyncDispose]();
     expect((await threads.parse('txt', bytes('next'))).markdown).toBe('next');
   });
 

@@ -4,12 +4,14 @@ import { Gate, YuxiError } from '@yuxi/core';
 import { Piscina } from 'piscina';
 import { type FileType, ParseError, type ParsedDocument } from '../../text/index.js';
 import type { CutOrder } from './cut-document.js';
-import { Cutting } from './cutting.js';
-import type { CutTask, ParseOrder } from './document.thread.js';
+import { type Cutting, FinishedCutting, SteppedCutting } from './cutting.js';
+import type { CutTask, ParseOrder, WholeCut } from './document.thread.js';
 import { accepted, type Refusal } from './refusal.js';
 
 const KEEP_IDLE = 30_000;
 const MEGABYTE = 1024 * 1024;
+/** A shorter document is cut in one go, UTF-16 units: it makes few steps, and messages back and forth cost more than it does. */
+const ONE_ANSWER = 32 * 1024;
 
 export interface DocumentThreadLimits {
   /** Threads, each with one document at a time. Default 2. */
@@ -49,31 +51,20 @@ export class DocumentThreads implements OnApplicationShutdown {
    * @param signal ends the thread too
    * @throws {ParseError} {@link UnsupportedTypeError} as `parse`, the former also beyond a limit; the reason of the signal
    */
-  async parse(type: FileType, content: Uint8Array, signal?: AbortSignal): Promise<ParsedDocument> {
-    const size = content.byteLength;
-    const leave = await this.#places.enter(signal);
-    const late = AbortSignal.timeout(this.#limits.time);
-    const stop = signal ? AbortSignal.any([signal, late]) : late;
+  parse(type: FileType, content: Uint8Array, signal?: AbortSignal): Promise<ParsedDocument> {
     const order: ParseOrder = { type, content };
-    try {
-      const options = { name: 'parse', signal: stop, transferList: transferable(content) };
-      return accepted((await this.#pool.run(order, options)) as ParsedDocument | Refusal);
-    } catch (error) {
-      signal?.throwIfAborted();
-      throw this.#explain(error, size, late.aborted);
-    } finally {
-      leave();
-    }
+    return this.#run<ParsedDocument>('parse', order, content.byteLength, transferable(content), signal);
   }
 
   /**
-   * Cuts a document into chunks and analyses those that are not known yet. The caller closes what it gets.
+   * Cuts a document into chunks and analyses those that are not known yet. The caller disposes of what it gets.
    * @param signal ends the thread too
    * @throws {DocumentTooLargeError}, here or at a step; {@link ParseError} beyond a limit of the thread; the reason of the signal
    */
   async cut(order: CutOrder, signal: AbortSignal): Promise<Cutting> {
-    const leave = await this.#places.enter(signal);
     const size = order.markdown.length;
+    if (size <= ONE_ANSWER) return new FinishedCutting(await this.#run<WholeCut>('cutWhole', order, size, [], signal));
+    const leave = await this.#places.enter(signal);
     const start = (task: CutTask, stop: AbortSignal) =>
       this.#pool.run(task, {
         name: 'cut',
@@ -84,12 +75,32 @@ export class DocumentThreads implements OnApplicationShutdown {
       if (signal.aborted) return signal.reason as unknown;
       return this.#explain(error, size, late);
     };
-    return Cutting.begin(order, start, { time: this.#limits.time, explain, leave });
+    return SteppedCutting.begin(order, start, { time: this.#limits.time, explain, leave });
   }
 
   /** After tasks were handed back: one that loses its thread would take that for a fault of the document. */
   async onApplicationShutdown(): Promise<void> {
     await this.#pool.destroy();
+  }
+
+  async #run<T>(
+    name: string,
+    order: unknown,
+    size: number,
+    transferList: ArrayBuffer[],
+    signal?: AbortSignal,
+  ): Promise<T> {
+    const leave = await this.#places.enter(signal);
+    const late = AbortSignal.timeout(this.#limits.time);
+    const stop = signal ? AbortSignal.any([signal, late]) : late;
+    try {
+      return accepted((await this.#pool.run(order, { name, signal: stop, transferList })) as T | Refusal);
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw this.#explain(error, size, late.aborted);
+    } finally {
+      leave();
+    }
   }
 
   #explain(error: unknown, size: number, late: boolean): unknown {

@@ -25,6 +25,21 @@ export async function parse({ type, content }: ParseOrder): Promise<ParsedDocume
   }
 }
 
+/** A document of few steps, in one answer. */
+export interface WholeCut {
+  plan: CutPlan;
+  steps: CutStep[];
+}
+
+export function cutWhole(order: CutOrder): WholeCut | Refusal {
+  try {
+    const { plan, fresh } = planCut(order);
+    return { plan, steps: [...cutSteps(fresh, order)] };
+  } catch (error) {
+    return refusalOf(error);
+  }
+}
+
 export async function cut({ order, port }: CutTask): Promise<void> {
   const asked = requests(port);
   try {
