@@ -160,8 +160,9 @@ export class IndexStep {
       if (done?.removed) await this.hidden.remove(claim).catch(() => undefined);
       return done && { ...done, embedded: total.embedded };
     } catch (error) {
-      // Whoever stops this run is not kept waiting: the next one, or the sweep, removes what is there.
-      if (!signal.aborted) await this.hidden.remove(claim).catch(() => undefined);
+      const removed = this.hidden.remove(claim).catch(() => undefined);
+      // Whoever stops this run is not kept waiting. What a process that ends leaves is removed by the next run, or by the sweep.
+      if (!signal.aborted) await removed;
       throw error;
     }
   }

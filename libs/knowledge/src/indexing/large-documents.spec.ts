@@ -216,6 +216,20 @@ describe.each(['PostgreSQL', 'PGlite'])('a large document on %s', (kind) => {
     await expect(main.files.basic(owner, dbId, fileId)).rejects.toMatchObject({ code: 'NOT_FOUND' });
   });
 
+  it('leaves nothing when its task is cancelled', async () => {
+    const fileId = await newFile(LARGE);
+    const { arrived, goOn } = pause();
+    const stop = new AbortController();
+    const run = main.work({ dbId, fileId }, stop.signal);
+    await arrived;
+    stop.abort(new Error('cancelled'));
+    goOn();
+    await expect(run).rejects.toThrow('cancelled');
+    await eventually(async () => (await rowsOf(fileId))['clean'] === true);
+    expect(await rowsOf(fileId)).toEqual(whole(0));
+    expect(await meta(fileId)).toMatchObject({ status: 'parsed' });
+  });
+
   it('can be deleted while it is written', async () => {
     const fileId = await newFile(LARGE);
     const { arrived, goOn } = pause();
