@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from '@jest/globals';
@@ -45,6 +45,7 @@ async function run({ spec, test, file, find, replace }: Control) {
     // Inherited by the processes that the test starts.
     NODE_OPTIONS: `--import=${PRELOAD}`,
   });
+  if (!existsSync(result)) throw new Error(`The run of ${spec} has left no result:\n${log}`);
   const ran = (JSON.parse(readFileSync(result, 'utf8')) as Result).testResults
     .flatMap(({ assertionResults }) => assertionResults)
     .filter(({ fullName, status }) => fullName === test && status !== 'pending');
