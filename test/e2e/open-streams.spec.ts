@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { eventually } from '@yuxi/testing';
 import { type Base, IdentityWorld } from '../support/api/identities.js';
 import { USER_PASSWORD } from '../support/api/accounts.js';
 
@@ -111,8 +112,12 @@ describe('answers of two replicas that stay open', () => {
   it('end on time for one who waits for a task with ?wait', async () => {
     const token = await world.login('owner');
     const path = `/api/knowledge/databases/${base.db_id}/documents/parse?wait=30s`;
-    const from = performance.now();
+    const tasks = async () => (await world.sql<{ id: string }>('SELECT id FROM tasks')).length;
+    const before = await tasks();
     const held = world.clients[1]!.post(path, { json: [base.doc_id], token });
+    // A logout that overtakes the request would have it refused.
+    await eventually(async () => (await tasks()) > before, { describe: 'the request to wait for its task' });
+    const from = performance.now();
     await world.client.post('/api/auth/logout', { json: {}, token });
     expect(await held).toMatchObject({ status: 202, body: { status: 'queued' } });
     expect(performance.now() - from).toBeLessThan(PROMISED);
