@@ -1,6 +1,5 @@
-import { describe, expect, it, jest } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { Log } from '@yuxi/observability';
-import { eventually } from '@yuxi/testing';
 import { databaseProgress } from './database-progress.js';
 
 const begin = (pretty: boolean, signsOfLife: number[]) => {
@@ -10,9 +9,13 @@ const begin = (pretty: boolean, signsOfLife: number[]) => {
 };
 
 describe('the making of the embedded database', () => {
-  it('is announced, and shows twice that it goes on', async () => {
+  beforeEach(() => void jest.useFakeTimers());
+  afterEach(() => void jest.useRealTimers());
+
+  it('is announced, and shows twice that it goes on', () => {
     const { notice, made } = begin(true, [50, 100]);
-    await eventually(() => expect(notice).toHaveBeenCalledTimes(3));
+    jest.advanceTimersByTime(100);
+    expect(notice).toHaveBeenCalledTimes(3);
     made();
     expect(notice.mock.calls.map(([text]) => text)).toEqual([
       expect.stringMatching(/^Making the embedded database in \/data\/pg\./),
@@ -21,16 +24,16 @@ describe('the making of the embedded database', () => {
     ]);
   });
 
-  it('says nothing more once the database is made', async () => {
+  it('says nothing more once the database is made', () => {
     const { notice, made } = begin(true, [20]);
     made();
-    await new Promise((resolve) => setTimeout(resolve, 40));
+    jest.advanceTimersByTime(60_000);
     expect(notice).toHaveBeenCalledTimes(1);
   });
 
-  it('is one line for programs', async () => {
+  it('is one line for programs', () => {
     const { notice } = begin(false, [20]);
-    await new Promise((resolve) => setTimeout(resolve, 40));
+    jest.advanceTimersByTime(60_000);
     expect(notice.mock.calls).toEqual([[expect.stringContaining('/data/pg'), 'Storage']]);
   });
 });

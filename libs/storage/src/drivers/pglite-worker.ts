@@ -149,7 +149,7 @@ export class PgliteWorker {
     if (!('error' in news)) return this.#settle(news.id)?.resolve(news.results);
     const error = new PgliteError(news.error);
     this.#settle(news.id ?? 0)?.reject(error);
-    // PostgreSQL does not go on after this: in the next statement it would turn round for ever.
+    // PostgreSQL does not go on after this: its next statement would loop for ever.
     if (error.severity === 'PANIC' || error.severity === 'FATAL') void this.end(error.message);
   }
 
