@@ -1,3 +1,4 @@
+import { sqlFault } from '@yuxi/core';
 import { ApiError } from '../http/index.js';
 
 const FIELD_OF_CONSTRAINT: Readonly<Record<string, { code: string; path: string; message: string }>> = {
@@ -8,11 +9,8 @@ const FIELD_OF_CONSTRAINT: Readonly<Record<string, { code: string; path: string;
 
 /** Name of the constraint that refused a statement; the driver's error may be wrapped. */
 export function violatedConstraint(error: unknown): string | undefined {
-  for (let cause = error; cause instanceof Error; cause = cause.cause) {
-    const { code, constraint } = cause as { code?: unknown; constraint?: unknown };
-    if (typeof code === 'string' && code.startsWith('23') && typeof constraint === 'string') return constraint;
-  }
-  return undefined;
+  const fault = sqlFault(error);
+  return fault?.code.startsWith('23') ? fault.constraint : undefined;
 }
 
 /** The database decides what is taken; this says it in words of the API. Other errors pass unchanged. */

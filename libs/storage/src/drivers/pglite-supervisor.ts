@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Logger } from '@nestjs/common';
-import { sleep } from '@yuxi/core';
+import { isStorageFull, sleep } from '@yuxi/core';
 import { type DiskSpace, ROOM_TO_START } from '../disk-space.js';
 import { DatabaseUnavailableError, StorageFullError } from '../storage.errors.js';
 import type { PgliteThreadData } from './pglite-orders.js';
@@ -9,7 +9,6 @@ import { type PgliteConnection, pgliteConnection } from './pglite-session.js';
 import { PgliteError, PgliteWorker, ThreadLostError } from './pglite-worker.js';
 
 const MB = 1024 * 1024;
-const DISK_FULL = '53100';
 const LOOK_EVERY = 1000;
 /** With less room than two files of the write-ahead log PostgreSQL may stop in the middle of a statement, bytes. */
 const NEXT_TO_NOTHING = 32 * MB;
@@ -23,7 +22,7 @@ type Listener = (channel: string, payload: string) => void;
 
 /**
  * Keeps one thread with an open PGlite, and opens another when it is lost: it ended, PostgreSQL gave up, or it does not answer. The last
- * is decided by {@link SILENCE}: a full disk makes PGlite turn round for ever, so that it is ended soon there; anywhere else a statement
+ * is decided by {@link SILENCE}: PGlite loops for ever on a full disk, so that it is ended soon there; anywhere else a statement
  * may take long. Until there is a thread again, every call throws a {@link DatabaseUnavailableError}.
  */
 export class PgliteSupervisor {
@@ -165,7 +164,7 @@ export class PgliteSupervisor {
     if (error instanceof ThreadLostError) return this.#unavailable(error.message, error);
     if (!(error instanceof PgliteError)) return error;
     if (error.severity === 'PANIC' || error.severity === 'FATAL') return this.#unavailable(error.message, error);
-    return error.code === DISK_FULL ? new StorageFullError(error.message, error) : error;
+    return isStorageFull(error) ? new StorageFullError(error.message, error) : error;
   }
 
   #unavailable(reason: string, cause?: unknown): DatabaseUnavailableError {
