@@ -1,8 +1,7 @@
 import type { SqlClient } from '@yuxi/core';
 
 import { Parameters } from '../common/parameters.js';
-import { arrayLiteral } from './array-literal.js';
-import type { RowColumns } from './threads/cut-document.js';
+import { arrayLiteral, type RowColumns } from './threads/row-columns.js';
 
 /** What one statement writes. */
 export interface ChunkRows {

@@ -7,7 +7,7 @@ import type { Claim } from './claim.js';
 import { ClaimLostError } from './indexing.errors.js';
 
 /** Ids of one block; a document has fewer chunks. Blocks begin far above the ids that chunks get one by one. */
-export const BLOCK_SIZE = 2 ** 20;
+const BLOCK_SIZE = 2 ** 20;
 const FIRST_BLOCK = 2 ** 42;
 /** Chunks of one deletion, each with some hundred postings. */
 export const REMOVED_AT_ONCE = 16;

@@ -12,9 +12,10 @@ import { FEW_CHUNKS, HiddenChunks } from './hidden-chunks.js';
 import { INDEXING_HOOKS, type IndexingHooks } from './hooks.js';
 import { type FinishedIndex, IndexCommit } from './index-commit.js';
 import { ClaimLostError } from './indexing.errors.js';
-import { type CutStep, NO_ROWS } from './threads/cut-document.js';
+import type { CutStep } from './threads/cut-document.js';
 import type { Cutting } from './threads/cutting.js';
 import { DocumentThreads } from './threads/document-threads.js';
+import { NO_ROWS } from './threads/row-columns.js';
 
 /** A small document without a new chunk. */
 const NOTHING: CutStep = { texts: [], terms: 0, tokens: 0, statements: [] };

@@ -1,6 +1,6 @@
-import { type Chunk, chunk, chunkId, type ChunkOptions, termFrequencies } from '../../text/index.js';
-import { arrayLiteral } from '../array-literal.js';
+import { chunk, chunkId, type ChunkOptions, termFrequencies } from '../../text/index.js';
 import { DocumentTooLargeError } from '../indexing.errors.js';
+import { type FreshChunk, type RowColumns, RowWriter } from './row-columns.js';
 
 /** Chunks of one step: as many as a call of an embedding model takes well. */
 const STEP_CHUNKS = 128;
@@ -14,7 +14,6 @@ const ONE_STATEMENT = { chunks: 64, postings: 4000 };
 const SAMPLE = 100;
 /** How far a guess may be beyond the limit; what is nearer is counted. */
 const SURELY = 1.5;
-const MAX_SMALLINT = 32_767;
 
 /** Bounds of one document. */
 export interface DocumentLimits {
@@ -51,36 +50,6 @@ export interface CutPlan {
   kept: PlacedChunk[];
 }
 
-/**
- * Columns of one statement, each an array as PostgreSQL writes it. They are made in the thread: as JavaScript arrays they would be
- * copied and written out by the main thread, value by value.
- */
-export interface RowColumns {
-  /** First chunk, counted within the step, and how many; none where all postings are of a chunk before. */
-  from: number;
-  count: number;
-  /** `ordinal` counts the chunks that are written, from 0. `length`: terms of the chunk, with repetitions. */
-  chunks: Record<'ordinal' | 'chunkId' | 'index' | 'text' | 'headingPath' | 'start' | 'end' | 'length', string>;
-  postings: Record<'ordinal' | 'term' | 'tf' | 'length', string>;
-}
-
-/** What is written of a document that has nothing new. */
-export const NO_ROWS: RowColumns = {
-  from: 0,
-  count: 0,
-  chunks: {
-    ordinal: '{}',
-    chunkId: '{}',
-    index: '{}',
-    text: '{}',
-    headingPath: '{}',
-    start: '{}',
-    end: '{}',
-    length: '{}',
-  },
-  postings: { ordinal: '{}', term: '{}', tf: '{}', length: '{}' },
-};
-
 /** Some chunks of the document. */
 export interface CutStep {
   texts: string[];
@@ -110,10 +79,6 @@ export function planCut({ fileId, markdown, options, known, limits }: CutOrder):
     else kept.push({ chunkId: id, index: each.index, headingPath: JSON.stringify(each.headingPath), start: each.start, end: each.end }); // prettier-ignore
   }
   return { plan: { fresh: fresh.length, kept }, fresh };
-}
-
-export interface FreshChunk extends Chunk {
-  chunkId: string;
 }
 
 /**
@@ -215,42 +180,4 @@ class StepWriter {
     this.#statements.push(this.#rows.finish());
     this.#rows = new RowWriter(this.#texts.length);
   }
-}
-
-/** Writes the columns of one statement. */
-class RowWriter {
-  readonly #chunks = { ordinal: [] as number[], chunkId: [] as string[], index: [] as number[], text: [] as string[], headingPath: [] as string[], start: [] as number[], end: [] as number[], length: [] as number[] }; // prettier-ignore
-  readonly #postings = { ordinal: [] as number[], term: [] as string[], tf: [] as number[], length: [] as number[] };
-
-  constructor(private readonly from: number) {}
-
-  /** Rows, a chunk as good as a posting: there may be chunks without any. */
-  get size(): number {
-    return this.#postings.term.length + this.#chunks.ordinal.length;
-  }
-
-  chunk(each: FreshChunk, ordinal: number, length: number): void {
-    const { index, text, headingPath, start, end } = each;
-    const row = { index, text, headingPath: JSON.stringify(headingPath), start, end };
-    append(this.#chunks, { ordinal, chunkId: each.chunkId, ...row, length });
-  }
-
-  posting(ordinal: number, term: string, tf: number, length: number): void {
-    append(this.#postings, { ordinal, term, tf: Math.min(tf, MAX_SMALLINT), length });
-  }
-
-  finish(): RowColumns {
-    const count = this.#chunks.ordinal.length;
-    return { from: this.from, count, chunks: literals(this.#chunks), postings: literals(this.#postings) };
-  }
-}
-
-function append<Row extends Record<string, string | number>>(columns: { [K in keyof Row]: Row[K][] }, row: Row): void {
-  for (const name of Object.keys(row) as (keyof Row)[]) columns[name].push(row[name]);
-}
-
-function literals<Columns extends Record<string, readonly (string | number)[]>>(columns: Columns) {
-  return Object.fromEntries(
-    Object.entries(columns).map(([name, values]) => [name, arrayLiteral(values)]),
-  ) as { [K in keyof Columns]: string }; // prettier-ignore
 }
