@@ -22,6 +22,7 @@ export default {
   moduleFileExtensions: ['ts', 'js', 'mjs', 'cjs', 'json', 'node'],
   moduleNameMapper: {
     '^@yuxi/storage/pglite-thread$': '<rootDir>/test/support/jest/pglite.thread.mjs',
+    '^@yuxi/core/discovery$': '<rootDir>/libs/core/src/discovery.ts',
     '^@yuxi/([^/]+)$': '<rootDir>/libs/$1/src/index.ts',
     '^(\\.{1,2}/.*)\\.js$': '$1',
   },

@@ -16,10 +16,10 @@ export interface ConfigChangeInfo<Section = unknown> {
 export function OnConfigChange(section: string): MethodDecorator {
   return (_prototype, _key, descriptor: PropertyDescriptor) => {
     const method = descriptor.value as object;
-    Reflect.defineMetadata(SECTIONS, [...sectionsOf(method), section], method);
+    Reflect.defineMetadata(SECTIONS, [...(sectionsOf(method) ?? []), section], method);
   };
 }
 
-export function sectionsOf(method: object): string[] {
-  return (Reflect.getMetadata(SECTIONS, method) as string[] | undefined) ?? [];
+export function sectionsOf(method: object): string[] | undefined {
+  return Reflect.getMetadata(SECTIONS, method) as string[] | undefined;
 }

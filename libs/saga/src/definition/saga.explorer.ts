@@ -1,6 +1,7 @@
 import { Injectable, Logger, type OnModuleInit } from '@nestjs/common';
-import { DiscoveryService, MetadataScanner } from '@nestjs/core';
+import { DiscoveryService } from '@nestjs/core';
 import { OptionsError } from '@yuxi/core';
+import { discoverClasses, methodsOf } from '@yuxi/core/discovery';
 import { TaskRegistry } from '@yuxi/tasks';
 import { SagaRunner } from '../run/saga.runner.js';
 import { sagaTask } from '../run/saga.task.js';
@@ -8,11 +9,10 @@ import { sagaOptionsOf, stepOptionsOf } from './saga.decorators.js';
 import { defineSaga } from './saga.definition.js';
 import { SagaRegistry } from './saga.registry.js';
 
-/** Finds every `@Saga` of the application when it starts, and makes a task of each. */
+/** Registers every `@Saga` of the application when it starts, and a task for each. */
 @Injectable()
 export class SagaExplorer implements OnModuleInit {
   readonly #logger = new Logger('Sagas');
-  readonly #scanner = new MetadataScanner();
 
   constructor(
     private readonly discovery: DiscoveryService,
@@ -22,27 +22,19 @@ export class SagaExplorer implements OnModuleInit {
   ) {}
 
   onModuleInit(): void {
-    const seen = new Set<unknown>();
-    for (const wrapper of this.discovery.getProviders()) {
-      // Made by a factory it is known by its instance; request-scoped it has none yet.
-      const type: unknown = (wrapper.instance as object | null)?.constructor ?? wrapper.metatype;
-      const options = sagaOptionsOf(type);
-      if (!options || seen.has(type)) continue;
-      seen.add(type);
-      const where = `@Saga on ${wrapper.name}`;
-      if (!wrapper.isDependencyTreeStatic() || !wrapper.instance)
+    for (const saga of discoverClasses(this.discovery)) {
+      const options = sagaOptionsOf(saga.prototype.constructor);
+      if (!options) continue;
+      const where = `@Saga on ${saga.name}`;
+      if (!saga.isStatic || !saga.instance)
         throw new OptionsError(
           'scope',
           'the default one, because no request runs a saga',
           'request or transient',
           where,
         );
-      const instance = wrapper.instance as Record<string, unknown>;
-      const steps = this.#scanner.getAllMethodNames(Object.getPrototypeOf(instance) as object).flatMap((method) => {
-        const step = stepOptionsOf(instance[method]);
-        return step ? [{ method, options: step }] : [];
-      });
-      const definition = defineSaga(options, steps, instance, where);
+      const steps = methodsOf(saga, stepOptionsOf).map(({ key, metadata }) => ({ method: key, options: metadata }));
+      const definition = defineSaga(options, steps, saga.instance as Record<string, unknown>, where);
       this.sagas.add(definition, where);
       this.tasks.add(sagaTask(definition, this.runner.engine), where, (payload, context) =>
         this.runner.run(definition, payload as never, context),

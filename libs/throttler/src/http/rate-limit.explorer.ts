@@ -1,5 +1,6 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
-import { DiscoveryService, MetadataScanner } from '@nestjs/core';
+import { DiscoveryService } from '@nestjs/core';
+import { discoverClasses, methodsOf } from '@yuxi/core/discovery';
 import { PolicyBook } from '../policies/policy-book.js';
 import { RATE_LIMITS, type RouteLimit } from './rate-limit.decorator.js';
 
@@ -8,18 +9,17 @@ import { RATE_LIMITS, type RouteLimit } from './rate-limit.decorator.js';
 export class RateLimitExplorer implements OnModuleInit {
   constructor(
     private readonly discovery: DiscoveryService,
-    private readonly scanner: MetadataScanner,
     private readonly policies: PolicyBook,
   ) {}
 
   onModuleInit(): void {
-    for (const { metatype } of this.discovery.getControllers()) {
-      if (!metatype) continue;
-      const prototype = metatype.prototype as Record<string, object>;
-      const handlers = this.scanner.getAllMethodNames(prototype).map((name) => prototype[name]!);
-      for (const target of [metatype, ...handlers])
-        for (const { policy } of (Reflect.getMetadata(RATE_LIMITS, target) as RouteLimit[] | undefined) ?? [])
-          this.policies.get(policy, `@RateLimit on ${metatype.name}`);
+    for (const controller of discoverClasses(this.discovery, { providers: false, controllers: true })) {
+      const onClass = limitsOf(controller.prototype.constructor) ?? [];
+      const onMethods = methodsOf(controller, limitsOf).flatMap(({ metadata }) => metadata);
+      for (const { policy } of [...onClass, ...onMethods])
+        this.policies.get(policy, `@RateLimit on ${controller.name}`);
     }
   }
 }
+
+const limitsOf = (target: object) => Reflect.getMetadata(RATE_LIMITS, target) as RouteLimit[] | undefined;
