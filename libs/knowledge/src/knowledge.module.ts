@@ -1,4 +1,5 @@
 import { ConfigurableModuleBuilder, type DynamicModule, Module } from '@nestjs/common';
+import { SQL_CLIENT } from '@yuxi/core';
 
 import { LiveDefaults } from './common/live-defaults.js';
 import { DatabaseAccess } from './databases/database-access.js';
@@ -31,7 +32,7 @@ import { SearchService } from './search/search.service.js';
 import { Embedder } from './vectors/embedder.js';
 import { Generations } from './vectors/generations.js';
 import { VectorUpkeep } from './vectors/upkeep.js';
-import { EXACT_LIMIT, EXACT_UP_TO, VectorIndexes } from './vectors/vector-index.js';
+import { EXACT_LIMIT, exactLimitOf, VectorIndexes } from './vectors/vector-index.js';
 import { VectorRows } from './vectors/vector-rows.js';
 
 export interface KnowledgeOptions {
@@ -73,7 +74,7 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN, OPTIONS_TYPE, ASYNC_OPTIO
     Generations,
     Embedder,
     VectorRows,
-    { provide: EXACT_LIMIT, useValue: EXACT_UP_TO },
+    { provide: EXACT_LIMIT, useFactory: exactLimitOf, inject: [SQL_CLIENT] },
     VectorIndexes,
     VectorUpkeep,
     ChangeModelSaga,

@@ -24,7 +24,7 @@ import { KnowledgeModule } from '../../../libs/knowledge/src/knowledge.module.js
 import { Corpora } from '../../../libs/knowledge/src/search/corpora.js';
 import { SearchService } from '../../../libs/knowledge/src/search/index.js';
 import { VectorUpkeep } from '../../../libs/knowledge/src/vectors/upkeep.js';
-import { EXACT_LIMIT, EXACT_UP_TO } from '../../../libs/knowledge/src/vectors/vector-index.js';
+import { EXACT_LIMIT } from '../../../libs/knowledge/src/vectors/vector-index.js';
 
 /** The knowledge services as one replica has them. */
 export interface Replica {
@@ -95,7 +95,7 @@ export async function startReplica(options: ReplicaOptions = {}): Promise<Replic
   const { hosts } = ModelHosts.parse(options.modelHosts);
   const settings = new SettingsInForce(hosts);
   const hooks: IndexingHooks = { ...NO_HOOKS, ...options.hooks };
-  const module = await Test.createTestingModule({
+  const builder = Test.createTestingModule({
     imports: [
       RedisModule.forRoot(redisUrl ? { url: redisUrl } : {}),
       StorageModule.forRoot({ databaseUrl, migrations: [...tasksMigrations, ...sagaMigrations] }),
@@ -107,10 +107,9 @@ export async function startReplica(options: ReplicaOptions = {}): Promise<Replic
       KnowledgeModule.forRoot({ hooks }),
       settingsOf(settings),
     ],
-  })
-    .overrideProvider(EXACT_LIMIT)
-    .useValue(options.exactUpTo ?? EXACT_UP_TO)
-    .compile();
+  });
+  if (options.exactUpTo !== undefined) builder.overrideProvider(EXACT_LIMIT).useValue(options.exactUpTo);
+  const module = await builder.compile();
   Logger.overrideLogger(false);
   await module.init();
   const processor = module.get(FileProcessor);

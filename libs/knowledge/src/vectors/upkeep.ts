@@ -119,6 +119,7 @@ export class VectorUpkeep implements OnApplicationBootstrap, OnModuleDestroy {
   /** Gives each large generation that answers its index of vectors. */
   async buildIndexes(): Promise<void> {
     if (!this.generations.possible) return;
+    await this.indexes.dropUnused();
     for (const id of await this.indexes.missing()) await this.indexes.ensure(id);
   }
 

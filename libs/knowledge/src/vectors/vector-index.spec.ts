@@ -4,6 +4,7 @@ import { eventually, type PostgresServer, startPostgres } from '@yuxi/testing';
 import type { Actor } from '../actor.js';
 import { addText, newActor, type Replica, startReplica } from '../../../../test/support/knowledge/knowledge.fixture.js';
 import { vectorStatement } from '../search/search.sql.js';
+import { exactLimitOf } from './vector-index.js';
 
 const WORDS = ['wing', 'flow', 'heat', 'mast', 'sail', 'keel', 'rudder', 'hull'];
 /** No two paragraphs alike. */
@@ -91,5 +92,36 @@ describe.each(['PostgreSQL', 'PGlite'])('the index of vectors on %s', (kind) => 
     const { saga_id } = await replica.databases.remove(owner, dbId);
     await eventually(async () => expect((await replica.sagas.get(saga_id)).status).toBe('done'));
     expect(await indexOf(kbId)).toBeUndefined();
+  });
+});
+
+describe('the embedded database', () => {
+  it('has no index of vectors, and drops the one that an earlier version built', async () => {
+    const replica = await startReplica({ worker: true });
+    try {
+      const owner = await newActor(replica.sql);
+      const { db_id: dbId } = await replica.databases.create(owner, { database_name: 'embedded' });
+      const fileId = await addText(replica, owner, dbId, 'text.txt', TEXT);
+      await replica.work({ dbId, fileId, params: { chunk_size: 16 } });
+      await replica.sql.query(
+        `CREATE INDEX chunk_vectors_kb1_g1 ON chunk_vectors USING hnsw ((embedding::halfvec(384)) halfvec_ip_ops)
+         WHERE kb_id = 1 AND generation = 1`,
+      );
+      await replica.sql.query('UPDATE index_generations SET has_index = true');
+      await replica.upkeep.run();
+      const { rows } = await replica.sql.query(
+        `SELECT has_index, to_regclass('chunk_vectors_kb1_g1') AS index FROM index_generations`,
+      );
+      expect(rows).toEqual([{ has_index: false, index: null }]);
+      const { result } = await replica.search.query(owner, dbId, 'wing7 flow7', { search_mode: 'vector' });
+      expect(result.length).toBeGreaterThan(0);
+    } finally {
+      await replica.close();
+    }
+  }, 60_000);
+
+  it('compares any number of vectors one by one, and PostgreSQL up to 10,000', () => {
+    expect(exactLimitOf({})).toBeUndefined();
+    expect(exactLimitOf({ threads: { module: 'client', data: undefined } })).toBe(10_000);
   });
 });

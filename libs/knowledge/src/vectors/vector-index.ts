@@ -10,8 +10,16 @@ import type { GenerationId } from './vector-rows.js';
  * index (HNSW) for each generation.
  */
 export const EXACT_UP_TO = 10_000;
-/** Injection token of the number that takes the place of {@link EXACT_UP_TO}, for tests. */
+/** Injection token of the largest number of vectors without an index; `undefined`: there are no indexes. */
 export const EXACT_LIMIT = Symbol('EXACT_LIMIT');
+
+/**
+ * The embedded database has one connection, so that a build of minutes, and some 30 ms for each vector added later, would hold up all
+ * other statements. It has no indexes: an exact search takes some 3 ms per 1,000 vectors there.
+ */
+export function exactLimitOf({ threads }: Pick<SqlClient, 'threads'>): number | undefined {
+  return threads === undefined ? undefined : EXACT_UP_TO;
+}
 /** Links of a vector and candidates while the index is built: more find more, and take longer to build. */
 const HNSW = { m: 24, ef_construction: 128 };
 
@@ -26,11 +34,12 @@ export class VectorIndexes {
 
   constructor(
     @Inject(SQL_CLIENT) private readonly sql: SqlClient,
-    @Inject(EXACT_LIMIT) private readonly exactUpTo: number,
+    @Inject(EXACT_LIMIT) private readonly exactUpTo: number | undefined,
   ) {}
 
   /** Builds the index where there are enough vectors and none is there; searches and writes go on meanwhile. */
   async ensure(id: GenerationId & { dimensions: number }): Promise<void> {
+    if (this.exactUpTo === undefined) return;
     const { rows } = await this.sql.query<{ count: number; has_index: boolean }>(
       `SELECT has_index, (SELECT count(*)::int FROM (
            SELECT 1 FROM chunk_vectors v WHERE v.kb_id = $1 AND v.generation = $2 LIMIT $3) few) AS count
@@ -42,6 +51,7 @@ export class VectorIndexes {
 
   /** Generations that answer and are too large to go without. */
   async missing(): Promise<(GenerationId & { dimensions: number })[]> {
+    if (this.exactUpTo === undefined) return [];
     const { rows } = await this.sql.query<GenerationId & { dimensions: number }>(
       `SELECT g.kb_id AS "kbId", g.generation, (g.model->>'dimensions')::int AS dimensions
        FROM index_generations g JOIN databases d ON d.id = g.kb_id
@@ -50,6 +60,21 @@ export class VectorIndexes {
       [this.exactUpTo],
     );
     return rows;
+  }
+
+  /** Drops the indexes of a database that has none any more. */
+  async dropUnused(): Promise<void> {
+    if (this.exactUpTo !== undefined) return;
+    const { rows } = await this.sql.query<GenerationId>(
+      'SELECT kb_id AS "kbId", generation FROM index_generations WHERE has_index',
+    );
+    for (const id of rows) {
+      await this.drop(id);
+      await this.sql.query('UPDATE index_generations SET has_index = false WHERE kb_id = $1 AND generation = $2', [
+        id.kbId,
+        id.generation,
+      ]);
+    }
   }
 
   async drop(id: GenerationId): Promise<void> {

@@ -12,6 +12,7 @@ export const storageMigrations: readonly Migration[] = [
   { id: 'storage/0007-uploads', sql: read('0007_uploads.sql') },
   { id: 'storage/0008-claimed-by', sql: read('0008_claimed_by.sql') },
   { id: 'storage/0009-hidden-chunks', sql: read('0009_hidden_chunks.sql') },
+  { id: 'storage/0010-toast-compression', sql: read('0010_toast_compression.sql') },
 ];
 
 function read(file: string): string {
