@@ -20,7 +20,7 @@ describe('toMs', () => {
 });
 
 describe('around', () => {
-  it('keeps name, length and metadata of the method', () => {
+  it('keeps the name, length and metadata of the method', () => {
     class Greeter {
       greet(name: string, mark: string) {
         return `hello ${name}${mark}`;
@@ -56,13 +56,13 @@ describe('jitter', () => {
 const late = () => new Error('late');
 
 describe('within', () => {
-  it('gives what comes in time, and throws for what does not', async () => {
+  it('returns a result that arrives in time, and throws for a later one', async () => {
     await expect(within(1000, Promise.resolve(7), late)).resolves.toBe(7);
     await expect(within(5, new Promise(() => undefined), late)).rejects.toThrow('late');
   });
 
-  it('counts what arrived while the process was too busy to look', async () => {
-    // One operation of another thread: it is over long before this one looks.
+  it('returns a result that arrived while the event loop was blocked', async () => {
+    // Another thread does this, and is done long before this thread reads the result.
     const result = within(20, promisify(stat)('.'), late);
     for (const until = performance.now() + 80; performance.now() < until;);
     expect((await result).isDirectory()).toBe(true);
@@ -70,7 +70,7 @@ describe('within', () => {
 });
 
 describe('unlessAborted', () => {
-  it('gives what comes, and the reason as soon as there is one', async () => {
+  it('returns the result, and throws the reason as soon as the signal aborts', async () => {
     const { signal } = new AbortController();
     await expect(unlessAborted(signal, Promise.resolve(7))).resolves.toBe(7);
     const abort = new AbortController();
@@ -82,7 +82,7 @@ describe('unlessAborted', () => {
 });
 
 describe('YuxiError', () => {
-  it('carries code, cause and the name of its class', () => {
+  it('has a code, a cause and the name of its class', () => {
     const cause = new Error('below');
     expect(new YuxiError('above', { code: 'X', cause })).toMatchObject({
       name: 'YuxiError',

@@ -1,0 +1,58 @@
+import { describe, expect, it } from '@jest/globals';
+import { YuxiError } from './errors.js';
+import {
+  isConnectionError,
+  isDataError,
+  isPermanentSqlError,
+  isStorageFull,
+  isTransientSqlError,
+  sqlFault,
+} from './sql-errors.js';
+
+const withCode = (code: string, message = 'no') => Object.assign(new Error(message), { code });
+const wrapped = (cause: Error) => new YuxiError('above', { code: 'ABOVE', cause });
+
+describe('errors of a database', () => {
+  it.each([
+    ['23505', { transient: false, permanent: true, data: true, connection: false }],
+    ['22021', { transient: false, permanent: true, data: true, connection: false }],
+    ['42P01', { transient: false, permanent: true, data: false, connection: false }],
+    ['40P01', { transient: true, permanent: false, data: false, connection: false }],
+    ['53100', { transient: true, permanent: false, data: false, connection: false }],
+    ['57P01', { transient: true, permanent: false, data: false, connection: true }],
+    ['08006', { transient: true, permanent: false, data: false, connection: true }],
+    ['EPIPE', { transient: false, permanent: false, data: false, connection: true }],
+    ['ECONNREFUSED', { transient: false, permanent: false, data: false, connection: true }],
+  ])('with the code %s are classified, also when they are wrapped', (code, expected) => {
+    for (const error of [withCode(code), wrapped(withCode(code))])
+      expect({
+        transient: isTransientSqlError(error),
+        permanent: isPermanentSqlError(error),
+        data: isDataError(error),
+        connection: isConnectionError(error),
+      }).toEqual(expected);
+  });
+
+  it('are found among causes, and no code of the operating system is taken for a SQLSTATE', () => {
+    const fault = withCode('23505');
+    expect(sqlFault(wrapped(fault))).toBe(fault);
+    expect(sqlFault(withCode('EPIPE'))).toBeUndefined();
+    expect(sqlFault('23505')).toBeUndefined();
+  });
+
+  it('of a connection are recognized by the message of the driver, and inside an AggregateError', () => {
+    expect(isConnectionError(new Error('Connection terminated unexpectedly'))).toBe(true);
+    expect(isConnectionError(new AggregateError([withCode('ECONNREFUSED')]))).toBe(true);
+    expect(isConnectionError(new Error('SELECT nonsense'))).toBe(false);
+  });
+
+  it.each([
+    ['53100', 'ERROR', true],
+    ['53100', 'PANIC', false],
+    ['ENOSPC', undefined, true],
+    ['STORAGE_FULL', undefined, true],
+    ['23505', 'ERROR', false],
+  ])('with the code %s and the severity %s: is the storage full? %s', (code, severity, full) => {
+    expect(isStorageFull(wrapped(Object.assign(withCode(code), { severity })))).toBe(full);
+  });
+});
