@@ -12,7 +12,7 @@ import { createKnowledgeBase, type Fleet, startFleet } from '../support/fleet.js
 import { auditIndex } from '../support/knowledge/index-audit.js';
 import { FULL, size } from '../support/size.js';
 import { tasksEnded } from '../support/tasks/tasks.js';
-import { buildPrevious } from '../support/upgrade/previous-build.js';
+import { buildPrevious } from '../support/previous-build.js';
 
 const MINUTES = 60_000;
 /** Duration of a transaction that reads all tables, for example a report or a dump. */

@@ -9,7 +9,7 @@ export interface Opened extends AsyncDisposable {
   client: RedisConnections['shared'];
 }
 
-/** What the module makes, without Nest; closed at the end of the test by `await using`. */
+/** The connections of the module, without Nest. `await using` closes them at the end of the test. */
 export function open(options: RedisOptions): Opened {
   const resolved = resolveRedisOptions(options);
   const availability = new RedisAvailability(describeTarget(resolved.target));
@@ -18,7 +18,7 @@ export function open(options: RedisOptions): Opened {
   return { connections, availability, client: connections.shared, [Symbol.asyncDispose]: close };
 }
 
-/** Collects log lines of this process instead of printing them. */
+/** Collects the log lines of this process instead of printing them. */
 export function captureLog(): string[] {
   const lines: string[] = [];
   const take = (message: unknown) => void lines.push(String(message));
@@ -26,12 +26,12 @@ export function captureLog(): string[] {
   return lines;
 }
 
-/** A client that is disconnected at the end of the test by `using`: one that stays open would keep the process. */
+/** A client that `using` disconnects at the end of the test. An open client would keep the process running. */
 export function closing<T extends { disconnect(): void }>(client: T): T & Disposable {
   return Object.assign(client, { [Symbol.dispose]: () => client.disconnect() });
 }
 
-/** Milliseconds that a call took, whether it worked or not, and its error. */
+/** Duration of a call, milliseconds, and its error if it failed. */
 export async function timed(call: () => Promise<unknown>): Promise<{ ms: number; error?: unknown }> {
   const start = performance.now();
   try {

@@ -20,14 +20,14 @@ import {
 } from '../../../apps/api/src/http/index.js';
 
 const MEBIBYTE = 1024 * 1024;
-/** Room for one content of 2 MiB. */
+/** Enough for one content of 2 MiB. */
 const SPACE = new SpoolSpace({ total: 2 * MEBIBYTE, perOwner: 2 * MEBIBYTE });
 
 const thing = z.strictObject({ name: line(20), count: z.int().min(1).optional(), ids: z.array(z.uuid()).optional() });
 const listing = pageQuery.extend({ since: queryDate.optional() });
 const FAILURES: Record<string, () => Error> = {
   plain: () => new Error('SELECT secret FROM /etc/passwd'),
-  unknown: () => new YuxiError('inside', { code: 'NEVER_HEARD_OF' }),
+  unknown: () => new YuxiError('inside', { code: 'UNKNOWN_CODE' }),
   full: () => new YuxiError('queue default is full', { code: 'QUEUE_FULL', retryable: true }),
   redis: () => new YuxiError('redis://:secret@host', { code: 'REDIS_UNAVAILABLE', retryable: true }),
   conflict: () => Object.assign(new YuxiError('changed', { code: 'CONFIG_CONFLICT' }), { details: { revision: 4 } }),
@@ -65,7 +65,7 @@ class Things {
 @Module({ imports: [HttpModule], controllers: [Things] })
 class App {}
 
-/** A small API with the real HTTP layer, listening on a free port of the loopback. */
+/** A small API with the HTTP layer of the product, on a free port of the loopback. */
 export class HttpApp {
   private constructor(readonly app: NestFastifyApplication) {}
 
@@ -77,7 +77,7 @@ export class HttpApp {
     return new HttpApp(app);
   }
 
-  /** @param type content type; undefined sends none */
+  /** @param type content type; undefined: no header */
   async post(payload: string | Buffer, type: string | undefined, url: string) {
     const answer = await this.app.inject({
       method: 'POST',
@@ -93,7 +93,7 @@ export class HttpApp {
     return { status: answer.statusCode, body: answer.json<Record<string, unknown>>(), headers: answer.headers };
   }
 
-  /** Sends bytes as they are and answers all that comes back until the server closes. */
+  /** Sends bytes unchanged. @returns everything that the server sends until it closes the connection */
   async raw(text: string): Promise<string> {
     const socket = connect((this.app.getHttpServer().address() as AddressInfo).port, '127.0.0.1');
     let answer = '';
@@ -104,7 +104,7 @@ export class HttpApp {
     return answer;
   }
 
-  /** Sends each text on one connection once the answer to the one before has come. @returns all that was answered */
+  /** Sends the texts on one connection, each after the answer to the one before. @returns all answers */
   async talk(turns: readonly (readonly [text: string, answer: RegExp])[]): Promise<string> {
     const socket = connect((this.app.getHttpServer().address() as AddressInfo).port, '127.0.0.1');
     let answers = '';

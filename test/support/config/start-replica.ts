@@ -42,7 +42,7 @@ class SqlModule {
 
 export interface ReplicaOptions extends ConfigSyncOptions {
   sql: SqlClient;
-  /** Default none: what is left are notices over Redis. */
+  /** Default none: only Redis sends change notices. */
   notifications?: SqlNotifications;
   redisUrl?: string;
   providers?: Provider[];
@@ -55,12 +55,12 @@ export interface Replica {
   pubSub: ConfigPubSubService;
   health: HealthRegistry;
   availability: RedisAvailability;
-  /** Value of one time series, 0 when there is none. */
+  /** Value of a time series; 0 when there is none. */
   metric: (name: string, labels?: Record<string, string>) => Promise<number>;
   close(): Promise<void>;
 }
 
-/** A Nest application with nothing but the configuration in it. */
+/** A Nest application with the configuration only. */
 export async function startReplica({
   sql,
   notifications,

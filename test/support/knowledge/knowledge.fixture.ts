@@ -26,7 +26,7 @@ import { SearchService } from '../../../libs/knowledge/src/search/index.js';
 import { VectorUpkeep } from '../../../libs/knowledge/src/vectors/upkeep.js';
 import { EXACT_LIMIT, EXACT_UP_TO } from '../../../libs/knowledge/src/vectors/vector-index.js';
 
-/** The knowledge services as one replica has them. */
+/** The knowledge services of one replica. */
 export interface Replica {
   sql: SqlClient;
   blobs: BlobStore;
@@ -39,37 +39,37 @@ export interface Replica {
   ingest: IngestService;
   upkeep: VectorUpkeep;
   sagas: SagaService;
-  settings: SettingsInForce;
+  settings: FakeLiveConfig;
   storage: StorageInfo;
-  /** Those of the replica; a test may put others in their place. */
+  /** Hooks of the replica; a test may replace them. */
   hooks: IndexingHooks;
-  /** Runs the task of one file as a worker would: again for as long as it asks to come later. */
+  /** Runs the task of one file as a worker does, also again when the task asks for a retry. */
   work(
     task: Pick<ProcessFile, 'dbId' | 'fileId'> & Partial<ProcessFile>,
     signal?: AbortSignal,
-    /** Default: the first run of a task of its own. */
+    /** Default: the first run of a new task. */
     run?: { id: string; attempt: number },
   ): Promise<unknown>;
   close(): Promise<void>;
 }
 
 export interface ReplicaOptions {
-  /** PGlite in memory without it. */
+  /** Without it PGlite in memory. */
   databaseUrl?: string;
-  /** Without it locks hold in this replica only, as when Redis is away. */
+  /** Without it locks are local to this replica, as while Redis is unavailable. */
   redisUrl?: string;
   hooks?: Partial<IndexingHooks>;
-  /** Whether tasks and sagas run by themselves. Default `false`. */
+  /** Whether a worker runs tasks and sagas. Default `false`. */
   worker?: boolean;
-  /** Vectors that are compared one by one before there is an index. */
+  /** Number of vectors up to which a search is exact, without an index. */
   exactUpTo?: number;
-  /** Where models may be, as `ALLOWED_MODEL_HOSTS`. */
+  /** Allowed hosts of models, as `ALLOWED_MODEL_HOSTS`. */
   modelHosts?: string;
 }
 
-/** Stands for the live configuration: only the sections of model and documents are there. */
-class SettingsInForce {
-  /** Section of the bounds of documents. */
+/** Replaces the live configuration. Has only the sections of the model and of documents. */
+class FakeLiveConfig {
+  /** Section with the limits of documents. */
   documents: Record<string, number> | undefined;
   private model: object = {};
 
@@ -84,16 +84,16 @@ class SettingsInForce {
   }
 }
 
-/** What ConfigSyncModule would give to everybody. */
-function settingsOf(settings: SettingsInForce): DynamicModule {
+/** Provides it globally, as ConfigSyncModule does. */
+function settingsOf(settings: FakeLiveConfig): DynamicModule {
   const provider = { provide: LiveConfig, useValue: settings };
-  return { module: SettingsInForce, global: true, providers: [provider], exports: [LiveConfig] };
+  return { module: FakeLiveConfig, global: true, providers: [provider], exports: [LiveConfig] };
 }
 
 export async function startReplica(options: ReplicaOptions = {}): Promise<Replica> {
   const { databaseUrl, redisUrl, worker = false } = options;
   const { hosts } = ModelHosts.parse(options.modelHosts);
-  const settings = new SettingsInForce(hosts);
+  const settings = new FakeLiveConfig(hosts);
   const hooks: IndexingHooks = { ...NO_HOOKS, ...options.hooks };
   const module = await Test.createTestingModule({
     imports: [
@@ -159,15 +159,15 @@ async function untilDone<T>(run: () => Promise<T>): Promise<T> {
   }
 }
 
-let people = 0;
+let userCount = 0;
 
-/** A user in the database, as the actor that stands for it. */
+/** Creates a user. @returns the actor for this user */
 export async function newActor(
   sql: SqlClient,
   role: Role = 'user',
   departmentId: number | null = null,
 ): Promise<Actor> {
-  const name = `user${++people}`;
+  const name = `user${++userCount}`;
   const { rows } = await sql.query<{ id: number }>(
     `INSERT INTO users (user_id, username, password_hash, role, department_id) VALUES ($1, $1, '-', $2, $3) RETURNING id`,
     [name, role, departmentId],
@@ -180,7 +180,7 @@ export async function newDepartment(sql: SqlClient, name: string): Promise<numbe
   return rows[0]!.id;
 }
 
-/** Uploads a text and makes it a document. */
+/** Uploads a text and adds it as a document. @returns the id of the file */
 export async function addText(
   replica: Replica,
   actor: Actor,
@@ -193,7 +193,7 @@ export async function addText(
   return file_id;
 }
 
-/** `count` rows of one table. */
+/** Number of rows in a table. */
 export async function countOf(sql: SqlClient, table: string, where = 'true'): Promise<number> {
   const { rows } = await sql.query<{ n: number }>(`SELECT count(*)::int AS n FROM ${table} WHERE ${where}`);
   return rows[0]!.n;

@@ -11,7 +11,7 @@ import { LoginProtection } from '../../../libs/throttler/src/login/login-protect
 import { LimiterLink } from '../../../libs/throttler/src/redis/limiter-link.js';
 import { ThrottlerStorageRedis } from '../../../libs/throttler/src/throttler-storage-redis.js';
 
-/** One replica as the specs see it. */
+/** The services of one replica. */
 export interface Replica extends AsyncDisposable {
   app: INestApplicationContext;
   limiter: LimiterService;
@@ -25,17 +25,17 @@ export interface Replica extends AsyncDisposable {
 @Module({})
 class App {}
 
-/** Of decisions that are compared one by one: a process that was not given the processor for 200 ms would decide some by itself. */
-const PATIENCE = '5s';
+/** With the default of 200 ms, a busy process would decide without Redis, and the specs compare each decision. */
+const COMMAND_TIMEOUT = '5s';
 
 /**
- * Boots an application with its own connections; closed at the end of the test by `await using`.
- * @param redis its `commandTimeout` is 5 s here unless the test says otherwise
+ * Starts an application with its own connections. `await using` closes it at the end of the test.
+ * @param redis its `commandTimeout` is 5 s by default
  */
 export async function replica(redis: RedisOptions, o: LimiterModuleOptions = {}): Promise<Replica> {
   const root = {
     module: App,
-    imports: [RedisModule.forRoot({ commandTimeout: PATIENCE, ...redis }), LimiterModule.forRoot(o)],
+    imports: [RedisModule.forRoot({ commandTimeout: COMMAND_TIMEOUT, ...redis }), LimiterModule.forRoot(o)],
   };
   const app = await NestFactory.createApplicationContext(root, { abortOnError: false });
   return {
@@ -50,7 +50,7 @@ export async function replica(redis: RedisOptions, o: LimiterModuleOptions = {})
   };
 }
 
-/** Collects log lines of this process, as `level text`, instead of printing them. */
+/** Collects the log lines of this process, as `level text`, instead of printing them. */
 export function captureLog(): string[] {
   const lines: string[] = [];
   const take = (level: string) => (message: unknown) => void lines.push(`${level} ${String(message)}`);
@@ -58,7 +58,7 @@ export function captureLog(): string[] {
   return lines;
 }
 
-/** Scripts that the limits of a replica send meanwhile; its heartbeat is not among them. */
+/** Number of scripts that the limits of a replica send during `work`, without its heartbeat. */
 export async function scriptsSent({ link }: Replica, work: () => Promise<unknown>): Promise<number> {
   const { client } = link.wire;
   const send = client.sendCommand.bind(client) as (...args: unknown[]) => unknown;
@@ -78,7 +78,7 @@ export async function scriptsSent({ link }: Replica, work: () => Promise<unknown
 const SERVER_TIME = /(?:redis\.)?call\('TIME'\)/;
 const EXPIRY = /, 'PX', [^\n]+\)/g;
 
-/** Runs a script of this library at a time of the caller's choice; nothing it touches expires by the server's clock. */
+/** Runs a script of this library at a given time. Its keys do not expire by the clock of the server. */
 export function scriptAt(names: string | readonly string[], client: RedisClient) {
   const source = [names]
     .flat()
