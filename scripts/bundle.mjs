@@ -11,7 +11,7 @@ export const APPS = ['api', 'worker'];
 const MAIN = 'main.mjs';
 
 /**
- * Not bundled, but loaded from node_modules: native code, WebAssembly, threads, files of web pages; and CommonJS that is loaded by
+ * Not bundled, but loaded from node_modules: native code, WebAssembly, threads, files of web pages. Also CommonJS that is loaded by
  * `import()`, because esbuild would create a module without named exports.
  */
 export const EXTERNAL = [

@@ -11,7 +11,7 @@ const SQLSTATE = /^(?!E)[0-9A-Z]{5}$/;
 const TRANSIENT_CLASS = /^(08|40|53|55|57|58)/;
 /** SQLSTATE classes: value out of range or malformed, constraint violated. */
 const DATA_CLASS = /^2[23]/;
-/** Connection exceptions, and a server that shuts down, starts, or was told by an operator to end the connection. */
+/** Connection exceptions, and a server that shuts down, starts, or has ended the connection for an operator. */
 const CONNECTION_STATE = /^(08\w{3}|57P0[1-3])$/;
 const SOCKET_CODES = new Set([
   'ECONNREFUSED', 'ECONNRESET', 'ECONNABORTED', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH',

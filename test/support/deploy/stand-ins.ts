@@ -23,8 +23,8 @@ export function baseImage(): string {
 }
 
 /**
- * Builds substitutes for the images in docker-compose.yml and the Dockerfile, with the same names, from packages of Debian and Node 24,
- * so that no image registry is needed. They have the programs, users, volumes and start commands that docker-compose.yml relies on.
+ * Builds substitutes for the images in docker-compose.yml and the Dockerfile, with the same names, so that no image registry is
+ * needed. Their content is from packages of Debian and Node 24. They have the programs, users, volumes and start commands that docker-compose.yml relies on.
  */
 export async function buildSubstituteImages(engine: Engine): Promise<void> {
   const { services } = parse(readFileSync('docker-compose.yml', 'utf8')) as { services: Record<string, Named> };

@@ -1,5 +1,5 @@
-// The worker of the embedded database in tests. It creates a new database from a copy of an empty one, which takes one second of
-// processor time; initdb takes four to six. scripts/ensure-servers.mjs creates the copy.
+// The worker of the embedded database in tests. It creates a new database from a copy of an empty one. That takes one second of
+// processor time, while initdb takes four to six. scripts/ensure-servers.mjs creates the empty database.
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PGlite } from '@electric-sql/pglite';

@@ -44,9 +44,9 @@ export class LimiterFleet {
 
   /** Requests many decisions at the same time, in all workers or in one. @returns those that were allowed or failed */
   async flood(target: Target, times: number, worker?: number): Promise<Asked[]> {
-    const order = { ...target, times };
-    if (worker !== undefined) return (await this.#workers[worker]!.call('flood', order)) as Asked[];
-    return (await this.#all('flood', order)).flat() as Asked[];
+    const params = { ...target, times };
+    if (worker !== undefined) return (await this.#workers[worker]!.call('flood', params)) as Asked[];
+    return (await this.#all('flood', params)).flat() as Asked[];
   }
 
   /** Each worker requests a decision for each target every `every` milliseconds. */
@@ -75,7 +75,7 @@ export class LimiterFleet {
     await Promise.all(this.#workers.map((worker) => worker.kill()));
   }
 
-  #all(name: string, order: object): Promise<unknown[]> {
+  #all(name: string, params: object): Promise<unknown[]> {
     return Promise.all(this.#workers.map((worker) => worker.call(name, params)));
   }
 }

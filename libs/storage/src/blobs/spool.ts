@@ -23,7 +23,7 @@ export interface SpoolOptions {
 }
 
 /**
- * A content that was read to its end and hashed on the way: up to 1 MiB in memory, a larger one in an unlinked temporary file.
+ * A content that was read to its end and hashed. Up to 1 MiB is in memory, a larger content in an unlinked temporary file.
  * So a slow sender holds no other resource, a large content is never in memory as a whole, and the file ends with the process.
  */
 export class Spool implements AsyncDisposable {

@@ -21,9 +21,9 @@ const CHECKPOINT_PAUSE_MS = 30_000;
 type NotificationHandler = (channel: string, payload: string) => void;
 
 /**
- * Runs one worker with an open PGlite, and starts another when it is lost: the thread ended, PostgreSQL failed, or it does not
- * respond, see {@link UNRESPONSIVE_LIMIT}. On a full disk PGlite never responds again, so there the limit is short. Elsewhere a
- * statement may take long. Without a worker every call throws a {@link DatabaseUnavailableError}.
+ * Runs one worker with an open PGlite. It starts another worker when the thread ends, PostgreSQL fails, or it does not respond, see
+ * {@link UNRESPONSIVE_LIMIT}. On a full disk PGlite never responds again, so there the limit is short. Elsewhere a statement may
+ * take long. Without a worker every call throws a {@link DatabaseUnavailableError}.
  */
 export class PgliteSupervisor {
   readonly #logger = new Logger('Pglite');

@@ -26,8 +26,8 @@ const logger = new Logger('PostgresDriver');
 export type PostgresOptions = ResolvedStorageOptions & { databaseUrl: string };
 
 /**
- * Opens a pool, waits until the server answers, and migrates the schema. With `startWithout` it returns also when the server is
- * unavailable or a migration is blocked; it then tries again in the background, and the driver is `ready` later.
+ * Opens a pool, waits until the server answers, and migrates the schema. With `startWithout` it also returns when the server is
+ * unavailable or a migration is blocked. It then tries again in the background, and the driver is `ready` later.
  * @throws {DatabaseUnavailableError} after `startupWait`, or at once for a wrong password or an unknown database
  * @throws {MigrationBlockedError} after `migrationWait`
  * @throws {MigrationError} when a migration fails

@@ -21,8 +21,8 @@ export function haproxyBinary(): string | undefined {
 }
 
 /**
- * Starts haproxy for `targets` (base URLs) with the settings of its manual: round robin, and health checks of `/health/ready` every
- * 2 s, three failures for down and two successes for up. It does not retry (`retries 0`), so that a client sees each failure.
+ * Starts haproxy for `targets` (base URLs) with the settings of its manual: round robin, and a health check of `/health/ready` every
+ * 2 s. Three failures mean down, two successes mean up. It does not retry (`retries 0`), so that a client sees each failure.
  * @throws Error when haproxy is not installed or does not start
  */
 export async function startHaproxy({ targets }: { targets: string[] }): Promise<Haproxy> {

@@ -157,7 +157,7 @@ export interface SentinelServerOptions {
   masterName?: string;
   /** Of the data nodes. */
   password?: string;
-  /** Milliseconds of silence after which it believes the master down; default 1000. */
+  /** Milliseconds without an answer after which it marks the master as down; default 1000. */
   downAfter?: number;
   /** Number of the last failover that it received; default none. */
   epoch?: number;
