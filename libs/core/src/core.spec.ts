@@ -1,7 +1,19 @@
 import { stat } from 'node:fs';
 import { promisify } from 'node:util';
 import { describe, expect, it } from '@jest/globals';
-import { around, jitter, OptionsError, sleep, toMs, unlessAborted, within, YuxiError } from './index.js';
+import {
+  around,
+  integerOption,
+  jitter,
+  OptionsError,
+  sleep,
+  storableExcerpt,
+  storableText,
+  toMs,
+  unlessAborted,
+  within,
+  YuxiError,
+} from './index.js';
 
 describe('toMs', () => {
   it.each([
@@ -16,6 +28,30 @@ describe('toMs', () => {
     expect(() => toMs('ttl', value, { where: '@WithLock on KbService.index' })).toThrow(
       /ttl must be .*KbService\.index/,
     );
+  });
+});
+
+describe('integerOption', () => {
+  it.each([
+    [1, {}],
+    [0, { min: 0 }],
+    [5, { min: 5, max: 5 }],
+  ])('accepts %j by the rule %j', (value, rule) => expect(integerOption('n', value, rule)).toBe(value));
+
+  it.each([
+    [0, {}, 'n must be an integer from 1, got 0'],
+    [1.5, { max: 9 }, 'n must be an integer 1..9, got 1.5'],
+    [Number.NaN, {}, 'n must be an integer from 1, got NaN'],
+    ['3', {}, 'n must be an integer from 1, got "3"'],
+  ])('refuses %j by the rule %j', (value, rule, message) => {
+    expect(() => integerOption('n', value, rule)).toThrow(message);
+  });
+});
+
+describe('storableText', () => {
+  it('replaces NUL and lone surrogates, and keeps pairs', () => {
+    expect(storableText('a\0b\uD800c\u{1F40B}')).toBe('a\uFFFDb\uFFFDc\u{1F40B}');
+    expect(storableExcerpt('ab\u{1F40B}', 3)).toBe('ab\uFFFD');
   });
 });
 

@@ -7,13 +7,13 @@ import { MIGRATION_WAIT } from './storage.options.js';
 const logger = new Logger('Migrator');
 
 /** Key of the advisory lock under which one process at a time changes the schema. */
-export const MIGRATION_LOCK = 7_982_731;
+const MIGRATION_LOCK = 7_982_731;
 
 const JOURNAL = `CREATE TABLE IF NOT EXISTS yuxi_migrations (
   id text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())`;
 
 /** Acquires the schema lock until the end of the transaction; waits without limit. */
-export async function lockSchema(tx: ScriptClient): Promise<void> {
+async function lockSchema(tx: ScriptClient): Promise<void> {
   await tx.script(`SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0`);
   await tx.query('SELECT pg_advisory_xact_lock($1)', [MIGRATION_LOCK]);
 }

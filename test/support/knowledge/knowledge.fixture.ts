@@ -71,16 +71,16 @@ export interface ReplicaOptions {
 class FakeLiveConfig {
   /** Section with the limits of documents. */
   documents: Record<string, number> | undefined;
-  private model: object = {};
+  #model: object = {};
 
   constructor(private readonly hosts: ModelHosts) {}
 
   get(): Record<string, unknown> {
-    return { ...this.model, documents: this.documents };
+    return { ...this.#model, documents: this.documents };
   }
 
   use(model: Record<string, unknown>): void {
-    this.model = { model: modelSection(this.hosts).parse(model) };
+    this.#model = { model: modelSection(this.hosts).parse(model) };
   }
 }
 
