@@ -1,3 +1,5 @@
+import { YuxiError } from './errors.js';
+
 /** An error of the database server, as drivers for PostgreSQL report it. */
 export interface SqlFault extends Error {
   /** SQLSTATE. */
@@ -57,6 +59,12 @@ export function isForeignKeyViolation(error: unknown, constraint = ''): boolean 
   return fault?.code === '23503' && (fault.constraint ?? constraint).includes(constraint);
 }
 
+/** Name of the constraint that a statement violates. */
+export function violatedConstraint(error: unknown): string | undefined {
+  const fault = sqlFault(error);
+  return fault?.code.startsWith('23') ? fault.constraint : undefined;
+}
+
 /** Whether the server rolled a transaction back because of another one: a deadlock or a serialization failure. */
 export function isDeadlock(error: unknown): boolean {
   return ['40P01', '40001'].includes(sqlFault(error)?.code ?? '');
@@ -75,14 +83,23 @@ export function isTransientSqlError(error: unknown): boolean {
   return TRANSIENT_CLASS.test(sqlFault(error)?.code ?? '');
 }
 
-/** Whether the server refused a statement, and would refuse the same statement again. */
-export function isPermanentSqlError(error: unknown): boolean {
+/** Whether the server refused a statement or its values, so that it would refuse the same statement again. */
+export function isStatementRefused(error: unknown): boolean {
   return sqlFault(error) !== undefined && !isTransientSqlError(error);
 }
 
-/** Whether the server refused values: malformed, out of range, or against a constraint. */
-export function isDataError(error: unknown): boolean {
+/** Whether the server refused the values of a statement: malformed, out of range, or against a constraint. */
+export function isRefusedData(error: unknown): boolean {
   return DATA_CLASS.test(sqlFault(error)?.code ?? '');
+}
+
+/**
+ * Whether the database, its driver or the connection failed. Errors of a driver or a socket have a `code`; a {@link YuxiError} counts
+ * only when its code starts with `DATABASE_`. Any other error is a mistake in the program.
+ */
+export function isDatabaseFailure(error: unknown): boolean {
+  if (error instanceof YuxiError) return error.code.startsWith('DATABASE_');
+  return typeof (error as { code?: unknown } | undefined)?.code === 'string';
 }
 
 /** Whether the connection failed, rather than the statement on it. */
