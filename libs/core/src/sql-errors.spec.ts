@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { YuxiError } from './errors.js';
 import {
+  isAccessRefused,
   isConnectionError,
   isDatabaseFailure,
   isRefusedData,
@@ -56,6 +57,16 @@ describe('errors of a database', () => {
     expect(isDatabaseFailure(new YuxiError('no', { code: 'DATABASE_BUSY' }))).toBe(true);
     expect(isDatabaseFailure(new YuxiError('no', { code: 'LOCK_BUSY' }))).toBe(false);
     expect(isDatabaseFailure(new TypeError('no'))).toBe(false);
+  });
+
+  it.each([
+    ['28P01', true],
+    ['3D000', true],
+    ['42501', true],
+    ['42P01', false],
+    ['57P03', false],
+  ])('with the code %s: is access refused? %s', (code, refused) => {
+    expect(isAccessRefused(wrapped(withCode(code)))).toBe(refused);
   });
 
   it('of a connection are recognized by the message of the driver, and inside an AggregateError', () => {

@@ -13,6 +13,8 @@ const SQLSTATE = /^(?!E)[0-9A-Z]{5}$/;
 const TRANSIENT_CLASS = /^(08|40|53|55|57|58)/;
 /** SQLSTATE classes: value out of range or malformed, constraint violated. */
 const DATA_CLASS = /^2[23]/;
+/** Wrong password or unknown role, unknown database, missing permission. */
+const ACCESS_STATE = /^(28\w{3}|3D000|42501)$/;
 /** Connection exceptions, and a server that shuts down, starts, or has ended the connection for an operator. */
 const CONNECTION_STATE = /^(08\w{3}|57P0[1-3])$/;
 const SOCKET_CODES = new Set([
@@ -110,6 +112,11 @@ export function isConnectionError(error: unknown): boolean {
     if (Array.isArray(errors) && errors.some(isConnectionError)) return true;
   }
   return false;
+}
+
+/** Whether the server refused access: wrong password, unknown role or database, missing permission. */
+export function isAccessRefused(error: unknown): boolean {
+  return ACCESS_STATE.test(sqlFault(error)?.code ?? '');
 }
 
 /** Whether there was no room for what was to be stored. */

@@ -1,6 +1,6 @@
 import { statfs } from 'node:fs/promises';
 import { Logger } from '@nestjs/common';
-import { integerOption, Periodic } from '@yuxi/core';
+import { integerOption, monotonicMs, Periodic } from '@yuxi/core';
 import { StorageFullError } from './storage.errors.js';
 
 const MB = 1024 * 1024;
@@ -121,12 +121,12 @@ export class ReportedSpace implements StorageSpace {
   constructor(private readonly duration = 10_000) {}
 
   get full(): boolean {
-    return performance.now() < this.#fullUntil;
+    return monotonicMs() < this.#fullUntil;
   }
 
   /** To be called when the database had no room. */
   report(): void {
-    this.#fullUntil = performance.now() + this.duration;
+    this.#fullUntil = monotonicMs() + this.duration;
   }
 
   /** Never refuses: only a new attempt shows whether there is room again. */

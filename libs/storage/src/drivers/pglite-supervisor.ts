@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Logger } from '@nestjs/common';
-import { isStorageFull, Periodic, sleep } from '@yuxi/core';
+import { isStorageFull, monotonicMs, Periodic, sleep } from '@yuxi/core';
 import { type DiskSpace, ROOM_TO_START } from '../disk-space.js';
 import { DatabaseUnavailableError, StorageFullError } from '../storage.errors.js';
 import type { PgliteWorkerData } from './pglite-protocol.js';
@@ -156,10 +156,10 @@ export class PgliteSupervisor {
   }
 
   async #checkpoint(folder: string): Promise<void> {
-    if (performance.now() - this.#checkpointAt < CHECKPOINT_PAUSE_MS) return;
+    if (monotonicMs() - this.#checkpointAt < CHECKPOINT_PAUSE_MS) return;
     const files = await readdir(join(folder, 'pg_wal')).catch(() => []);
     if (files.filter((name) => /^[0-9A-F]{24}$/.test(name)).length < CHECKPOINT_LOG_FILES) return;
-    this.#checkpointAt = performance.now();
+    this.#checkpointAt = monotonicMs();
     await this.#open?.send({ type: 'script', text: 'CHECKPOINT' }).catch(() => undefined);
   }
 

@@ -2,7 +2,7 @@ import { createRequire } from 'node:module';
 import { Logger } from '@nestjs/common';
 import { drizzle } from 'drizzle-orm/node-postgres';
 import { type PoolConfig, types } from 'pg';
-import { jitter, monotonicMs, sleep, type SqlThreadSource } from '@yuxi/core';
+import { isAccessRefused, jitter, monotonicMs, sleep, type SqlThreadSource } from '@yuxi/core';
 import type { Database } from '../database.js';
 import { ReportedSpace } from '../disk-space.js';
 import { migrate } from '../migrator.js';
@@ -167,9 +167,7 @@ function whereOf(databaseUrl: string): string {
 
 /** Waiting does not help against a wrong password, an unknown role or database, or SQL that fails. */
 function mayBecomeAvailable(error: unknown): boolean {
-  if (error instanceof MigrationError) return false;
-  const { code } = (error instanceof DatabaseUnavailableError ? error.cause : error) as { code?: string };
-  return !(code?.startsWith('28') || code === '3D000' || code === '42501');
+  return !(error instanceof MigrationError || isAccessRefused(error));
 }
 
 function reasonOf(error: unknown): string {

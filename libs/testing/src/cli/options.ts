@@ -21,7 +21,7 @@ Ctrl-C or SIGTERM stops and removes everything.
   --help         print this text
 `;
 
-function integer(option: string, text: string, min: number, max: number): number {
+function readInteger(option: string, text: string, min: number, max: number): number {
   return integerOption(option, /^\d{1,9}$/.test(text) ? Number(text) : text, { min, max });
 }
 
@@ -37,8 +37,8 @@ export function readOptions(args: string[]): ClusterOptions {
     },
   });
   return {
-    replicas: integer('--replicas', values.replicas, 1, 20),
-    port: integer('--port', values.port, 1024, 65_000),
+    replicas: readInteger('--replicas', values.replicas, 1, 20),
+    port: readInteger('--port', values.port, 1024, 65_000),
     json: values.json,
     help: values.help,
   };

@@ -1,5 +1,6 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { monotonicMs } from '@yuxi/core';
 import { eventually } from '../eventually.js';
 import { freePort } from '../net/ports.js';
 import { temporaryFolder } from '../run-folder.js';
@@ -96,9 +97,9 @@ class RunningTrio implements SentinelTrio {
         const node = await this.master();
         if (node !== before) return (await askRedis(node, 'ROLE')).includes('master') && node;
         // On a busy machine a sentinel may abort a failover.
-        if (performance.now() - requestedAt < 3 * FAILOVER_TIMEOUT_MS) return false;
+        if (monotonicMs() - requestedAt < 3 * FAILOVER_TIMEOUT_MS) return false;
         const answer = await askRedis(this.#anySentinel(), `SENTINEL FAILOVER ${MASTER}`);
-        if (answer.includes('+OK')) requestedAt = performance.now();
+        if (answer.includes('+OK')) requestedAt = monotonicMs();
         return false;
       },
       { timeout: 2 * DISCOVERY_TIMEOUT_MS, every: 25, describe: 'another master' },
