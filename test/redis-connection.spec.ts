@@ -89,7 +89,7 @@ describe('another client bound to REDIS_CONNECTION', () => {
   it('stays open when the application closes, because the application does not own it', async () => {
     await app.close();
     expect(await client.ping()).toBe('PONG');
-    // Of all connections of the application only this client is left.
+    // All other connections of the application are closed.
     await eventually(async () =>
       expect(
         String(await client.client('LIST'))

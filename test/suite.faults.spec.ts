@@ -22,7 +22,7 @@ describe('control: a test that is broken is reported by name, and leaves no proc
     ['a rejection is not handled', /● leaves a rejection unhandled\s+this is not handled/],
     ['a replica crashes', /● sends a request to a replica that has crashed[^]*replica :\d+, pid[^]*request 4711 was too much/],
     ['a port is in use', /● finds its port in use[^]*ended before it was ready[^]*Address already in use/],
-    ['a server is left running', /redis-server :\d+, pid \d+, .*servers\.broken\.ts: leaves a server running/],
+    ['a server is not stopped', /redis-server :\d+, pid \d+, .*servers\.broken\.ts: leaves a server running/],
   ])('when %s', (_, report) => {
     expect(run.output).toMatch(report);
   });

@@ -15,7 +15,7 @@ const STOPPED_MS = size(12_000, 40_000);
 /** Number of texts in a file, so that indexing takes long enough to be interrupted. */
 const TEXTS = size(8, 5);
 
-/** Long documents. The first chunk of each contains a word that no other document contains. */
+/** Long documents. The first chunk of each contains a unique word. */
 function documents(round: number): cranfield.Document[] {
   const texts = sample(1400).filter(({ text }) => text !== '');
   return Array.from({ length: FILES }, (_, n) => ({

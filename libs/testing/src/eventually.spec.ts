@@ -21,8 +21,8 @@ describe('eventually', () => {
     const waiting = eventually(() => Promise.reject(new Error('still closed')), {
       timeout: 20,
       every: 5,
-      describe: 'the door',
+      describe: 'the port',
     });
-    await expect(waiting).rejects.toThrow('Waited 20 ms for the door: still closed');
+    await expect(waiting).rejects.toThrow('Waited 20 ms for the port: still closed');
   });
 });

@@ -7,7 +7,7 @@ export interface ProductLoadOptions {
   dbId: string;
   /** Timeout of a request, milliseconds; default 30000. */
   timeout?: number;
-  /** Prefix of the file names, and a word of the texts; default `swallow`. */
+  /** Prefix of the file names, also used in the texts; default `swallow`. */
   name?: string;
 }
 

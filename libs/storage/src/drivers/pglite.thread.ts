@@ -17,7 +17,7 @@ import {
 // Runs the embedded database in a worker thread, so that no statement blocks the event loop of the process.
 
 const INT8 = 20;
-/** PGlite has no background processes. These limits keep the write-ahead log small all the same. */
+/** Keep the write-ahead log small, because PGlite has no background processes. */
 const WAL_LIMITS = ['-c', 'min_wal_size=32MB', '-c', 'max_wal_size=64MB'];
 
 const port = parentPort!;

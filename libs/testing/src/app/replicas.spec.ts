@@ -50,7 +50,7 @@ describe('startReplicas and startFront', () => {
     await Promise.all((replicas ?? []).map((replica) => replica.kill()));
   });
 
-  it('gives each replica its own values, and all the same secret', async () => {
+  it('gives each replica its own values, and one secret to all', async () => {
     const answers = await Promise.all(replicas.map(({ baseUrl }) => api(baseUrl).get<Answer>('/')));
     expect(answers.map(({ body }) => body.redis)).toEqual(['redis://redis-0', 'redis://redis-1']);
     expect(answers[0]?.body.secret).toHaveLength(64);
