@@ -9,7 +9,7 @@ export interface Opened extends AsyncDisposable {
   client: RedisConnections['shared'];
 }
 
-/** The connections of the module, without Nest. `await using` closes them at the end of the test. */
+/** What the module makes, without Nest; closed at the end of the test by `await using`. */
 export function open(options: RedisOptions): Opened {
   const resolved = resolveRedisOptions(options);
   const availability = new RedisAvailability(describeTarget(resolved.target));
@@ -26,12 +26,12 @@ export function captureLog(): string[] {
   return lines;
 }
 
-/** A client that `using` disconnects at the end of the test. An open client would keep the process running. */
+/** A client that is disconnected at the end of the test by `using`: one that stays open would keep the process. */
 export function closing<T extends { disconnect(): void }>(client: T): T & Disposable {
   return Object.assign(client, { [Symbol.dispose]: () => client.disconnect() });
 }
 
-/** Duration of a call, milliseconds, and its error if it failed. */
+/** Milliseconds that a call took, whether it worked or not, and its error. */
 export async function timed(call: () => Promise<unknown>): Promise<{ ms: number; error?: unknown }> {
   const start = performance.now();
   try {

@@ -47,11 +47,11 @@ export interface AuthAppOptions {
   auth?: AuthOptions;
   audit?: AuditOptions;
   limiter?: LimiterModuleOptions;
-  /** Replaces the service that verifies passwords. */
+  /** Stands in for the checker of passwords. */
   passwords?: Type<Passwords>;
 }
 
-/** Number of answers for each status. */
+/** How many answers there are of each status. */
 export function counted(answers: readonly Answer[]): Record<number, number> {
   const counts: Record<number, number> = {};
   for (const { status } of answers) counts[status] = (counts[status] ?? 0) + 1;
@@ -118,7 +118,7 @@ export class AuthApp {
     return this.call('POST', '/api/auth/token', { username, password });
   }
 
-  /** Creates a user, or an admin. @returns its id and a token */
+  /** Makes a plain user, or an admin. @returns its number and a token */
   async addUser(root: string, userId: string, role = 'user'): Promise<{ id: number; token: string }> {
     const user = { user_id: userId, username: 'x', password: PASSWORD, role };
     const { status, body } = await this.call('POST', '/api/auth/users', user, root);

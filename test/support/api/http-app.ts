@@ -20,14 +20,14 @@ import {
 } from '../../../apps/api/src/http/index.js';
 
 const MEBIBYTE = 1024 * 1024;
-/** Enough for one content of 2 MiB. */
+/** Room for one content of 2 MiB. */
 const SPACE = new SpoolSpace({ total: 2 * MEBIBYTE, perOwner: 2 * MEBIBYTE });
 
 const thing = z.strictObject({ name: line(20), count: z.int().min(1).optional(), ids: z.array(z.uuid()).optional() });
 const listing = pageQuery.extend({ since: queryDate.optional() });
 const FAILURES: Record<string, () => Error> = {
   plain: () => new Error('SELECT secret FROM /etc/passwd'),
-  unknown: () => new YuxiError('inside', { code: 'UNKNOWN_CODE' }),
+  unknown: () => new YuxiError('inside', { code: 'NEVER_HEARD_OF' }),
   full: () => new YuxiError('queue default is full', { code: 'QUEUE_FULL', retryable: true }),
   redis: () => new YuxiError('redis://:secret@host', { code: 'REDIS_UNAVAILABLE', retryable: true }),
   conflict: () => Object.assign(new YuxiError('changed', { code: 'CONFIG_CONFLICT' }), { details: { revision: 4 } }),
@@ -104,7 +104,7 @@ export class HttpApp {
     return answer;
   }
 
-  /** Sends the texts on one connection, each after the answer to the one before. @returns all answers */
+  /** Sends each text on one connection once the answer to the one before has come. @returns all that was answered */
   async talk(turns: readonly (readonly [text: string, answer: RegExp])[]): Promise<string> {
     const socket = connect((this.app.getHttpServer().address() as AddressInfo).port, '127.0.0.1');
     let answers = '';

@@ -38,11 +38,11 @@ export interface Base {
 
 type TaskStatus = 'pending' | 'success' | 'failed';
 
-/** Two departments, all kinds of callers, and what they may access. No task runs. */
+/** Two departments, everybody who may ask something of them, and what they may ask for. No task runs. */
 export class IdentityWorld {
   /** One client for each replica. */
   readonly clients: ApiClient[];
-  /** Tokens of each identity. Those of `ended` were valid before. */
+  /** What each identity sends; those of `ended` did count before. */
   readonly tokens = {} as Record<Identity, (string | undefined)[]>;
   readonly ids = {} as Record<'owner' | 'colleague' | 'stranger', number>;
   departmentA = 0;
@@ -76,7 +76,7 @@ export class IdentityWorld {
     return this.clients[0]!;
   }
 
-  /** Opens the stream of events of a task at one replica. `text` resolves when the stream ends. */
+  /** Events of a task as one replica sends them; until `text` resolves the answer is open. */
   async watch(replica: number, taskId: string, token: string): Promise<{ status: number; text: Promise<string> }> {
     const headers = { authorization: `Bearer ${token}` };
     const response = await fetch(`${this.replicas[replica]!.baseUrl}/api/tasks/${taskId}/events`, { headers });
@@ -99,7 +99,7 @@ export class IdentityWorld {
   async login(who: Identity): Promise<string> {
     const { user_id, password } = FIRST_ADMINISTRATOR;
     const json = who === 'superadmin' ? { username: user_id, password } : { username: who, password: USER_PASSWORD };
-    return (await this.#created(this.client.post<TokenAnswer>('/api/auth/token', { json }))).access_token;
+    return (await this.#made(this.client.post<TokenAnswer>('/api/auth/token', { json }))).access_token;
   }
 
   /** @param shared whether the owner's department may read it */
@@ -110,7 +110,7 @@ export class IdentityWorld {
       departments: shared ? [this.departmentA] : [],
     };
     const json = { database_name: this.unique('base'), share_config };
-    const { db_id } = await this.#created(
+    const { db_id } = await this.#made(
       this.client.post<{ db_id: string }>('/api/knowledge/databases', { json, token }),
     );
     const [document, upload, ingested] = await Promise.all([
@@ -119,10 +119,10 @@ export class IdentityWorld {
       this.upload(db_id),
     ]);
     const path = `/api/knowledge/databases/${db_id}`;
-    const { task_id } = await this.#created(
+    const { task_id } = await this.#made(
       this.client.post<{ task_id: string }>(`${path}/documents`, { json: { items: [document.file_path] }, token }),
     );
-    const { saga_id } = await this.#created(
+    const { saga_id } = await this.#made(
       this.client.post<{ saga_id: string }>(`${path}/ingest`, { json: { file_path: ingested.file_path }, token }),
     );
     return { db_id, doc_id: document.file_id, upload: upload.file_path, task_id, saga_id };
@@ -131,14 +131,14 @@ export class IdentityWorld {
   upload(dbId: string) {
     const request = { multipart: this.file(), token: this.tokens.owner[0]! };
     const path = `/api/knowledge/files/upload?db_id=${dbId}`;
-    return this.#created(this.client.post<{ file_id: string; file_path: string }>(path, request));
+    return this.#made(this.client.post<{ file_id: string; file_path: string }>(path, request));
   }
 
   file(): FormData {
     return form(`${this.unique('file')}.txt`, `text number ${this.#count}`, 'text/plain');
   }
 
-  /** Inserts a task with a status, because no worker runs. */
+  /** A task in a state that no worker brings about here. */
   async task(status: TaskStatus, about: { scope?: string; owner?: number } = {}): Promise<string> {
     const id = this.unique('task');
     await this.sql(
@@ -156,13 +156,13 @@ export class IdentityWorld {
 
   async key(scopes: string[], token: string): Promise<{ id: number; key: string }> {
     const json = { name: this.unique('key'), scopes };
-    return this.#created(this.client.post<{ id: number; key: string }>('/api/auth/keys', { json, token }));
+    return this.#made(this.client.post<{ id: number; key: string }>('/api/auth/keys', { json, token }));
   }
 
   async #populate(): Promise<void> {
     this.tokens.superadmin = [await firstRun(this.replicas[0]!.baseUrl)];
     const json = { login_attempts: 1000 };
-    await this.#created(this.client.post('/api/system/config/update', { json, token: this.superadmin }));
+    await this.#made(this.client.post('/api/system/config/update', { json, token: this.superadmin }));
     const rows = await this.sql<{ id: number }>(`INSERT INTO departments (name) VALUES ('A'), ('B') RETURNING id`);
     const [a, b] = rows.map(({ id }) => id) as [number, number];
     this.departmentA = a;
@@ -185,10 +185,10 @@ export class IdentityWorld {
   /** Tokens of a session after its logout, and of a session and a key whose user was deleted. All were administrators. */
   async #ended(): Promise<string[]> {
     const loggedOut = await this.login('admin_a');
-    await this.#created(this.client.post('/api/auth/logout', { json: {}, token: loggedOut }));
+    await this.#made(this.client.post('/api/auth/logout', { json: {}, token: loggedOut }));
     const { id, token } = await this.#user('deleted', 'admin', this.departmentA);
     const { key } = await this.key(['read', 'write'], token);
-    await this.#created(this.client.del(`/api/auth/users/${id}`, { token: this.superadmin }));
+    await this.#made(this.client.del(`/api/auth/users/${id}`, { token: this.superadmin }));
     return [loggedOut, token, key];
   }
 
@@ -200,9 +200,9 @@ export class IdentityWorld {
     return { id, token };
   }
 
-  async #created<T>(answer: Promise<ApiResponse<T>>): Promise<T> {
+  async #made<T>(answer: Promise<ApiResponse<T>>): Promise<T> {
     const { status, body } = await answer;
-    if (status >= 300) throw new Error(`preparing the test answered ${status}: ${JSON.stringify(body)}`);
+    if (status >= 300) throw new Error(`making the world answered ${status}: ${JSON.stringify(body)}`);
     return body;
   }
 }

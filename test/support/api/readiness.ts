@@ -7,12 +7,12 @@ export interface Ready {
   details: Record<string, { status: string; state?: string }>;
 }
 
-/** The answers of `/health/ready` from all replicas. */
+/** What `/health/ready` of each replica answers. */
 export async function readiness({ apis }: Fleet): Promise<{ status: number; body: Ready }[]> {
   return Promise.all(apis.map((client) => client.get<Ready>('/health/ready')));
 }
 
-/** Waits until all replicas are ready and report this state of Redis. */
+/** Waits until every replica, still ready, says so of Redis. */
 export async function redisIs(fleet: Fleet, state: string, timeout: number): Promise<void> {
   await eventually(
     async () => {

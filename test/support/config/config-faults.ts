@@ -7,7 +7,7 @@ type Random = () => number;
 /** How often each fault occurred. */
 export type FaultCounts = Record<string, number>;
 
-/** Causes random faults at the replicas of a fleet until it is stopped, and then ends all faults. */
+/** Does harm to the replicas of a fleet at random, one after the other, until it is stopped; then everything is healed. */
 export class ConfigFaults {
   readonly counts: FaultCounts = {};
   #stopped = false;
@@ -18,7 +18,7 @@ export class ConfigFaults {
     private readonly random: Random,
   ) {}
 
-  /** @param every milliseconds between two faults, changed at random */
+  /** @param every milliseconds between two faults, moved at random */
   start(every: number): void {
     this.#running = this.#run(every);
   }
@@ -29,7 +29,7 @@ export class ConfigFaults {
   }
 
   async #run(every: number): Promise<void> {
-    const running: Promise<void>[] = [];
+    const under: Promise<void>[] = [];
     const busy = new Set<Member>();
     while (!this.#stopped) {
       await pause(every * (0.5 + this.random()));
@@ -40,18 +40,18 @@ export class ConfigFaults {
       if (!member || this.#stopped) continue;
       this.counts[name] = (this.counts[name] ?? 0) + 1;
       busy.add(member);
-      running.push(fault(this.fleet, member, ms).finally(() => busy.delete(member)));
+      under.push(fault(this.fleet, member, ms).finally(() => busy.delete(member)));
     }
-    await Promise.all(running);
+    await Promise.all(under);
   }
 }
 
 type Fault = (fleet: ConfigFleet, member: Member, ms: number) => Promise<void>;
 
-const connection =
-  (which: 'redis' | 'postgres', start: (proxy: ChaosProxy) => unknown): Fault =>
+const link =
+  (which: 'redis' | 'postgres', harm: (proxy: ChaosProxy) => unknown): Fault =>
   async (_fleet, member, ms) => {
-    await start(member[which]);
+    await harm(member[which]);
     await pause(ms);
     await member[which].heal();
   };
@@ -66,9 +66,9 @@ const FAULTS: [name: string, fault: Fault][] = [
       worker.signal('SIGCONT');
     },
   ],
-  ['Redis connection silent', connection('redis', (proxy) => proxy.blackhole())],
-  ['Redis connection refused', connection('redis', (proxy) => proxy.refuse())],
-  ['PostgreSQL connection silent', connection('postgres', (proxy) => proxy.blackhole())],
-  ['PostgreSQL connection refused', connection('postgres', (proxy) => proxy.refuse())],
+  ['Redis link silent', link('redis', (proxy) => proxy.blackhole())],
+  ['Redis link cut', link('redis', (proxy) => proxy.refuse())],
+  ['PostgreSQL link silent', link('postgres', (proxy) => proxy.blackhole())],
+  ['PostgreSQL link cut', link('postgres', (proxy) => proxy.refuse())],
   ['Redis restarted', (fleet) => fleet.redis.restart()],
 ];

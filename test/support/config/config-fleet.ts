@@ -19,30 +19,30 @@ const WORKER = fileURLToPath(new URL('./config-worker.mjs', import.meta.url));
 
 export interface ConfigFleetOptions {
   replicas: number;
-  /** Whether the database sends notifications of commits. Default `true`. */
+  /** The database tells of commits too. Default `true`. */
   notify?: boolean;
-  /** A step that is omitted, see the worker. */
+  /** A step that is left out, see the worker. */
   control?: string;
 }
 
-/** One process with its own proxies to Redis and PostgreSQL. */
+/** One process behind links of its own to Redis and PostgreSQL. */
 export interface Member {
   index: number;
   worker: WorkerProcess;
   redis: ChaosProxy;
   postgres: ChaosProxy;
-  /** File with the revisions that were applied by this process and by those before a restart. */
+  /** What came into force, over all processes that stood in this place. */
   log: string;
 }
 
-/** State that a replica reports. */
+/** What a replica is at, by its own word. */
 export interface MemberStatus {
   revision: number;
   n: number;
   reads: number;
 }
 
-/** Replicas of a configuration, and a writer without proxies. */
+/** Replicas of a configuration, and a writer that nothing stands between. */
 export class ConfigFleet {
   readonly members: Member[] = [];
   readonly #folder = temporaryFolder('config');
@@ -78,12 +78,12 @@ export class ConfigFleet {
   /** Kills a process and starts another one in its place. */
   async restart(member: Member): Promise<void> {
     await member.worker.kill();
-    // After a restart a replica may start at any later revision, so its log has a new section.
+    // Replicas that were at a revision may start again at any later one: their log begins anew.
     writeFileSync(member.log, 'started\n', { flag: 'a' });
     member.worker = await this.#spawn(member);
   }
 
-  /** Commits values, one each `every` milliseconds. @returns the last revision */
+  /** Commits values at a pace. @returns the last revision */
   async write(from: number, to: number, every: number): Promise<number> {
     return (await this.writer.call('write', { from, to, every })) as number;
   }
@@ -112,7 +112,7 @@ export class ConfigFleet {
     return rows[0]!.epoch;
   }
 
-  /** Sets the database to an earlier revision, as the restore of a backup does. */
+  /** Puts the database back to an earlier revision, as restoring a copy of it does. */
   async restore(revision: number): Promise<void> {
     await this.sql.query(
       `UPDATE config_head SET (revision, hash, snapshot) =
@@ -122,7 +122,7 @@ export class ConfigFleet {
     await this.sql.query('DELETE FROM config_revision WHERE revision > $1', [revision]);
   }
 
-  /** The revisions that each process has applied, in order, as `epoch revision`. */
+  /** What each replica had in force, by process: `epoch revision`, in order. */
   histories(): { member: number; lines: string[] }[] {
     return this.members.flatMap(({ index, log }) =>
       readFileSync(log, 'utf8')

@@ -1,4 +1,4 @@
-// One of several processes with a shared live configuration. Handles the calls of its parent process.
+// One of several processes that share a live configuration. Told what to do by its parent, one answer for each order.
 import 'reflect-metadata';
 import { createHash } from 'node:crypto';
 import { appendFileSync } from 'node:fs';
@@ -21,14 +21,14 @@ function App() {}
 Module({})(App);
 
 const sumOf = (n) => createHash('sha256').update(String(n)).digest('hex');
-/** Values of one revision in two sections, so that a mixture of two revisions can be detected. */
+/** What belongs together is spread over two sections, so that a mixture of two revisions shows. */
 const valuesOf = (n) => ({ general: { n }, model: { n, sum: sumOf(n) } });
 const sections = {
   general: z.strictObject({ n: z.int().min(0).default(0) }),
   model: z.strictObject({ n: z.int().min(0).default(0), sum: z.string().default(sumOf(0)) }),
 };
 
-/** Faults for controls: each removes a step of the library. */
+/** Faults that controls build in: what a library without that step would do. */
 const CONTROLS = {
   'only notices count'(app) {
     const follower = app.get(ConfigFollower);
@@ -74,12 +74,12 @@ const handlers = {
     if (control) CONTROLS[control](app);
     live = app.get(LiveConfig);
     const { applied, changes } = app.get(ConfigReplica);
-    const record = ({ head }) => log && appendFileSync(log, `${head.epoch} ${head.revision}\n`);
-    if (applied) record(applied);
-    changes.subscribe(record);
-    if (log) setInterval(() => checkServed(log), 1);
+    const keep = ({ head }) => log && appendFileSync(log, `${head.epoch} ${head.revision}\n`);
+    if (applied) keep(applied);
+    changes.subscribe(keep);
+    if (log) setInterval(() => look(log), 1);
   },
-  /** Starts an HTTP server that answers when a value is served, or when a plain message has arrived. @returns its port */
+  /** Answers over HTTP when a value is served; over the channel `raw` when a plain message came. @returns the port */
   async probe() {
     const raw = app.get(RedisConnections).duplicate('subscriber', 'probe');
     const waiting = new Set();
@@ -108,13 +108,13 @@ const handlers = {
     await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
     return server.address().port;
   },
-  /** Publishes a plain message. @returns when it was sent */
+  /** A plain message. @returns when it was sent */
   async publish({ n }) {
     const at = clock();
     await app.get(RedisConnections).shared.publish('raw', String(n));
     return at;
   },
-  /** Commits one change. @returns when it was committed */
+  /** One change. @returns when it was committed */
   async change({ n }) {
     const commit = Object.getOwnPropertyDescriptor(ConfigStore.prototype, 'commit').value;
     let at;
@@ -130,7 +130,7 @@ const handlers = {
       ConfigStore.prototype.commit = commit;
     }
   },
-  /** Commits the values `from` to `to`, and retries each until it is stored. @returns the last revision */
+  /** Commits the values `from` to `to`, each until it is in. @returns the last revision */
   async write({ from, to, every }) {
     let revision;
     for (let n = from; n <= to; n++) {
@@ -163,7 +163,7 @@ function valueOf() {
   return live.section('general').n;
 }
 
-function checkServed(log) {
+function look(log) {
   const { values, hash, revision } = live.snapshot();
   const { n } = values.general;
   reads++;

@@ -42,7 +42,7 @@ class SqlModule {
 
 export interface ReplicaOptions extends ConfigSyncOptions {
   sql: SqlClient;
-  /** Default none: only Redis sends change notices. */
+  /** Default none: what is left are notices over Redis. */
   notifications?: SqlNotifications;
   redisUrl?: string;
   providers?: Provider[];
@@ -60,7 +60,7 @@ export interface Replica {
   close(): Promise<void>;
 }
 
-/** A Nest application with the configuration only. */
+/** A Nest application with nothing but the configuration in it. */
 export async function startReplica({
   sql,
   notifications,

@@ -1,10 +1,10 @@
 import { setTimeout as pause } from 'node:timers/promises';
 
-// One of several client processes. Its parent sends the work, waits for "ready", and starts it with "go".
-process.once('message', (work) => {
+// One of several client processes: told what to send, it says "ready" and sends everything at "go".
+process.once('message', (order) => {
   process.once('message', () => {
-    // A failure ends the process, with the reason on stderr. The test detects the early exit.
-    sendAll(work).then((taskIds) => process.send({ taskIds }, () => process.disconnect()), fail);
+    // A failure ends the process with its reason on stderr; the test sees the early exit.
+    sendAll(order).then((taskIds) => process.send({ taskIds }, () => process.disconnect()), fail);
   });
   process.send('ready');
 });
@@ -19,7 +19,7 @@ async function sendAll({ baseUrl, token, dbId, batches, params }) {
   return taskIds;
 }
 
-/** Retries a 503: after a suspension inside a request the replica has lost its database session, and asks for a retry. */
+/** A replica that was stopped in the middle of a request wakes up to an ended session, and says to try again: so it is done. */
 async function send({ baseUrl, token, dbId, file_ids, params }) {
   for (let attempt = 1; ; attempt++) {
     const response = await fetch(`${baseUrl}/api/knowledge/databases/${dbId}/documents/index`, {

@@ -6,19 +6,19 @@ import { type Replica, seededRandom } from '@yuxi/testing';
 const CLIENT = fileURLToPath(new URL('./index-client.mjs', import.meta.url));
 const BATCH = 25;
 
-export interface IndexRequest {
+export interface IndexOrder {
   replicas: readonly Replica[];
   token: string;
   dbId: string;
   fileIds: readonly string[];
   params?: Record<string, unknown>;
-  /** Seed of the order in which each client sends the files. The test prints it. */
+  /** Shuffles the order in which each client sends; printed by the test, so that a run can be repeated. */
   seed: number;
 }
 
 /**
- * Starts one client process for each replica. All of them request the indexing of all files at the same time.
- * @returns ids of the tasks of all replicas
+ * One client process for each replica; all of them send every file for indexing, released by one barrier.
+ * @returns the tasks of all replicas.
  */
 export async function indexEverywhere({
   replicas,
@@ -27,7 +27,7 @@ export async function indexEverywhere({
   fileIds,
   params = {},
   seed,
-}: IndexRequest): Promise<string[]> {
+}: IndexOrder): Promise<string[]> {
   const clients = await Promise.all(
     replicas.map(async ({ baseUrl }, index) => {
       const child = fork(CLIENT, { execArgv: [] });
@@ -38,7 +38,7 @@ export async function indexEverywhere({
   );
   const answers = clients.map(async (child) => {
     const exited = once(child, 'exit').then(([code]) => {
-      throw new Error(`an index client ended with ${code} before it had sent all requests`);
+      throw new Error(`an index client ended with ${code} before it had sent everything`);
     });
     const [message] = (await Promise.race([once(child, 'message'), exited])) as [{ taskIds: string[] }];
     exited.catch(() => undefined);
@@ -52,7 +52,7 @@ function batches(ids: readonly string[]): string[][] {
   return Array.from({ length: Math.ceil(ids.length / BATCH) }, (_, i) => ids.slice(i * BATCH, (i + 1) * BATCH));
 }
 
-/** Fisher-Yates shuffle. The same seed gives the same order. */
+/** Fisher-Yates: the same seed gives the same order. */
 export function shuffled<T>(items: readonly T[], seed: number): T[] {
   const result = [...items];
   const random = seededRandom(seed);

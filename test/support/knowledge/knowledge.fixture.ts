@@ -39,11 +39,11 @@ export interface Replica {
   ingest: IngestService;
   upkeep: VectorUpkeep;
   sagas: SagaService;
-  settings: FakeLiveConfig;
+  settings: SettingsInForce;
   storage: StorageInfo;
   /** Hooks of the replica; a test may replace them. */
   hooks: IndexingHooks;
-  /** Runs the task of one file as a worker does, also again when the task asks for a retry. */
+  /** Runs the task of one file as a worker would: again for as long as it asks to come later. */
   work(
     task: Pick<ProcessFile, 'dbId' | 'fileId'> & Partial<ProcessFile>,
     signal?: AbortSignal,
@@ -54,46 +54,46 @@ export interface Replica {
 }
 
 export interface ReplicaOptions {
-  /** Without it PGlite in memory. */
+  /** PGlite in memory without it. */
   databaseUrl?: string;
-  /** Without it locks are local to this replica, as while Redis is unavailable. */
+  /** Without it locks hold in this replica only, as when Redis is away. */
   redisUrl?: string;
   hooks?: Partial<IndexingHooks>;
   /** Whether a worker runs tasks and sagas. Default `false`. */
   worker?: boolean;
-  /** Number of vectors up to which a search is exact, without an index. */
+  /** Vectors that are compared one by one before there is an index. */
   exactUpTo?: number;
-  /** Allowed hosts of models, as `ALLOWED_MODEL_HOSTS`. */
+  /** Where models may be, as `ALLOWED_MODEL_HOSTS`. */
   modelHosts?: string;
 }
 
-/** Replaces the live configuration. Has only the sections of the model and of documents. */
-class FakeLiveConfig {
+/** Stands for the live configuration: only the sections of model and documents are there. */
+class SettingsInForce {
   /** Section with the limits of documents. */
   documents: Record<string, number> | undefined;
-  #model: object = {};
+  private model: object = {};
 
   constructor(private readonly hosts: ModelHosts) {}
 
   get(): Record<string, unknown> {
-    return { ...this.#model, documents: this.documents };
+    return { ...this.model, documents: this.documents };
   }
 
   use(model: Record<string, unknown>): void {
-    this.#model = { model: modelSection(this.hosts).parse(model) };
+    this.model = { model: modelSection(this.hosts).parse(model) };
   }
 }
 
-/** Provides it globally, as ConfigSyncModule does. */
-function settingsOf(settings: FakeLiveConfig): DynamicModule {
+/** What ConfigSyncModule would give to everybody. */
+function settingsOf(settings: SettingsInForce): DynamicModule {
   const provider = { provide: LiveConfig, useValue: settings };
-  return { module: FakeLiveConfig, global: true, providers: [provider], exports: [LiveConfig] };
+  return { module: SettingsInForce, global: true, providers: [provider], exports: [LiveConfig] };
 }
 
 export async function startReplica(options: ReplicaOptions = {}): Promise<Replica> {
   const { databaseUrl, redisUrl, worker = false } = options;
   const { hosts } = ModelHosts.parse(options.modelHosts);
-  const settings = new FakeLiveConfig(hosts);
+  const settings = new SettingsInForce(hosts);
   const hooks: IndexingHooks = { ...NO_HOOKS, ...options.hooks };
   const module = await Test.createTestingModule({
     imports: [
@@ -159,15 +159,15 @@ async function untilDone<T>(run: () => Promise<T>): Promise<T> {
   }
 }
 
-let userCount = 0;
+let people = 0;
 
-/** Creates a user. @returns the actor for this user */
+/** A user in the database, as the actor that stands for it. */
 export async function newActor(
   sql: SqlClient,
   role: Role = 'user',
   departmentId: number | null = null,
 ): Promise<Actor> {
-  const name = `user${++userCount}`;
+  const name = `user${++people}`;
   const { rows } = await sql.query<{ id: number }>(
     `INSERT INTO users (user_id, username, password_hash, role, department_id) VALUES ($1, $1, '-', $2, $3) RETURNING id`,
     [name, role, departmentId],
@@ -180,7 +180,7 @@ export async function newDepartment(sql: SqlClient, name: string): Promise<numbe
   return rows[0]!.id;
 }
 
-/** Uploads a text and adds it as a document. @returns the id of the file */
+/** Uploads a text and makes it a document. */
 export async function addText(
   replica: Replica,
   actor: Actor,
@@ -193,7 +193,7 @@ export async function addText(
   return file_id;
 }
 
-/** Number of rows in a table. */
+/** `count` rows of one table. */
 export async function countOf(sql: SqlClient, table: string, where = 'true'): Promise<number> {
   const { rows } = await sql.query<{ n: number }>(`SELECT count(*)::int AS n FROM ${table} WHERE ${where}`);
   return rows[0]!.n;

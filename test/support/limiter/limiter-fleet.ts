@@ -4,9 +4,9 @@ import type { LimitPolicy, LimitState } from '@yuxi/throttler';
 
 const WORKER = fileURLToPath(new URL('./limiter-worker.mjs', import.meta.url));
 
-/** One decision that a worker requested. */
+/** One request that a worker asked about. */
 export interface Asked {
-  /** When; monotonic milliseconds, the same clock for all processes. */
+  /** Monotonic milliseconds, the same clock for all processes. */
   at: number;
   ms: number;
   key: string;
@@ -24,7 +24,7 @@ export interface LimiterFleetOptions {
   redis: Pick<RedisServer, 'url'>;
   policies: LimitPolicy[];
   workers: number;
-  /** A step that is omitted, see the worker. */
+  /** A step that is left out, see the worker. */
   control?: string;
 }
 
@@ -37,19 +37,19 @@ export class LimiterFleet {
     for (let i = 0; i < workers; i++) fleet.#workers.push(new WorkerProcess(WORKER));
     await fleet.#all('start', { redis: { url: redis.url }, policies, control });
     await eventually(async () => (await fleet.#all('replicas', {})).every((known) => known === workers), {
-      describe: 'each worker to report all workers',
+      describe: 'each worker to know of all',
     });
     return fleet;
   }
 
-  /** Requests many decisions at the same time, in all workers or in one. @returns those that were allowed or failed */
+  /** Asks so many times at once; on all workers, or on one. @returns what passed or failed */
   async flood(target: Target, times: number, worker?: number): Promise<Asked[]> {
-    const params = { ...target, times };
-    if (worker !== undefined) return (await this.#workers[worker]!.call('flood', params)) as Asked[];
-    return (await this.#all('flood', params)).flat() as Asked[];
+    const order = { ...target, times };
+    if (worker !== undefined) return (await this.#workers[worker]!.call('flood', order)) as Asked[];
+    return (await this.#all('flood', order)).flat() as Asked[];
   }
 
-  /** Each worker requests a decision for each target every `every` milliseconds. */
+  /** Each worker asks for each target, one request after another with a pause of `every` milliseconds. */
   async load(targets: Target[], every: number): Promise<void> {
     await this.#all('load', { targets, every });
     await eventually(async () => (await this.#all('asked', {})).every((asked) => (asked as number) > 100), {
@@ -57,7 +57,7 @@ export class LimiterFleet {
     });
   }
 
-  /** Ends the load. @returns all decisions, and the longest time for which the event loop of a worker was blocked */
+  /** Ends the load. @returns what was asked, and for how long a worker was too busy to notice anything */
   async unload(): Promise<{ asked: Asked[]; busyMs: number }> {
     const loads = (await this.#all('unload', {})) as { asked: Asked[]; busyMs: number }[];
     return { asked: loads.flatMap(({ asked }) => asked), busyMs: Math.max(...loads.map(({ busyMs }) => busyMs)) };

@@ -1,4 +1,4 @@
-// One of several processes with shared limits. Handles the calls of its parent process.
+// One of several processes that share limits. Told what to do by its parent, one answer for each order.
 import 'reflect-metadata';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -11,7 +11,7 @@ import { LimiterModule, LimiterService } from '@yuxi/throttler';
 function App() {}
 Module({})(App);
 
-/** Faults for controls: each removes a step of the library. */
+/** Faults that controls build in: what a library without that step would do. */
 const CONTROLS = {
   async 'nothing is put back'() {
     const { Restorer } = await import('../../../libs/throttler/dist/redis/restorer.js');
@@ -20,7 +20,7 @@ const CONTROLS = {
   async 'nobody waits for others'() {
     const { Epoch } = await import('../../../libs/throttler/dist/redis/epoch.js');
     const { beat } = Object.getOwnPropertyDescriptors(Epoch.prototype);
-    // A heartbeat has the same answer, except the wait for other replicas.
+    // A heartbeat answers the same, but for what others still owe.
     Epoch.prototype.done = async function hasty() {
       return { ...(await beat.value.call(this)), waitMs: 0 };
     };
@@ -40,12 +40,12 @@ const handlers = {
     link = app.get(LimiterLink);
   },
   replicas: () => link.replicas,
-  /** @returns the decisions that were allowed or failed */
+  /** Answers with what passed and what failed. */
   async flood({ policy, keys, times }) {
     const asked = await Promise.all(Array.from({ length: times }, (_, i) => ask(policy, keys[i % keys.length])));
     return asked.filter(({ allowed, error }) => allowed || error);
   },
-  /** Requests decisions for each target until the load is ended. */
+  /** Asks for each of the targets again and again. */
   load({ targets, every }) {
     const state = { stopped: false, asked: [] };
     const delay = monitorEventLoopDelay({ resolution: 5 });

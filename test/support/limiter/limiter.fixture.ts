@@ -11,7 +11,7 @@ import { LoginProtection } from '../../../libs/throttler/src/login/login-protect
 import { LimiterLink } from '../../../libs/throttler/src/redis/limiter-link.js';
 import { ThrottlerStorageRedis } from '../../../libs/throttler/src/throttler-storage-redis.js';
 
-/** The services of one replica. */
+/** One replica as the specs see it. */
 export interface Replica extends AsyncDisposable {
   app: INestApplicationContext;
   limiter: LimiterService;
@@ -25,8 +25,8 @@ export interface Replica extends AsyncDisposable {
 @Module({})
 class App {}
 
-/** With the default of 200 ms, a busy process would decide without Redis, and the specs compare each decision. */
-const COMMAND_TIMEOUT = '5s';
+/** Of decisions that are compared one by one: a process that was not given the processor for 200 ms would decide some by itself. */
+const PATIENCE = '5s';
 
 /**
  * Starts an application with its own connections. `await using` closes it at the end of the test.
@@ -35,7 +35,7 @@ const COMMAND_TIMEOUT = '5s';
 export async function replica(redis: RedisOptions, o: LimiterModuleOptions = {}): Promise<Replica> {
   const root = {
     module: App,
-    imports: [RedisModule.forRoot({ commandTimeout: COMMAND_TIMEOUT, ...redis }), LimiterModule.forRoot(o)],
+    imports: [RedisModule.forRoot({ commandTimeout: PATIENCE, ...redis }), LimiterModule.forRoot(o)],
   };
   const app = await NestFactory.createApplicationContext(root, { abortOnError: false });
   return {
@@ -78,7 +78,7 @@ export async function scriptsSent({ link }: Replica, work: () => Promise<unknown
 const SERVER_TIME = /(?:redis\.)?call\('TIME'\)/;
 const EXPIRY = /, 'PX', [^\n]+\)/g;
 
-/** Runs a script of this library at a given time. Its keys do not expire by the clock of the server. */
+/** Runs a script of this library at a time of the caller's choice; nothing it touches expires by the server's clock. */
 export function scriptAt(names: string | readonly string[], client: RedisClient) {
   const source = [names]
     .flat()

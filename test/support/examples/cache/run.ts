@@ -12,7 +12,7 @@ assert.deepEqual(
 );
 assert.deepEqual(calls, [['a', 'bc']]);
 const redis = one.get<RedisClient>(REDIS_CONNECTION);
-// Writes to Redis are not awaited. Each vector may also have a claim key.
+// Nobody waits for what is written to Redis. A claim of its own may stand beside each vector.
 await becomes(async () => (await redis.keys('yuxi:*')).length >= 2, true);
 
 const another = await start(AppModule);
