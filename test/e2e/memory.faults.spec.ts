@@ -14,15 +14,15 @@ const SEED = runSeed();
 const MINUTE = 60_000;
 const FILES = size(2, 6);
 const BYTES = size(8, 48) * 1_000_000;
-/** Size of the text that a file repeats; to create different text for all of it would take minutes. */
+/** Bytes of text that a file repeats, because making all of it would take minutes. */
 const PAGE = 1_000_000;
-/** Memory limit of each replica, MiB, as in k8s/api.yaml. The servers run outside of it. */
+/** MiB of each replica, as in k8s/api.yaml, without the servers. */
 const LIMIT = 768;
 const INDEXED_WITHIN = size(10, 60) * MINUTE;
 
 const ONE = { name: 'one replica', count: 1 };
 const SETUPS = size([ONE], [ONE, { name: 'three replicas', count: 3 }]);
-const NO_CGROUP = 'no cgroup with a limit of memory can be made here';
+const NONE = 'no cgroup with a limit of memory can be made here';
 const usable = MemoryLimit.make('probe', LIMIT);
 usable?.remove();
 
@@ -46,9 +46,9 @@ describe('replicas with 768 MiB of memory', () => {
   const kills = () => limits.reduce((sum, limit) => sum + limit.kills, 0);
 
   it.each(SETUPS)(
-    `$name: ${FILES} files of ${BYTES / 1e6} MB that are uploaded at the same time are all indexed, and no process is killed for its memory`,
+    `$name: ${FILES} files of ${BYTES / 1e6} MB that are uploaded at the same time are all indexed, and no process is killed because of its memory`,
     async ({ count }) => {
-      if (!usable) return reportSkip('memory in a cgroup', NO_CGROUP);
+      if (!usable) return reportSkip('memory in a cgroup', NONE);
       const { replicas, apis, token } = await start(count);
       const dbId = await createKnowledgeBase(apis[0]!, token, 'large');
       const contents: Buffer[] = [];
@@ -78,7 +78,7 @@ describe('replicas with 768 MiB of memory', () => {
         rows.push(...figures('uploaded'));
         const fileIds = sent.flatMap((each) => ('fileId' in each ? [each.fileId] : []));
         expect(sent).toEqual(fileIds.map((fileId) => ({ fileId })));
-        const killed = () => (kills() > 0 ? 'a process was killed for its memory' : undefined);
+        const killed = () => (kills() > 0 ? 'a process was killed because of its memory' : undefined);
         const endings = await indexLarge(
           { baseUrl: replicas[0]!.baseUrl, token, dbId },
           fileIds,
@@ -98,7 +98,7 @@ describe('replicas with 768 MiB of memory', () => {
   );
 
   it('control: a process that uses more than its limit is killed and counted', async () => {
-    if (!usable) return reportSkip('memory in a cgroup', NO_CGROUP);
+    if (!usable) return reportSkip('memory in a cgroup', NONE);
     const limit = MemoryLimit.make('control', 64)!;
     limits = [limit];
     const env = { PATH: process.env['PATH'], ...limit.env };

@@ -6,17 +6,17 @@ import { size } from '../support/size.js';
 
 const MINUTES = 60_000;
 const CONNECTIONS = size(200, 1000);
-/** More connections than those of other clients, Redis and PostgreSQL. */
-const OTHER_CONNECTIONS = 40;
-/** Longest request of other clients, also on a busy machine. */
-const REQUEST_TIMEOUT_MS = 5000;
+/** Connections that are not of the attack: of other clients in this test, of Redis and of PostgreSQL. */
+const OWN = 40;
+/** Time limit of requests of other clients, also on a busy machine. */
+const WITHIN_MS = 5000;
 
-/** The longest body that is accepted without a token. */
+/** A body that is short enough to be read without a token. */
 const FORM = ['-f', 'application/x-www-form-urlencoded', '-s', '16000', '-x', '8'];
 const SMALL_WINDOW = ['-w', '1', '-y', '64', '-n', '1', '-z', '5'];
 
-/** The timeouts in docs/deployment.md, with 5 s between two checks of Node, and a margin for a busy machine, seconds. */
-const CLOSED_WITHIN = { heads: 10 + 5 + 10, bodies: 30 + 10, answers: 65 + 5 + 20 };
+/** The limits in docs/deployment.md, with 5 s between two checks of Node and more for a busy machine. Seconds. */
+const CUT = { heads: 10 + 5 + 10, bodies: 30 + 10, answers: 65 + 5 + 20 };
 
 async function sockets(replica: Replica): Promise<number> {
   const metric = /^nodejs_active_resources\{type="TCPSocketWrap"[^}]*\} (\d+)$/m;
@@ -38,19 +38,19 @@ describe('clients that are slow on purpose', () => {
   afterAll(() => fleet?.stop(), MINUTES);
 
   it.each([
-    ['slow headers', 'H', '/health/live', ['-x', '8'], CLOSED_WITHIN.heads, true],
-    ['slow bodies', 'B', '/api/auth/token', FORM, CLOSED_WITHIN.bodies, size(false, true)],
-    ['slow reading', 'X', '/api/openapi.json', SMALL_WINDOW, CLOSED_WITHIN.answers, size(false, true)],
+    ['slow request heads', 'H', '/health/live', ['-x', '8'], CUT.heads, true],
+    ['slow request bodies', 'B', '/api/auth/token', FORM, CUT.bodies, size(false, true)],
+    ['slow reading of responses', 'X', '/api/openapi.json', SMALL_WINDOW, CUT.answers, size(false, true)],
   ] as const)(
-    'do not delay other clients, and are disconnected within the documented time: %s',
-    async (_, attack, path, options, closedWithin, untilClosed) => {
+    'delay no other client with %s, and are disconnected in the documented time',
+    async (_, attack, path, options, cutWithin, toTheEnd) => {
       if (!slowHttpTestBinary()) return reportSkip('slow clients', 'slowhttptest is not installed');
       const { apis, token, replicas } = fleet;
       const [client, replica] = [apis[0]!, replicas[0]!];
       const load = new Load();
-      load.run('read', 10, () => client.get(base, { token, timeout: REQUEST_TIMEOUT_MS }));
+      load.run('read', 10, () => client.get(base, { token, timeout: WITHIN_MS }));
       const json = { query: 'swallow' };
-      load.run('search', 10, () => client.post(`${base}/query`, { json, token, timeout: REQUEST_TIMEOUT_MS }));
+      load.run('search', 10, () => client.post(`${base}/query`, { json, token, timeout: WITHIN_MS }));
       const slow = await startSlowHttpTest({
         attack,
         url: `${replica.baseUrl}${path}`,
@@ -63,16 +63,16 @@ describe('clients that are slow on purpose', () => {
           describe: `${CONNECTIONS} slow connections`,
         });
         await load.more(50, MINUTES);
-        if (untilClosed)
-          await eventually(async () => expect(await sockets(replica)).toBeLessThan(OTHER_CONNECTIONS), {
-            timeout: closedWithin * 1000,
+        if (toTheEnd)
+          await eventually(async () => expect(await sockets(replica)).toBeLessThan(OWN), {
+            timeout: cutWithin * 1000,
             every: 500,
-            describe: 'the slow connections to be closed',
+            describe: 'the slow connections to be cut',
           });
         const seconds = Math.round((performance.now() - from) / 1000);
         const p99 = load.quantile(0.99).toFixed(0);
         console.info(
-          `slow-clients: ${CONNECTIONS} connections, -${attack}: ${untilClosed ? `closed after ${seconds} s` : `for ${seconds} s`}, ` +
+          `slow-clients: ${CONNECTIONS} connections, -${attack}: ${toTheEnd ? `gone after ${seconds} s` : `for ${seconds} s`}, ` +
             `${load.sent.length} answers to others, p99 ${p99} ms`,
         );
       } finally {
