@@ -11,8 +11,8 @@ const USAGE = `Usage: npm run dev [-- api|worker]
 Starts an application (default: api). When a source changes, compiles it, copies Lua and SQL, and restarts the application.
 Reads settings from .env, as npm start does. Ctrl-C ends it.
 `;
-const STOP_TIMEOUT_MS = 5000;
-/** Output of the compiler in watch mode when it has written all files. */
+const KILL_AFTER_MS = 5000;
+/** What a compiler in watch mode prints when it has written everything. */
 const COMPILED = /Found \d+ errors?\. Watching for file changes/;
 
 const [app = 'api', ...more] = process.argv.slice(2);
@@ -57,7 +57,7 @@ async function stop() {
   const exit = new Promise((resolve) => child.once('exit', resolve));
   // SIGINT, as Ctrl-C: after SIGTERM it would serve requests for a while, because of load balancers.
   child.kill('SIGINT');
-  const timer = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS);
+  const timer = setTimeout(() => child.kill('SIGKILL'), KILL_AFTER_MS);
   await exit;
   clearTimeout(timer);
 }

@@ -8,7 +8,7 @@ YUXI_HOST if that is one address. Exit code 0 for status 200, else 1 with a reas
 `;
 /** Default ports of the API and of the worker; a container runs one of them. */
 const DEFAULT_PORTS = [5050, 5051];
-/** Less than the timeout in the Dockerfile, so that the reason is printed. */
+/** Less than the timeout in the Dockerfile, so that the reason is seen. */
 const TIMEOUT_MS = 2500;
 
 const { PORT, YUXI_HOST } = process.env;

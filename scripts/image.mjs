@@ -1,5 +1,5 @@
-// Copies the content of the image into one folder: the bundles, the packages that are not bundled, and the files that are read at run
-// time. The image contains no other sources, packages or tests.
+// Copies the content of the image into one folder: the bundles, the packages outside of them, and the files that are read at run
+// time. No other sources, node_modules or tests are in the image.
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
