@@ -46,7 +46,8 @@ function* causesOf(error: unknown): Generator<ErrorFields> {
 /** The error of the database server. Layers in between may have wrapped it as `cause`; so for all functions below. */
 export function sqlFault(error: unknown): SqlFault | undefined {
   for (const each of causesOf(error))
-    if (each instanceof Error && typeof each.code === 'string' && SQLSTATE.test(each.code)) return each as SqlFault;
+    if (each instanceof Error && 'code' in each && typeof each.code === 'string' && SQLSTATE.test(each.code))
+      return each as SqlFault;
   return undefined;
 }
 

@@ -97,7 +97,7 @@ describe('the worker of PGlite', () => {
       await sql.script('CREATE TABLE t (id serial PRIMARY KEY, content bytea)');
       const kept = await insertRows(driver, 5);
       disk.fill(10);
-      await expect(space.take()).rejects.toThrow(StorageFullError);
+      await expect(space.reserve()).rejects.toThrow(StorageFullError);
       // Reserves no room, so that the write-ahead log itself fails.
       const failure = await eventually(
         async () => {
@@ -115,7 +115,7 @@ describe('the worker of PGlite', () => {
       disk.makeRoom();
       await answers(driver);
       expect((await sql.query('SELECT id FROM t ORDER BY id')).rows.map(({ id }) => id)).toEqual(kept);
-      (await space.take(MB))();
+      (await space.reserve(MB))();
     },
     2 * MINUTES,
   );
