@@ -7,8 +7,8 @@ export interface SqlFault extends Error {
   constraint?: string;
 }
 
-/** System errors of five letters, such as EPIPE, begin with E; no SQLSTATE does. */
-const SQLSTATE = /^(?!E)[0-9A-Z]{5}$/;
+/** Five characters. The class is a number or one of a few names, so that EPIPE or a code of our own does not match. */
+const SQLSTATE = /^(?:\d[0-9A-Z]|F0|HV|P0|XX)[0-9A-Z]{3}$/;
 /** SQLSTATE classes: connection, transaction rollback, resources, object state, operator, system error. */
 const TRANSIENT_CLASS = /^(08|40|53|55|57|58)/;
 /** SQLSTATE classes: value out of range or malformed, constraint violated. */
