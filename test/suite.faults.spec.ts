@@ -20,7 +20,10 @@ describe('control: a test that is broken is reported by name, and leaves no proc
     ['the test process crashes', /FAIL .*crash\.broken\.ts[^]*terminated by another process: signal=SIGSEGV/],
     ['a promise never settles', /● waits forever\s+thrown: "Exceeded timeout of 20000 ms/],
     ['a rejection is not handled', /● leaves a rejection unhandled\s+this is not handled/],
-    ['a replica crashes', /● sends a request to a replica that has crashed[^]*replica :\d+, pid[^]*request 4711 was too much/],
+    [
+      'a replica crashes',
+      /● sends a request to a replica that has crashed[^]*replica :\d+, pid[^]*request 4711 was too much/,
+    ],
     ['a port is in use', /● finds its port in use[^]*ended before it was ready[^]*Address already in use/],
     ['a server is not stopped', /redis-server :\d+, pid \d+, .*servers\.broken\.ts: leaves a server running/],
   ])('when %s', (_, report) => {

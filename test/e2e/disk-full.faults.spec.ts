@@ -219,7 +219,9 @@ describe('a full disk', () => {
       expect(unexpected(results)).toEqual([]);
       disk.makeRoom();
       await site.untilAccepted();
-      await eventually(async () => expect(await site.ready('storage')).toBe('200 up'), { timeout: AVAILABLE_WITHIN_MS });
+      await eventually(async () => expect(await site.ready('storage')).toBe('200 up'), {
+        timeout: AVAILABLE_WITHIN_MS,
+      });
       expect(await site.lost()).toEqual([]);
       const again = await site.index(second);
       expect(again.status).toBe(202);
@@ -270,7 +272,9 @@ describe('a full disk', () => {
         expect([await site.search(), await site.read(first), await site.remove(second)]).toEqual([200, 200, 200]);
         disk.makeRoom();
         await site.untilAccepted();
-        await eventually(async () => expect(await site.ready('storage')).toBe('200 up'), { timeout: 2 * AVAILABLE_WITHIN_MS });
+        await eventually(async () => expect(await site.ready('storage')).toBe('200 up'), {
+          timeout: 2 * AVAILABLE_WITHIN_MS,
+        });
         expect(await site.lost()).toEqual([]);
         // An upload is in the folder for temporary files until it is complete.
         temporary.fill(0);

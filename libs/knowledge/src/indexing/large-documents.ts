@@ -18,7 +18,11 @@ export class LargeDocuments {
    */
   async enter(size: number, { signal, wait = false }: { signal: AbortSignal; wait?: boolean }): Promise<Disposable> {
     const leave =
-      size < LARGE_DOCUMENT ? () => undefined : wait ? await this.#semaphore.acquire(signal) : this.#semaphore.tryAcquire();
+      size < LARGE_DOCUMENT
+        ? () => undefined
+        : wait
+          ? await this.#semaphore.acquire(signal)
+          : this.#semaphore.tryAcquire();
     if (!leave) throw new LargeDocumentsBusyError();
     return { [Symbol.dispose]: leave };
   }

@@ -24,14 +24,17 @@ onBothDrivers('a blob store', (driver) => {
     (await driver().sql.query('SELECT length(content) AS size FROM blob_parts WHERE hash = $1 ORDER BY seq', [hash]))
       .rows;
 
-  it.each([0, 1, PART - 1, PART, PART + 1, 3 * PART, 9 * PART + 7])('returns %d bytes as they were stored', async (size) => {
-    const content = bytes(size, size);
-    const stored = await store().put(inPieces(content, 300_000));
-    expect(stored).toEqual({ hash: sha(content), size });
-    expect((await store().get(stored.hash)).equals(content)).toBe(true);
-    expect(await parts(stored.hash)).toHaveLength(Math.ceil(size / PART));
-    for await (const part of store().read(stored.hash)) expect(part.length).toBeLessThanOrEqual(PART);
-  });
+  it.each([0, 1, PART - 1, PART, PART + 1, 3 * PART, 9 * PART + 7])(
+    'returns %d bytes as they were stored',
+    async (size) => {
+      const content = bytes(size, size);
+      const stored = await store().put(inPieces(content, 300_000));
+      expect(stored).toEqual({ hash: sha(content), size });
+      expect((await store().get(stored.hash)).equals(content)).toBe(true);
+      expect(await parts(stored.hash)).toHaveLength(Math.ceil(size / PART));
+      for await (const part of store().read(stored.hash)) expect(part.length).toBeLessThanOrEqual(PART);
+    },
+  );
 
   it('stores equal content once, also when it arrives many times at the same time', async () => {
     const content = bytes(2 * PART + 5, 42);

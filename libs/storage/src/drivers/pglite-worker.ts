@@ -91,10 +91,7 @@ export class PgliteWorker {
   }
 
   /** @param transferList memory that moves to the worker; the caller cannot use it afterwards */
-  send(
-    command: PgliteCommand,
-    transferList: readonly TransferListItem[] = [],
-  ): Promise<PgliteResults | undefined> {
+  send(command: PgliteCommand, transferList: readonly TransferListItem[] = []): Promise<PgliteResults | undefined> {
     if (this.#error) return Promise.reject(this.#error);
     const { id, promise } = this.#expectResponse(++this.#lastId);
     try {

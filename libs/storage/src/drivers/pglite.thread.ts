@@ -121,7 +121,10 @@ async function query({ text, params = [], rowMode, asText: types, tx }: PgliteSt
 }
 
 /** The bytes in the results, which are transferred instead of copied. */
-function transferListOf({ rows, fields }: Pick<Results<Record<string, unknown>>, 'rows' | 'fields'>): TransferListItem[] {
+function transferListOf({
+  rows,
+  fields,
+}: Pick<Results<Record<string, unknown>>, 'rows' | 'fields'>): TransferListItem[] {
   const found: TransferListItem[] = [];
   fields.forEach(({ name, dataTypeID }, index) => {
     if (dataTypeID !== BYTEA) return;

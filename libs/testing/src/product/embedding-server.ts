@@ -85,7 +85,14 @@ class Provider implements EmbeddingServer {
   }
 
   reset(options: EmbeddingServerOptions = {}): void {
-    Object.assign(this, { options, calls: 0, texts: [], busiest: 0, authorization: undefined, requestedDimensions: undefined });
+    Object.assign(this, {
+      options,
+      calls: 0,
+      texts: [],
+      busiest: 0,
+      authorization: undefined,
+      requestedDimensions: undefined,
+    });
   }
 
   async stop(): Promise<void> {
