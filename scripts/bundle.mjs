@@ -1,5 +1,5 @@
-// Puts each application, and all that it imports, into a few files beside its compiled code: a process loads these in less than half the
-// time that some 2,000 modules take. Lua, migrations and the files that threads run are read from where they are compiled.
+// Bundles each application with its imports into a few files beside its compiled code. A process loads them in less than half the time of
+// about 2,000 modules. Lua, migrations and the files of threads are read from the place where they are compiled.
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
@@ -11,8 +11,8 @@ export const APPS = ['api', 'worker'];
 const MAIN = 'main.mjs';
 
 /**
- * Loaded from node_modules: native code, WebAssembly, threads, files of pages; and CommonJS that is loaded by `import()`, for which esbuild
- * would make a module without named exports.
+ * Loaded from node_modules: native code, WebAssembly, threads, files of pages. Also CommonJS that is loaded by `import()`: esbuild would
+ * create a module without named exports.
  */
 export const EXTERNAL = [
   '@node-rs/argon2',
@@ -21,7 +21,7 @@ export const EXTERNAL = [
   'swagger-ui-dist',
   '@zxcvbn-ts/language-common',
 ];
-/** Packages that libraries use where they are installed, and that the product has no use for. */
+/** Optional packages of libraries, which the product does not need. */
 const UNUSED = [
   '@fastify/view',
   '@nestjs/microservices',
@@ -31,10 +31,10 @@ const UNUSED = [
   'class-validator',
   'pg-native',
 ];
-/** Files of earlier bundles that running processes may still load, milliseconds. */
-const KEEP = 86_400_000;
+/** Files of earlier bundles are kept for a day, because running processes may still load them. */
+const KEEP_MS = 86_400_000;
 
-/** `require` and the names of the file, for what was CommonJS. */
+/** `require`, `__filename` and `__dirname`, for code that was CommonJS. */
 const BANNER = `
 import { createRequire as __createRequire } from 'node:module';
 import { fileURLToPath as __fileURLToPath } from 'node:url';
@@ -42,7 +42,7 @@ const require = __createRequire(import.meta.url);
 const __filename = __fileURLToPath(import.meta.url);
 const __dirname = __fileURLToPath(new URL('.', import.meta.url));`;
 
-/** `import.meta.url` of our own files stays that of the compiled file, so that they find their scripts and migrations. */
+/** Keeps `import.meta.url` of our files as in the compiled file, because they read scripts and migrations relative to it. */
 const keepPlaces = (outdir) => ({
   name: 'keep-places',
   setup: ({ onLoad }) =>
@@ -55,7 +55,7 @@ const keepPlaces = (outdir) => ({
     }),
 });
 
-/** When the newest file was written that a bundle is made of. */
+/** Modification time of the newest source of a bundle. */
 function newestInput() {
   const compiled = ['libs', 'apps'].flatMap((room) => {
     const names = readdirSync(join(root, room)).filter((name) => existsSync(join(root, room, name, 'dist')));
@@ -66,13 +66,13 @@ function newestInput() {
     });
   });
   const manifests = readdirSync(join(root, 'libs')).map((name) => join(root, 'libs', name, 'package.json'));
-  // npm writes the first one at each installation.
+  // npm writes the first file at each installation.
   const others = ['node_modules/.package-lock.json', 'scripts/bundle.mjs'].map((file) => join(root, file));
   const files = [...compiled, ...manifests, ...others].filter((file) => existsSync(file));
   return Math.max(...files.map((file) => statSync(file).mtimeMs));
 }
 
-/** For esbuild: one application. */
+/** Options of esbuild for an application. */
 export function bundleOptions(app) {
   return {
     ...optionsOf(join(root, 'apps', app, 'dist/main.js'), join(root, 'apps', app, 'dist/bundle')),
@@ -81,7 +81,7 @@ export function bundleOptions(app) {
   };
 }
 
-/** For esbuild: one compiled file and all that it imports, written to `outdir`. */
+/** Options of esbuild for a compiled file and its imports, written to `outdir`. */
 export function optionsOf(entry, outdir) {
   return {
     entryPoints: [entry],
@@ -90,9 +90,9 @@ export function optionsOf(entry, outdir) {
     platform: 'node',
     format: 'esm',
     target: 'node20.19',
-    // Nest finds providers, and logs, by the names of classes.
+    // Nest uses the names of classes to find providers, and in logs.
     keepNames: true,
-    // Less text is less memory: a sixth of that of a replica. Names stay.
+    // Saves a sixth of the memory of a replica. Names are not changed.
     minifyWhitespace: true,
     minifySyntax: true,
     sourcemap: 'linked',
@@ -105,8 +105,8 @@ export function optionsOf(entry, outdir) {
 }
 
 /**
- * Writes a bundle beside the one that processes may be running: other files have other names, and `main.mjs` is put in place last and at
- * once. Two that do it at the same time write the same.
+ * Writes a bundle while processes may run the old one: other files have other names, and `main.mjs` is replaced last, in one step. Two
+ * builds at the same time write the same files.
  */
 function write({ outdir }, files) {
   mkdirSync(outdir, { recursive: true });
@@ -117,16 +117,16 @@ function write({ outdir }, files) {
   renameSync(next, join(outdir, MAIN));
   const names = new Set(files.map(({ path }) => path));
   for (const path of readdirSync(outdir).map((name) => join(outdir, name)))
-    if (!names.has(path) && Date.now() - statSync(path).mtimeMs > KEEP) rmSync(path, { force: true });
+    if (!names.has(path) && Date.now() - statSync(path).mtimeMs > KEEP_MS) rmSync(path, { force: true });
 }
 
-/** Leaves alone what is up to date. */
+/** Skips bundles that are up to date. */
 async function bundleAll() {
   const newest = newestInput();
   for (const app of APPS) {
     const options = bundleOptions(app);
-    const made = join(options.outdir, MAIN);
-    if (existsSync(made) && statSync(made).mtimeMs > newest) continue;
+    const main = join(options.outdir, MAIN);
+    if (existsSync(main) && statSync(main).mtimeMs > newest) continue;
     const { outputFiles } = await build({ ...options, write: false });
     write(options, outputFiles);
   }

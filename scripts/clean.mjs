@@ -1,4 +1,4 @@
-// Removes every compiled folder, so that the next build starts from the sources alone.
+// Removes all compiled folders, so that the next build uses the sources only.
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 

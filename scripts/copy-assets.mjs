@@ -1,4 +1,4 @@
-// tsc only emits TypeScript: Lua scripts and SQL migrations must stand beside the compiled code that reads them.
+// Copies Lua scripts and SQL migrations beside the compiled code that reads them; tsc does not.
 import { copyFileSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';

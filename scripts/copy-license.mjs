@@ -1,4 +1,4 @@
-// Before a library is packed: its tarball carries the licence, of which the repository has one copy. Run in the folder of the library.
+// Copies the licence of the repository into the folder of a library before it is packed. Runs in that folder.
 import { copyFileSync } from 'node:fs';
 
 copyFileSync(new URL('../LICENSE', import.meta.url), 'LICENSE');

@@ -1,4 +1,4 @@
-// Compiles what changes, and starts an application again after each compilation. Types are checked by the editor and by lint.
+// Compiles changed sources, and restarts an application after each compilation. Does not check types.
 import { spawn } from 'node:child_process';
 import { existsSync, readdirSync, watch } from 'node:fs';
 import { join } from 'node:path';
@@ -8,11 +8,11 @@ import { copyAssets, isAsset } from './copy-assets.mjs';
 
 const USAGE = `Usage: npm run dev [-- api|worker]
 
-Starts an application (default: api), compiles libraries and application whenever a source changes, copies Lua and SQL, and starts it again.
-Settings come from .env, as with npm start. Ctrl-C ends it.
+Starts an application (default: api). When a source changes, compiles it, copies Lua and SQL, and restarts the application.
+Reads settings from .env, as npm start does. Ctrl-C ends it.
 `;
-const PATIENCE_MS = 5000;
-/** A compiler in watch mode says so when it has written everything. */
+const KILL_AFTER_MS = 5000;
+/** What a compiler in watch mode prints when it has written everything. */
 const COMPILED = /Found \d+ errors?\. Watching for file changes/;
 
 const [app = 'api', ...more] = process.argv.slice(2);
@@ -28,7 +28,7 @@ let restarting = Promise.resolve();
 
 const ended = (child) => child.exitCode !== null || child.signalCode !== null;
 
-/** Ends the application, within its own grace or else at once, and starts what is compiled now. */
+/** Stops the application, and starts it with the files that are compiled now. */
 function restart() {
   restarting = restartAfter(restarting);
 }
@@ -38,7 +38,7 @@ async function restartAfter(before) {
   try {
     await bundler.rebuild();
   } catch {
-    return; // esbuild has printed why. The process that runs goes on until the next change.
+    return; // esbuild has printed the reason. The running process continues until the next change.
   }
   await stop();
   const program = `apps/${app}/dist/bundle/main.mjs`;
@@ -46,7 +46,7 @@ async function restartAfter(before) {
   running = child;
   child.once('exit', (code) => {
     if (child === running && code !== 0)
-      process.stdout.write(`${app} ended with ${code}: it starts again after the next change\n`);
+      process.stdout.write(`${app} ended with exit code ${code}. It starts again after the next change\n`);
   });
 }
 
@@ -55,9 +55,9 @@ async function stop() {
   if (!child || ended(child)) return;
   running = undefined;
   const exit = new Promise((resolve) => child.once('exit', resolve));
-  // As Ctrl-C does: after SIGTERM it would serve on for balancers.
+  // SIGINT, as Ctrl-C: after SIGTERM it would serve requests for a while, because of load balancers.
   child.kill('SIGINT');
-  const timer = setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS);
+  const timer = setTimeout(() => child.kill('SIGKILL'), KILL_AFTER_MS);
   await exit;
   clearTimeout(timer);
 }

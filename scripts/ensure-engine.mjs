@@ -1,4 +1,4 @@
-// Makes sure that a Docker engine can be started by `npm run prove -- deploy`. Not part of ensure-servers.mjs: only that area needs it.
+// Installs what `npm run prove -- deploy` needs to start a Docker engine. Separate from ensure-servers.mjs, because only that area needs it.
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,9 +9,8 @@ import { trixieIn } from './servers/private-apt.mjs';
 const PLUGINS = '.cache/docker/cli-plugins';
 const USAGE = `Usage: node scripts/ensure-engine.mjs [--help]
 
-Looks for dockerd, docker and debootstrap, and installs what is missing with apt-get (docker.io, debootstrap). Puts Docker Compose 2
-from Debian trixie into ${PLUGINS} where it is not there. Starts nothing. Needs Linux, root and apt-get; ends with 1 and the reason
-where one of them is missing.
+Installs dockerd, docker and debootstrap with apt-get if they are missing (packages docker.io, debootstrap), and Docker Compose 2 from
+Debian trixie in ${PLUGINS}. Starts nothing. Needs Linux, root and apt-get; ends with exit code 1 and the reason if one is missing.
 `;
 const PROGRAMS = { dockerd: 'docker.io', docker: 'docker.io', debootstrap: 'debootstrap' };
 
@@ -33,7 +32,7 @@ function ensurePrograms() {
   if (still.length > 0) throw new Error(`apt-get did not install ${still.join(', ')}`);
 }
 
-/** Debian 12 has Compose 1 only, which knows neither `name:` nor secrets. */
+/** Debian 12 has Compose 1 only, which supports neither `name:` nor secrets. */
 function ensureCompose() {
   const place = join(PLUGINS, 'docker-compose');
   if (existsSync(place)) return;

@@ -1,5 +1,5 @@
-// Puts what the image holds into one folder: the bundles, the packages that stay outside of them, and the files that are read at run
-// time. Nothing else of the sources, of node_modules or of the tests gets into the image.
+// Copies the content of the image into one folder: the bundles, the packages outside of them, and the files that are read at run
+// time. No other sources, node_modules or tests are in the image.
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,32 +9,32 @@ import { isAsset } from './copy-assets.mjs';
 
 const USAGE = `Usage: node scripts/image.mjs <folder>
 
-Puts what the image holds into a new folder. Needs what \`npm run build\` makes. The Dockerfile runs it; the programs in the folder
-also run where they are: node <folder>/apps/api/dist/bundle/main.mjs
+Copies the content of the image into a new folder. Needs the output of \`npm run build\`. The Dockerfile runs it. The programs also run in
+the new folder: node <folder>/apps/api/dist/bundle/main.mjs
 `;
 const root = fileURLToPath(new URL('..', import.meta.url));
-/** Of packages: what only people, compilers and debuggers read. */
-const UNREAD = /\.(?:map|md|markdown|[cm]?ts)$|[/\\](?:docs?|tests?|__tests__|examples?)$/;
+/** Files of packages that are not needed at run time. */
+const NOT_NEEDED = /\.(?:map|md|markdown|[cm]?ts)$|[/\\](?:docs?|tests?|__tests__|examples?)$/;
 
 const manifestOf = (folder) => JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
 
-/** A file or folder of the repository, to the same place in the target. */
+/** Copies a file or folder of the repository to the same path in the target. */
 function copy(place, target, filter = () => true) {
   cpSync(join(root, place), join(target, place), { recursive: true, filter });
 }
 
-/** Libraries of the product: all but those that only tests import. */
+/** The libraries of the product: all except `testing`. */
 function libraries() {
   const names = readdirSync(join(root, 'libs')).filter((name) => existsSync(join(root, 'libs', name, 'package.json')));
   return names.filter((name) => name !== 'testing');
 }
 
-/** Compiled files that threads run, as the package names them, e.g. `./dist/text/parse/parse.thread.js`. */
+/** Compiled files of threads, as the package exports them, for example `./dist/text/parse/parse.thread.js`. */
 function threadsOf(lib) {
   return Object.values(manifestOf(join(root, 'libs', lib)).exports).filter((file) => typeof file === 'string');
 }
 
-/** Each thread's file becomes one that holds all it imports, so that it needs no library around it. */
+/** Bundles the file of each thread with its imports, so that it needs no library. */
 async function placeLibrary(lib, target) {
   const folder = join('libs', lib);
   const dist = join(root, folder, 'dist');
@@ -42,7 +42,7 @@ async function placeLibrary(lib, target) {
   const threads = threadsOf(lib);
   for (const file of threads) {
     const entry = join(root, folder, file);
-    // Bundled for the place where it stands, and written to the same place in the target.
+    // Bundled for its present path, and written to the same path in the target.
     const { outputFiles } = await build({ ...optionsOf(entry, dirname(entry)), write: false });
     for (const { path, contents } of outputFiles) {
       const place = join(target, relative(root, path));
@@ -51,20 +51,20 @@ async function placeLibrary(lib, target) {
     }
   }
   if (threads.length === 0) return;
-  // Threads are found by the name of their package.
+  // Threads are resolved by the name of their package.
   copy(join(folder, 'package.json'), target);
   mkdirSync(join(target, 'node_modules/@yuxi'), { recursive: true });
   symlinkSync(join('../..', folder), join(target, 'node_modules/@yuxi', lib));
 }
 
-/** The places of installed packages that a pattern of esbuild's `external` names. */
+/** Paths of the installed packages that match a pattern of esbuild's `external`. */
 function placesOf(pattern) {
   const place = `node_modules/${pattern}`;
   if (basename(pattern) !== '*') return [place];
   return readdirSync(join(root, dirname(place))).map((name) => join(dirname(place), name));
 }
 
-/** Where Node finds a package that the one at `from` imports; undefined when it is not installed. */
+/** Path of a package that the package at `from` imports; undefined when it is not installed. */
 function findFrom(from, name) {
   for (let folder = from; folder !== '.'; folder = dirname(folder)) {
     const place = join(folder, 'node_modules', name);
@@ -73,7 +73,7 @@ function findFrom(from, name) {
   return existsSync(join(root, 'node_modules', name)) ? join('node_modules', name) : undefined;
 }
 
-/** The packages outside of the bundles and all that they import. */
+/** The packages that are not bundled, and their dependencies. */
 function packages() {
   const places = new Set();
   const queue = EXTERNAL.flatMap(placesOf);
@@ -91,14 +91,14 @@ function packages() {
   return [...places];
 }
 
-/** Without packages below it: those that are needed are copied by themselves. */
+/** Copies a package without its own node_modules, from which the needed packages are copied separately. */
 function placePackage(place, target) {
   const inner = join(root, place, 'node_modules');
-  copy(place, target, (source) => source !== inner && !UNREAD.test(source.slice(join(root, place).length)));
+  copy(place, target, (source) => source !== inner && !NOT_NEEDED.test(source.slice(join(root, place).length)));
 }
 
 async function makeImage(target) {
-  // Read for the version.
+  // Contains the version.
   copy('package.json', target);
   copy('LICENSE', target);
   for (const app of APPS) copy(join('apps', app, 'dist/bundle'), target);

@@ -1,18 +1,18 @@
 #!/bin/sh
-# Makes the secrets of docker-compose.yml. Plain sh: a host that only runs Docker has no Node.
+# Creates the secrets of docker-compose.yml. Plain sh, because a Docker host may have no Node.
 set -eu
 
 usage() {
   cat <<'USAGE'
 Usage: sh scripts/make-secrets.sh [folder] [--help]
 
-Makes the files redis_password, postgres_password, jwt_secret and setup_token, each with 32 random bytes in base64, in a folder
-(default: ./secrets, in the root of this repository), and names the folder in .env as SECRETS_DIR, where docker compose reads it.
-The folder models in it is for keys of embedding models: put each into a file of its own, readable for every user.
-A file that is there already is kept, so that it can be run again at any time; to use a password of your own, write its file first.
+Creates the files redis_password, postgres_password, jwt_secret and setup_token, each with 32 random bytes in base64, in a folder
+(default: ./secrets, in the root of this repository). Writes the folder into .env as SECRETS_DIR, where docker compose reads it.
+The subfolder models is for keys of embedding models: put each key into its own file, readable for every user.
+Existing files are kept, so you can run this again at any time. To use your own password, write its file before.
 
-Only the owner of the folder can enter it. The files in it are readable for every user, because compose mounts them as they are
-and each container reads them as a user of its own.
+Only the owner of the folder has access to it. The files in it are readable for every user, because compose mounts them unchanged,
+and each container reads them as another user.
 USAGE
 }
 
@@ -34,11 +34,11 @@ chmod 700 "$folder"
 chmod 755 "$folder/models"
 for name in redis_password postgres_password jwt_secret setup_token; do
   file="$folder/$name"
-  # Written beside it and linked: never half of a file, and never over one that is there.
+  # Written to another file and linked, so that the file is complete, and an existing file is not replaced.
   if [ ! -s "$file" ]; then
     rm -f "$file"
     random > "$file.$$"
-    ln "$file.$$" "$file" && echo "$file: made"
+    ln "$file.$$" "$file" && echo "$file: created"
     rm -f "$file.$$"
   fi
   chmod 444 "$file"
@@ -48,7 +48,7 @@ if [ -f .env ] && grep -q '^SECRETS_DIR=' .env; then
   grep -qxF "SECRETS_DIR=$folder" .env ||
     { echo ".env names another folder in SECRETS_DIR: change it to $folder, or run this with that folder" >&2; exit 1; }
 else
-  # A last line without an end would run into ours.
+  # The last line of .env may have no newline.
   [ ! -s .env ] || [ -z "$(tail -c 1 .env)" ] || echo >> .env
   echo "SECRETS_DIR=$folder" >> .env
   echo ".env: SECRETS_DIR=$folder added"

@@ -1,4 +1,4 @@
-// Runs a tier many times, beside processes that burn a core each, in another order of files each time, and counts what failed.
+// Runs a tier many times, each time with another order of files, together with processes that use a core each. Counts the failures.
 import { spawn } from 'node:child_process';
 import { mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -8,16 +8,16 @@ import { runJest } from './run-jest.mjs';
 
 const USAGE = `Usage: npm run test:repeat -- [--runs 10] [--burn 0] [--tier default] [--seed N] [--json] [pattern...]
 
-Runs a tier (default, faults) or the files that match the patterns, in random file order, and prints each test that failed with how
-often, the seeds of those runs and its first message.
+Runs a tier (default, faults), or the files that match the patterns, in random order. Prints for each failed test how often it failed,
+the seeds of those runs, and its first message.
 
-  --runs N   how many runs (default 10)
-  --burn M   processes that keep a core busy beside them (default 0)
+  --runs N   number of runs (default 10)
+  --burn M   number of processes that use a core each meanwhile (default 0)
   --tier T   default or faults (default: default)
-  --seed N   of the first run; each further run has the next number (default: random)
+  --seed N   seed of the first run; each further run has the next number (default: random)
   --json     print the result as one line of JSON
 
-A failure is repeated with YUXI_ORDER=random YUXI_SEED=<seed> npm test, or test:faults.
+To repeat a failure: YUXI_ORDER=random YUXI_SEED=<seed> npm test, or test:faults.
 `;
 
 /** @throws Error naming the option that is unknown or out of range */
@@ -34,18 +34,18 @@ function readOptions(args) {
       help: { type: 'boolean', default: false },
     },
   });
-  const whole = (name, min, max) => {
+  const integer = (name, min, max) => {
     const value = /^\d{1,9}$/.test(values[name]) ? Number(values[name]) : Number.NaN;
     if (value >= min && value <= max) return value;
-    throw new Error(`--${name} must be a whole number ${min}..${max}, got ${JSON.stringify(values[name])}`);
+    throw new Error(`--${name} must be an integer ${min}..${max}, got ${JSON.stringify(values[name])}`);
   };
   const { tier } = values;
   if (!['default', 'faults'].includes(tier))
     throw new Error(`--tier must be default or faults, got ${JSON.stringify(tier)}`);
   return {
-    runs: whole('runs', 1, 1000),
-    burn: whole('burn', 0, 16),
-    first: whole('seed', 0, 999_999_999),
+    runs: integer('runs', 1, 1000),
+    burn: integer('burn', 0, 16),
+    first: integer('seed', 0, 999_999_999),
     tier,
     json: values.json,
     help: values.help,
@@ -53,14 +53,14 @@ function readOptions(args) {
   };
 }
 
-/** A process that does nothing but use a core, and ends with this one. */
-function startBurner() {
+/** Starts a process that uses a core, and ends with this one. */
+function startBusyLoop() {
   const program =
     "process.on('disconnect', () => process.exit()); (function go() { const end = Date.now() + 50; while (Date.now() < end); setImmediate(go); })();";
   return spawn(process.execPath, ['-e', program], { stdio: ['ignore', 'ignore', 'ignore', 'ipc'] });
 }
 
-/** The tests of a run that failed, as `title -> message`; a file that could not run counts as a test of its name. */
+/** The failed tests of a run, as `title -> message`. A file that could not run counts as one test. */
 function failuresOf(result) {
   const failed = new Map();
   for (const { name, message, assertionResults } of result.testResults) {
@@ -85,7 +85,7 @@ async function run(seed, tier, patterns, folder) {
   } catch {
     failed = new Map([['the run itself', `it ended without a result, with code ${code}`]]);
   }
-  // A server that was left running fails no test, but the run.
+  // A server that a test did not stop fails the run, not the test.
   if (code !== 0 && failed.size === 0) failed.set('the run itself', `it ended with code ${code}, see its log`);
   return { seed, took, failed };
 }
@@ -96,7 +96,7 @@ async function main() {
     process.stdout.write(USAGE);
     return;
   }
-  const burners = Array.from({ length: burn }, startBurner);
+  const busyLoops = Array.from({ length: burn }, startBusyLoop);
   const folder = mkdtempSync(join(tmpdir(), 'yuxi-repeat-'));
   const results = [];
   try {
@@ -110,7 +110,7 @@ async function main() {
         );
     }
   } finally {
-    for (const burner of burners) burner.kill('SIGKILL');
+    for (const busyLoop of busyLoops) busyLoop.kill('SIGKILL');
   }
 
   const table = new Map();

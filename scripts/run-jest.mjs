@@ -6,8 +6,8 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const JEST = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning', 'node_modules/jest/bin/jest.js'];
 
 /**
- * Runs Jest, which takes ES modules only behind a flag of Node.
- * @param env added to the environment; undefined takes a variable out
+ * Runs Jest with the flag of Node that it needs for ES modules.
+ * @param env more environment variables; undefined removes a variable
  * @param output file descriptor of its standard output and error; default: those of this process
  * @returns its exit code, 1 when a signal ended it
  */
@@ -26,7 +26,7 @@ export function runJest(options, env = {}, output = 'inherit') {
   return new Promise((resolve) => {
     child.once('exit', (code) => {
       for (const signal of SIGNALS) process.off(signal, pass);
-      // Who ends a run does not want the next one.
+      // A user who stops a run also cancels the next one.
       if (ended) process.kill(process.pid, ended);
       resolve(code ?? 1);
     });

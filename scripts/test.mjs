@@ -1,4 +1,4 @@
-// Runs one or more tiers of the tests, one after the other, and ends with the sum of their results.
+// Runs one or more test tiers, one after the other, and prints the sum of their results.
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,7 +7,7 @@ import { runJest } from './run-jest.mjs';
 const USAGE = `Usage: node scripts/test.mjs <tier>... [-- options of Jest]
 
 Tiers: default (unit, integration, contract and end-to-end tests), faults (kills, failovers, pauses, chaos in small sizes).
-Ends with a line for each tier where there are several, and "N passed, N failed" as the last line.
+Prints a line for each tier if there are several. The last line is "N passed, N failed".
 YUXI_SEED=<number> repeats the random choices of a run.
 `;
 const TIERS = ['default', 'faults'];
@@ -31,7 +31,7 @@ try {
     const code = await runJest(options, { YUXI_TIER: tier, YUXI_COUNTS: counts });
     const { passed, failed, controls } = read(counts, code);
     total.passed += passed;
-    // A run that ended before it could count has failed all the same.
+    // A run that ended before it could count has failed, too.
     total.failed += failed || (code === 0 ? 0 : 1);
     const minutes = ((performance.now() - from) / 60_000).toFixed(1);
     lines.push(`${tier}: ${passed} passed, ${failed} failed, ${controls} of them controls, in ${minutes} min`);

@@ -2,9 +2,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 
-/** What a build that still runs on the schema may stumble over, see "Migrations" in libs/storage/README.md. */
+/** Statements that may break a running previous build, see "Migrations" in libs/storage/README.md. */
 const BREAKING: readonly (readonly [RegExp, string])[] = [
-  [/\bDROP\s+(TABLE|COLUMN|TYPE|FUNCTION|VIEW)\b/i, 'takes away what the previous build uses'],
+  [/\bDROP\s+(TABLE|COLUMN|TYPE|FUNCTION|VIEW)\b/i, 'removes what the previous build uses'],
   [/\bRENAME\b/i, 'renames what the previous build uses'],
   [/\bALTER\s+(COLUMN\s+)?\w+\s+(SET\s+DATA\s+)?TYPE\b/i, 'changes the type of a column'],
   [/\bSET\s+NOT\s+NULL\b/i, 'refuses rows of the previous build'],
@@ -12,7 +12,7 @@ const BREAKING: readonly (readonly [RegExp, string])[] = [
   [/\bADD\s+(CONSTRAINT\b|CHECK\b|FOREIGN\s+KEY\b)/i, 'refuses rows of the previous build'],
 ];
 
-/** Reason for which a file may break the rule all the same: a line of its own, to be read by whoever upgrades. */
+/** A line with the reason why a file may break the rule; for operators who upgrade. */
 const EXCEPTION = /^-- previous build: .{20,}$/m;
 
 /** Statements without comments. */
@@ -30,7 +30,7 @@ function problemsOf(sql: string): string[] {
   );
 }
 
-/** Before the first release: no build of that time runs anywhere. */
+/** From before the first release, so that no such build runs. */
 const BEFORE_FIRST_RELEASE = ['libs/storage/src/migrations/0005_generations.sql'];
 
 const files = readdirSync('libs').flatMap((lib) => {
@@ -44,7 +44,7 @@ const files = readdirSync('libs').flatMap((lib) => {
 
 describe('migrations', () => {
   it.each(files.filter((file) => !BEFORE_FIRST_RELEASE.includes(file)))(
-    '%s leaves the previous build working',
+    '%s does not break the previous build',
     (file) => {
       expect(problemsOf(readFileSync(file, 'utf8'))).toEqual([]);
     },
@@ -58,7 +58,7 @@ describe('migrations', () => {
     'ALTER TABLE files ADD COLUMN a text NOT NULL',
     'ALTER TABLE files ADD CONSTRAINT small CHECK (size < 9)',
     'DROP TABLE files',
-  ])('control: %s is found', (statement) => {
+  ])('control: %s is refused', (statement) => {
     expect(problemsOf(`-- A comment.\n${statement};`)).toHaveLength(1);
     expect(
       problemsOf(`-- previous build: never wrote this table, it came with the same release.\n${statement};`),
@@ -68,5 +68,5 @@ describe('migrations', () => {
   it.each([
     `ALTER TABLE files ADD COLUMN a text NOT NULL DEFAULT ''`,
     'ALTER TABLE files ADD COLUMN a text; CREATE INDEX a ON files (a); DROP INDEX b',
-  ])('control: %s is let through', (statement) => expect(problemsOf(statement)).toEqual([]));
+  ])('control: %s is allowed', (statement) => expect(problemsOf(statement)).toEqual([]));
 });

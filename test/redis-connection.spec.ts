@@ -11,11 +11,11 @@ import { Redis } from 'ioredis';
 import { z } from 'zod';
 
 class Notes {
-  readonly taken: number[] = [];
+  readonly received: number[] = [];
 
   @Task({ name: 'note', schema: z.int() })
   note(number: number): void {
-    this.taken.push(number);
+    this.received.push(number);
   }
 }
 
@@ -29,7 +29,7 @@ describe('another client bound to REDIS_CONNECTION', () => {
     client = new Redis(server.url, { db: 3 });
     const module = Test.createTestingModule({
       imports: [
-        // Nobody listens there: whoever does not follow the token is without Redis.
+        // No server listens there: a service that does not use the token has no Redis.
         RedisModule.forRoot({ host: '127.0.0.1', port: 1, startupWait: 0 }),
         StorageModule.forRoot({ migrations: [...configMigrations] }),
         LockModule.forRoot({ onUnavailable: 'fail' }),
@@ -48,7 +48,7 @@ describe('another client bound to REDIS_CONNECTION', () => {
     await server.stop();
   });
 
-  it('is what availability, locks, limits, the storage of @nestjs/throttler, notices of settings and tasks use', async () => {
+  it('is used by availability, locks, limits, the storage of @nestjs/throttler, change notices of settings, and tasks', async () => {
     expect(app.get(RedisAvailability).state).toBe('up');
 
     const locks = app.get(LockService);
@@ -71,25 +71,25 @@ describe('another client bound to REDIS_CONNECTION', () => {
     expect(await client.keys('yuxi:limit:*')).toHaveLength(2);
 
     const notices = app.get(ConfigPubSubService);
-    const heard: string[] = [];
-    notices.changes.subscribe(({ type }) => heard.push(type));
+    const types: string[] = [];
+    notices.changes.subscribe(({ type }) => types.push(type));
     await eventually(async () => {
       expect(await notices.publish({ type: 'general', revision: 1 })).toBe(true);
-      expect(heard).toContain('general');
+      expect(types).toContain('general');
     });
 
     await app.get(TaskQueue).enqueue('note', 7);
-    await eventually(() => expect(app.get(Notes).taken).toEqual([7]));
-    // The thread that keeps the worker a member of its queue is a client too.
+    await eventually(() => expect(app.get(Notes).received).toEqual([7]));
+    // The thread that renews the worker's membership of its queue is a client too.
     const lease = () => client.zrange('yuxi:q:{default}:w', '0', '-1', 'WITHSCORES');
     const before = await lease();
     await eventually(async () => expect(await lease()).not.toEqual(before));
   });
 
-  it('stays open when the application ends: it belongs to somebody else', async () => {
+  it('stays open when the application closes, because the application does not own it', async () => {
     await app.close();
     expect(await client.ping()).toBe('PONG');
-    // Of the application nothing is left but what was given to it.
+    // All other connections of the application are closed.
     await eventually(async () =>
       expect(
         String(await client.client('LIST'))

@@ -5,10 +5,10 @@ import { join } from 'node:path';
 
 const DEBIAN_PACKAGES = { redis: ['redis-server', 'redis-sentinel'], postgresql: ['postgresql'] };
 const BREW_PACKAGES = { redis: ['redis'], postgresql: ['postgresql@17'] };
-// Debian asks this program before a package starts its service; 101 means: do not.
+// Debian runs this program before a package starts its service; exit code 101 prevents the start.
 const POLICY = '/usr/sbin/policy-rc.d';
 
-/** Runs a command to its end; its output goes to standard error. Returns whether it succeeded. */
+/** Runs a command; its output goes to standard error. @returns whether it succeeded */
 export function run(command, args, options = {}) {
   const { status } = spawnSync(command, args, { stdio: ['ignore', 2, 2], ...options });
   return status === 0;
@@ -18,25 +18,25 @@ function works(command, args) {
   return spawnSync(command, args, { stdio: 'ignore' }).status === 0;
 }
 
-/** The words to put before a command that needs root; undefined when root is out of reach. */
+/** Prefix of a command that needs root; undefined when root is not available. */
 export function asRoot() {
   if (process.getuid?.() === 0) return [];
   return works('sudo', ['-n', 'true']) ? ['sudo', '-n'] : undefined;
 }
 
-/** `apt-get`, `brew`, or undefined when neither can be used from here. */
+/** `apt-get`, `brew`, or undefined when neither can be used. */
 export function whichInstaller() {
   if (works('apt-get', ['--version']) && asRoot()) return 'apt-get';
   return works('brew', ['--version']) ? 'brew' : undefined;
 }
 
-/** Runs a command as root, with apt told to ask nothing. */
+/** Runs a command as root, without questions of apt. */
 export function runAsRoot(...command) {
   const [first, ...rest] = [...(asRoot() ?? []), 'env', 'DEBIAN_FRONTEND=noninteractive', ...command];
   return run(first, rest);
 }
 
-/** Does `body` while no newly installed package may start its service. */
+/** Runs `body`; packages that it installs do not start their services. */
 function withoutServiceStarts(body) {
   if (existsSync(POLICY)) return body();
   const folder = mkdtempSync(join(tmpdir(), 'yuxi-install-'));
@@ -57,7 +57,7 @@ export function installServersWithApt(servers) {
   installWithApt(servers.flatMap((server) => DEBIAN_PACKAGES[server]));
 }
 
-/** Installs Debian packages, without letting them start their services. */
+/** Installs Debian packages, without starting their services. */
 export function installWithApt(packages) {
   runAsRoot('apt-get', 'update', '-q');
   withoutServiceStarts(() => {
@@ -65,7 +65,7 @@ export function installWithApt(packages) {
   });
 }
 
-/** Installs the Homebrew formulas of the named servers; Homebrew starts no services by itself. */
+/** Installs the Homebrew formulas of the named servers. Homebrew does not start services. */
 export function installWithBrew(servers) {
   run('brew', ['install', ...servers.flatMap((server) => BREW_PACKAGES[server])]);
 }

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from '
 const { version } = JSON.parse(readFileSync('node_modules/@electric-sql/pglite/package.json', 'utf8'));
 const FILE = `.cache/pglite-${version}.tar`;
 
-/** Makes the empty PGlite database that those of the tests are copies of: initdb takes seconds, a copy does not. */
+/** Creates an empty PGlite database, which tests copy: initdb takes seconds. */
 export async function ensurePgliteCopy() {
   if (existsSync(FILE)) return;
   const { PGlite } = await import('@electric-sql/pglite');

@@ -4,11 +4,11 @@ import { installWithApt, whichInstaller } from './install.mjs';
 
 const succeeds = (command, ...args) => spawnSync(command, args, { stdio: 'ignore' }).status === 0;
 
-/** Programs that single tests use. Without one its test says that it was skipped. */
+/** Programs that single tests use. Without one its test is reported as skipped. */
 const TOOLS = [
   {
     name: 'redis-py',
-    // The Python that Debian's packages belong to; another one on PATH would not see them. Without it the package is of no use.
+    // Debian's packages belong to this Python; another one on PATH does not find them. Without it the package is not needed.
     there: () => !existsSync('/usr/bin/python3') || succeeds('/usr/bin/python3', '-c', 'import redis'),
     packageName: 'python3-redis',
   },
@@ -32,7 +32,7 @@ const TOOLS = [
   },
 ];
 
-/** Installs what is missing and can be installed; never fails. */
+/** Installs missing programs if possible; never fails. */
 export function ensureTools() {
   const missing = TOOLS.filter(({ there }) => !there());
   if (missing.length === 0 || whichInstaller() !== 'apt-get') return;

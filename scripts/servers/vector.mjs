@@ -19,7 +19,7 @@ function must(command, args, options = {}) {
   const { status, stdout, stderr, error } = spawnSync(command, args, { encoding: 'utf8', ...options });
   if (status === 0) return;
   const lines = `${stdout}\n${stderr}`.trim().split('\n');
-  // A compiler names the cause first, its makefile only the file that failed.
+  // The compiler prints the cause first; the makefile prints only the failed file.
   const reason = error?.message ?? lines.find((line) => /\berror\b/i.test(line)) ?? lines.at(-1);
   throw new Error(`${[command, ...args].slice(0, 3).join(' ')}... failed: ${reason}`);
 }
@@ -31,7 +31,7 @@ function mustAsRoot(...command) {
   must(first, rest);
 }
 
-/** The newest Debian server, or the one that pg_config on PATH belongs to. */
+/** The newest PostgreSQL of Debian, or that of pg_config on PATH. */
 function postgres() {
   const majors = existsSync(DEBIAN_BIN) ? readdirSync(DEBIAN_BIN).sort((a, b) => Number(b) - Number(a)) : [];
   const major = majors.find((name) => existsSync(join(DEBIAN_BIN, name, 'bin', 'postgres')));
@@ -48,7 +48,7 @@ function isThere(server) {
 }
 
 function ensureBuildTools({ major, pgConfig }) {
-  // The makefiles come with the client package already; the headers are what only the development package has.
+  // The client package contains the makefiles, but only the development package contains the headers.
   const headers = existsSync(join(output(pgConfig, ['--includedir-server']) ?? '', 'postgres.h'));
   const tools = ['make', 'gcc', 'dpkg-source'].every((name) => output('sh', ['-c', `command -v ${name}`]));
   if (tools && headers) return;
@@ -56,7 +56,7 @@ function ensureBuildTools({ major, pgConfig }) {
   mustAsRoot('apt-get', 'install', '-y', '-q', '--no-install-recommends', ...packages);
 }
 
-/** The first Debian release that has pgvector is trixie; its source builds on older ones too. */
+/** Downloads the source from trixie, the first Debian release with pgvector. It also compiles on older releases. */
 function fetchSource(folder) {
   mkdirSync(join(folder, 'source'));
   const settings = trixieIn(folder, 'deb-src');
@@ -73,7 +73,7 @@ function buildFromSource(server) {
   const folder = mkdtempSync(join(tmpdir(), 'yuxi-pgvector-'));
   try {
     const source = fetchSource(folder);
-    // No tuning for this very processor, no bitcode: the result works elsewhere and needs no LLVM.
+    // Without optimization for this processor, and without bitcode, so that it works on other machines and needs no LLVM.
     const flags = ['-C', source, `PG_CONFIG=${pgConfig}`, 'OPTFLAGS=', 'with_llvm=no'];
     must('make', ['-s', ...flags]);
     mustAsRoot('make', '-s', ...flags, 'install');
@@ -95,7 +95,7 @@ function failedLately() {
   return existsSync(FAILED_MARK) && Date.now() - statSync(FAILED_MARK).mtimeMs < TRY_AGAIN_AFTER;
 }
 
-/** Installs or builds pgvector when it is not there. Never fails: without it the product searches by keywords only. */
+/** Installs or builds pgvector if it is missing. Never fails: without it the product searches by keywords only. */
 export function ensureVector() {
   const server = postgres();
   if (!server || isThere(server)) return;
@@ -112,5 +112,5 @@ export function ensureVector() {
     mkdirSync(dirname(FAILED_MARK), { recursive: true });
     writeFileSync(FAILED_MARK, `${reason}\n`);
   }
-  process.stderr.write(`pgvector is not available, PostgreSQL then runs keyword-only: ${reason}\n`);
+  process.stderr.write(`pgvector is not available, so searches on PostgreSQL use keywords only: ${reason}\n`);
 }

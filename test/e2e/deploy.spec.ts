@@ -7,8 +7,8 @@ import { api, firstRun, reportSkip, startPostgres, startRedis, startReplicas, te
 import { tally, wrongLogins } from '../support/api/logins.js';
 import { Deployment } from '../support/deploy/deployment.js';
 import { Engine, whyNoEngine } from '../support/deploy/engine.js';
-import { baseImage, makeStandIns } from '../support/deploy/stand-ins.js';
-import { filesIn, intruders } from '../support/deploy/tree.js';
+import { baseImage, buildSubstituteImages } from '../support/deploy/stand-ins.js';
+import { filesIn, forbiddenFiles } from '../support/deploy/tree.js';
 import { uploadToSearch } from '../support/deploy/use.js';
 import { FULL } from '../support/size.js';
 
@@ -27,7 +27,7 @@ describe('what the image holds', () => {
   it('is neither a test nor a compiler', () => {
     const files = filesIn(folder);
     expect(files).toContain('apps/worker/dist/bundle/main.mjs');
-    expect(intruders(files)).toEqual([]);
+    expect(forbiddenFiles(files)).toEqual([]);
   });
 
   it(
@@ -66,7 +66,7 @@ if (FULL && absent === undefined) {
     let deployment: Deployment;
     beforeAll(async () => {
       engine = await Engine.start();
-      await makeStandIns(engine);
+      await buildSubstituteImages(engine);
       deployment = await Deployment.checkOut(engine);
     }, 20 * MINUTES);
     afterAll(() => engine?.stop(), 5 * MINUTES);
@@ -113,7 +113,7 @@ if (FULL && absent === undefined) {
           )
         ).split('\n');
         expect(files).toContain('/app/apps/api/dist/bundle/main.mjs');
-        expect(intruders(files)).toEqual([]);
+        expect(forbiddenFiles(files)).toEqual([]);
         expect(files.filter((file) => file.startsWith('/app/') && /secret|\.env/.test(file))).toEqual([]);
       },
       5 * MINUTES,

@@ -28,20 +28,20 @@ import { tasksEnded } from '../support/tasks/tasks.js';
 
 const MINUTES = 60_000;
 const UPLOADS = size(30, 120);
-const AT_ONCE = 6;
-/** Room made is noticed within so many milliseconds. */
-const BACK_WITHIN = 10_000;
+const CONCURRENCY = 6;
+/** Longest time until uploads are accepted again after files were deleted. */
+const AVAILABLE_WITHIN_MS = 10_000;
 const NO_MOUNT = 'no file system can be mounted here';
 
 interface Answer {
   status: number;
   code?: string;
   retryAfter: string | null;
-  /** Of an upload that was acknowledged. */
+  /** Id of the file, when the upload was accepted. */
   fileId?: string;
 }
 
-/** One administrator and one knowledge base of a replica whose storage fills up. */
+/** An administrator and a knowledge base of a replica whose storage becomes full. */
 class Site {
   readonly client: ApiClient;
   readonly kept: string[] = [];
@@ -65,7 +65,7 @@ class Site {
   }
 
   async upload(bytes = MB / 2): Promise<Answer> {
-    // What nothing can compress.
+    // Text that cannot be compressed.
     const text = `Swallow ${++this.#count}: ${randomBytes(bytes).toString('base64')}`;
     const { status, headers, body } = await this.client.post<{ code?: string; file_id: string }>(
       `/api/knowledge/files/upload?db_id=${this.dbId}`,
@@ -75,14 +75,14 @@ class Site {
     return { status, code: body.code, retryAfter: headers.get('retry-after'), fileId: body.file_id };
   }
 
-  /** Several at a time. */
+  /** Several at the same time. */
   async uploads(count: number): Promise<Answer[]> {
     const answers: Answer[] = [];
     let left = count;
-    const lane = async () => {
+    const uploadNext = async () => {
       while (left-- > 0) answers.push(await this.upload());
     };
-    await Promise.all(Array.from({ length: AT_ONCE }, lane));
+    await Promise.all(Array.from({ length: CONCURRENCY }, uploadNext));
     return answers;
   }
 
@@ -113,28 +113,28 @@ class Site {
     return status;
   }
 
-  /** What readiness says, as `<status> <state of the component>`. */
+  /** Readiness, as `<status> <state of the component>`. */
   async ready(component: string): Promise<string> {
     const { status, body } = await this.client.get<Ready>('/health/ready');
     return `${status} ${body.details[component]?.state ?? body.details[component]?.status}`;
   }
 
-  /** Acknowledged uploads that are not there. */
+  /** Accepted uploads that cannot be read. */
   async lost(): Promise<string[]> {
     const found = await Promise.all(this.kept.map(async (id) => ((await this.read(id)) === 200 ? [] : [id])));
     return found.flat();
   }
 
-  /** Waits until an upload is taken again. */
-  async takesAgain(): Promise<void> {
+  /** Waits until an upload is accepted again. */
+  async untilAccepted(): Promise<void> {
     await eventually(async () => expect((await this.upload()).status).toBe(201), {
-      timeout: BACK_WITHIN,
+      timeout: AVAILABLE_WITHIN_MS,
       every: 100,
     });
   }
 }
 
-/** Over a connection of its own: one that an upload was refused on is about to be closed. */
+/** Uses a new connection, because the server closes a connection on which it refused an upload. */
 async function alive({ baseUrl }: Replica): Promise<{ status: number; body: unknown }> {
   return new Promise((resolve, reject) => {
     get(`${baseUrl}/health/live`, { agent: false, timeout: 5000 }, (answer) => {
@@ -146,8 +146,8 @@ async function alive({ baseUrl }: Replica): Promise<{ status: number; body: unkn
   });
 }
 
-/** Answers that are not stated: neither taken, nor 507 `STORAGE_FULL`, nor 503 with a time to come again. */
-function strange(answers: Answer[]): Answer[] {
+/** Answers that are none of: accepted, 507 `STORAGE_FULL`, and 503 with `Retry-After`. */
+function unexpected(answers: Answer[]): Answer[] {
   return answers.filter(
     ({ status, code, retryAfter }) =>
       status !== 201 && !(status === 507 && code === 'STORAGE_FULL') && !(status === 503 && retryAfter !== null),
@@ -177,7 +177,7 @@ describe('a full disk', () => {
   }
 
   it(
-    'under the embedded database: uploads answer 507, the rest goes on, and room made is noticed within 10 s',
+    'under the embedded database: uploads answer 507, all else works, and uploads work again within 10 s after files were deleted',
     async () => {
       disk = SmallDisk.make(size(300, 400));
       if (!disk) return reportSkip('full disks', NO_MOUNT);
@@ -192,15 +192,15 @@ describe('a full disk', () => {
       expect((await site.uploads(6)).filter(({ status }) => status !== 201)).toEqual([]);
       const [first, second, third] = site.kept as [string, string, string];
 
-      // The uploads themselves fill it.
+      // The uploads fill the disk.
       disk.fill(90);
       const filling = await site.uploads(UPLOADS);
-      expect(strange(filling)).toEqual([]);
+      expect(unexpected(filling)).toEqual([]);
       expect(refused(filling)).toBeGreaterThan(0);
 
-      // Somebody else takes the rest.
+      // Another file takes the rest.
       disk.fill(40);
-      const full = await site.uploads(AT_ONCE);
+      const full = await site.uploads(CONCURRENCY);
       expect(full.map(({ status, code }) => `${status} ${code}`)).toEqual(full.map(() => '507 STORAGE_FULL'));
       const index = await site.index(second);
       expect([index.status, index.body.code]).toEqual([507, 'STORAGE_FULL']);
@@ -209,17 +209,19 @@ describe('a full disk', () => {
         200, 200, 200, 200,
       ]);
 
-      // Everything is gone in the middle of writes.
+      // The disk becomes full during writes.
       disk.makeRoom();
-      await site.takesAgain();
-      const storm = site.uploads(UPLOADS);
+      await site.untilAccepted();
+      const concurrent = site.uploads(UPLOADS);
       await eventually(() => expect(site.kept.length).toBeGreaterThan(8));
       disk.fill(0);
-      const stormed = await storm;
-      expect(strange(stormed)).toEqual([]);
+      const results = await concurrent;
+      expect(unexpected(results)).toEqual([]);
       disk.makeRoom();
-      await site.takesAgain();
-      await eventually(async () => expect(await site.ready('storage')).toBe('200 up'), { timeout: BACK_WITHIN });
+      await site.untilAccepted();
+      await eventually(async () => expect(await site.ready('storage')).toBe('200 up'), {
+        timeout: AVAILABLE_WITHIN_MS,
+      });
       expect(await site.lost()).toEqual([]);
       const again = await site.index(second);
       expect(again.status).toBe(202);
@@ -235,15 +237,15 @@ describe('a full disk', () => {
       await replica!.restart();
       expect(await site.lost()).toEqual([]);
       console.info(
-        `embedded: ${filling.length + full.length + stormed.length} uploads, ${site.kept.length} kept, ` +
-          `${refused([...filling, ...full, ...stormed])} answered 507, ${live.sent.length} of liveness answered`,
+        `embedded: ${filling.length + full.length + results.length} uploads, ${site.kept.length} kept, ` +
+          `${refused([...filling, ...full, ...results])} answered 507, ${live.sent.length} of liveness answered`,
       );
     },
     5 * MINUTES,
   );
 
   it(
-    'under PostgreSQL: uploads answer 507, the rest goes on, and room made is noticed within 10 s',
+    'under PostgreSQL: uploads answer 507, all else works, and uploads work again within 10 s after files were deleted',
     async () => {
       disk = SmallDisk.make(size(60, 120));
       if (!disk) return reportSkip('full disks', NO_MOUNT);
@@ -264,15 +266,17 @@ describe('a full disk', () => {
         ).toBe('success');
         disk.fill(8);
         const full = await site.uploads(UPLOADS);
-        expect(strange(full)).toEqual([]);
+        expect(unexpected(full)).toEqual([]);
         expect(refused(full)).toBeGreaterThan(0);
         await eventually(async () => expect(await site.ready('storage')).toBe('200 disk_full'), { timeout: 5000 });
         expect([await site.search(), await site.read(first), await site.remove(second)]).toEqual([200, 200, 200]);
         disk.makeRoom();
-        await site.takesAgain();
-        await eventually(async () => expect(await site.ready('storage')).toBe('200 up'), { timeout: 2 * BACK_WITHIN });
+        await site.untilAccepted();
+        await eventually(async () => expect(await site.ready('storage')).toBe('200 up'), {
+          timeout: 2 * AVAILABLE_WITHIN_MS,
+        });
         expect(await site.lost()).toEqual([]);
-        // The file waits in the folder for temporary files until all of it has come.
+        // An upload is in the folder for temporary files until it is complete.
         temporary.fill(0);
         expect(await site.upload(2 * MB)).toMatchObject({ status: 507, code: 'STORAGE_FULL' });
         temporary.makeRoom();
@@ -290,7 +294,7 @@ describe('a full disk', () => {
   );
 });
 
-/** A database whose tables are on the disk. */
+/** @returns URL of a database with its tables on the disk */
 async function databaseOn(disk: SmallDisk, server: PostgresServer): Promise<string> {
   const admin = new Client({ connectionString: server.url });
   await admin.connect();
@@ -325,7 +329,7 @@ describe('a Redis at its maxmemory', () => {
   }, MINUTES);
 
   it(
-    'is not needed: uploads, logins, search and indexing go on, and readiness says `oom` until there is room',
+    'is not needed: uploads, logins, search and indexing work, and readiness reports `oom` until there is memory',
     async () => {
       const admin = new Redis(redis.url);
       try {
@@ -347,7 +351,7 @@ describe('a Redis at its maxmemory', () => {
         expect(await site.lost()).toEqual([]);
         await admin.config('SET', 'maxmemory', '0');
         await eventually(async () => expect(await site.ready('redis')).toBe('200 connected'), {
-          timeout: BACK_WITHIN,
+          timeout: AVAILABLE_WITHIN_MS,
         });
       } finally {
         admin.disconnect();

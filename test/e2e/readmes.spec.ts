@@ -18,7 +18,7 @@ import { FULL, size } from '../support/size.js';
 
 const run = promisify(execFile);
 const OF_NEST = /^@nestjs\/(common|core|platform-.*|testing)$/;
-/** What an application has that was made by `nest new`, and what the examples import themselves. */
+/** The packages of an application that `nest new` created, and those that the examples import. */
 const INSTALLED = [
   '@nestjs/common',
   '@nestjs/core',
@@ -34,9 +34,9 @@ const INSTALLED = [
   'zod',
 ];
 
-interface Said {
+interface AppEvent {
   event: string;
-  order?: string;
+  command?: string;
   file?: string;
   fence?: number | null;
   error?: string;
@@ -44,22 +44,22 @@ interface Said {
 
 /** One process of the installed application. */
 class Process {
-  readonly said: Said[] = [];
+  readonly events: AppEvent[] = [];
   readonly #child: ChildProcess;
 
   constructor(folder: string) {
     this.#child = fork(join(folder, 'lock/main.mjs'), { cwd: folder, execArgv: [] });
-    this.#child.on('message', (message) => void this.said.push(message as Said));
+    this.#child.on('message', (message) => void this.events.push(message as AppEvent));
   }
 
-  tell(order: string, how: { db?: string; file?: string } = {}): void {
-    this.#child.send({ order, ...how });
+  send(command: string, params: { db?: string; file?: string } = {}): void {
+    this.#child.send({ command, ...params });
   }
 
-  /** Waits for the next thing that it says. */
-  async hear(): Promise<Said> {
-    await eventually(() => this.said.length > 0, { timeout: 15_000, describe: 'the process to say something' });
-    return this.said.shift()!;
+  /** Waits for the next event. */
+  async nextEvent(): Promise<AppEvent> {
+    await eventually(() => this.events.length > 0, { timeout: 15_000, describe: 'an event of the process' });
+    return this.events.shift()!;
   }
 
   async end(): Promise<void> {
@@ -72,7 +72,7 @@ class Process {
 
   async close(): Promise<number | null> {
     const exited = once(this.#child, 'exit');
-    this.tell('close');
+    this.send('close');
     return ((await exited) as [number | null])[0];
   }
 }
@@ -80,14 +80,14 @@ class Process {
 let tarballs: Tarball[];
 let redis: RedisServer;
 let postgres: PostgresServer;
-/** Programs named node, by the name of their version. */
+/** Paths of Node, by version. */
 const nodes: Record<string, string> = { [`Node ${process.version}`]: process.execPath };
 beforeAll(async () => {
   [tarballs, redis, postgres] = await Promise.all([pack(LIBS), startRedis(), startPostgres()]);
 }, 120_000);
 afterAll(() => Promise.all([redis.stop(), postgres.stop()]));
 
-/** Versions of Node that the packages say they run on, from the registry. */
+/** Installs the Node versions that the packages support, from the registry. */
 async function installNodes(): Promise<void> {
   for (const major of ['20', '22', '24']) {
     const folder = temporaryFolder(`node-${major}`);
@@ -96,7 +96,7 @@ async function installNodes(): Promise<void> {
   }
 }
 
-/** Runs `<lib>/run.js` to its end. @returns what it said that it should not say */
+/** Runs `<lib>/run.js` to its end. @returns its errors and warnings */
 async function runProgram(
   app: InstalledApp,
   node: string,
@@ -113,7 +113,7 @@ async function runProgram(
   return [stderr, ...warnings].join('\n').trim();
 }
 
-// Everything else here runs on Nest 12, in this repository.
+// All other tests run on Nest 12.
 const NEST = size(['^11.0.0'], ['^11.0.0', '^12.0.0']);
 
 describe.each(NEST)('the examples of the READMEs, in an empty application of Nest %s', (nest) => {
@@ -124,14 +124,14 @@ describe.each(NEST)('the examples of the READMEs, in an empty application of Nes
     const own = Object.fromEntries(INSTALLED.filter((name) => OF_NEST.test(name)).map((name) => [name, nest]));
     app = await InstalledApp.install(tarballs, INSTALLED, own);
     app.copy('test/support/examples');
-    const instead = {
+    const replacements = {
       "'redis://localhost:6379'": `'${redis.url}', commandTimeout: '5s'`,
       'port: 9464': 'port: 0',
       'listen(3000)': 'listen(0)',
     };
-    for (const lib of LIBS) writeExamples(app, lib, instead);
+    for (const lib of LIBS) writeExamples(app, lib, replacements);
     await app.compile();
-    // What @yuxi/storage imports declares types of databases that nobody installed.
+    // Imports of @yuxi/storage declare types of databases that are not installed.
     await app.checkDeclarations(LIBS.filter((lib) => lib !== 'storage').map((lib) => `@yuxi/${lib}`));
     if (FULL) await installNodes();
   }, 300_000);
@@ -143,12 +143,12 @@ describe.each(NEST)('the examples of the READMEs, in an empty application of Nes
     ...HTTP.map((lib) => [lib, ' on Fastify', { ADAPTER: 'fastify' }] as const),
     ['storage', ' without a database server', { DATABASE_URL: undefined }] as const,
   ])(
-    'compile under strict, run and end without a warning: @yuxi/%s%s',
+    'compile with strict, and run without a warning: @yuxi/%s%s',
     async (lib, _, env) => {
       for (const [name, node] of Object.entries(nodes)) {
         const database = await postgres.createDatabase();
-        const said = await runProgram(app, node, lib, { REDIS_URL: redis.url, DATABASE_URL: database.url, ...env });
-        expect(`${name}: ${said}`).toBe(`${name}: `);
+        const warnings = await runProgram(app, node, lib, { REDIS_URL: redis.url, DATABASE_URL: database.url, ...env });
+        expect(`${name}: ${warnings}`).toBe(`${name}: `);
         await database.drop();
       }
     },
@@ -158,48 +158,48 @@ describe.each(NEST)('the examples of the READMEs, in an empty application of Nes
   const start = async () => {
     const started = new Process(app.folder);
     processes.push(started);
-    expect(await started.hear()).toEqual({ event: 'ready' });
+    expect(await started.nextEvent()).toEqual({ event: 'ready' });
     return started;
   };
 
-  it('index a file by @yuxi/lock in one of two processes, and skip it in the other', async () => {
+  it('with @yuxi/lock index a file in one of two processes, and skip it in the other', async () => {
     const [a, b] = [await start(), await start()];
     const one = { db: 'kb', file: 'one' };
     const two = { db: 'kb', file: 'two' };
-    a.tell('index', one);
-    expect(await a.hear()).toEqual({ event: 'embedding', file: 'one' });
-    b.tell('index', one);
-    expect(await b.hear()).toEqual({ event: 'done', order: 'index', ...one });
-    // Another name is free.
-    b.tell('index', two);
-    expect(await b.hear()).toEqual({ event: 'embedding', file: 'two' });
+    a.send('index', one);
+    expect(await a.nextEvent()).toEqual({ event: 'embedding', file: 'one' });
+    b.send('index', one);
+    expect(await b.nextEvent()).toEqual({ event: 'done', command: 'index', ...one });
+    // Another lock is free.
+    b.send('index', two);
+    expect(await b.nextEvent()).toEqual({ event: 'embedding', file: 'two' });
     const finish = async (who: Process, file: typeof one) => {
-      who.tell('go', file);
-      const saved = await who.hear();
+      who.send('go', file);
+      const saved = await who.nextEvent();
       expect(saved).toEqual({ event: 'saved', file: file.file, fence: expect.any(Number) });
-      expect(await who.hear()).toEqual({ event: 'done', order: 'index', ...file });
+      expect(await who.nextEvent()).toEqual({ event: 'done', command: 'index', ...file });
       return saved.fence!;
     };
     await finish(b, two);
     const fence = await finish(a, one);
-    // Now it is free for the other, with a greater fence.
-    b.tell('index', one);
-    expect(await b.hear()).toEqual({ event: 'embedding', file: 'one' });
+    // Now the other process can acquire the lock, with a greater fence.
+    b.send('index', one);
+    expect(await b.nextEvent()).toEqual({ event: 'embedding', file: 'one' });
     expect(await finish(b, one)).toBeGreaterThan(fence);
   });
 
-  it('take locks of @yuxi/lock by hand, and give back at the shutdown what they hold', async () => {
+  it('with @yuxi/lock acquire locks in code, and release them at the shutdown', async () => {
     const [a, b] = [await start(), await start()];
     const one = { db: 'kb', file: 'one' };
-    a.tell('byHand');
-    expect(await a.hear()).toEqual({ event: 'done', order: 'byHand' });
-    a.tell('index', one);
-    expect(await a.hear()).toEqual({ event: 'embedding', file: 'one' });
+    a.send('byHand');
+    expect(await a.nextEvent()).toEqual({ event: 'done', command: 'byHand' });
+    a.send('index', one);
+    expect(await a.nextEvent()).toEqual({ event: 'embedding', file: 'one' });
     expect(await a.close()).toBe(0);
-    expect(await a.hear()).toMatchObject({ event: 'failed', order: 'index', ...one });
-    // Its ttl of five minutes is not waited for.
-    b.tell('index', one);
-    expect(await b.hear()).toEqual({ event: 'embedding', file: 'one' });
+    expect(await a.nextEvent()).toMatchObject({ event: 'failed', command: 'index', ...one });
+    // Without waiting for its ttl of five minutes.
+    b.send('index', one);
+    expect(await b.nextEvent()).toEqual({ event: 'embedding', file: 'one' });
     expect(await b.close()).toBe(0);
   });
 });

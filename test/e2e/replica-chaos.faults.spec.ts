@@ -10,12 +10,12 @@ import { size } from '../support/size.js';
 const MINUTES = 60_000;
 const FILES = size(30, 300);
 const CLIENTS = 4;
-/** Longer than leases (5 s) and claims (10 s) last, and in the full size longer than a transaction may be idle (20 s). */
+/** Longer than leases (5 s) and claims (10 s); in the full size also longer than a transaction may be idle (20 s). */
 const STOPPED_MS = size(12_000, 40_000);
-/** Texts in one file, so that indexing takes long enough to be interrupted. */
+/** Number of texts in a file, so that indexing takes long enough to be interrupted. */
 const TEXTS = size(8, 5);
 
-/** Long documents, each with a word that no other one has, in its first chunk. */
+/** Long documents. The first chunk of each contains a unique word. */
 function documents(round: number): cranfield.Document[] {
   const texts = sample(1400).filter(({ text }) => text !== '');
   return Array.from({ length: FILES }, (_, n) => ({
@@ -34,7 +34,7 @@ describe('three replicas that index while four clients upload, read and search',
   let rounds = 0;
 
   beforeAll(async () => {
-    // What was answered with success must not be lost when PostgreSQL crashes.
+    // A crash of PostgreSQL must not lose committed data.
     const postgres = { synchronous_commit: 'on' };
     fleet = await startFleet({ postgres, env: () => ({ YUXI_WORKER_CONCURRENCY: '2' }) });
     clientsBase = await createKnowledgeBase(fleet.apis[0]!, fleet.token, 'of the clients');
@@ -45,7 +45,7 @@ describe('three replicas that index while four clients upload, read and search',
     await fleet?.stop();
   }, 2 * MINUTES);
 
-  const noticed = () => clients.sentAway + clients.violations.length;
+  const failures = () => clients.unavailable + clients.violations.length;
   const running = (dbId: string, { pid }: Replica) =>
     fleet.sql(
       `SELECT id FROM tasks WHERE status = 'running' AND NOT is_group AND worker LIKE '%:' || $2 || ':%' AND payload->>'dbId' = $1`,
@@ -69,8 +69,8 @@ describe('three replicas that index while four clients upload, read and search',
     expect(status).toBe('success');
   };
 
-  /** Each file is found by its own word, in chunks that are all of it and each another one. */
-  async function eachFoundOnce(dbId: string, round: number, fileIds: ReadonlyMap<string, string>) {
+  /** Each file is found by its own word, once. */
+  async function expectEachFoundOnce(dbId: string, round: number, fileIds: ReadonlyMap<string, string>) {
     const wrong: string[] = [];
     for (let n = 0; n < FILES; n++) {
       const { status, body } = await fleet.apis[n % 3]!.post<{
@@ -87,35 +87,35 @@ describe('three replicas that index while four clients upload, read and search',
     expect(wrong).toEqual([]);
   }
 
-  /** Indexes files of its own with a fault in the middle of it. */
+  /** Indexes new files, with a fault meanwhile. */
   async function indexDuring(fault: (dbId: string, taskId: string) => Promise<void>) {
     const round = ++rounds;
     const { apis, token } = fleet;
     const dbId = await createKnowledgeBase(apis[0]!, token, `round ${round}`);
-    const { sentAway, answers } = clients;
+    const { unavailable, answers } = clients;
     clients.start(CLIENTS);
     let seconds: number;
     let fileIds: Map<string, string>;
     try {
       ({ fileIds } = await upload(apis, token, dbId, documents(round)));
       expect(fileIds.size).toBe(FILES);
-      const asked = await apis[0]!.post<{ task_id: string }>(`/api/knowledge/databases/${dbId}/documents/index`, {
+      const response = await apis[0]!.post<{ task_id: string }>(`/api/knowledge/databases/${dbId}/documents/index`, {
         json: { file_ids: [...fileIds.values()] },
         token,
       });
-      expect(asked.status).toBe(202);
+      expect(response.status).toBe(202);
       const from = performance.now();
-      await fault(dbId, asked.body.task_id);
-      await groupEnds(asked.body.task_id);
+      await fault(dbId, response.body.task_id);
+      await groupEnds(response.body.task_id);
       seconds = (performance.now() - from) / 1000;
     } finally {
-      // The comparison below stops this process for seconds: its clients would take that for answers that do not come.
+      // The comparison below blocks this process for seconds, so that its clients would run into timeouts.
       await clients.stop();
     }
     expect(clients.violations).toEqual([]);
     expect(await auditIndex(fleet, dbId)).toEqual([]);
-    await eachFoundOnce(dbId, round, fileIds);
-    const refused = clients.sentAway - sentAway;
+    await expectEachFoundOnce(dbId, round, fileIds);
+    const refused = clients.unavailable - unavailable;
     console.info(
       `replica-chaos: ${FILES} files in ${seconds.toFixed(1)} s, ${clients.answers - answers} answers to clients, ${refused} of them 503`,
     );
@@ -123,7 +123,7 @@ describe('three replicas that index while four clients upload, read and search',
   }
 
   it(
-    'index each file once when two of them are killed, and fail no request',
+    'index each file once when two replicas are killed, and answer all requests',
     async () => {
       const victims = fleet.replicas.slice(1);
       const { refused } = await indexDuring(async (dbId) => {
@@ -139,16 +139,16 @@ describe('three replicas that index while four clients upload, read and search',
   );
 
   it(
-    'index each file once when PostgreSQL crashes, and say 503 with Retry-After meanwhile',
+    'index each file once when PostgreSQL crashes, and answer 503 with Retry-After meanwhile',
     async () => {
       const { refused } = await indexDuring(async (dbId) => {
         await holdsTasks(dbId, fleet.replicas);
-        const before = noticed();
+        const before = failures();
         await fleet.postgres.kill();
         try {
-          await eventually(() => expect(noticed()).toBeGreaterThan(before), { describe: 'a client to notice' });
+          await eventually(() => expect(failures()).toBeGreaterThan(before), { describe: 'a client to see a failure' });
         } finally {
-          // Clients do not end before they are served.
+          // Clients do not end before they get a response.
           await fleet.postgres.restart();
         }
       });
@@ -158,7 +158,7 @@ describe('three replicas that index while four clients upload, read and search',
   );
 
   it(
-    'index each file once when Redis restarts empty, and fail no request',
+    'index each file once when Redis restarts empty, and answer all requests',
     async () => {
       const { refused } = await indexDuring(async (dbId) => {
         await holdsTasks(dbId, fleet.replicas);
@@ -171,7 +171,7 @@ describe('three replicas that index while four clients upload, read and search',
   );
 
   it(
-    'index each file once when one of them is stopped for longer than its leases, and wakes up',
+    'index each file once when one replica is suspended for longer than its leases',
     async () => {
       const stopped = fleet.replicas[0]!;
       await indexDuring(async (dbId, taskId) => {
@@ -194,7 +194,7 @@ describe('three replicas that index while four clients upload, read and search',
   );
 
   it(
-    'have lost nothing of what the clients sent, and indexed it once',
+    'have lost no upload of the clients, and indexed each once',
     async () => {
       const open = `SELECT id FROM tasks WHERE status IN ('pending', 'running')`;
       await eventually(async () => expect(await fleet.sql(open)).toEqual([]), { timeout: MINUTES });

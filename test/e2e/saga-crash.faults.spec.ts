@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { SAGA_POINTS } from '@yuxi/saga';
-import { eventually, type OrderedWorker, runSeed, seededRandom } from '@yuxi/testing';
+import { eventually, type WorkerProcess, runSeed, seededRandom } from '@yuxi/testing';
 import { faultsOf, SagaFleet, type StoreKind } from '../support/saga/saga-fleet.js';
 import { FULL } from '../support/size.js';
 import { clock } from '../support/tasks/tasks-fleet.js';
@@ -66,7 +66,7 @@ describe.each(combinations)('a saga in $store, $fault at any point of any step',
         expect(status).toBe(direction === 'back' ? 'undone' : 'done');
         if (fault === 'SIGSTOP') {
           victim.signal('SIGCONT');
-          await victim.order('goOn');
+          await victim.call('goOn');
         } else await fleet.add();
         expect({ place, faults: faultsOf(status, await fleet.effects(id), STEPS) }).toEqual({ place, faults: [] });
         hit.push(place);
@@ -97,7 +97,7 @@ describe('an effect that stood still while its saga went back', () => {
     const other = fleet.workers.find((worker) => worker !== victim)!;
     expect(await ended(fleet, id!, other)).toBe('undone');
     victim.signal('SIGCONT');
-    await victim.order('goOn').catch(() => undefined);
+    await victim.call('goOn').catch(() => undefined);
     return faultsOf('undone', await fleet.effects(id), STEPS);
   };
 
@@ -118,13 +118,13 @@ describe('an effect that stood still while its saga went back', () => {
   );
 });
 
-async function strike(fleet: SagaFleet, fault: (typeof FAULTS)[number], victim: OrderedWorker): Promise<void> {
+async function strike(fleet: SagaFleet, fault: (typeof FAULTS)[number], victim: WorkerProcess): Promise<void> {
   if (fault === 'SIGSTOP') return victim.signal('SIGSTOP');
   if (fault === 'FLUSHALL and kill -9') await fleet.flush();
   await fleet.kill(victim);
 }
 
-async function ended(fleet: SagaFleet, id: string, worker: OrderedWorker): Promise<string> {
+async function ended(fleet: SagaFleet, id: string, worker: WorkerProcess): Promise<string> {
   return eventually(
     async () => {
       const { status } = await fleet.get(id, worker);

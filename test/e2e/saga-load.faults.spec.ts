@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { eventually, type OrderedWorker, runSeed, seededRandom } from '@yuxi/testing';
+import { eventually, type WorkerProcess, runSeed, seededRandom } from '@yuxi/testing';
 import { type Effect, faultsOf, SagaFleet, type SagaOrder } from '../support/saga/saga-fleet.js';
 import { size } from '../support/size.js';
 import { clock } from '../support/tasks/tasks-fleet.js';
@@ -14,7 +14,7 @@ const [LEAST, MOST] = size([300, 900], [1000, 3000]);
 
 describe('many sagas under everything at once', () => {
   let fleet: SagaFleet;
-  let producer: OrderedWorker | undefined;
+  let producer: WorkerProcess | undefined;
   afterEach(async () => {
     await producer?.kill();
     await fleet?.stop();

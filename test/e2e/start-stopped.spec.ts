@@ -8,21 +8,21 @@ import { monotonicMs } from '@yuxi/core';
 import { api, eventually, freePort, programOf, reportSkip, temporaryFolder } from '@yuxi/testing';
 
 const MINUTE = 60_000;
-/** Of Kubernetes, where nothing else is said. */
+/** Default of Kubernetes. */
 const GRACE_SECONDS = 30;
 const NAMESPACES = ['-p', '-rp'];
 
-/** Flags of `unshare` that make a process the first one of a container, as far as signals go. */
+/** Flags of `unshare` for a process that receives signals like the first process of a container. */
 async function firstProcess(): Promise<string | undefined> {
   for (const flags of NAMESPACES)
     if (await promisify(execFile)('unshare', [flags, '--fork', 'true']).catch(() => false)) return flags;
   return undefined;
 }
 
-/** Of processor time, hundredths of a second: Node alone takes some five, and has no handler for SIGTERM until then. */
-const NODE_IS_UP = 20;
+/** Processor time, hundredths of a second. Node alone takes about five, and has no handler for SIGTERM before. */
+const NODE_STARTED = 20;
 
-/** Processor time of a process so far, hundredths of a second. */
+/** Processor time of a process, hundredths of a second. */
 function ticksOf(pid: number): number {
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ');
   return Number(fields[11]) + Number(fields[12]);
@@ -47,11 +47,11 @@ class FirstProcess {
     this.#unshare = child.pid!;
   }
 
-  /** Sends SIGTERM, `ms` after the start at the earliest, and waits for the end. unshare itself would keep the signal. */
+  /** Sends SIGTERM to the child of unshare, not before `ms` after the start, and waits for the end. */
   async stop(ms = 0): Promise<{ code: number | null; took: number }> {
     const pid = await eventually(() => {
       const child = Number(readFileSync(`/proc/${this.#unshare}/task/${this.#unshare}/children`, 'utf8'));
-      return child > 0 && ticksOf(child) >= NODE_IS_UP && child;
+      return child > 0 && ticksOf(child) >= NODE_STARTED && child;
     });
     await pause(Math.max(0, this.#from + ms - monotonicMs()));
     const from = monotonicMs();
@@ -62,7 +62,7 @@ class FirstProcess {
 }
 
 it(
-  'SIGTERM during the start ends the first process of a container with 0, and the next start goes on from there',
+  'SIGTERM during the start ends the first process of a container with 0, and the next start succeeds',
   async () => {
     const flags = await firstProcess();
     if (!flags) return reportSkip('SIGTERM during the start', 'no process namespace can be made here');

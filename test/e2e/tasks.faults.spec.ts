@@ -73,7 +73,7 @@ describe('tasks in Redis under faults', () => {
         await begun(1);
         const [first] = fleet.members.splice(0) as [TasksFleet['members'][0]];
         // The order comes first: a process takes seconds to start on a busy machine, and what runs may have ended by then.
-        const closing = first.worker.order('close');
+        const closing = first.worker.call('close');
         await fleet.add();
         const from = clock();
         const [, second] = await begun(3);

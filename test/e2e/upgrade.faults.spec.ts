@@ -12,17 +12,17 @@ import { createKnowledgeBase, type Fleet, startFleet } from '../support/fleet.js
 import { auditIndex } from '../support/knowledge/index-audit.js';
 import { FULL, size } from '../support/size.js';
 import { tasksEnded } from '../support/tasks/tasks.js';
-import { buildPrevious } from '../support/upgrade/previous-build.js';
+import { buildPrevious } from '../support/previous-build.js';
 
 const MINUTES = 60_000;
-/** A report, a dump: a transaction that reads everything, and takes its time. */
+/** Duration of a transaction that reads all tables, for example a report or a dump. */
 const READER_MS = size(12_000, 60_000);
-/** No request takes longer, although a migration wants the tables all that time. */
-const WITHIN_MS = 8000;
+/** Longest request while a migration waits for the tables. */
+const REQUEST_TIMEOUT_MS = 8000;
 const BUSY = ['files', 'tasks', 'chunks', 'sessions', 'users', 'databases'];
 const ROUNDS = size(4, 20);
 
-/** What a next build might add: columns for all busy tables, in one order and then in the other one. */
+/** Migrations of an imagined next build: columns for all busy tables, in one order and then in the other. */
 const NEXT: readonly Migration[] = Array.from({ length: ROUNDS }, (_, n) => ({
   id: `next/${n}`,
   sql: (n % 2 ? BUSY.toReversed() : BUSY)
@@ -30,7 +30,7 @@ const NEXT: readonly Migration[] = Array.from({ length: ROUNDS }, (_, n) => ({
     .join('\n'),
 }));
 
-/** Opens the database as a process of the next build does when it starts. */
+/** Opens the database as a starting process of the next build does. */
 async function startNext(databaseUrl: string): Promise<void> {
   const migrations = [...configMigrations, ...tasksMigrations, ...sagaMigrations, ...NEXT];
   const storage = await openStorage({ databaseUrl, poolSize: 2, migrations, migrationWait: READER_MS + 2 * MINUTES });
@@ -44,7 +44,7 @@ async function session(databaseUrl: string): Promise<Client> {
   return client;
 }
 
-describe('replicas under load, whose database a next build migrates', () => {
+describe('replicas under load while the next build migrates their database', () => {
   let fleet: Fleet;
   let load: ProductLoad | undefined;
   beforeAll(async () => {
@@ -56,11 +56,11 @@ describe('replicas under load, whose database a next build migrates', () => {
   }, MINUTES);
 
   it(
-    'answer every request within 8 s although a long transaction holds the tables, and lose nothing',
+    'answer every request within 8 s while a long transaction holds the tables, and lose no data',
     async () => {
       const { apis, token, databaseUrl, replicas } = fleet;
       const dbId = await createKnowledgeBase(apis[0]!, token, 'upgraded');
-      load = new ProductLoad(apis, { token, dbId, timeout: WITHIN_MS });
+      load = new ProductLoad(apis, { token, dbId, timeout: REQUEST_TIMEOUT_MS });
       await load.more(2, MINUTES);
       const reader = await session(databaseUrl);
       for (const table of BUSY) await reader.query(`SELECT count(*) FROM ${table}`);
@@ -80,7 +80,7 @@ describe('replicas under load, whose database a next build migrates', () => {
       const applied = await fleet.sql(`SELECT id FROM yuxi_migrations WHERE id LIKE 'next/%'`);
       expect(applied).toHaveLength(ROUNDS);
       console.info(`upgrade: ${load.sent.length} answers beside ${ROUNDS} migrations, ${load.failed().length} failed`);
-      // One that crashes now must be able to start on the schema of the next build.
+      // A replica that crashes must be able to start on the new schema.
       await replicas[1]!.restart();
       expect((await apis[1]!.get(`/api/knowledge/databases/${dbId}`, { token })).status).toBe(200);
     },
@@ -88,7 +88,7 @@ describe('replicas under load, whose database a next build migrates', () => {
   );
 
   it(
-    'serve a request whose transaction a deadlock with a migration has undone',
+    'answer a request whose transaction a deadlock with a migration has rolled back',
     async () => {
       const { apis, token, databaseUrl } = fleet;
       const dbId = await createKnowledgeBase(apis[0]!, token, 'deadlock');
@@ -103,7 +103,7 @@ describe('replicas under load, whose database a next build migrates', () => {
         json,
         token,
       });
-      // It has written to `files`, and waits for `tasks`: it is the first one to look for a deadlock, and gives way.
+      // It has written to `files` and waits for `tasks`. It detects the deadlock first, so its transaction is rolled back.
       await eventually(
         async () => {
           const { rowCount } = await migration.query(
@@ -129,26 +129,26 @@ describe('replicas under load, whose database a next build migrates', () => {
   );
 });
 
-/** Two builds are only there in the full size: the other one is installed and compiled for it. */
+/** Only in the full size, because the previous build must be installed and compiled. */
 if (FULL)
-  describe('replicas of the commit before the newest migration, beside those of this build', () => {
+  describe('replicas of the commit before the newest migration, together with replicas of this build', () => {
     const stops: (() => Promise<unknown>)[] = [];
     afterAll(async () => {
       for (const stop of stops.toReversed()) await stop();
     }, 2 * MINUTES);
 
     it(
-      'answer every request while these start, migrate and serve, and lose nothing',
+      'answer every request while the new replicas start, migrate and serve, and lose no data',
       async () => {
         const previous = await buildPrevious();
         if (!previous)
-          return reportSkip('upgrade from the previous build', 'the history of the repository is not here');
+          return reportSkip('upgrade from the previous build', 'the history of the repository is not available');
         const env = { JWT_SECRET: randomBytes(32).toString('hex') };
         const old = await startFleet({ replicas: 2, entry: previous.api, env: () => env });
         stops.push(() => old.stop());
         const { databaseUrl, redis, token, apis } = old;
         const dbId = await createKnowledgeBase(apis[0]!, token, 'upgraded');
-        const load = new ProductLoad(apis, { token, dbId, timeout: WITHIN_MS });
+        const load = new ProductLoad(apis, { token, dbId, timeout: REQUEST_TIMEOUT_MS });
         stops.push(() => load.stop());
         await load.more(10, MINUTES);
         const before = await old.sql('SELECT id FROM yuxi_migrations');
@@ -158,7 +158,7 @@ if (FULL)
         expect(after.length).toBeGreaterThan(before.length);
         const fresh = new ProductLoad(
           started.map(({ baseUrl }) => api(baseUrl)),
-          { token, dbId, timeout: WITHIN_MS, name: 'starling' },
+          { token, dbId, timeout: REQUEST_TIMEOUT_MS, name: 'starling' },
         );
         stops.push(() => fresh.stop());
         await Promise.all([load.more(200, 5 * MINUTES), fresh.more(200, 5 * MINUTES)]);

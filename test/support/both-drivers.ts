@@ -3,7 +3,7 @@ import type { Migration } from '@yuxi/core';
 import { startPostgres, type PostgresServer } from '@yuxi/testing';
 import { openStorage, type StorageDriver } from '../../libs/storage/src/index.js';
 
-/** Runs the same tests against a real PostgreSQL and against PGlite, each migrated and empty. */
+/** Runs the same tests on PostgreSQL and on PGlite, each with an empty, migrated database. */
 export function onBothDrivers(
   title: string,
   body: (driver: () => StorageDriver, kind: StorageDriver['kind']) => void,

@@ -5,10 +5,10 @@ const PROGRAM = ['/usr/bin/chromium', '/usr/bin/google-chrome'].find((path) => e
 
 export const CHROMIUM_ABSENT = 'Chromium is not installed (Debian: apt-get install chromium)';
 
-/** @returns a browser that the caller closes; undefined where none is installed. */
+/** @returns a browser that the caller closes; undefined when none is installed */
 export async function startChromium(): Promise<Browser | undefined> {
   if (PROGRAM === undefined) return undefined;
-  // In a container it runs as root, which its sandbox refuses; only pages of ours are opened.
+  // The sandbox does not work as root, for example in a container. Only pages of the tests are opened.
   const args = ['--no-sandbox', '--disable-background-networking', '--disable-dev-shm-usage'];
   return chromium.launch({ executablePath: PROGRAM, args });
 }

@@ -9,17 +9,17 @@ import { FULL } from './size.js';
 export const AREAS = ['lock', 'services', 'product'] as const;
 export type Area = (typeof AREAS)[number];
 
-/** A test of a fault, and the guard without which it must fail. */
+/** A test, and a guard of the product without which it must fail. */
 export interface Control {
-  /** The file of the test. */
+  /** File of the test. */
   spec: string;
-  /** Its full title. */
+  /** Full title of the test. */
   test: string;
-  /** What is taken out of the product, to be read after "fails when". */
+  /** What the change does, to be read after "fails when". */
   when: string;
-  /** The source that is changed; processes that the test starts run the compiled form of it. */
+  /** Source file that is changed; processes that the test starts run its compiled file. */
   file: string;
-  /** Occurs once in the source, and in its compiled form. */
+  /** Text that occurs once in the source, and in its compiled file. */
   find: string;
   replace: string;
 }
@@ -45,14 +45,14 @@ async function run({ spec, test, file, find, replace }: Control) {
     // Inherited by the processes that the test starts.
     NODE_OPTIONS: `--import=${PRELOAD}`,
   });
-  if (!existsSync(result)) throw new Error(`The run of ${spec} has left no result:\n${log}`);
+  if (!existsSync(result)) throw new Error(`The run of ${spec} has written no result:\n${log}`);
   const ran = (JSON.parse(readFileSync(result, 'utf8')) as Result).testResults
     .flatMap(({ assertionResults }) => assertionResults)
     .filter(({ fullName, status }) => fullName === test && status !== 'pending');
   return { ran, log };
 }
 
-/** Each control is a test. The small size takes the first one of each file, the full size all of them. */
+/** Each control is a test. The small size runs the first one of each file, the full size all of them. */
 export function testControls(area: Area): void {
   const all = controlsOf(area);
   const taken = FULL ? all : all.filter(({ spec }, i) => all.findIndex((each) => each.spec === spec) === i);

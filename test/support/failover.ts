@@ -1,27 +1,27 @@
 import { eventually, type RedisServer, type SentinelTrio } from '@yuxi/testing';
 import { Redis } from 'ioredis';
 
-/** `command`: the former master serves on until it is demoted. `kill`, `hang`: the Sentinels have to notice. */
+/** `command`: the former master continues until it is demoted. `kill`, `hang`: the Sentinels must detect the failure. */
 export type FailoverKind = 'command' | 'kill' | 'hang';
 
 export interface Failover {
   kind: FailoverKind;
   from: RedisServer;
   to: RedisServer;
-  /** CLOCK_MONOTONIC, milliseconds, as all times here. */
+  /** Start; CLOCK_MONOTONIC, milliseconds, as all times here. */
   beganAt: number;
-  /** When the new master first took a write from who knew where it is. */
+  /** When the new master first accepted a write on a direct connection. */
   writableAt: number;
-  /** When the Sentinels first named it: no client finds it before that. */
+  /** When the Sentinels first reported it. No client can find it before. */
   namedAt: number;
 }
 
-const SETTLED_WITHIN = 60_000;
+const TIMEOUT_MS = 60_000;
 
 /** CLOCK_MONOTONIC, the same for all processes of a machine, milliseconds. */
 const clock = () => Number(process.hrtime.bigint()) / 1e6;
 
-/** The data nodes seen from outside, and the ways in which one master follows another. */
+/** Direct connections to the data nodes, and the ways to cause a failover. */
 export class Failovers {
   readonly #clients: Map<RedisServer, Redis>;
 
@@ -29,12 +29,12 @@ export class Failovers {
     this.#clients = new Map(trio.nodes.map((node) => [node, clientOf(node)]));
   }
 
-  /** A connection to the node itself; rejects at once while the node is away. */
+  /** A direct connection to the node; rejects at once while the node is unavailable. */
   client(node: RedisServer): Redis {
     return this.#clients.get(node)!;
   }
 
-  /** Replicas get nothing more from the master, which goes on, until they follow another one. */
+  /** Stops the replication to all replicas, until they have another master. The master continues. */
   async isolateMaster(): Promise<void> {
     const master = await this.trio.master();
     const replicas = this.trio.nodes.filter((node) => node !== master);
@@ -48,13 +48,13 @@ export class Failovers {
     );
   }
 
-  /** Ends when the Sentinels name the new master. */
+  /** Causes a failover, and waits until the Sentinels report the new master. */
   async run(kind: FailoverKind): Promise<Failover> {
     const from = await this.trio.master();
     const others = this.trio.nodes.filter((node) => node !== from);
     const beganAt = clock();
     const promoted = eventually(() => Promise.any(others.map((node) => this.#write(node))), {
-      timeout: SETTLED_WITHIN,
+      timeout: TIMEOUT_MS,
       every: 2,
       describe: 'a new master',
     });
@@ -62,23 +62,23 @@ export class Failovers {
     else if (kind === 'hang') from.pause();
     else await this.trio.failover();
     const { to, writableAt } = await promoted;
-    return { kind, from, to, beganAt, writableAt, namedAt: await this.#named(to) };
+    return { kind, from, to, beganAt, writableAt, namedAt: await this.#reportedAt(to) };
   }
 
-  /** Brings the former master back, and waits until it and the third node follow the new one. */
+  /** Starts the former master again, and waits until it and the third node are replicas of the new one. */
   async settle({ kind, from, to }: Failover): Promise<void> {
     if (kind === 'kill') await from.restart();
     from.resume();
     await eventually(
       async () => {
         const leader = await this.trio.master();
-        if (leader !== to) throw new Error(`the Sentinels name ${leader.port} by now, not ${to.port}`);
-        // What isolateMaster took away.
+        if (leader !== to) throw new Error(`the Sentinels report ${leader.port} now, not ${to.port}`);
+        // isolateMaster has changed it.
         for (const client of this.#clients.values()) await client.config('SET', 'masterauth', this.trio.password);
         expectAll(await this.client(to).info('replication'), /state=online/g, 2);
         expectAll(await this.client(from).info('replication'), /role:slave[^]*master_link_status:up/g, 1);
       },
-      { timeout: SETTLED_WITHIN, every: 50, describe: 'the former master to follow' },
+      { timeout: TIMEOUT_MS, every: 50, describe: 'the former master to become a replica' },
     );
   }
 
@@ -86,11 +86,11 @@ export class Failovers {
     for (const client of this.#clients.values()) client.disconnect();
   }
 
-  #named(to: RedisServer): Promise<number> {
+  #reportedAt(to: RedisServer): Promise<number> {
     return eventually(async () => (await this.trio.master()) === to && clock(), {
-      timeout: SETTLED_WITHIN,
+      timeout: TIMEOUT_MS,
       every: 2,
-      describe: 'the Sentinels to name the new master',
+      describe: 'the Sentinels to report the new master',
     }) as Promise<number>;
   }
 

@@ -17,13 +17,13 @@ import { Pool } from 'pg';
 export interface FleetOptions {
   /** Default 3. */
   replicas?: number;
-  /** Extra environment of one replica. */
+  /** More environment variables of a replica. */
   env?: (index: number) => Record<string, string>;
   /** Program to run; default: the compiled API. */
   entry?: string;
-  /** Settings of PostgreSQL that differ from those for tests, which may lose the last commits when it crashes. */
+  /** More settings of PostgreSQL. With the default ones a crash may lose the last commits. */
   postgres?: Record<string, string>;
-  /** Replicas that reach Redis through a proxy of their own, by index. */
+  /** Indexes of the replicas that connect to Redis through a proxy of their own. */
   proxied?: readonly number[];
 }
 
@@ -34,12 +34,12 @@ export interface Fleet {
   replicas: Replica[];
   /** A client for each replica, in order. */
   apis: ApiClient[];
-  /** Of the superadmin. */
+  /** Token of the superadmin. */
   token: string;
-  /** By index of the replica. */
+  /** Proxies by index of the replica. */
   proxies: Map<number, ChaosProxy>;
   databaseUrl: string;
-  /** Looks behind the API, straight into PostgreSQL. */
+  /** Queries PostgreSQL directly, without the API. */
   sql<Row extends object>(text: string, params?: unknown[]): Promise<Row[]>;
   stop(): Promise<void>;
 }
@@ -71,7 +71,7 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
     throw error;
   });
   const pool = new Pool({ connectionString: database.url, max: 4 });
-  // A test that ends the server loses idle connections.
+  // When a test ends the server, idle connections report an error.
   pool.on('error', () => undefined);
   const apis = started.map(({ baseUrl }) => api(baseUrl));
   return {
@@ -91,7 +91,7 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
   };
 }
 
-/** Creates a knowledge base and answers its id. */
+/** Creates a knowledge base. @returns its id */
 export async function createKnowledgeBase(client: ApiClient, token: string, name: string): Promise<string> {
   const { status, body } = await client.post<{ db_id: string }>('/api/knowledge/databases', {
     json: { database_name: name },

@@ -35,12 +35,12 @@ export interface Manifest {
   peerDependencies?: Record<string, string>;
 }
 
-/** A package as npm would publish it. */
+/** A package as npm publishes it. */
 export interface Tarball {
   lib: string;
   manifest: Manifest;
   path: string;
-  /** Names inside, from the root of the package. */
+  /** Its files, relative to the root of the package. */
   files: string[];
 }
 
@@ -48,7 +48,7 @@ export function manifestOf(folder: string): Manifest {
   return JSON.parse(readFileSync(join(ROOT, folder, 'package.json'), 'utf8')) as Manifest;
 }
 
-/** Packs libraries that have been built. */
+/** Packs libraries, which must be compiled. */
 export async function pack(libs: readonly string[]): Promise<Tarball[]> {
   const into = temporaryFolder('packages');
   const which = libs.flatMap((lib) => ['-w', `@yuxi/${lib}`]);
@@ -65,19 +65,19 @@ export async function pack(libs: readonly string[]): Promise<Tarball[]> {
   });
 }
 
-/** An application that has nothing but what it installed: outside this repository, in versions of our own root. */
+/** An application outside of this repository, with installed packages only, in the versions of our package.json. */
 export class InstalledApp {
   private constructor(readonly folder: string) {}
 
   /**
-   * @param others packages from the registry, by name
-   * @param instead ranges to install in place of our own versions
-   * @throws when npm finds no tree, or warns of one of our packages
+   * @param others names of packages from the registry
+   * @param ranges versions that differ from our own, by name
+   * @throws when npm cannot resolve the dependencies, or warns about one of our packages
    */
   static async install(
     tarballs: readonly Tarball[],
     others: readonly string[],
-    instead: Record<string, string> = {},
+    ranges: Record<string, string> = {},
   ): Promise<InstalledApp> {
     const app = new InstalledApp(temporaryFolder('app'));
     const { dependencies, devDependencies } = manifestOf('.');
@@ -86,11 +86,11 @@ export class InstalledApp {
       private: true,
       type: 'module',
       dependencies: {
-        ...Object.fromEntries(others.map((name) => [name, instead[name] ?? versions[name]!])),
+        ...Object.fromEntries(others.map((name) => [name, ranges[name] ?? versions[name]!])),
         ...Object.fromEntries(tarballs.map(({ manifest, path }) => [manifest.name, `file:${path}`])),
       },
     });
-    // An npm that runs this very test says by its environment where it is at work.
+    // Needed, because the environment of an npm that runs this test names another folder.
     const flags = ['--prefix', app.folder, '--no-audit', '--no-fund', '--ignore-scripts', '--prefer-offline'];
     const { stderr } = await run('npm', ['install', ...flags], { cwd: app.folder });
     if (/ERESOLVE|@yuxi\//.test(stderr)) throw new Error(stderr);
@@ -107,7 +107,7 @@ export class InstalledApp {
     cpSync(join(ROOT, from), this.folder, { recursive: true });
   }
 
-  /** With the options that a Nest application has. @throws what the compiler says */
+  /** Compiles with the usual options of a Nest application. @throws the errors of the compiler */
   async compile(): Promise<void> {
     const compilerOptions = {
       target: 'es2022',
@@ -117,7 +117,7 @@ export class InstalledApp {
       strict: true,
       experimentalDecorators: true,
       emitDecoratorMetadata: true,
-      // Some of what they import declares types of databases that nobody installed.
+      // Some imports declare types of databases that are not installed.
       skipLibCheck: true,
     };
     this.write('tsconfig.json', { compilerOptions, exclude: ['node_modules', '**/*.frame.ts'] });
@@ -125,8 +125,8 @@ export class InstalledApp {
   }
 
   /**
-   * Checks the declarations of packages, and of all that they import, by strict rules.
-   * @throws what the compiler says
+   * Checks the declarations of packages and of their imports with strict rules.
+   * @throws the errors of the compiler
    */
   async checkDeclarations(packages: readonly string[]): Promise<void> {
     this.write('declarations.ts', packages.map((name) => `import '${name}';\n`).join(''));

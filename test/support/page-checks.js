@@ -1,5 +1,5 @@
-// Read as text and run inside a browser. Gives what a reader would stumble over on the page at hand: texts with too little contrast (WCAG
-// AA: 4.5), a page wider than its window, headings out of order, no language.
+// Runs inside a browser. Returns the accessibility problems of the page: texts with too little contrast (WCAG AA: 4.5), a page that is
+// wider than its window, headings in a wrong order, no language.
 const luminance = (color) => {
   const [r, g, b] = color.match(/[\d.]+/g).map((part) => {
     const value = Number(part) / 255;

@@ -18,7 +18,7 @@ export function open(options: RedisOptions): Opened {
   return { connections, availability, client: connections.shared, [Symbol.asyncDispose]: close };
 }
 
-/** Collects log lines of this process instead of printing them. */
+/** Collects the log lines of this process instead of printing them. */
 export function captureLog(): string[] {
   const lines: string[] = [];
   const take = (message: unknown) => void lines.push(String(message));

@@ -1,4 +1,4 @@
-/** `npm test` runs small sizes, `npm run prove` the full ones. */
+/** `npm test` runs the small sizes, `npm run prove` the full sizes. */
 export const FULL = process.env['YUXI_SIZE'] === 'full';
 
 export function size<T>(small: T, full: T): T {

@@ -6,7 +6,7 @@ import { temporaryFolder } from '@yuxi/testing';
 export const MB = 1024 * 1024;
 const PIECE = Buffer.alloc(MB);
 
-/** A file system of its own, in memory, that can be filled. */
+/** A small file system in memory, which can be filled. */
 export class SmallDisk {
   readonly folder: string;
   readonly #ballast: string;
@@ -18,7 +18,7 @@ export class SmallDisk {
     process.once('exit', this.#unmount);
   }
 
-  /** Needs root; undefined where nothing can be mounted. */
+  /** Needs root. @returns undefined when no file system can be mounted */
   static make(megabytes: number): SmallDisk | undefined {
     try {
       return new SmallDisk(megabytes);
@@ -27,13 +27,13 @@ export class SmallDisk {
     }
   }
 
-  /** Bytes. */
+  /** Free bytes. */
   get free(): number {
     const { bavail, bsize } = statfsSync(this.folder);
     return bavail * bsize;
   }
 
-  /** Leaves `megabytes` free, or fewer when others write at the same time. */
+  /** Fills the disk up to `megabytes` free, or fewer when other processes write at the same time. */
   fill(megabytes: number): void {
     const file = openSync(this.#ballast, 'a');
     try {
@@ -45,12 +45,12 @@ export class SmallDisk {
     }
   }
 
-  /** Takes away what {@link fill} wrote. */
+  /** Deletes what {@link fill} wrote. */
   makeRoom(): void {
     rmSync(this.#ballast, { force: true });
   }
 
-  /** What still uses it keeps it until then. */
+  /** Open files keep it until they are closed. */
   remove(): void {
     process.off('exit', this.#unmount);
     this.#unmount();

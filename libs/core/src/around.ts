@@ -3,8 +3,8 @@ import 'reflect-metadata';
 type Method = (this: unknown, ...args: never[]) => unknown;
 
 /**
- * Replaces the method behind a property descriptor with one that runs `advice` around it.
- * Name, length and metadata stay, so that decorators stacked above or below still find what they look for.
+ * Replaces the method of a property descriptor with one that runs `advice` around it.
+ * The new method has the same name, length and metadata, because other decorators of the method read them.
  */
 export function around(
   descriptor: PropertyDescriptor,

@@ -1,4 +1,4 @@
-/** Milliseconds that only move forward and ignore changes of the wall clock. Fractions allowed; origin arbitrary. */
+/** Milliseconds since an arbitrary start, with fractions. Never goes back, and ignores changes of the wall clock. */
 export function monotonicMs(): number {
   return performance.now();
 }
@@ -6,7 +6,7 @@ export function monotonicMs(): number {
 /**
  * Waits.
  * @param signal ends the wait early; the promise then resolves, it never rejects.
- * @param keepAlive the process goes on for the sake of this wait. Default `false`.
+ * @param keepAlive whether this wait keeps the process running. Default `false`.
  */
 export function sleep(ms: number, signal?: AbortSignal, keepAlive = false): Promise<void> {
   if (signal?.aborted) return Promise.resolve();
@@ -22,7 +22,7 @@ export function sleep(ms: number, signal?: AbortSignal, keepAlive = false): Prom
   });
 }
 
-/** `ms` moved at random by up to `share` of itself, so that replicas do not act in step. */
+/** `ms`, changed at random by up to `share` of itself, so that replicas do not act at the same time. */
 export function jitter(ms: number, share = 0.2, random: () => number = Math.random): number {
   return ms * (1 + (random() * 2 - 1) * share);
 }

@@ -1,7 +1,19 @@
 import { stat } from 'node:fs';
 import { promisify } from 'node:util';
 import { describe, expect, it } from '@jest/globals';
-import { around, jitter, OptionsError, sleep, toMs, unlessAborted, within, YuxiError } from './index.js';
+import {
+  around,
+  integerOption,
+  jitter,
+  OptionsError,
+  sleep,
+  storableExcerpt,
+  storableText,
+  toMs,
+  unlessAborted,
+  within,
+  YuxiError,
+} from './index.js';
 
 describe('toMs', () => {
   it.each([
@@ -19,8 +31,32 @@ describe('toMs', () => {
   });
 });
 
+describe('integerOption', () => {
+  it.each([
+    [1, {}],
+    [0, { min: 0 }],
+    [5, { min: 5, max: 5 }],
+  ])('accepts %j by the rule %j', (value, rule) => expect(integerOption('n', value, rule)).toBe(value));
+
+  it.each([
+    [0, {}, 'n must be an integer from 1, got 0'],
+    [1.5, { max: 9 }, 'n must be an integer 1..9, got 1.5'],
+    [Number.NaN, {}, 'n must be an integer from 1, got NaN'],
+    ['3', {}, 'n must be an integer from 1, got "3"'],
+  ])('refuses %j by the rule %j', (value, rule, message) => {
+    expect(() => integerOption('n', value, rule)).toThrow(message);
+  });
+});
+
+describe('storableText', () => {
+  it('replaces NUL and lone surrogates, and keeps pairs', () => {
+    expect(storableText('a\0b\uD800c\u{1F40B}')).toBe('a\uFFFDb\uFFFDc\u{1F40B}');
+    expect(storableExcerpt('ab\u{1F40B}', 3)).toBe('ab\uFFFD');
+  });
+});
+
 describe('around', () => {
-  it('keeps name, length and metadata of the method', () => {
+  it('keeps the name, length and metadata of the method', () => {
     class Greeter {
       greet(name: string, mark: string) {
         return `hello ${name}${mark}`;
@@ -56,13 +92,13 @@ describe('jitter', () => {
 const late = () => new Error('late');
 
 describe('within', () => {
-  it('gives what comes in time, and throws for what does not', async () => {
+  it('returns a result that arrives in time, and throws for a later one', async () => {
     await expect(within(1000, Promise.resolve(7), late)).resolves.toBe(7);
     await expect(within(5, new Promise(() => undefined), late)).rejects.toThrow('late');
   });
 
-  it('counts what arrived while the process was too busy to look', async () => {
-    // One operation of another thread: it is over long before this one looks.
+  it('returns a result that arrived while the event loop was blocked', async () => {
+    // Another thread does this, and is done long before this thread reads the result.
     const result = within(20, promisify(stat)('.'), late);
     for (const until = performance.now() + 80; performance.now() < until;);
     expect((await result).isDirectory()).toBe(true);
@@ -70,7 +106,7 @@ describe('within', () => {
 });
 
 describe('unlessAborted', () => {
-  it('gives what comes, and the reason as soon as there is one', async () => {
+  it('returns the result, and throws the reason as soon as the signal aborts', async () => {
     const { signal } = new AbortController();
     await expect(unlessAborted(signal, Promise.resolve(7))).resolves.toBe(7);
     const abort = new AbortController();
@@ -82,7 +118,7 @@ describe('unlessAborted', () => {
 });
 
 describe('YuxiError', () => {
-  it('carries code, cause and the name of its class', () => {
+  it('has a code, a cause and the name of its class', () => {
     const cause = new Error('below');
     expect(new YuxiError('above', { code: 'X', cause })).toMatchObject({
       name: 'YuxiError',

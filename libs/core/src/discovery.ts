@@ -2,7 +2,7 @@ import { type DiscoveryService, MetadataScanner } from '@nestjs/core';
 
 const scanner = new MetadataScanner();
 
-/** A provider or controller of the application, whatever module it belongs to. */
+/** A provider or controller of any module of the application. */
 export interface DiscoveredClass {
   /** Name of the class. */
   name: string;
@@ -23,13 +23,13 @@ export interface DiscoveredMethod<Metadata> {
   call: (...args: unknown[]) => unknown;
 }
 
-/** Which classes are looked at. Default: providers only. */
+/** Which classes are searched. Default: providers only. */
 export interface DiscoveryScope {
   providers?: boolean;
   controllers?: boolean;
 }
 
-/** Each class once, also when several tokens lead to the same instance (`useExisting`). */
+/** Each class once, also when several tokens refer to the same instance (`useExisting`). */
 export function discoverClasses(
   discovery: DiscoveryService,
   { providers = true, controllers = false }: DiscoveryScope = {},
@@ -39,7 +39,7 @@ export function discoverClasses(
   for (const wrapper of wrappers) {
     const instance: unknown = wrapper.instance;
     const given = typeof instance === 'object' && instance !== null ? instance : undefined;
-    // A provider made by a factory is known by its instance; a request-scoped one has none yet.
+    // A provider made by a factory is identified by its instance; a request-scoped one has no instance yet.
     const prototype: unknown = given
       ? Object.getPrototypeOf(given)
       : (wrapper.metatype as { prototype?: unknown } | null)?.prototype;
@@ -56,7 +56,7 @@ export function discoverClasses(
   return [...found.values()];
 }
 
-/** Methods of a class, inherited ones among them, for which `read` finds metadata. */
+/** Methods of a class, including inherited ones, for which `read` finds metadata. */
 export function methodsOf<Metadata>(
   owner: DiscoveredClass,
   read: (method: (...args: never[]) => unknown) => Metadata | undefined,
@@ -71,7 +71,7 @@ export function methodsOf<Metadata>(
   });
 }
 
-/** Methods of all providers, or what `scope` names, for which `read` finds metadata. */
+/** Methods of all providers, or of the classes in `scope`, for which `read` finds metadata. */
 export function discoverMethods<Metadata>(
   discovery: DiscoveryService,
   read: (method: (...args: never[]) => unknown) => Metadata | undefined,

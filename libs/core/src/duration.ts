@@ -6,7 +6,7 @@ export type Duration = number | string;
 const UNIT_MS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 const FORM = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/;
 
-/** Longest delay a Node timer honours; anything above fires at once, again and again. */
+/** Longest delay of a Node timer. A longer one would fire at once. */
 export const MAX_TIMER_MS = 2 ** 31 - 1;
 
 export interface DurationRule {
@@ -20,7 +20,7 @@ export interface DurationRule {
 
 /**
  * Reads a duration given by a caller as whole milliseconds.
- * @throws {OptionsError} naming `option`, the rule and the value, for anything that is not a whole number in range.
+ * @throws {OptionsError} naming `option`, the rule and the value, when it is not a whole number within the range
  */
 export function toMs(option: string, value: Duration, rule: DurationRule = {}): number {
   const { min = 1, max = MAX_TIMER_MS, where } = rule;

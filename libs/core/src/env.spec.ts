@@ -58,6 +58,6 @@ describe('unknownVariables', () => {
         'REDIS_PASSWORD',
         'YUXI_DATA_DIR',
       ]),
-    ).toEqual(['YUXI_REDIS_PASWORD is set but nothing reads it: did you mean REDIS_PASSWORD?']);
+    ).toEqual(['YUXI_REDIS_PASWORD is set, but this program has no such variable: did you mean REDIS_PASSWORD?']);
   });
 });

@@ -7,7 +7,7 @@ export type EnvSource = Record<string, string | undefined>;
 export interface EnvReading<T> {
   /** Present when there are no problems. */
   values?: T;
-  /** Each names a variable, its rule and what it got (never the value of a secret). */
+  /** Each names a variable, its rule and its value (never the value of a secret). */
   problems: string[];
   warnings: string[];
 }
@@ -59,7 +59,7 @@ export function checkEnv<S extends z.ZodObject>(
   return { problems, warnings: [] };
 }
 
-/** A text that `read` turns into a value; its error message becomes the rule shown to the operator. */
+/** A text that `read` converts into a value. The message of its error is the rule that the operator sees. */
 export function variable<T>(read: (text: string) => T) {
   return z.string().transform((text, context): T => {
     try {
@@ -71,7 +71,7 @@ export function variable<T>(read: (text: string) => T) {
   });
 }
 
-/** Whole number in a range, written in decimal digits only (`6379abc` is refused). */
+/** A whole number within a range, in decimal digits only (`6379abc` is refused). */
 export function integerVariable(min: number, max: number) {
   return variable((text) => {
     const value = /^-?\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
@@ -80,7 +80,7 @@ export function integerVariable(min: number, max: number) {
   });
 }
 
-/** A duration: digits are milliseconds, or `30s`, `5m`. `limits` are durations too; by default what a timer can wait. */
+/** A duration: a number of milliseconds, or `30s`, `5m`. `limits` are durations too. Default: what a Node timer can wait. */
 export function durationVariable(limits?: { min: Duration; max: Duration }) {
   const rule = limits && { min: toMs('min', limits.min, { min: 0 }), max: toMs('max', limits.max, { max: Infinity }) };
   const range = limits ? ` from ${limits.min} to ${limits.max}` : '';
@@ -103,8 +103,8 @@ export function choiceVariable<const T extends string>(choices: readonly T[]) {
 }
 
 /**
- * Variables that carry our prefix but that nobody reads: most often a slip of the pen.
- * @returns one line each, with the nearest known name where one is close.
+ * Variables with our prefix that the program does not read, most often because of a typing error.
+ * @returns one line for each, with the known name that is most similar
  */
 export function unknownVariables(env: EnvSource, prefix: string, known: readonly string[]): string[] {
   return Object.keys(env)
@@ -115,7 +115,7 @@ export function unknownVariables(env: EnvSource, prefix: string, known: readonly
         .map((candidate) => ({ candidate, distance: Math.min(distance(name, candidate), distance(bare, candidate)) }))
         .sort((a, b) => a.distance - b.distance)[0];
       const hint = near && near.distance <= 3 ? `: did you mean ${near.candidate}?` : '';
-      return `${name} is set but nothing reads it${hint}`;
+      return `${name} is set, but this program has no such variable${hint}`;
     });
 }
 

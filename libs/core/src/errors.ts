@@ -22,7 +22,7 @@ export class YuxiError extends Error {
   }
 }
 
-/** A value given to a library breaks a rule. The message names option, rule and value. */
+/** An option has a value that is not allowed. The message names the option, the rule and the value. */
 export class OptionsError extends YuxiError {
   constructor(
     readonly option: string,
@@ -34,7 +34,7 @@ export class OptionsError extends YuxiError {
   }
 }
 
-/** Short form of a value for an error message: long strings are cut, objects are named by type only. */
+/** Short form of a value for an error message. Long strings are cut; of objects only the type is named. */
 export function describe(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value);
   if (typeof value === 'bigint') return `${value}n`;

@@ -10,9 +10,9 @@ export interface IntegerRule {
 }
 
 /**
- * Checks an integer that a caller has given.
+ * Checks an option that must be an integer.
  * @returns `value`
- * @throws {OptionsError} naming `option`, the rule and the value, for anything that is not an integer within the range
+ * @throws {OptionsError} naming `option`, the rule and the value, when it is not an integer within the range
  */
 export function integerOption(option: string, value: unknown, rule: IntegerRule = {}): number {
   const { min = 1, max = Number.MAX_SAFE_INTEGER, where } = rule;

@@ -5,7 +5,7 @@ describe('Periodic', () => {
   beforeEach(() => void jest.useFakeTimers());
   afterEach(() => void jest.useRealTimers());
 
-  it('runs after each pause, until it is stopped', async () => {
+  it('runs after each pause until it is stopped', async () => {
     let runs = 0;
     const periodic = new Periodic(() => runs++, { every: 100, jitter: 0 });
     periodic.start();
@@ -17,7 +17,7 @@ describe('Periodic', () => {
     expect([runs, periodic.running]).toEqual([3, false]);
   });
 
-  it('begins the pause when a run has ended, so that runs never overlap', async () => {
+  it('starts the pause when a run has ended, so that runs never overlap', async () => {
     let [open, most] = [0, 0];
     const periodic = new Periodic(
       async () => {
@@ -36,9 +36,9 @@ describe('Periodic', () => {
     expect(most).toBe(1);
   });
 
-  it('goes on after an error, and reports it', async () => {
+  it('reports an error, and runs again', async () => {
     const errors: unknown[] = [];
-    const fault = new Error('away');
+    const fault = new Error('unavailable');
     const periodic = new Periodic(() => Promise.reject(fault), {
       every: 100,
       jitter: 0,
@@ -49,7 +49,7 @@ describe('Periodic', () => {
     expect(errors).toEqual([fault, fault]);
   });
 
-  it('stops when the run under way has ended, which learns of it by its signal', async () => {
+  it('aborts the signal of the current run when it is stopped, and waits for the end of that run', async () => {
     let ended = false;
     const periodic = new Periodic(
       (signal) =>

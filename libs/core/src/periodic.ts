@@ -3,23 +3,23 @@ import { jitter, sleep } from './clock.js';
 export interface PeriodicOptions {
   /** Milliseconds between the end of one run and the start of the next. */
   every: number;
-  /** By what share of itself the pause varies at random, so that replicas do not run in step. Default 0.2. */
+  /** Share of itself by which the pause varies at random, so that replicas do not run at the same time. Default 0.2. */
   jitter?: number;
-  /** Milliseconds before the first run. Default: the usual pause. */
+  /** Milliseconds before the first run. Default: `every`. */
   first?: number;
-  /** Called with what `work` throws; the next run takes place as usual. Default: errors are ignored. */
+  /** Receives each error that `work` throws; the next run follows as usual. Default: errors are ignored. */
   onError?: (error: unknown) => void;
 }
 
 /**
- * Runs something again and again in this process. Runs never overlap, and a pause never keeps the process alive.
+ * Repeats work in this process, with a pause between two runs. Runs never overlap, and a pause does not keep the process alive.
  * {@link start} and {@link stop} may be called in any order and any number of times.
  */
 export class Periodic {
   #stopping?: AbortController;
   #loop: Promise<void> = Promise.resolve();
 
-  /** @param work gets a signal that aborts when the loop is stopped */
+  /** @param work receives a signal that aborts when the loop is stopped */
   constructor(
     private readonly work: (signal: AbortSignal) => unknown,
     private readonly options: PeriodicOptions,
@@ -29,16 +29,16 @@ export class Periodic {
     return this.#stopping !== undefined;
   }
 
-  /** Begins with a pause. Does nothing while the loop runs. */
+  /** Starts with a pause. Does nothing while the loop runs. */
   start(): void {
     if (this.#stopping) return;
     this.#stopping = new AbortController();
     const { signal } = this.#stopping;
-    // A run of an earlier loop may still be under way.
+    // A run of an earlier loop may not have ended yet.
     this.#loop = this.#loop.then(() => this.#repeat(signal));
   }
 
-  /** No run begins from now on. Resolves when the one under way has ended. */
+  /** Starts no further run. Resolves when the current run has ended. */
   async stop(): Promise<void> {
     this.#stopping?.abort();
     this.#stopping = undefined;

@@ -1,6 +1,4 @@
-/**
- * The result of `work`, or the reason of the signal as soon as that aborts; what `work` comes to then is dropped.
- */
+/** The result of `work`. Throws the reason of the signal as soon as it aborts, and then ignores the result. */
 export async function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
   const done = new AbortController();
   const aborted = new Promise<never>((_resolve, reject) => {
@@ -16,9 +14,9 @@ export async function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): P
 }
 
 /**
- * The result of `work` if it comes within `ms`; a later one is dropped, its error too. What has come by then counts, also in a process
- * that was too busy to look: after a stall timers are due before anything that arrived is read.
- * @param late makes what is thrown instead
+ * The result of `work`, if it arrives within `ms`. A later result or error is ignored.
+ * After a blocked event loop, Node runs timers before it reads sockets. So a result that has arrived in time still counts.
+ * @param late makes the error that is thrown when the time is over
  */
 export async function within<T>(ms: number, work: Promise<T>, late: () => Error): Promise<T> {
   let timer: NodeJS.Timeout | undefined;

@@ -6,7 +6,7 @@ import { StorageFullError } from './storage.errors.js';
 
 const MB = 1024 * 1024;
 
-describe('the room of a disk', () => {
+describe('the space of a disk', () => {
   let space: DiskSpace | undefined;
   beforeEach(() => {
     jest.spyOn(Logger.prototype, 'error').mockImplementation(() => undefined);
@@ -16,39 +16,39 @@ describe('the room of a disk', () => {
     jest.restoreAllMocks();
   });
 
-  it('is given until the reserve is reached, with what is being stored counted twice', async () => {
+  it('can be reserved until minFree is reached; content that is being stored counts twice', async () => {
     const folder = temporaryFolder('space');
     const probe = new DiskSpace(folder, 48 * MB);
-    const free = await probe.look();
+    const free = await probe.check();
     probe.close();
     space = new DiskSpace(folder, 48 * MB);
     expect(space.full).toBe(false);
-    // Others write to this disk meanwhile: by a hundredth at most.
-    const stored = await space.take(free * 0.45);
-    await expect(space.take(free * 0.1)).rejects.toThrow(StorageFullError);
-    (await space.take())();
+    // Other processes write to this disk meanwhile: at most a hundredth of it.
+    const stored = await space.reserve(free * 0.45);
+    await expect(space.reserve(free * 0.1)).rejects.toThrow(StorageFullError);
+    (await space.reserve())();
     stored();
     stored();
-    (await space.take(free * 0.1))();
-    await expect(space.take(free)).rejects.toMatchObject({ code: 'STORAGE_FULL', retryable: true });
+    (await space.reserve(free * 0.1))();
+    await expect(space.reserve(free)).rejects.toMatchObject({ code: 'STORAGE_FULL', retryable: true });
   });
 
-  it('is none where the reserve is more than there is', async () => {
+  it('cannot be reserved when less than minFree is free', async () => {
     space = new DiskSpace(temporaryFolder('space'), Number.MAX_SAFE_INTEGER);
-    await expect(space.take()).rejects.toThrow(/MB are free and \d+ MB are kept in reserve\. Make room/);
+    await expect(space.reserve()).rejects.toThrow(/MB are free and \d+ MB are kept in reserve\. Delete files/);
     expect(space.full).toBe(true);
   });
 
-  it.each([0, MB, 48.5 * MB + 0.5, Number.NaN])('has no reserve of %d bytes', (minFree) => {
-    expect(() => new DiskSpace('/', minFree)).toThrow(/minFree must be a whole number of bytes/);
+  it.each([0, MB, 48.5 * MB + 0.5, Number.NaN])('refuses a minFree of %d bytes', (minFree) => {
+    expect(() => new DiskSpace('/', minFree)).toThrow(/minFree must be an integer from 50331648/);
   });
 
-  it('of a server is what that says, for a while', async () => {
+  it('of a server counts as full for a while after the server had no room', async () => {
     const reported = new ReportedSpace(60_000);
     expect(reported.full).toBe(false);
     reported.report();
     expect(reported.full).toBe(true);
-    (await reported.take())();
+    (await reported.reserve())();
     const past = new ReportedSpace(0);
     past.report();
     expect(past.full).toBe(false);

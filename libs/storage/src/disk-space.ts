@@ -1,93 +1,96 @@
 import { statfs } from 'node:fs/promises';
 import { Logger } from '@nestjs/common';
-import { OptionsError } from '@yuxi/core';
+import { integerOption, monotonicMs, Periodic } from '@yuxi/core';
 import { StorageFullError } from './storage.errors.js';
 
 const MB = 1024 * 1024;
-/** Bounds of the reserve where none is given: a tenth of the file system, but not less and not more, bytes. */
-const RESERVE = { least: 64 * MB, most: 256 * MB };
-/** What the embedded database needs to start, and the smallest reserve that can be given, bytes: a file of its log, and a checkpoint. */
+/** Without the option `minFree`: a tenth of the file system, within these bounds, bytes. */
+const DEFAULT_MIN_FREE = { min: 64 * MB, max: 256 * MB };
+/** What the embedded database needs to start, and the smallest `minFree`, bytes: a file of its log, and a checkpoint. */
 export const ROOM_TO_START = 48 * MB;
-const LOOK_EVERY = 1000;
-/** What is stored takes room twice at first: in the write-ahead log and in its table. */
-const FACTOR = 2;
+const CHECK_INTERVAL_MS = 1000;
+/** New content is written twice at first: to the write-ahead log and to its table. */
+const WRITE_FACTOR = 2;
 
 const megabytes = (bytes: number) => Math.floor(bytes / MB);
 const nothing = () => undefined;
 
-/** Whether there is room for what is about to be stored. */
+/** Whether there is room for new content. */
 export interface StorageSpace {
-  /** Nothing new is taken at present: readiness says so. */
+  /** Whether new content is refused now; readiness reports it. */
   readonly full: boolean;
   /**
-   * Asks for room for `bytes` (default 0: whether anything may be stored at all), before they are stored.
-   * @returns to be called when they are stored, or not going to be
-   * @throws {StorageFullError} when there is none
+   * Reserves room for `bytes` before they are stored. Default 0: only checks whether anything may be stored.
+   * @returns a function to call when they are stored, or will not be
+   * @throws {StorageFullError} when there is no room
    */
-  take(bytes?: number): Promise<() => void>;
+  reserve(bytes?: number): Promise<() => void>;
 }
 
 /** Injection token of the {@link StorageSpace}. */
 export const STORAGE_SPACE = Symbol.for('@yuxi/storage:Space');
 
-/** Watches how much room the file system of a folder has, so that new content is refused before the disk is full. */
+/** Checks how much room the file system of a folder has, so that new content is refused before the disk is full. */
 export class DiskSpace implements StorageSpace {
   readonly #logger = new Logger('DiskSpace');
-  readonly #timer: NodeJS.Timeout;
+  readonly #checks = new Periodic(() => this.check(), { every: CHECK_INTERVAL_MS, jitter: 0 });
   /** Bytes that are being stored. */
-  #taken = 0;
+  #reserved = 0;
   #free = Number.POSITIVE_INFINITY;
-  #reserve: number;
-  #told = false;
+  #minFree: number;
+  #loggedFull = false;
 
-  /** @param minFree bytes to be left for everything else that is written; see {@link RESERVE} */
+  /** @param fixedMinFree bytes that stay free for everything else that is written; see {@link DEFAULT_MIN_FREE} */
   constructor(
     readonly folder: string,
-    private readonly minFree?: number,
+    private readonly fixedMinFree?: number,
   ) {
-    if (minFree !== undefined && !(Number.isInteger(minFree) && minFree >= ROOM_TO_START))
-      throw new OptionsError('minFree', `a whole number of bytes, ${ROOM_TO_START} or more`, minFree);
-    this.#reserve = minFree ?? RESERVE.most;
-    this.#timer = setInterval(() => void this.look(), LOOK_EVERY).unref();
+    if (fixedMinFree !== undefined) integerOption('minFree', fixedMinFree, { min: ROOM_TO_START });
+    this.#minFree = fixedMinFree ?? DEFAULT_MIN_FREE.max;
+    this.#checks.start();
   }
 
-  /** Bytes that were free at the last look. */
+  /** Bytes that were free at the last check. */
   get free(): number {
     return this.#free;
   }
 
   get full(): boolean {
-    return this.#free < this.#reserve;
+    return this.#free < this.#minFree;
   }
 
-  async take(bytes = 0): Promise<() => void> {
-    await this.look();
-    if (this.#free - FACTOR * (this.#taken + bytes) < this.#reserve) throw this.#refusal();
-    this.#taken += bytes;
-    let given = false;
+  async reserve(bytes = 0): Promise<() => void> {
+    await this.check();
+    if (this.#free - WRITE_FACTOR * (this.#reserved + bytes) < this.#minFree)
+      throw new StorageFullError(
+        `${megabytes(this.#free)} MB are free and ${megabytes(this.#minFree)} MB are kept in reserve`,
+      );
+    this.#reserved += bytes;
+    let released = false;
     return () => {
-      if (!given) this.#taken -= bytes;
-      given = true;
+      if (!released) this.#reserved -= bytes;
+      released = true;
     };
   }
 
-  /** Looks now. @returns bytes that are free */
-  async look(): Promise<number> {
+  /** @returns bytes that are free now */
+  async check(): Promise<number> {
     try {
       const { bavail, bsize, blocks } = await statfs(this.folder);
+      const { min, max } = DEFAULT_MIN_FREE;
       this.#free = bavail * bsize;
-      this.#reserve = this.minFree ?? Math.min(RESERVE.most, Math.max(RESERVE.least, (blocks * bsize) / 10));
+      this.#minFree = this.fixedMinFree ?? Math.min(max, Math.max(min, (blocks * bsize) / 10));
     } catch {
-      // The folder cannot be asked: whoever writes to it says why.
+      // The next write to the folder fails with the reason.
       this.#free = Number.POSITIVE_INFINITY;
     }
-    this.#tell();
+    this.#logChange();
     return this.#free;
   }
 
-  /** @throws {StorageFullError} when the embedded database cannot be opened for want of room */
+  /** @throws {StorageFullError} when there is not enough room to open the embedded database */
   async requireRoomToStart(cause?: unknown): Promise<void> {
-    if ((await this.look()) < ROOM_TO_START)
+    if ((await this.check()) < ROOM_TO_START)
       throw new StorageFullError(
         `${megabytes(this.#free)} MB are free in ${this.folder}, ${megabytes(ROOM_TO_START)} MB are needed to start`,
         cause,
@@ -95,45 +98,39 @@ export class DiskSpace implements StorageSpace {
   }
 
   close(): void {
-    clearInterval(this.#timer);
+    void this.#checks.stop();
   }
 
-  #refusal(): StorageFullError {
-    return new StorageFullError(
-      `${megabytes(this.#free)} MB are free and ${megabytes(this.#reserve)} MB are kept in reserve`,
-    );
-  }
-
-  #tell(): void {
-    if (this.full === this.#told) return;
-    this.#told = this.full;
-    const left = `the file system of ${this.folder} has ${megabytes(this.#free)} MB left`;
+  #logChange(): void {
+    if (this.full === this.#loggedFull) return;
+    this.#loggedFull = this.full;
+    const free = `the file system of ${this.folder} has ${megabytes(this.#free)} MB left`;
     if (this.full)
       this.#logger.error(
-        `${left}: nothing new is stored until there are ${megabytes(this.#reserve)} MB. Make room there, or give it more`,
+        `${free}: new content is refused until there are ${megabytes(this.#minFree)} MB. Delete files there, or use a larger disk`,
       );
-    else this.#logger.log(`${left}: content is stored again`);
+    else this.#logger.log(`${free}: new content is stored again`);
   }
 }
 
-/** Of a database whose disk is not ours to look at: it says itself when it has no room, and that counts for a while. */
+/** For a database server, whose disk this process cannot check. After an error "disk full" it counts as full for a while. */
 export class ReportedSpace implements StorageSpace {
-  #until = 0;
+  #fullUntil = 0;
 
-  /** @param lasts milliseconds */
-  constructor(private readonly lasts = 10_000) {}
+  /** @param duration milliseconds */
+  constructor(private readonly duration = 10_000) {}
 
   get full(): boolean {
-    return performance.now() < this.#until;
+    return monotonicMs() < this.#fullUntil;
   }
 
-  /** The database had no room. */
+  /** To be called when the database had no room. */
   report(): void {
-    this.#until = performance.now() + this.lasts;
+    this.#fullUntil = monotonicMs() + this.duration;
   }
 
-  /** Never refuses: each try shows whether there is room again. */
-  take(): Promise<() => void> {
+  /** Never refuses: only a new attempt shows whether there is room again. */
+  reserve(): Promise<() => void> {
     return Promise.resolve(nothing);
   }
 }

@@ -10,7 +10,7 @@ import { resolveStorageOptions } from './storage.options.js';
 const BUSY =
   'CREATE TABLE busy (n int); CREATE TABLE other (n int); INSERT INTO busy VALUES (1); INSERT INTO other VALUES (1)';
 const CHANGE = { id: 'x/1', sql: 'ALTER TABLE other ADD COLUMN m int; ALTER TABLE busy ADD COLUMN m int' };
-/** Longer than any statement may wait, which is a second and what a slow machine adds. */
+/** Longer than any statement may wait: a second, and more on a slow machine. */
 const HELD_MS = 8000;
 const STATEMENT_WITHIN_MS = 4000;
 
@@ -45,7 +45,7 @@ describe('a migration of tables that are in use', () => {
     await server.stop();
   });
 
-  it('stops others for a moment only, however long a transaction holds a table, and is then applied once by one of three', async () => {
+  it('blocks other statements only for a moment while a transaction holds a table, and is applied once by three processes', async () => {
     const { sql } = driver;
     const migrating = Promise.all([1, 2, 3].map(() => migrate(sql, [CHANGE])));
     const end = performance.now() + HELD_MS;
@@ -60,7 +60,7 @@ describe('a migration of tables that are in use', () => {
     expect(warnings).toEqual(expect.arrayContaining([expect.stringContaining('migration x/1 waits for the locks')]));
   });
 
-  it('says after its time who holds what and what to do, and has let go of everything', async () => {
+  it('fails after its wait, names the sessions that hold tables and the remedy, and holds no lock', async () => {
     const { sql } = driver;
     const { rows } = await holder.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
     const failed: unknown = await migrate(sql, [CHANGE], 1000).catch((error: unknown) => error);
@@ -76,7 +76,7 @@ describe('a migration of tables that are in use', () => {
     expect(await migrate(sql, [CHANGE])).toEqual(['x/1']);
   });
 
-  it('lets an application start without the database, which is there when the holder has ended', async () => {
+  it('does not stop an application from starting, and is applied when the other transaction has ended', async () => {
     const wait = { startWithout: true, migrationWait: 100, migrations: [CHANGE] };
     const started = await openPostgres({ ...resolveStorageOptions(wait), databaseUrl: url });
     try {
@@ -89,7 +89,7 @@ describe('a migration of tables that are in use', () => {
     }
   });
 
-  it('gives way in a deadlock', async () => {
+  it('is the one that fails in a deadlock, and is then repeated', async () => {
     const { sql } = driver;
     const migrating = migrate(sql, [CHANGE]);
     // It holds `other` and waits for `busy`, which the holder has.
@@ -98,7 +98,7 @@ describe('a migration of tables that are in use', () => {
     expect(await migrating).toEqual(['x/1']);
   });
 
-  it('is tried again where it needs an extension, which is not taken for one that is absent', async () => {
+  it('is repeated also when it needs an extension, which is not reported as absent', async () => {
     const migrating = migrate(driver.sql, [{ ...CHANGE, extension: 'plpgsql' }], 500);
     await expect(migrating).rejects.toMatchObject({ code: 'MIGRATION_BLOCKED' });
     expect(warnings).not.toEqual(expect.arrayContaining([expect.stringContaining('waits for the extension')]));

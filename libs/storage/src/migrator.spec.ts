@@ -33,22 +33,22 @@ describe('the migrator', () => {
   });
   afterAll(() => server.stop());
 
-  it('applies everything once when eight start at once', async () => {
+  it('applies each migration once when eight processes start at the same time', async () => {
     const applied = await withDrivers(8, (drivers) =>
       Promise.all(drivers.map(({ sql }) => migrate(sql, storageMigrations))),
     );
-    // Which of them applies which is a matter of luck.
+    // Any process may apply any migration.
     expect(applied.flat().sort()).toEqual(storageMigrations.map(({ id }) => id).sort());
   });
 
-  it('would break without the lock', async () => {
+  it('control: fails without the lock', async () => {
     const outcomes = await withDrivers(8, (drivers) =>
       Promise.allSettled(drivers.map(({ sql }) => sql.transaction((tx) => tx.script(storageMigrations.at(0)!.sql)))),
     );
     expect(outcomes.filter(({ status }) => status === 'rejected').length).toBeGreaterThan(0);
   });
 
-  it('lets eight processes of the compiled library boot at once', async () => {
+  it('works in eight processes of the compiled library that start at the same time', async () => {
     if (!existsSync(compiled)) {
       new Logger('skip').warn('libs/storage is not compiled: run npm run build');
       return;
@@ -62,7 +62,7 @@ describe('the migrator', () => {
     expect(outcomes.filter(({ status }) => status === 'rejected')).toEqual([]);
   });
 
-  it('keeps nothing of a migration that fails, and goes on from there', async () => {
+  it('rolls back a migration that fails, and continues with it at the next start', async () => {
     await withOne(async ({ sql }) => {
       const first = { id: 'x/1', sql: 'CREATE TABLE one (id int)' };
       const bad = { id: 'x/2', sql: 'CREATE TABLE two (id int); SELECT nonsense' };
@@ -74,7 +74,7 @@ describe('the migrator', () => {
     });
   });
 
-  it('warns about migrations of a newer build, and refuses an id given twice', async () => {
+  it('warns about migrations of a newer build, and refuses an id that is given twice', async () => {
     const warn = jest.spyOn(Logger.prototype, 'warn').mockImplementation(() => undefined);
     await withOne(async ({ sql }) => {
       await migrate(sql, [{ id: 'x/9', sql: 'SELECT 1' }]);
@@ -86,14 +86,14 @@ describe('the migrator', () => {
     warn.mockRestore();
   });
 
-  it('leaves out a step whose extension cannot be had, goes on, and tries it again at the next start', async () => {
+  it('skips a migration whose extension is not available, and tries it again at the next start', async () => {
     const warn = jest.spyOn(Logger.prototype, 'warn').mockImplementation(() => undefined);
     await withOne(async ({ sql }) => {
       const needy = { id: 'x/1', sql: 'CREATE TABLE needy (id int)', extension: 'no_such_extension' };
       const next = { id: 'x/2', sql: 'CREATE TABLE next (id int)' };
       expect(await migrate(sql, [needy, next])).toEqual(['x/2']);
       expect(warn).toHaveBeenCalledWith(expect.stringContaining('x/1 waits for the extension no_such_extension'));
-      // Any extension that the server has will do for the next start.
+      // At the next start the server has the extension: any that is installed serves as an example.
       expect(await migrate(sql, [{ ...needy, extension: 'plpgsql' }, next])).toEqual(['x/1']);
       const old = { id: 'x/3', sql: 'SELECT 1::no_such_type', extension: 'plpgsql' };
       expect(await migrate(sql, [needy, next, old])).toEqual([]);

@@ -1,31 +1,30 @@
 import { Logger } from '@nestjs/common';
 import { isDeadlock, isLockTimeout, jitter, monotonicMs, OptionsError, sleep, type Migration } from '@yuxi/core';
-import type { ScriptClient } from './drivers/driver.js';
-import { describeBlockers } from './migration-blockers.js';
+import type { ScriptClient } from './drivers/script-client.js';
 import { MigrationBlockedError, MigrationError } from './storage.errors.js';
 import { MIGRATION_WAIT } from './storage.options.js';
 
 const logger = new Logger('Migrator');
 
-/** Key of the advisory lock that lets one process at a time change the schema. */
-export const MIGRATION_LOCK = 7_982_731;
+/** Key of the advisory lock under which one process at a time changes the schema. */
+const MIGRATION_LOCK = 7_982_731;
 
 const JOURNAL = `CREATE TABLE IF NOT EXISTS yuxi_migrations (
   id text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())`;
 
-/** Takes the schema lock until the end of the transaction, however long others hold it. */
-export async function lockSchema(tx: ScriptClient): Promise<void> {
+/** Acquires the schema lock until the end of the transaction; waits without limit. */
+async function lockSchema(tx: ScriptClient): Promise<void> {
   await tx.script(`SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0`);
   await tx.query('SELECT pg_advisory_xact_lock($1)', [MIGRATION_LOCK]);
 }
 
 /**
- * Applies what the database does not have yet, each migration in a transaction of its own under one lock:
- * any number of processes may call this at once, and each statement runs once.
- * A database that knows migrations of a newer build is used as it is, with a warning.
+ * Applies the migrations that the database does not have, each in its own transaction under one lock. Any number of processes
+ * may call this at the same time; each migration is applied once.
+ * A database with migrations of a newer build is used as it is, with a warning.
  * @param wait how long each migration tries to get the locks of its tables, milliseconds. Default 30 s
- * @returns ids applied by this call
- * @throws {OptionsError} for an id given twice, {@link MigrationError} for SQL that fails, {@link MigrationBlockedError}
+ * @returns ids that this call has applied
+ * @throws {OptionsError} for an id that is given twice, {@link MigrationError} for SQL that fails, {@link MigrationBlockedError}
  */
 export async function migrate(
   sql: ScriptClient,
@@ -54,7 +53,7 @@ async function appliedIds(sql: ScriptClient): Promise<Set<string>> {
   return new Set(ids.rows.map(({ id }) => id));
 }
 
-/** A step that needs an extension may fail: a server without it, or with too old a one, must not keep the product from starting. */
+/** A migration that needs an extension may fail: the product also runs on a server without it, or with an older version. */
 async function applyIfPossible(sql: ScriptClient, migration: Migration, wait: number): Promise<boolean> {
   const { id, extension } = migration;
   if (extension === undefined) return apply(sql, migration, wait);
@@ -69,14 +68,14 @@ async function applyIfPossible(sql: ScriptClient, migration: Migration, wait: nu
 }
 
 /**
- * A migration waits for the lock of a table only so long: every statement on that table queues up behind it. Shorter than the second
- * after which PostgreSQL looks for deadlocks, so that in one it is the migration that gives way.
+ * Other statements on a table queue behind a migration that waits for its lock, so the wait is short. It is also shorter than
+ * the second after which PostgreSQL detects a deadlock, so that in a deadlock the migration is the one that fails.
  */
 const LOCK_WAIT_MS = 800;
 const FIRST_PAUSE_MS = 200;
 const LONGEST_PAUSE_MS = 2000;
 
-/** Tries again, with nothing held, while others hold what the migration needs. The wait for the schema lock does not count. */
+/** Tries again while other sessions hold locks that it needs; holds no table between two attempts. The schema lock is not timed. */
 async function apply(sql: ScriptClient, migration: Migration, wait: number): Promise<boolean> {
   let end: number | undefined;
   let tries = 0;
@@ -93,7 +92,7 @@ async function apply(sql: ScriptClient, migration: Migration, wait: number): Pro
           tries++;
           blockers = await describeBlockers(tx, LOCK_WAIT_MS);
           if (tries === 1) logger.warn(`migration ${migration.id} waits for the locks of its tables: ${blockers}`);
-          // The savepoint has let go of all tables. The schema lock stays, so that replicas take turns: each try stops all others.
+          // The savepoint has released all tables. The schema lock is kept, because each attempt of a replica stops all others.
           if (monotonicMs() < end) await sleep(pauseAfter(tries), undefined, true);
           throw error;
         }
@@ -109,9 +108,9 @@ const isBlocked = (error: unknown) => isLockTimeout(error) || isDeadlock(error);
 const pauseAfter = (tries: number) => jitter(Math.min(FIRST_PAUSE_MS * 2 ** (tries - 1), LONGEST_PAUSE_MS), 0.5);
 
 async function applyOnce(schema: ScriptClient, { id, sql: script }: Migration): Promise<boolean> {
-  // Not to_regclass again: that answers from a cache which a wait for the lock does not refresh.
+  // Not to_regclass again: its cache is not refreshed while this waited for the lock.
   await schema.script(JOURNAL);
-  // Decided again under the lock: another process may have been faster.
+  // Checked again under the lock: another process may have applied it meanwhile.
   const known = await schema.query('SELECT 1 FROM yuxi_migrations WHERE id = $1', [id]);
   if (known.rows.length > 0) return false;
   return schema.transaction(async (tx) => {
@@ -124,4 +123,42 @@ async function applyOnce(schema: ScriptClient, { id, sql: script }: Migration): 
     await tx.query('INSERT INTO yuxi_migrations (id) VALUES ($1)', [id]);
     return true;
   });
+}
+
+interface Blocker {
+  pid: number;
+  what: string;
+  state: string | null;
+  seconds: number;
+  tables: string;
+}
+
+const MAX_BLOCKERS_SHOWN = 3;
+
+/**
+ * The transactions that held tables of this database during a wait that has just failed, oldest first. The blocking one is among them.
+ * Does not contain their statements, which may contain data of users.
+ * @param waited milliseconds
+ */
+async function describeBlockers(sql: ScriptClient, waited: number): Promise<string> {
+  const { rows } = await sql.query<Blocker>(
+    `SELECT a.pid, concat_ws(' of ', NULLIF(COALESCE(NULLIF(a.application_name, ''), a.backend_type), ''), a.usename) AS what, a.state,
+            extract(epoch FROM clock_timestamp() - a.xact_start)::float8 AS seconds,
+            string_agg(DISTINCT c.relname, ', ') AS tables
+     FROM pg_stat_activity a
+     JOIN pg_locks l ON l.pid = a.pid AND l.granted AND l.locktype = 'relation'
+     JOIN pg_class c ON c.oid = l.relation AND c.relkind IN ('r', 'p')
+     JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+     WHERE a.datname = current_database() AND a.pid <> pg_backend_pid()
+       AND a.xact_start <= clock_timestamp() - $1 * interval '1 ms'
+     GROUP BY a.pid, what, a.state, a.xact_start ORDER BY a.xact_start LIMIT ${MAX_BLOCKERS_SHOWN}`,
+    [waited],
+  );
+  if (rows.length === 0) return 'several short transactions followed each other';
+  return rows
+    .map(({ pid, what, state, seconds, tables }) => {
+      const since = `${state ?? 'open'} for ${Math.round(seconds)} s`;
+      return `session ${pid} (${what}, ${since}) holds ${tables}`;
+    })
+    .join('; ');
 }

@@ -6,7 +6,7 @@ import { migrate } from './migrator.js';
 import { resolveStorageOptions, type StorageOptions } from './storage.options.js';
 
 /**
- * Opens the database and brings its schema up to date; for scripts and tests without a Nest application.
+ * Opens the database and migrates its schema; for scripts and tests without a Nest application.
  * The caller closes it.
  */
 export async function openStorage(options: StorageOptions = {}): Promise<StorageDriver> {

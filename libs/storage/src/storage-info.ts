@@ -1,19 +1,19 @@
 import { Logger } from '@nestjs/common';
+import { type SqlClient, within } from '@yuxi/core';
 import type { StorageDriver } from './drivers/driver.js';
 
 const logger = new Logger('StorageInfo');
 
-/** What the open database is and can do; read once, when it is there. Injectable by this class. */
+/** Kind, version and abilities of the open database. Read once, when it is available. Injectable by this class. */
 export class StorageInfo {
-  /** Whether there is a table of vectors, see `storage/0006-vectors`; without it the product searches by keyword only. */
+  /** Whether the table of vectors exists, see `storage/0006-vectors`. Without it there is no semantic search. */
   vector = false;
-  /** Version of the server, e.g. `15.13`; empty until it was reached. */
+  /** Version of the server, for example `15.13`; empty until it was read. */
   version = '';
 
   constructor(readonly driver: 'postgres' | 'pglite') {}
 }
 
-/** Asks the migrated database what it is. */
 export async function readStorageInfo({ kind, sql, ready }: StorageDriver): Promise<StorageInfo> {
   const info = new StorageInfo(kind);
   const read = async () => {
@@ -24,15 +24,35 @@ export async function readStorageInfo({ kind, sql, ready }: StorageDriver): Prom
     Object.assign(info, rows[0]);
   };
   const reading = ready.then(read);
-  // A database that is not there yet is not waited for.
+  // A database that is not available yet must not delay the start.
   if (await isSettled(ready)) await reading;
   else
     reading.catch((error: unknown) =>
-      logger.warn(`the database cannot be asked what it is: ${(error as Error).message}`),
+      logger.warn(`cannot read the version and extensions of the database: ${(error as Error).message}`),
     );
   return info;
 }
 
 async function isSettled(promise: Promise<void>): Promise<boolean> {
   return Promise.race([promise.then(() => true), Promise.resolve(false).then(() => false)]);
+}
+
+export interface StorageHealth {
+  status: 'up' | 'down';
+  /** Why the status is `down`. */
+  state?: string;
+}
+
+/**
+ * Queries one value from the database.
+ * @param limit longest wait for the answer, milliseconds; after that the status is `down`. Default 500.
+ */
+export async function storageHealth(sql: Pick<SqlClient, 'query'>, limit = 500): Promise<StorageHealth> {
+  try {
+    await within(limit, sql.query('SELECT 1'), () => new Error(`no answer within ${limit} ms`));
+    return { status: 'up' };
+  } catch (error) {
+    const { message, name } = error as Error;
+    return { status: 'down', state: message || name };
+  }
 }

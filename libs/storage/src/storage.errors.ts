@@ -1,28 +1,28 @@
 import { YuxiError } from '@yuxi/core';
 
-/** The database cannot be reached, lost the connection, refuses it for good, or has no schema yet. */
+/** The database is unreachable, the connection was lost or refused, or the schema is not ready yet. */
 export class DatabaseUnavailableError extends YuxiError {
   constructor(where: string, reason: string, cause?: unknown) {
     super(`database at ${where} cannot be used: ${reason}`, { code: 'DATABASE_UNAVAILABLE', retryable: true, cause });
   }
 }
 
-/** The database did not answer in the time that the caller gave it. The statement may still have run. */
+/** The database did not answer within the timeout of the caller. The statement may have run. */
 export class DatabaseTimeoutError extends YuxiError {
   constructor(readonly timeout: number) {
     super(`the database did not answer within ${timeout} ms`, { code: 'DATABASE_TIMEOUT', retryable: true });
   }
 }
 
-/** There is no room for what was to be stored; nothing of it was kept. What is there can be read and deleted. */
+/** There is no room for new content; nothing of it was stored. Stored content can be read and deleted. */
 export class StorageFullError extends YuxiError {
   constructor(
-    /** How much room there is, or what the database or the system says. */
+    /** How much room there is, or the message of the database or the system. */
     readonly reason: string,
     cause?: unknown,
   ) {
     super(
-      `the storage is full: ${reason}. Make room on its disk, or give it more; what is stored can be read and deleted`,
+      `the storage is full: ${reason}. Delete files on its disk, or use a larger one; stored content can be read and deleted`,
       {
         code: 'STORAGE_FULL',
         retryable: true,
@@ -32,7 +32,7 @@ export class StorageFullError extends YuxiError {
   }
 }
 
-/** Other transactions stood in the way: deadlocks again and again, or a lock that did not come in the time set. Nothing was done. */
+/** Other transactions blocked this one: repeated deadlocks, or a lock timeout. Nothing was changed. */
 export class DatabaseBusyError extends YuxiError {
   constructor(cause: unknown) {
     super(`the database is busy: ${(cause as Error).message}`, { code: 'DATABASE_BUSY', retryable: true, cause });
@@ -50,7 +50,7 @@ export class DataFolderInUseError extends YuxiError {
   }
 }
 
-/** A migration's SQL failed; nothing of it was kept. */
+/** The SQL of a migration failed; the migration was rolled back. */
 export class MigrationError extends YuxiError {
   constructor(id: string, cause: unknown) {
     super(`migration ${id} failed: ${cause instanceof Error ? cause.message : String(cause)}`, {
@@ -60,7 +60,7 @@ export class MigrationError extends YuxiError {
   }
 }
 
-/** A migration did not get the locks of its tables; nothing of it was kept. */
+/** A migration did not get the locks of its tables; it was rolled back. */
 export class MigrationBlockedError extends YuxiError {
   constructor(id: string, wait: number, tries: number, blockers: string, cause: unknown) {
     super(
@@ -77,14 +77,14 @@ export class BlobNotFoundError extends YuxiError {
   }
 }
 
-/** A row still refers to the blob. */
+/** A file still refers to the blob. */
 export class BlobInUseError extends YuxiError {
   constructor(readonly hash: string) {
-    super(`blob ${hash} is still referred to; delete the files first`, { code: 'BLOB_IN_USE' });
+    super(`blob ${hash} is used by a file: delete the file first`, { code: 'BLOB_IN_USE' });
   }
 }
 
-/** One content is larger than allowed. */
+/** A content is larger than allowed. */
 export class PayloadTooLargeError extends YuxiError {
   constructor(
     /** Bytes. */
@@ -94,7 +94,7 @@ export class PayloadTooLargeError extends YuxiError {
   }
 }
 
-/** Contents that are received at the same time take all the room that they may. */
+/** The contents that are received at the same time use all of their space. */
 export class SpoolSpaceError extends YuxiError {
   constructor() {
     super('Too many large files are being received at once; send this one again later', {

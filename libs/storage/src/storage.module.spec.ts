@@ -5,7 +5,7 @@ import { BLOB_STORE, DATABASE, StorageInfo, StorageModule, users, type BlobStore
 
 const useFactory = () => ({ migrations: [{ id: 'other/1', sql: 'CREATE TABLE other (id int)' }] });
 
-it('gives out one migrated database under every token', async () => {
+it('StorageModule provides one migrated database under every token', async () => {
   const moduleRef = await Test.createTestingModule({
     imports: [StorageModule.forRootAsync({ useFactory })],
   }).compile();

@@ -1,8 +1,7 @@
 import { Global, Inject, Module, type DynamicModule, type OnApplicationShutdown } from '@nestjs/common';
 import { ConfigurableModuleBuilder } from '@nestjs/common';
 import { SQL_CLIENT, SQL_NOTIFICATIONS } from '@yuxi/core';
-import { BLOB_STORE } from './blobs/blob-store.js';
-import { DatabaseBlobStore } from './blobs/database-blob-store.js';
+import { BLOB_STORE, DatabaseBlobStore } from './blobs/blob-store.js';
 import { DATABASE } from './database.js';
 import { STORAGE_SPACE } from './disk-space.js';
 import { STORAGE_DRIVER, type StorageDriver } from './drivers/driver.js';
@@ -14,8 +13,8 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN, OPTIONS_TYPE, ASYNC_OPTIO
   new ConfigurableModuleBuilder<StorageOptions>({ moduleName: 'Storage' }).setClassMethodName('forRoot').build();
 
 /**
- * Opens the database, migrates it and gives out `DATABASE`, `SQL_CLIENT`, `SQL_NOTIFICATIONS`, `STORAGE_SPACE`, `BLOB_STORE` and `StorageInfo`.
- * Whatever injects one of them finds a migrated schema or an error, and is shut down before the pool closes.
+ * Opens and migrates the database, and provides `DATABASE`, `SQL_CLIENT`, `SQL_NOTIFICATIONS`, `STORAGE_SPACE`, `BLOB_STORE` and
+ * `StorageInfo`. Providers that inject one of them start after the migrations, and stop before the pool closes.
  */
 @Global()
 @Module({

@@ -1,36 +1,36 @@
-import { OptionsError, toMs, type Duration, type Migration } from '@yuxi/core';
+import { integerOption, OptionsError, toMs, type Duration, type Migration } from '@yuxi/core';
 
 export interface StorageOptions {
   /** `postgres://…`. Without it the embedded PGlite is used. */
   databaseUrl?: string;
-  /** PGlite keeps its files in `<dataDir>/pg`. Without it everything is in memory and lost at exit. */
+  /** PGlite stores its files in `<dataDir>/pg`. Without it everything is in memory, and lost when the process ends. */
   dataDir?: string;
   /**
-   * Called before PGlite makes the files of a new database, with their folder, which takes 1 to 20 s. What it returns is called when they
-   * are made, or could not be.
+   * Called with the folder before PGlite creates a new database, which takes 1 to 20 s. The function that it returns is called
+   * afterwards, also when that failed.
    */
   onCreate?: (folder: string) => () => void;
   /**
-   * Room of the file system of `dataDir` below which PGlite stores no new content, bytes: `STORAGE_FULL`. Default: a tenth of the file
-   * system, at least 64 MB and at most 256 MB.
+   * With fewer free bytes on the file system of `dataDir`, PGlite refuses new content with `STORAGE_FULL`. At least 48 MB.
+   * Default: a tenth of the file system, at least 64 MB and at most 256 MB.
    */
   minFree?: number;
   /** Connections to PostgreSQL, 1..1000. Default 10. PGlite has one. */
   poolSize?: number;
   /** Longest run of one statement on PostgreSQL. Default: no limit. */
   statementTimeout?: Duration;
-  /** How long the boot waits for a PostgreSQL that is not up yet. Default 30 s; 0 tries once. */
+  /** How long the start waits for a PostgreSQL that is unavailable. Default 30 s; 0 tries once. */
   startupWait?: Duration;
   /**
-   * Start without a PostgreSQL that is not up by then: calls fail with `DATABASE_UNAVAILABLE` until it is there and has its
-   * schema. What waiting cannot cure (a wrong password, no such database) still fails the start. Default `false`.
+   * Start also when PostgreSQL is still unavailable after `startupWait`. Calls then fail with `DATABASE_UNAVAILABLE` until it is
+   * available and has its schema. A wrong password or an unknown database still fails the start. Default `false`.
    */
   startWithout?: boolean;
-  /** Longest wait for a connection, whether to the server or for a free one of the pool. Default 10 s. */
+  /** Longest wait for a connection, to the server or from the pool. Default 10 s. */
   connectTimeout?: Duration;
-  /** Schemas of other libraries, applied after the product's own, in the order given. */
+  /** Migrations of other libraries, applied in this order after those of this library. */
   migrations?: readonly Migration[];
-  /** How long the boot tries again and again to get the locks of tables that a migration changes. Default 30 s; 0 tries once. */
+  /** How long each migration tries to get the locks of its tables. Default 30 s; 0 tries once. */
   migrationWait?: Duration;
 }
 
@@ -51,7 +51,7 @@ export interface ResolvedStorageOptions {
   migrationWait: number;
 }
 
-/** @throws {OptionsError} naming the option that breaks its rule. */
+/** @throws {OptionsError} naming the option that is not valid */
 export function resolveStorageOptions(options: StorageOptions): ResolvedStorageOptions {
   const {
     databaseUrl,
@@ -66,14 +66,12 @@ export function resolveStorageOptions(options: StorageOptions): ResolvedStorageO
   // The URL may hold a password, so the error must not repeat it.
   if (databaseUrl !== undefined && !/^postgres(ql)?:\/\//.test(databaseUrl))
     throw new OptionsError('databaseUrl', 'a postgres:// URL', undefined);
-  if (!Number.isInteger(poolSize) || poolSize < 1 || poolSize > 1000)
-    throw new OptionsError('poolSize', 'an integer 1..1000', poolSize);
   return {
     databaseUrl,
     dataDir,
     onCreate,
     minFree,
-    poolSize,
+    poolSize: integerOption('poolSize', poolSize, { max: 1000 }),
     statementTimeout: toMs('statementTimeout', statementTimeout, { min: 0 }),
     startupWait: toMs('startupWait', options.startupWait ?? '30s', { min: 0 }),
     startWithout,

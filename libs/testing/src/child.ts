@@ -5,7 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { monotonicMs } from '@yuxi/core';
 import { notePid } from './run-folder.js';
 
-/** What is started, and how it wants to be ended. */
+/** A program to start. */
 export interface ChildOptions {
   name: string;
   command: string;
@@ -16,7 +16,7 @@ export interface ChildOptions {
   env?: NodeJS.ProcessEnv;
   uid?: number;
   gid?: number;
-  /** Sent by a cleaner that cannot wait; default SIGKILL. */
+  /** Signal for a cleanup that cannot wait; default SIGKILL. */
   endSignal?: NodeJS.Signals;
 }
 
@@ -32,19 +32,19 @@ export class Child {
     private readonly options: ChildOptions,
   ) {
     this.pid = process.pid ?? 0;
-    const forget = notePid(this.pid, options.name, options.endSignal ?? 'SIGKILL');
+    const removeNote = notePid(this.pid, options.name, options.endSignal ?? 'SIGKILL');
     this.exited = new Promise((resolve) => {
       process.once('exit', (code) => {
         this.#running = false;
-        forget();
+        removeNote();
         resolve(code);
       });
     });
-    // A server that a test forgot must not keep the test process alive; the run's owner ends it.
+    // A server that a test does not stop must not keep the test process alive; the owner of the run ends it.
     process.unref();
   }
 
-  /** @throws Error when the program cannot be started at all. */
+  /** @throws Error when the program cannot be started */
   static async start(options: ChildOptions): Promise<Child> {
     const log = openSync(options.logFile, 'a');
     try {
@@ -52,7 +52,7 @@ export class Child {
       const started = spawn(command, args, {
         cwd,
         env,
-        // Ctrl-C reaches a whole process group: its owner, not the terminal, decides in which order servers end.
+        // Ctrl-C goes to a whole process group. In a group of its own the owner decides in which order the servers end.
         detached: true,
         stdio: ['ignore', log, log],
         ...(uid === undefined ? {} : { uid, gid }),
@@ -69,7 +69,7 @@ export class Child {
     }
   }
 
-  /** Waits for the end, and keeps this process alive meanwhile. */
+  /** Waits for the end, and keeps this process running meanwhile. */
   async untilEnd(): Promise<number | null> {
     this.process.ref();
     return this.exited;
@@ -79,7 +79,7 @@ export class Child {
     return this.#running;
   }
 
-  /** The last `lines` lines that the process wrote. */
+  /** The last lines of its output. */
   log(lines = 30): string {
     return readFileSync(this.options.logFile, 'utf8').trimEnd().split('\n').slice(-lines).join('\n');
   }
@@ -88,23 +88,23 @@ export class Child {
     if (this.#running) this.process.kill(name);
   }
 
-  /** Sends `name` (default SIGKILL), after `patience` ms SIGKILL, and waits for the end. A stopped process is woken first. */
-  async end(name: NodeJS.Signals = 'SIGKILL', patience = 10_000): Promise<number | null> {
+  /** Sends a signal, and SIGKILL after `timeout` ms, and waits for the end. A stopped process is resumed first. */
+  async end(name: NodeJS.Signals = 'SIGKILL', timeout = 10_000): Promise<number | null> {
     if (!this.#running) return this.exited;
     this.signal('SIGCONT');
     this.signal(name);
     // Keeps the event loop alive, which the unreferenced child does not.
-    const clock = setTimeout(() => this.signal('SIGKILL'), patience);
+    const timer = setTimeout(() => this.signal('SIGKILL'), timeout);
     try {
       return await this.exited;
     } finally {
-      clearTimeout(clock);
+      clearTimeout(timer);
     }
   }
 
   /**
-   * Asks every `every` ms (default 5) whether `ready` gives true, and returns when it does.
-   * @throws Error with the process's own last lines when it ends first or needs longer than `timeout` ms.
+   * Waits until `ready` returns true; calls it every `every` ms (default 5).
+   * @throws Error with the last lines of the process when it ends before, or takes longer than `timeout` ms
    */
   async untilReady(ready: () => Promise<boolean>, timeout: number, every = 5): Promise<void> {
     const end = monotonicMs() + timeout;

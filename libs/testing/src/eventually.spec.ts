@@ -2,27 +2,27 @@ import { describe, expect, it } from '@jest/globals';
 import { eventually } from './eventually.js';
 
 describe('eventually', () => {
-  it('returns the first truthy value, over failures and falsy values', async () => {
-    let looks = 0;
+  it('returns the first truthy value, after failures and falsy values', async () => {
+    let calls = 0;
     const value = await eventually(() => {
-      looks++;
-      if (looks === 1) throw new Error('not yet');
-      return looks > 2 && 'there';
+      calls++;
+      if (calls === 1) throw new Error('not yet');
+      return calls > 2 && 'done';
     });
-    expect(value).toBe('there');
-    expect(looks).toBe(3);
+    expect(value).toBe('done');
+    expect(calls).toBe(3);
   });
 
-  it('takes assertions, which return nothing', async () => {
+  it('accepts assertions, which return nothing', async () => {
     await expect(eventually(() => expect(1).toBe(1))).resolves.toBeUndefined();
   });
 
-  it('names what it waited for, and the last failure', async () => {
+  it('reports what it waited for, and the last failure', async () => {
     const waiting = eventually(() => Promise.reject(new Error('still closed')), {
       timeout: 20,
       every: 5,
-      describe: 'the door',
+      describe: 'the port',
     });
-    await expect(waiting).rejects.toThrow('Waited 20 ms in vain for the door: still closed');
+    await expect(waiting).rejects.toThrow('Waited 20 ms for the port: still closed');
   });
 });

@@ -1,4 +1,4 @@
-/** What a call sends besides its path; at most one of `json`, `form` and `multipart`. */
+/** A request without its path; at most one of `json`, `form` and `multipart`. */
 export interface ApiRequest {
   json?: unknown;
   /** Sent as `application/x-www-form-urlencoded`. */
@@ -7,19 +7,19 @@ export interface ApiRequest {
   /** Sent as `Authorization: Bearer <token>`. */
   token?: string;
   headers?: Record<string, string>;
-  /** Milliseconds until the call is given up; default 30000. */
+  /** Timeout, milliseconds; default 30000. */
   timeout?: number;
 }
 
-/** What came back. */
+/** A response. */
 export interface ApiResponse<T> {
   status: number;
   headers: Headers;
-  /** The parsed value when the server sent JSON, else the text. */
+  /** The parsed value of JSON, else the text. */
   body: T;
 }
 
-/** A caller of one API; a 4xx or 5xx is an answer like any other, only a broken connection rejects. */
+/** A client of one API. It rejects for a broken connection only, not for a 4xx or 5xx. */
 export interface ApiClient {
   get<T = Record<string, never>>(path: string, request?: ApiRequest): Promise<ApiResponse<T>>;
   post<T = Record<string, never>>(path: string, request?: ApiRequest): Promise<ApiResponse<T>>;
@@ -52,7 +52,7 @@ async function call(url: string, method: string, options: ApiRequest): Promise<A
   return { status: response.status, headers: response.headers, body: await parse(response) };
 }
 
-/** A client of the API at `baseUrl`; paths begin with a slash, for example `/api/auth/me`. */
+/** A client of the API at `baseUrl`. Paths start with a slash, for example `/api/auth/me`. */
 export function api(baseUrl: string): ApiClient {
   const bind =
     (verb: Method) =>
@@ -67,19 +67,19 @@ export function api(baseUrl: string): ApiClient {
   } as ApiClient;
 }
 
-/** The administrator that {@link firstRun} makes. */
+/** The administrator that {@link firstRun} creates. */
 export const FIRST_ADMINISTRATOR = { user_id: 'root_admin', password: 'correct horse battery' } as const;
 
 /**
  * Creates the first administrator of an empty installation and returns an access token.
- * @throws Error with the answer when the API refuses, for instance because there is one already.
+ * @throws Error with the response when the API refuses, for example because an administrator exists
  */
 export async function firstRun(baseUrl: string): Promise<string> {
   const { status, body } = await api(baseUrl).post<{ access_token?: string }>('/api/auth/initialize', {
     json: FIRST_ADMINISTRATOR,
   });
   if (status >= 300 || !body.access_token) {
-    throw new Error(`POST ${baseUrl}/api/auth/initialize gave ${status}: ${JSON.stringify(body)}`);
+    throw new Error(`POST ${baseUrl}/api/auth/initialize answered ${status}: ${JSON.stringify(body)}`);
   }
   return body.access_token;
 }

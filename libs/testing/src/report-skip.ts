@@ -5,8 +5,8 @@ interface JestGlobal {
 }
 
 /**
- * Notes that a test, or a part of one, was left out and why; the run's last lines list it. A test that reports a skip and then
- * returns is not counted as passed. Without a test run around it the note goes to standard error.
+ * Reports that a test, or a part of it, is skipped, and why. The last lines of the run list it. A test that reports a skip and then
+ * returns does not count as passed. Outside of a test run the report goes to standard error.
  */
 export function reportSkip(name: string, reason: string): void {
   const state = (globalThis as JestGlobal).expect?.getState();

@@ -11,7 +11,7 @@ import { RUN_FOLDER_VARIABLE } from './run-folder.js';
 
 const LIBRARY = new URL('../dist/', import.meta.url).href;
 
-/** A program that owns a run folder and a Redis in it, and prints where they are. */
+/** A program that owns a run folder and a Redis in it, and prints both. */
 const OWNER = `
 const { startRedis } = await import('${LIBRARY}index.js');
 const { runFolder } = await import('${LIBRARY}run-folder.js');
@@ -43,7 +43,7 @@ describe('run folders', () => {
 
   afterAll(() => rmSync(temporary, { recursive: true, force: true }));
 
-  it('end their servers when the owner is told to stop', async () => {
+  it('end their servers when the owner receives SIGTERM', async () => {
     const owner = await startOwner(temporary);
     expect(isRunning(owner.redis)).toBe(true);
     await owner.end('SIGTERM');
@@ -51,7 +51,7 @@ describe('run folders', () => {
     expect(existsSync(owner.folder)).toBe(false);
   });
 
-  it('are swept by the next run when the owner was killed', async () => {
+  it('are removed by the next run when the owner was killed', async () => {
     const killed = await startOwner(temporary);
     await killed.end('SIGKILL');
     expect(isRunning(killed.redis)).toBe(true);

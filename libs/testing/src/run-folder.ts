@@ -5,15 +5,15 @@ import { sweepReservations } from './net/ports.js';
 import { endNow, identify, isRunning, signal } from './processes.js';
 import type { ProcessIdentity } from './processes.js';
 
-/** Names the folder of the current run; child processes inherit it, so that one owner can clean up after all. */
+/** Path of the run folder. Child processes inherit it, so that one owner cleans up for all. */
 export const RUN_FOLDER_VARIABLE = 'YUXI_RUN_FOLDER';
 const PREFIX = 'yuxi-run-';
 
-/** One started server, as noted in the run folder. */
-export interface Note extends ProcessIdentity {
+/** A started server, as recorded in the run folder. */
+export interface ServerNote extends ProcessIdentity {
   name: string;
   endSignal: NodeJS.Signals;
-  /** The test file that started it and the test, where they are known. */
+  /** The test file and the test that started it, if known. */
   startedBy?: string;
 }
 
@@ -31,34 +31,34 @@ function readJson(path: string): unknown {
   }
 }
 
-/** Every server noted in a run folder that is still running. */
-export function runningIn(folder: string): Note[] {
+/** The servers of a run folder that still run. */
+export function runningIn(folder: string): ServerNote[] {
   let names: string[];
   try {
     names = readdirSync(join(folder, 'pids'));
   } catch {
     return [];
   }
-  const notes = names.map((name) => readJson(join(folder, 'pids', name)) as Note | undefined);
-  return notes.filter((note): note is Note => note !== undefined && isRunning(note));
+  const notes = names.map((name) => readJson(join(folder, 'pids', name)) as ServerNote | undefined);
+  return notes.filter((note): note is ServerNote => note !== undefined && isRunning(note));
 }
 
-/** Ends what still runs in a run folder and removes the folder; returns what had to be ended. */
-export function removeRunFolder(folder: string): Note[] {
+/** Ends the servers of a run folder and removes it. @returns the servers that had to be ended */
+export function removeRunFolder(folder: string): ServerNote[] {
   const running = runningIn(folder);
   endNow(running);
   rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
   return running;
 }
 
-/** Without a readable owner: half removed, or being made this very moment, which only its age can tell. */
+/** A folder without a readable owner is partly removed, or just being created. Only its age shows which. */
 function isAbandoned(folder: string): boolean {
-  const made = statSync(folder, { throwIfNoEntry: false })?.mtimeMs;
-  return made !== undefined && Date.now() - made > 600_000;
+  const changedAt = statSync(folder, { throwIfNoEntry: false })?.mtimeMs;
+  return changedAt !== undefined && Date.now() - changedAt > 600_000;
 }
 
-/** Cleans up after owners that were killed before they could do it themselves; their servers are ended, their folders removed. */
-export function sweepOrphans(): void {
+/** Ends the servers and removes the folders of owners that were killed. */
+export function removeOrphans(): void {
   sweepReservations();
   for (const name of readdirSync(tmpdir())) {
     if (!name.startsWith(PREFIX)) continue;
@@ -68,46 +68,46 @@ export function sweepOrphans(): void {
   }
 }
 
-/** What a killed run cannot give back, e.g. the mounts of a container engine, is no reason for the next one to fail. */
+/** A folder that cannot be removed, for example because of mounts of a container engine, must not stop the next run. */
 function removeIfPossible(folder: string): void {
   try {
     removeRunFolder(folder);
   } catch (error) {
-    process.stderr.write(`${folder} is left by a killed run and cannot be removed: ${(error as Error).message}\n`);
+    process.stderr.write(`${folder} belongs to a killed run and cannot be removed: ${(error as Error).message}\n`);
   }
 }
 
-/** Makes a run folder owned by this process. */
+/** Creates a run folder that this process owns. */
 export function createRunFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), PREFIX));
-  // A PostgreSQL that runs under another user must be able to reach its data folder in here.
+  // A PostgreSQL that runs as another user needs access to its data folder in here.
   chmodSync(folder, 0o755);
   mkdirSync(join(folder, 'pids'));
   writeFileSync(join(folder, 'owner.json'), JSON.stringify(identify(process.pid)));
   return folder;
 }
 
-/** Removes the folder, and ends what runs in it, when this process ends in any way but SIGKILL. */
+/** Removes the folder and ends its servers when this process ends, except by SIGKILL. */
 export function removeAtExit(folder: string): void {
   process.once('exit', () => removeRunFolder(folder));
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     const onSignal = (): void => {
-      // A program with its own handler decides itself when to end.
+      // A program with a handler of its own ends itself.
       if (process.listenerCount(name) > 1) return;
       removeRunFolder(folder);
       process.removeListener(name, onSignal);
       signal(process.pid, name);
     };
-    // First in line, so that a handler which removes itself when called is still counted.
+    // Called first, so that a handler that removes itself is still counted.
     process.prependListener(name, onSignal);
   }
 }
 
-/** The folder of this run: the inherited one, else one made now and removed when this process ends. */
+/** The folder of this run: the inherited one, or a new one that is removed when this process ends. */
 export function runFolder(): string {
   current ??= process.env[RUN_FOLDER_VARIABLE] || undefined;
   if (!current) {
-    sweepOrphans();
+    removeOrphans();
     current = createRunFolder();
     removeAtExit(current);
   }
@@ -121,13 +121,13 @@ export function temporaryFolder(name: string): string {
   return folder;
 }
 
-/** Notes a started server, so that it can be ended even if this process is killed; returns the function that removes the note. */
+/** Records a started server, so that it can be ended also when this process is killed. @returns a function that removes the record */
 export function notePid(pid: number, name: string, endSignal: NodeJS.Signals): () => void {
   const id = identify(pid);
   if (!id) return () => undefined;
   const path = join(runFolder(), 'pids', `${pid}.json`);
   const { testPath, currentTestName } = (globalThis as JestGlobal).expect?.getState() ?? {};
   const startedBy = [testPath, currentTestName].filter(Boolean).join(': ') || undefined;
-  writeFileSync(path, JSON.stringify({ ...id, name, endSignal, startedBy } satisfies Note));
+  writeFileSync(path, JSON.stringify({ ...id, name, endSignal, startedBy } satisfies ServerNote));
   return () => rmSync(path, { force: true });
 }

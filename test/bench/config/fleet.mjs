@@ -1,7 +1,7 @@
 // Replicas of a live configuration, each behind a link of its own to Redis, and one process that changes it.
 import { Agent, get } from 'node:http';
 import { fileURLToPath } from 'node:url';
-import { OrderedWorker, startPostgres, startProxy, startRedis } from '@yuxi/testing';
+import { WorkerProcess, startPostgres, startProxy, startRedis } from '@yuxi/testing';
 
 const WORKER = fileURLToPath(new URL('../../support/config/config-worker.mjs', import.meta.url));
 const agent = new Agent({ keepAlive: true });
@@ -13,19 +13,19 @@ export const clock = () => Number(process.hrtime.bigint()) / 1e6;
 export async function startFleet(count, options = {}) {
   const [redis, postgres] = await Promise.all([startRedis(), startPostgres()]);
   const { url: databaseUrl } = await postgres.createDatabase();
-  const writer = new OrderedWorker(WORKER);
-  await writer.order('start', { databaseUrl, redisUrl: redis.url, replica: 'writer' });
+  const writer = new WorkerProcess(WORKER);
+  await writer.call('start', { databaseUrl, redisUrl: redis.url, replica: 'writer' });
   const replicas = await Promise.all(
     Array.from({ length: count }, async (_, index) => {
       const link = await startProxy({ host: redis.host, port: redis.port });
-      const worker = new OrderedWorker(WORKER);
-      await worker.order('start', {
+      const worker = new WorkerProcess(WORKER);
+      await worker.call('start', {
         databaseUrl,
         redisUrl: link.through(redis.url),
         replica: `replica-${index}`,
         ...options,
       });
-      return { worker, link, port: await worker.order('probe') };
+      return { worker, link, port: await worker.call('probe') };
     }),
   );
   let n = 0;
@@ -41,13 +41,13 @@ export async function startFleet(count, options = {}) {
     redis,
     replicas,
     /** From the commit of a change until all serve it, or those at `of`. */
-    changed: (of = ports) => reachAll('served', of, (value) => writer.order('change', { n: value })),
+    changed: (of = ports) => reachAll('served', of, (value) => writer.call('change', { n: value })),
     /** From the publication of a plain message until all received it. */
-    published: () => reachAll('raw', ports, (value) => writer.order('publish', { n: value })),
+    published: () => reachAll('raw', ports, (value) => writer.call('publish', { n: value })),
     /** From the end of `work`, which begins after a change was committed, until all serve that. */
     servedAfter: (work) =>
       reachAll('served', ports, async (value) => {
-        await writer.order('change', { n: value });
+        await writer.call('change', { n: value });
         await work();
         return clock();
       }),

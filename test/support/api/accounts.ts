@@ -7,7 +7,7 @@ export interface TokenAnswer {
   refresh_token: string;
 }
 
-/** A user that a test has made, with the tokens of a login. */
+/** A user that a test has created, with the tokens of a login. */
 export interface Account extends TokenAnswer {
   id: number;
 }
@@ -15,13 +15,13 @@ export interface Account extends TokenAnswer {
 interface AccountOptions {
   password?: string;
   role?: string;
-  /** Default: that of the administrator. */
+  /** Default: the department of the administrator. */
   department_id?: number;
 }
 
 /**
- * Makes a user as the administrator, and logs in.
- * @throws Error when one of the two is refused
+ * Creates a user as the administrator, and logs in as this user.
+ * @throws Error when one of the two requests is refused
  */
 export async function addAccount(
   client: ApiClient,

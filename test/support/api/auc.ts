@@ -1,6 +1,6 @@
 /**
- * Probability that a value of `a` is larger than one of `b` (area under the ROC curve): 0.5 when nothing tells them
- * apart, 1 or 0 when everything does. Equal values count half.
+ * Probability that a value of `a` is larger than a value of `b` (area under the ROC curve). 0.5: the values do not differ; 1 or 0: they
+ * do not overlap. Equal values count half.
  */
 export function auc(a: readonly number[], b: readonly number[]): number {
   const all = [...a.map((value) => ({ value, of: a })), ...b.map((value) => ({ value, of: b }))];

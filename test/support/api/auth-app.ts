@@ -58,7 +58,7 @@ export function counted(answers: readonly Answer[]): Record<number, number> {
   return counts;
 }
 
-/** The API with nothing but auth, without Redis. */
+/** The API with authentication only, without Redis. */
 export class AuthApp {
   private constructor(readonly app: NestFastifyApplication) {}
 
@@ -95,7 +95,7 @@ export class AuthApp {
     return this.app.get<Database>(DATABASE);
   }
 
-  /** @param body an object is sent as JSON, a text as a form */
+  /** @param body an object is sent as JSON, a string as a form */
   async call(
     method: 'GET' | 'POST' | 'PUT' | 'DELETE',
     url: string,
@@ -126,7 +126,7 @@ export class AuthApp {
     return { id: body['id'] as number, token: await this.tokenOf(userId) };
   }
 
-  /** Token of a user; fails when the login does. */
+  /** Logs in. @returns the access token */
   async tokenOf(username: string, password = PASSWORD): Promise<string> {
     const { status, body } = await this.login(username, password);
     if (status !== 200) throw new Error(`login of ${username} answered ${status}`);

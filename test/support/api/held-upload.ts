@@ -1,13 +1,13 @@
 import { request } from 'node:http';
 
 export interface HeldUpload {
-  /** Sends the rest. */
+  /** Sends the rest of the body. */
   finish(): void;
-  /** The status; rejects when the connection breaks first. */
+  /** Status of the response; rejects when the connection breaks before. */
   answered: Promise<number>;
 }
 
-/** An upload of which the server has the headers and half of the body. */
+/** Starts an upload, and sends the headers and a part of the body. */
 export async function holdUpload(url: string, token: string, filename: string, content: string): Promise<HeldUpload> {
   const boundary = 'held-upload';
   const head = [
@@ -25,7 +25,7 @@ export async function holdUpload(url: string, token: string, filename: string, c
       authorization: `Bearer ${token}`,
       'content-type': `multipart/form-data; boundary=${boundary}`,
       'content-length': Buffer.byteLength(head + tail),
-      // The server answers 100 as soon as it has accepted the request.
+      // The server answers 100 when it has accepted the request.
       expect: '100-continue',
     },
   });

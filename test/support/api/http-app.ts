@@ -65,7 +65,7 @@ class Things {
 @Module({ imports: [HttpModule], controllers: [Things] })
 class App {}
 
-/** A small API with the real HTTP layer, listening on a free port of the loopback. */
+/** A small API with the HTTP layer of the product, on a free port of the loopback. */
 export class HttpApp {
   private constructor(readonly app: NestFastifyApplication) {}
 
@@ -77,7 +77,7 @@ export class HttpApp {
     return new HttpApp(app);
   }
 
-  /** @param type content type; undefined sends none */
+  /** @param type content type; undefined: no header */
   async post(payload: string | Buffer, type: string | undefined, url: string) {
     const answer = await this.app.inject({
       method: 'POST',
@@ -93,7 +93,7 @@ export class HttpApp {
     return { status: answer.statusCode, body: answer.json<Record<string, unknown>>(), headers: answer.headers };
   }
 
-  /** Sends bytes as they are and answers all that comes back until the server closes. */
+  /** Sends bytes unchanged. @returns everything that the server sends until it closes the connection */
   async raw(text: string): Promise<string> {
     const socket = connect((this.app.getHttpServer().address() as AddressInfo).port, '127.0.0.1');
     let answer = '';

@@ -13,7 +13,7 @@ import {
 import { Pool } from 'pg';
 import { addAccount, type TokenAnswer, USER_PASSWORD } from './accounts.js';
 
-/** Who asks, in the order of the columns of a table of rights. */
+/** The callers, in the order of the columns of a table of rights. */
 export const IDENTITIES = [
   'anonymous',
   'owner',
@@ -40,7 +40,7 @@ type TaskStatus = 'pending' | 'success' | 'failed';
 
 /** Two departments, everybody who may ask something of them, and what they may ask for. No task runs. */
 export class IdentityWorld {
-  /** One for each replica. */
+  /** One client for each replica. */
   readonly clients: ApiClient[];
   /** What each identity sends; those of `ended` did count before. */
   readonly tokens = {} as Record<Identity, (string | undefined)[]>;
@@ -87,7 +87,7 @@ export class IdentityWorld {
     return this.tokens.superadmin[0]!;
   }
 
-  /** Differs with each call. */
+  /** @returns another name for each call */
   unique(name: string): string {
     return `${name}_${(this.#count += 1)}`;
   }
@@ -149,7 +149,7 @@ export class IdentityWorld {
     return id;
   }
 
-  /** A new user of department A. */
+  /** Creates a user of department A. */
   newUser(role = 'user'): Promise<{ id: number; token: string }> {
     return this.#user(this.unique('new'), role, this.departmentA);
   }
@@ -182,7 +182,7 @@ export class IdentityWorld {
     this.tokens.ended = await this.#ended();
   }
 
-  /** A session that was logged out, and session and key of a user who was deleted. All had the rights of an administrator. */
+  /** Tokens of a session after its logout, and of a session and a key whose user was deleted. All were administrators. */
   async #ended(): Promise<string[]> {
     const loggedOut = await this.login('admin_a');
     await this.#made(this.client.post('/api/auth/logout', { json: {}, token: loggedOut }));

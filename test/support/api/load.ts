@@ -3,17 +3,17 @@ import { eventually } from '@yuxi/testing';
 
 export interface Sent {
   kind: string;
-  /** 0: the connection broke before there was an answer. */
+  /** 0: the connection broke before the answer. */
   status: number;
   detail: string;
-  /** Until the answer was there, milliseconds. */
+  /** Time until the answer, milliseconds. */
   took: number;
 }
 
-/** One kind of call; resolves with the answer. */
+/** Sends one request. */
 export type Call = () => Promise<{ status: number; body: unknown }>;
 
-/** Calls that go on, each kind one after the other at its own pace, until stopped. */
+/** Repeats requests of several kinds until it is stopped. Each kind is sequential, with its own pause. */
 export class Load {
   readonly sent: Sent[] = [];
   readonly #kinds = new Set<string>();
@@ -26,18 +26,18 @@ export class Load {
     this.#loops.push(this.#loop(kind, every, call));
   }
 
-  /** Those that were not answered with a 2xx. */
+  /** Requests without a 2xx answer. */
   failed(): Sent[] {
     return this.sent.filter(({ status }) => status < 200 || status >= 300);
   }
 
-  /** The time in which that share of the answers was there, milliseconds. */
+  /** Quantile of the response times, milliseconds. */
   quantile(share: number): number {
     const took = this.sent.map((each) => each.took).toSorted((a, b) => a - b);
     return took[Math.min(took.length - 1, Math.floor(took.length * share))] ?? Number.NaN;
   }
 
-  /** Waits until there are `count` more answers of each kind. */
+  /** Waits for `count` more answers of each kind. */
   async more(count: number, timeout: number): Promise<void> {
     const from = this.sent.length;
     await eventually(
@@ -52,7 +52,7 @@ export class Load {
     );
   }
 
-  /** Resolves when the last answer is there. */
+  /** Resolves after the last answer. */
   async stop(): Promise<void> {
     this.#stopped = true;
     await Promise.all(this.#loops);

@@ -22,7 +22,7 @@ export async function forgiveHere(client: ApiClient, token: string): Promise<voi
   }
 }
 
-/** Sends `count` wrong logins at once, spread over the replicas. */
+/** Sends `count` wrong logins at the same time, distributed over the replicas. */
 export function wrongLogins(
   clients: readonly ApiClient[],
   count: number,

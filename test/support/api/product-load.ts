@@ -3,21 +3,21 @@ import { Load } from './load.js';
 
 export interface ProductLoadOptions {
   token: string;
-  /** Knowledge base that everything is done in. */
+  /** Knowledge base for all requests. */
   dbId: string;
-  /** Milliseconds until a call is given up, which counts as failed; default 30000. */
+  /** Timeout of a request, milliseconds; default 30000. */
   timeout?: number;
-  /** Begins the names of its files, and is in their texts; default `swallow`. */
+  /** Prefix of the file names, also used in the texts; default `swallow`. */
   name?: string;
 }
 
 type Answer = Promise<ApiResponse<object>>;
 
-/** What users do at each of several replicas: log in, search, look at their tasks, upload a file and have it indexed. */
+/** What users do, at each of several replicas: log in, search, list their tasks, upload a file and index it. */
 export class ProductLoad extends Load {
-  /** Of every file that was taken for indexing. */
+  /** Ids of the tasks for all accepted files. */
   readonly tasks: string[] = [];
-  /** Files that were sent. */
+  /** Number of uploads. */
   files = 0;
 
   constructor(

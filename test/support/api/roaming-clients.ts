@@ -3,10 +3,10 @@ import { setTimeout as pause } from 'node:timers/promises';
 
 type Call<T> = (client: ApiClient) => Promise<ApiResponse<T>>;
 
-/** After so long a client gives a replica up, milliseconds. */
-const PATIENCE = 8000;
+/** Timeout of a request. */
+const REQUEST_TIMEOUT_MS = 8000;
 
-/** Which replicas a test has killed or stopped, and when: of these only may a connection break. */
+/** The replicas that a test has killed or suspended, and when. Only their connections may break. */
 export class Faulted {
   readonly #now = new Set<Replica>();
   readonly #ended = new Map<Replica, number>();
@@ -34,18 +34,18 @@ export interface Upload {
 }
 
 /**
- * Clients that upload a file, have it indexed, read and search, and so on until stopped. As a good client does, each goes to the next
- * replica when its own is gone, and waits as `Retry-After` says when it answers 503; what it has begun it brings to an end.
+ * Clients that upload a file, index it, read and search, until they are stopped. When a replica is unavailable or answers 503, a client
+ * sends the request to the next replica after a pause, until it succeeds.
  */
 export class RoamingClients {
   readonly faulted = new Faulted();
-  /** Answers and broken connections that no client should see. */
+  /** Answers and broken connections that must not occur. */
   readonly violations: string[] = [];
-  /** Files that were taken for indexing, in all. */
+  /** All files that were accepted for indexing. */
   readonly uploads: Upload[] = [];
   answers = 0;
-  /** 503 with `Retry-After`. */
-  sentAway = 0;
+  /** Number of answers 503 with `Retry-After`. */
+  unavailable = 0;
   readonly #apis: ApiClient[];
   #loops: Promise<void>[] = [];
   #stopped = true;
@@ -65,7 +65,7 @@ export class RoamingClients {
     this.#loops = Array.from({ length: count }, (_, i) => this.#loop(i));
   }
 
-  /** Resolves when each has ended what it was at. */
+  /** Resolves when each client has finished its file. */
   async stop(): Promise<void> {
     this.#stopped = true;
     await Promise.all(this.#loops);
@@ -81,7 +81,7 @@ export class RoamingClients {
         const answer = await this.#send(what, index, send);
         if (answer && answer.status < 500) return answer;
         at++;
-        // Retry-After is a second; the first of the others may serve at once.
+        // Less than Retry-After (a second), because the next replica may be available at once.
         await pause(200);
       }
     };
@@ -91,12 +91,12 @@ export class RoamingClients {
       const fileId = await this.#upload(filename, `Swallow ${n} of client ${number} flies south in autumn.`, call);
       if (fileId === undefined) continue;
       await call('index', (client) =>
-        client.post(`${base}/documents/index`, { json: { file_ids: [fileId] }, token, timeout: PATIENCE }),
+        client.post(`${base}/documents/index`, { json: { file_ids: [fileId] }, token, timeout: REQUEST_TIMEOUT_MS }),
       );
       this.uploads.push({ fileId, filename });
-      await call('read', (client) => client.get(base, { token, timeout: PATIENCE }));
+      await call('read', (client) => client.get(base, { token, timeout: REQUEST_TIMEOUT_MS }));
       const json = { query: 'swallow' };
-      await call('search', (client) => client.post(`${base}/query`, { json, token, timeout: PATIENCE }));
+      await call('search', (client) => client.post(`${base}/query`, { json, token, timeout: REQUEST_TIMEOUT_MS }));
     }
   }
 
@@ -105,16 +105,16 @@ export class RoamingClients {
       client.post(`/api/knowledge/files/upload?db_id=${this.dbId}`, {
         multipart: form(filename, content),
         token: this.token,
-        timeout: PATIENCE,
+        timeout: REQUEST_TIMEOUT_MS,
       }),
     );
-    // The first attempt had arrived, only its answer was lost.
+    // The first request had succeeded, but its answer was lost.
     const fileId = status === 409 ? body.details?.file_id : body.file_id;
     if (fileId === undefined) this.violations.push(`upload of ${filename}: ${status} ${JSON.stringify(body)}`);
     return fileId;
   }
 
-  /** @returns the answer; undefined when there was none that a client can use */
+  /** @returns the answer; undefined when the connection broke */
   async #send<T>(what: string, index: number, send: Call<T>): Promise<ApiResponse<T> | undefined> {
     const from = performance.now();
     const replica = this.replicas[index]!;
@@ -122,7 +122,7 @@ export class RoamingClients {
       const answer = await send(this.#apis[index]!);
       this.answers++;
       const { status, headers, body } = answer;
-      if (status === 503 && headers.get('retry-after')) this.sentAway++;
+      if (status === 503 && headers.get('retry-after')) this.unavailable++;
       else if (status >= 400 && status !== 409)
         this.violations.push(`${what} at replica ${index}: ${status} ${JSON.stringify(body)}`);
       return answer;

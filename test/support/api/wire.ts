@@ -7,7 +7,7 @@ export interface WireRequest {
   method?: string;
   path: string;
   headers?: Record<string, string>;
-  /** Sent byte for byte; an iterable is sent in chunks, without a length. */
+  /** Sent unchanged; an iterable is sent in chunks, without a length. */
   body?: string | Buffer | Iterable<Buffer>;
 }
 

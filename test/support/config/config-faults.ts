@@ -4,7 +4,7 @@ import type { ConfigFleet, Member } from './config-fleet.js';
 
 type Random = () => number;
 
-/** What was done, and how often. */
+/** How often each fault occurred. */
 export type FaultCounts = Record<string, number>;
 
 /** Does harm to the replicas of a fleet at random, one after the other, until it is stopped; then everything is healed. */

@@ -5,7 +5,7 @@ import type { Rollout } from '@yuxi/config-sync';
 import {
   type ChaosProxy,
   eventually,
-  OrderedWorker,
+  WorkerProcess,
   type PostgresServer,
   type RedisServer,
   startPostgres,
@@ -28,7 +28,7 @@ export interface ConfigFleetOptions {
 /** One process behind links of its own to Redis and PostgreSQL. */
 export interface Member {
   index: number;
-  worker: OrderedWorker;
+  worker: WorkerProcess;
   redis: ChaosProxy;
   postgres: ChaosProxy;
   /** What came into force, over all processes that stood in this place. */
@@ -46,7 +46,7 @@ export interface MemberStatus {
 export class ConfigFleet {
   readonly members: Member[] = [];
   readonly #folder = temporaryFolder('config');
-  writer!: OrderedWorker;
+  writer!: WorkerProcess;
 
   private constructor(
     private readonly options: ConfigFleetOptions,
@@ -62,9 +62,9 @@ export class ConfigFleet {
     const sql = new Pool({ connectionString: url, max: 2 });
     sql.on('error', () => undefined);
     const fleet = new ConfigFleet(options, redis, postgres, url, sql);
-    fleet.writer = new OrderedWorker(WORKER);
+    fleet.writer = new WorkerProcess(WORKER);
     const { control } = options;
-    await fleet.writer.order('start', {
+    await fleet.writer.call('start', {
       databaseUrl: url,
       redisUrl: redis.url,
       replica: 'writer',
@@ -75,7 +75,7 @@ export class ConfigFleet {
     return fleet;
   }
 
-  /** Ends a process without a warning and starts another one in its place. */
+  /** Kills a process and starts another one in its place. */
   async restart(member: Member): Promise<void> {
     await member.worker.kill();
     // Replicas that were at a revision may start again at any later one: their log begins anew.
@@ -85,18 +85,18 @@ export class ConfigFleet {
 
   /** Commits values at a pace. @returns the last revision */
   async write(from: number, to: number, every: number): Promise<number> {
-    return (await this.writer.order('write', { from, to, every })) as number;
+    return (await this.writer.call('write', { from, to, every })) as number;
   }
 
   async status({ worker }: Member): Promise<MemberStatus> {
-    return (await worker.order('status')) as MemberStatus;
+    return (await worker.call('status')) as MemberStatus;
   }
 
   async rollout(wait = 0): Promise<Rollout> {
-    return (await this.writer.order('rollout', { wait })) as Rollout;
+    return (await this.writer.call('rollout', { wait })) as Rollout;
   }
 
-  /** Waits until every replica serves a value. */
+  /** Waits until all replicas serve a value. */
   async allServe(n: number, timeout: number): Promise<void> {
     await eventually(
       async () => {
@@ -150,9 +150,9 @@ export class ConfigFleet {
     this.members[index] = { ...member, worker: await this.#spawn(member) };
   }
 
-  async #spawn({ index, redis, postgres, log }: Omit<Member, 'worker'>): Promise<OrderedWorker> {
-    const worker = new OrderedWorker(WORKER);
-    await worker.order('start', {
+  async #spawn({ index, redis, postgres, log }: Omit<Member, 'worker'>): Promise<WorkerProcess> {
+    const worker = new WorkerProcess(WORKER);
+    await worker.call('start', {
       databaseUrl: postgres.through(this.database),
       redisUrl: redis.through(this.redis.url),
       replica: `replica-${index}`,

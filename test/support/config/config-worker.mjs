@@ -9,7 +9,7 @@ import { NestFactory } from '@nestjs/core';
 import { configMigrations, ConfigPubSubService, ConfigRollout, ConfigSyncModule, LiveConfig } from '@yuxi/config-sync';
 import { RedisConnections, RedisModule } from '@yuxi/redis';
 import { StorageModule } from '@yuxi/storage';
-import { takeOrders } from '@yuxi/testing';
+import { handleCalls } from '@yuxi/testing';
 import { z } from 'zod';
 import { ConfigFollower } from '../../../libs/config-sync/dist/config-follower.js';
 import { SqlHints } from '../../../libs/config-sync/dist/hints/sql-hints.js';
@@ -53,8 +53,8 @@ const CONTROLS = {
 let app;
 let live;
 let reads = 0;
-const orders = {
-  /** Writes each revision that comes into force to `log`, and looks at what is served again and again. */
+const handlers = {
+  /** Writes each applied revision to `log`, and checks the served values each millisecond. */
   async start({ databaseUrl, redisUrl, notify = true, deaf = false, replica, log, control, poolSize = 2 }) {
     const imports = [
       RedisModule.forRoot(redisUrl === undefined ? {} : { url: redisUrl }),
@@ -152,7 +152,7 @@ const orders = {
   rollout: ({ wait = 0 }) => app.get(ConfigRollout).wait(wait),
   stop: () => app.close(),
 };
-takeOrders(orders);
+handleCalls(handlers);
 
 /** CLOCK_MONOTONIC, the same for all processes of a machine, milliseconds. */
 function clock() {

@@ -55,7 +55,7 @@ export interface Replica {
   pubSub: ConfigPubSubService;
   health: HealthRegistry;
   availability: RedisAvailability;
-  /** Value of one time series, 0 when there is none. */
+  /** Value of a time series; 0 when there is none. */
   metric: (name: string, labels?: Record<string, string>) => Promise<number>;
   close(): Promise<void>;
 }

@@ -8,7 +8,7 @@ import type { Engine, Outcome } from './engine.js';
 
 const run = promisify(execFile);
 
-/** What `docker inspect` says of a container, as far as it is asked here. */
+/** Part of the output of `docker inspect`. */
 export interface Container {
   Name: string;
   State: { Running: boolean; ExitCode: number; Health?: { Status: string } };
@@ -16,7 +16,7 @@ export interface Container {
   HostConfig: { ReadonlyRootfs: boolean };
 }
 
-/** A checkout of the repository, as an operator has it, with compose in it. */
+/** A checkout of the repository, as an operator has it, in which docker compose runs. */
 export class Deployment {
   private constructor(
     private readonly engine: Engine,
@@ -31,7 +31,7 @@ export class Deployment {
       maxBuffer: 1e8,
     });
     for (const file of stdout.split('\0').filter((name) => name && existsSync(name))) cpSync(file, join(folder, file));
-    // Without a bridge of the engine's own a build reaches the registry of packages through the machine's network only.
+    // The engine has no default bridge, so a build uses the network of the machine to reach the package registry.
     const build = { build: { network: 'host' } };
     writeFileSync(join(folder, 'stand-in.yml'), stringify({ services: { api: build, worker: build } }));
     const listen = `127.0.0.1:${await freePort()}`;
@@ -41,7 +41,7 @@ export class Deployment {
     });
   }
 
-  /** Runs a line as it is typed in the checkout. */
+  /** Runs a shell command in the checkout. */
   try(line: string, env: Record<string, string> = {}): Promise<Outcome> {
     return this.engine.try('sh', ['-c', line], { cwd: this.folder, env: { ...this.env, ...env } });
   }
@@ -51,7 +51,7 @@ export class Deployment {
     return this.engine.run('sh', ['-c', line], { cwd: this.folder, env: this.env });
   }
 
-  /** What a script prints that Node runs inside a container of a service. */
+  /** Runs a script with Node inside a container of a service. @returns its output */
   node(service: string, index: number, script: string): Promise<string> {
     const args = ['compose', 'exec', '--no-TTY', '--index', String(index), service, 'node', '--eval', script];
     return this.engine.run('docker', args, { cwd: this.folder, env: this.env });

@@ -6,27 +6,27 @@ import { temporaryFolder } from '@yuxi/testing';
 import { Child } from '../../../libs/testing/src/child.js';
 
 const run = promisify(execFile);
-/** Long enough to build an image on a busy machine, milliseconds. */
-const PATIENCE = 15 * 60_000;
+/** Enough to build an image on a busy machine. */
+const TIMEOUT_MS = 15 * 60_000;
 
-/** What a command said, whatever it ended with. */
+/** Exit code and output of a command. */
 export interface Outcome {
   code: number;
   /** Standard output and error. */
   output: string;
 }
 
-/** Installs what an engine needs. @returns why there can be none here, or undefined */
+/** Installs what an engine needs. @returns why no engine can run here, or undefined */
 export async function whyNoEngine(): Promise<string | undefined> {
   try {
-    await run(process.execPath, ['scripts/ensure-engine.mjs'], { timeout: PATIENCE });
+    await run(process.execPath, ['scripts/ensure-engine.mjs'], { timeout: TIMEOUT_MS });
     return undefined;
   } catch (error) {
     return (error as { stderr?: string }).stderr?.trim() || (error as Error).message;
   }
 }
 
-/** A Docker engine of this test alone: with a socket, images, networks and volumes of its own. */
+/** A Docker engine for one test, with its own socket, images, networks and volumes. */
 export class Engine {
   private constructor(
     private readonly folder: string,
@@ -36,7 +36,7 @@ export class Engine {
 
   static async start(): Promise<Engine> {
     const folder = temporaryFolder('engine');
-    // A path of a socket has at most 107 characters.
+    // The path of a socket may have 107 characters.
     const socket = join(folder, 's');
     writeFileSync(join(folder, 'daemon.json'), '{}');
     mkdirSync(join(folder, 'client/cli-plugins'), { recursive: true });
@@ -44,7 +44,7 @@ export class Engine {
     const daemon = await Child.start({
       name: 'dockerd',
       command: 'dockerd',
-      // Neither the filter tables nor the default bridge of this machine; networks that compose makes are bridges of their own.
+      // Does not change the iptables or the default bridge of this machine. Compose creates bridges of its own.
       args: [
         `--config-file=${join(folder, 'daemon.json')}`,
         `--host=unix://${socket}`,
@@ -73,7 +73,7 @@ export class Engine {
         cwd,
         env: { ...this.env, ...env },
         stdio: ['ignore', 'pipe', 'pipe'],
-        timeout: PATIENCE,
+        timeout: TIMEOUT_MS,
       });
       let output = '';
       for (const stream of [child.stdout, child.stderr])
@@ -99,20 +99,20 @@ export class Engine {
     return JSON.parse(await this.docker('inspect', ...args)) as T[];
   }
 
-  /** Bytes of an image, all its layers. */
+  /** Size of an image with all layers, bytes. */
   async sizeOf(image: string): Promise<number> {
     const [{ Size }] = (await this.inspect<{ Size: number }>('--type=image', image)) as [{ Size: number }];
     return Size;
   }
 
-  /** Removes containers, networks and their interfaces on this machine, then ends the engine. */
+  /** Removes containers and networks, then ends the engine. */
   async stop(): Promise<void> {
     const list = async (...args: string[]) => (await this.docker(...args)).split('\n').filter(Boolean);
     const containers = await list('ps', '--all', '--quiet');
     if (containers.length > 0) await this.docker('rm', '--force', '--volumes', ...containers);
     await this.docker('network', 'prune', '--force');
     await this.daemon.end('SIGTERM', 60_000);
-    // The engine leaves the network that containers without one had; its folder could not be removed.
+    // The engine does not unmount the network namespace of containers without a network, and mounts prevent the removal of the folder.
     const mounted = readFileSync('/proc/mounts', 'utf8')
       .split('\n')
       .map((line) => line.split(' ')[1] ?? '');

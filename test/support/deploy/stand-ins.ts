@@ -14,7 +14,7 @@ const FILES = join(HERE, 'stand-ins');
 const CACHE = '.cache/docker';
 const CERTIFICATES = 'etc/ssl/certs/ca-certificates.crt';
 const SERVERS = ['redis-server', 'haproxy', 'postgresql'];
-/** Of the official images; volumes and files of the host are given to them. */
+/** User ids in the official images; they own the volumes and files of the host. */
 const USERS = { redis: 999, postgres: 999, haproxy: 99 };
 
 /** The base image that the Dockerfile names. */
@@ -23,18 +23,17 @@ export function baseImage(): string {
 }
 
 /**
- * Makes stand-ins for the images that docker-compose.yml and the Dockerfile name, under their names, of packages of Debian and Node 24:
- * no registry of images is asked. Of the official images they have the programs, the users, the volumes and the way of starting that
- * docker-compose.yml relies on.
+ * Builds substitutes for the images in docker-compose.yml and the Dockerfile, with the same names, so that no image registry is
+ * needed. Their content is from packages of Debian and Node 24. They have the programs, users, volumes and start commands that docker-compose.yml relies on.
  */
-export async function makeStandIns(engine: Engine): Promise<void> {
+export async function buildSubstituteImages(engine: Engine): Promise<void> {
   const { services } = parse(readFileSync('docker-compose.yml', 'utf8')) as { services: Record<string, Named> };
   const { stdout: registry } = await run('npm', ['config', 'get', 'registry']);
   const node = await archive('node', makeNodeRoot);
   const servers = await archive('servers', makeServersRoot);
   await importImage(engine, node, baseImage(), [
     'CMD ["node"]',
-    // For npm and Node in the build.
+    // Used by npm and Node in the build.
     `ENV npm_config_registry=${registry.trim()} npm_config_cafile=/${CERTIFICATES} NODE_EXTRA_CA_CERTS=/${CERTIFICATES}`,
   ]);
   await importImage(engine, servers, services['redis']!.image, ['VOLUME /data', 'WORKDIR /data']);
@@ -57,7 +56,7 @@ async function importImage(engine: Engine, file: string, name: string, changes: 
   await engine.docker('import', ...changes.flatMap((change) => ['--change', change]), file, name);
 }
 
-/** The archive of a root folder; kept between runs until the sources of the stand-ins change. */
+/** The archive of a root folder. It is cached until the sources of the substitutes change. */
 async function archive(name: string, make: (root: string) => Promise<void>): Promise<string> {
   const sources = [join(HERE, 'stand-ins.ts'), ...readdirSync(FILES).map((file) => join(FILES, file))];
   const hash = createHash('sha256');
@@ -80,7 +79,7 @@ async function debootstrap(root: string, packages: readonly string[]): Promise<v
   await run('debootstrap', ['--variant=minbase', include, 'bookworm', root], { maxBuffer: 1e8 });
 }
 
-/** Node 24 and npm, from the registry of packages, where the official image has them. */
+/** Node 24 and npm from the package registry, in the folders of the official image. */
 async function makeNodeRoot(root: string): Promise<void> {
   await debootstrap(root, []);
   const folder = temporaryFolder('node');
@@ -90,7 +89,7 @@ async function makeNodeRoot(root: string): Promise<void> {
   copyFileSync(join(folder, 'node_modules/node/bin/node'), join(target, 'bin/node'));
   cpSync(join(folder, 'node_modules/npm'), join(target, 'lib/node_modules/npm'), { recursive: true });
   for (const name of ['npm', 'npx']) cpSync(join(FILES, 'npm.sh'), join(target, 'bin', name));
-  // With those that this machine trusts.
+  // The certificates that this machine trusts.
   copyFileSync(join('/', CERTIFICATES), join(root, CERTIFICATES));
 }
 
@@ -108,7 +107,7 @@ async function makeServersRoot(root: string): Promise<void> {
   placeVector(root);
 }
 
-/** pgvector as it was built for the PostgreSQL of this machine, which is the same package of Debian. */
+/** pgvector as built for the PostgreSQL of this machine, which is the same Debian package. */
 function placeVector(root: string): void {
   for (const share of ['/usr/share/postgresql', '/usr/lib/postgresql']) {
     const files = existsSync(share) ? readdirSync(share, { recursive: true, encoding: 'utf8' }) : [];

@@ -1,14 +1,14 @@
 import { readdirSync } from 'node:fs';
 
-/** Files that only tests have, by what they are called or where they stand. */
+/** Files that only tests use, by name or folder. */
 const OF_TESTS =
   /\.(?:spec|test|faults|fixture)\.[cm]?[jt]s|(?:^|\/)libs\/testing\/|(?:^|\/)(?:jest|fast-check|@jest|@nestjs\/testing)\//;
-/** Packages and programs that make code out of code. */
+/** Compilers, as packages and programs. */
 const COMPILERS =
   /(?:^|\/)(?:typescript|esbuild|@esbuild|@swc|babel-core|@babel|oxlint|tsx|ts-node)\/|(?:^|\/)bin\/(?:gcc|g\+\+|cc|clang|tsc|make|python3)$/;
 
-/** What must not be among the files of the image. */
-export function intruders(files: readonly string[]): string[] {
+/** Files that the image must not contain. */
+export function forbiddenFiles(files: readonly string[]): string[] {
   return files.filter((file) => OF_TESTS.test(file) || COMPILERS.test(file) || file.endsWith('.ts'));
 }
 

@@ -2,7 +2,7 @@ import { type ApiClient, form } from '@yuxi/testing';
 import { createKnowledgeBase } from '../fleet.js';
 import { tasksEnded } from '../tasks/tasks.js';
 
-/** One document from the upload to the answer of a search. @returns the texts that the search found */
+/** Uploads a document, indexes it and searches. @returns the texts that the search found */
 export async function uploadToSearch(
   client: ApiClient,
   token: string,

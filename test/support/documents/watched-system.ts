@@ -6,7 +6,7 @@ import {
   api,
   firstRun,
   madeCorpus,
-  OrderedWorker,
+  WorkerProcess,
   type Replica,
   startReplicas,
   temporaryFolder,
@@ -48,7 +48,7 @@ export class WatchedSystem {
     readonly baseUrls: readonly string[],
     readonly token: string,
     readonly idle: Watched,
-    private readonly watcher: OrderedWorker,
+    private readonly watcher: WorkerProcess,
     private readonly probes: readonly string[],
     private readonly end: () => Promise<void>,
   ) {}
@@ -65,7 +65,7 @@ export class WatchedSystem {
       return { LOOP_PROBE_FILE: file, NODE_OPTIONS: `${options} --import=${PROBE}` };
     };
     const { replicas, token, stop } = await (setup === 'embedded' ? startEmbedded(env) : startFleet({ env }));
-    const watcher = new OrderedWorker(WATCHER);
+    const watcher = new WorkerProcess(WATCHER);
     const end = async () => {
       await watcher.kill();
       await stop();
@@ -77,7 +77,7 @@ export class WatchedSystem {
       const { fileIds } = await upload(apis, token, dbId, documents.slice(0, BASE));
       await tasksEnded(apis[0]!, token, [await requestIndex(apis[0]!, token, dbId, [...fileIds.values()])], 120_000);
       const baseUrls = replicas.map(({ baseUrl }) => baseUrl);
-      await watcher.order('start', { baseUrls, token, dbId, questions: madeCorpus.questions().slice(0, 40) });
+      await watcher.call('start', { baseUrls, token, dbId, questions: madeCorpus.questions().slice(0, 40) });
       const from = Date.now();
       await pause(IDLE);
       const idle = await seenSince(from, watcher, probes);
@@ -89,7 +89,7 @@ export class WatchedSystem {
   }
 
   async during<T>(work: () => Promise<T>): Promise<Watched & { result: T }> {
-    await this.watcher.order('take');
+    await this.watcher.call('take');
     const from = Date.now();
     const result = await work();
     return { result, ...(await seenSince(from, this.watcher, this.probes)) };
@@ -113,8 +113,8 @@ async function startEmbedded(
   };
 }
 
-async function seenSince(from: number, watcher: OrderedWorker, probes: readonly string[]): Promise<Watched> {
-  const { live, search, failures } = (await watcher.order('take')) as Record<'live' | 'search', number[]> & {
+async function seenSince(from: number, watcher: WorkerProcess, probes: readonly string[]): Promise<Watched> {
+  const { live, search, failures } = (await watcher.call('take')) as Record<'live' | 'search', number[]> & {
     failures: string[];
   };
   const longest = probes

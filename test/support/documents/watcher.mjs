@@ -1,7 +1,7 @@
 // Asks a product how it is, from a process of its own, so that a busy test does not look like a busy server.
 import { Agent, request } from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
-import { takeOrders } from '@yuxi/testing';
+import { handleCalls } from '@yuxi/testing';
 
 const agent = new Agent({ keepAlive: true, maxSockets: 200 });
 const LIVE_EVERY = 10;
@@ -40,7 +40,7 @@ function ask(kind, url, { token, json } = {}) {
 /** What is asked.
  * @typedef {{ baseUrls: string[], token: string, dbId: string, questions: string[] }} Asked */
 
-takeOrders({
+handleCalls({
   /** Probes at their times, whether or not those before are answered; searches one after the other. */
   start: (/** @type {Asked} */ { baseUrls, token, dbId, questions }) => {
     let asked = 0;

@@ -5,12 +5,12 @@ import { FastifyAdapter } from '@nestjs/platform-fastify';
 
 const logger: ('error' | 'warn')[] = ['error', 'warn'];
 
-/** An application without HTTP, as a reader would start it. */
+/** Starts an application without HTTP, as a reader does. */
 export function start(module: Type): Promise<INestApplicationContext> {
   return NestFactory.createApplicationContext(module, { logger });
 }
 
-/** On the adapter that `ADAPTER` names, Express unless it says `fastify`. */
+/** Starts an application on Fastify when `ADAPTER` is `fastify`, else on Express. */
 export async function serve(module: Type): Promise<{ app: INestApplication; url: string }> {
   const fastify = process.env.ADAPTER === 'fastify';
   const app = fastify
@@ -20,13 +20,13 @@ export async function serve(module: Type): Promise<{ app: INestApplication; url:
   return { app, url: await app.getUrl() };
 }
 
-/** Asks until the answer is the one that is waited for. */
-export async function becomes<T>(ask: () => Promise<T> | T, wanted: T): Promise<void> {
+/** Waits until a function returns the expected value. */
+export async function becomes<T>(read: () => Promise<T> | T, expected: T): Promise<void> {
   const deadline = Date.now() + 20_000;
-  let answer = await ask();
-  while (Date.now() < deadline && JSON.stringify(answer) !== JSON.stringify(wanted)) {
+  let value = await read();
+  while (Date.now() < deadline && JSON.stringify(value) !== JSON.stringify(expected)) {
     await new Promise((resolve) => setTimeout(resolve, 20));
-    answer = await ask();
+    value = await read();
   }
-  assert.deepEqual(answer, wanted);
+  assert.deepEqual(value, expected);
 }

@@ -2,13 +2,13 @@ import { Worker } from 'node:worker_threads';
 import { TestEnvironment } from 'jest-environment-node';
 import { runFolders } from './run-folder.mjs';
 
-/** A blocked event loop cannot time out its own test; longer than Jest's own limit for a test that waits. */
+/** Longer than Jest's timeout of a test, which does not work while the event loop is blocked. */
 const BLOCKED_AFTER = 40_000;
 
-/** Watches the event loop of this process; one for all test files that run in it. */
+/** Watches the event loop of this process, for all test files that run in it. */
 let watchdog;
 
-/** Node's environment, which also shows what the servers of a failed test wrote, and ends a test that blocks the event loop. */
+/** The Node environment of Jest. Also shows the last lines of the servers of a failed test, and ends a test that blocks the event loop. */
 export default class ServerEnvironment extends TestEnvironment {
   #file;
 
@@ -33,11 +33,11 @@ export default class ServerEnvironment extends TestEnvironment {
     if (event.name === 'test_fn_failure' || event.name === 'hook_failure') this.#showServers(event);
   }
 
-  /** Adds the last lines of each running replica to the failure, as they are now, before a hook ends it. */
+  /** Adds the last lines of each running replica to the failure, before a hook ends the replica. */
   #showServers({ test }) {
     const shown = [...(this.global[Symbol.for('yuxi.running')] ?? [])].map((lastLines) => lastLines());
     if (!test || shown.length === 0) return;
-    const text = `What the servers of this test wrote last:\n${shown.join('\n')}`;
+    const text = `Last lines of the servers of this test:\n${shown.join('\n')}`;
     test.errors.push(Object.assign(new Error(text), { stack: text }));
   }
 }
@@ -49,23 +49,23 @@ function fullName(test) {
 }
 
 class Watchdog {
-  #beat;
+  #counter;
   #thread;
 
   static async start() {
     const { RUN_FOLDER_VARIABLE } = await runFolders();
     const dog = new Watchdog();
-    dog.#beat = new Int32Array(new SharedArrayBuffer(4));
+    dog.#counter = new Int32Array(new SharedArrayBuffer(4));
     dog.#thread = new Worker(new URL('./watchdog.mjs', import.meta.url), {
       workerData: {
-        beat: dog.#beat,
+        counter: dog.#counter,
         blockedAfter: BLOCKED_AFTER,
-        // Without a parent this is Jest's only process: nobody else would clean up.
+        // Without a parent this is Jest's only process, and must clean up itself.
         folder: process.send ? undefined : process.env[RUN_FOLDER_VARIABLE],
       },
     });
     dog.#thread.unref();
-    setInterval(() => Atomics.add(dog.#beat, 0, 1), 500).unref();
+    setInterval(() => Atomics.add(dog.#counter, 0, 1), 500).unref();
     return dog;
   }
 

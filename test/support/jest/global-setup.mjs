@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import { runFolders } from './run-folder.mjs';
 
-/** One folder and one seed for all workers of this run: what a worker leaves behind is found and ended after the last test. */
+/** One folder for all workers of this run, so that servers of a worker are found and ended after the last test. */
 export default async function setup() {
-  const { createRunFolder, removeAtExit, sweepOrphans, RUN_FOLDER_VARIABLE } = await runFolders();
-  sweepOrphans();
+  const { createRunFolder, removeAtExit, removeOrphans, RUN_FOLDER_VARIABLE } = await runFolders();
+  removeOrphans();
   process.env[RUN_FOLDER_VARIABLE] = createRunFolder();
   // An interrupted run has no teardown.
   removeAtExit(process.env[RUN_FOLDER_VARIABLE]);

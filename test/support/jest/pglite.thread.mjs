@@ -1,5 +1,5 @@
-// Stands in for the thread of the embedded database in tests: the same one, but new databases begin from a copy of one that initdb made,
-// which takes a second of processor time instead of four to six. scripts/ensure-servers.mjs makes it.
+// The worker of the embedded database in tests. It creates a new database from a copy of an empty one. That takes one second of
+// processor time, while initdb takes four to six. scripts/ensure-servers.mjs creates the empty database.
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PGlite } from '@electric-sql/pglite';
@@ -9,7 +9,7 @@ const { version } = JSON.parse(readFileSync(new URL('node_modules/@electric-sql/
 const empty = new URL(`.cache/pglite-${version}.tar`, root);
 const create = PGlite.create.bind(PGlite);
 
-// PGlite calls itself without a folder while it makes a database.
+// While PGlite creates a database, it calls itself without a folder.
 PGlite.create = (options) =>
   isNew(options?.dataDir) && existsSync(empty)
     ? create({ ...options, loadDataDir: new Blob([readFileSync(empty)]) })

@@ -4,8 +4,8 @@ import { temporaryFolder } from '@yuxi/testing';
 import { runJest } from '../../../scripts/run-jest.mjs';
 
 /**
- * Runs Jest from within a test, without the variables of the run that it belongs to, and reads what it prints.
- * @param env added to what is left of the environment
+ * Runs Jest inside a test, without the environment variables of the present run, and returns its output.
+ * @param env more environment variables
  */
 export async function readJest(options: readonly string[], env: Record<string, string | undefined> = {}) {
   const own = Object.keys(process.env).filter((name) => /^(?:YUXI_|JEST_|CI$)/.test(name));

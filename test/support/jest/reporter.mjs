@@ -3,7 +3,7 @@ import { relative } from 'node:path';
 import { runFolders } from './run-folder.mjs';
 
 const ALLOWED = JSON.parse(readFileSync(new URL('./allowed-skips.json', import.meta.url), 'utf8'));
-/** A control breaks what a test guards, and passes when that test would have failed. */
+/** A control removes a guard, and passes when the test then fails. */
 const CONTROL = /\bcontrol\b/i;
 
 function reportedSkips() {
@@ -23,7 +23,7 @@ function skippedInSource(results) {
 const testsOf = (results) =>
   results.testResults.flatMap((suite) => suite.testResults.map((test) => ({ ...test, file: suite.testFilePath })));
 
-/** Tests that passed only because they found nothing to do: they reported a skip instead. */
+/** Number of tests that passed because they reported a skip and did nothing else. */
 function emptyPasses(results, skips) {
   const skipped = new Set(skips.map(({ file, test }) => `${file}\n${test}`));
   return testsOf(results).filter(
@@ -32,8 +32,8 @@ function emptyPasses(results, skips) {
 }
 
 /**
- * Ends the output with what was skipped and why, what was left running, the seed that repeats the run, and `N passed, N failed` as the
- * last line. With `CI` set, a skip that allowed-skips.json does not list is a failure. `YUXI_COUNTS` names a file that receives the numbers.
+ * Ends the output with the skips and their reasons, the servers that still run, the seed of the run, and `N passed, N failed` as the
+ * last line. With `CI` set, a skip that allowed-skips.json does not list is a failure. `YUXI_COUNTS` names a file for the numbers.
  */
 export default class ClosingLineReporter {
   #errors = [];
@@ -41,17 +41,17 @@ export default class ClosingLineReporter {
   async onRunComplete(_contexts, results) {
     const lines = [];
     const reported = reportedSkips();
-    this.#tellSkips([...reported, ...skippedInSource(results)], lines);
-    this.#tellRunning(await leftRunning(), lines);
+    this.#listSkips([...reported, ...skippedInSource(results)], lines);
+    this.#listRunning(await leftRunning(), lines);
 
     const passed = results.numPassedTests - emptyPasses(results, reported);
-    // A file that does not even load has no tests to count, but is a failure all the same.
+    // A file that cannot be loaded has no tests, but is a failure.
     const failed = results.numFailedTests + results.numRuntimeErrorTestSuites + this.#errors.length;
     const controls = testsOf(results).filter(
       ({ fullName, status }) => status === 'passed' && CONTROL.test(fullName),
     ).length;
     if (controls > 0)
-      lines.push(`${controls} of the tests are controls: they break what others guard, and must see it`);
+      lines.push(`${controls} of the tests are controls: each removes a guard, and another test must then fail`);
     lines.push(`Seed of this run: YUXI_SEED=${process.env.YUXI_SEED}`, `${passed} passed, ${failed} failed`);
     if (process.env.YUXI_COUNTS) writeFileSync(process.env.YUXI_COUNTS, JSON.stringify({ passed, failed, controls }));
     this.#printAtExit(`\n${lines.join('\n')}\n`);
@@ -61,28 +61,28 @@ export default class ClosingLineReporter {
     return this.#errors[0];
   }
 
-  #tellSkips(skips, lines) {
+  #listSkips(skips, lines) {
     if (skips.length === 0) return;
     lines.push(`Skipped (${skips.length}):`);
     for (const { name, reason, file } of skips) {
       const forbidden = process.env.CI && !ALLOWED.some((allowed) => allowed.name === name);
-      if (forbidden) this.#errors.push(new Error(`${name} was skipped, which allowed-skips.json does not list`));
+      if (forbidden) this.#errors.push(new Error(`${name} was skipped, but allowed-skips.json does not list it`));
       const place = file ? ` (${relative(process.cwd(), file)})` : '';
       lines.push(`  ${name}: ${reason}${place}${forbidden ? ' - not allowed, see allowed-skips.json' : ''}`);
     }
   }
 
-  #tellRunning(running, lines) {
+  #listRunning(running, lines) {
     if (running.length === 0) return;
-    lines.push('Left running by tests, which must stop what they start:');
+    lines.push('Servers that tests have not stopped:');
     for (const { name, pid, startedBy } of running)
       lines.push(`  ${name}, pid ${pid}${startedBy ? `, ${startedBy}` : ''}`);
-    this.#errors.push(new Error(`${running.length} server(s) left running by tests`));
+    this.#errors.push(new Error(`tests have not stopped ${running.length} server(s)`));
   }
 
   #printAtExit(text) {
-    // Jest holds back what it writes itself, and may write after the run: only the end of the process is late enough,
-    // and only the stream's own method does not hold back again.
+    // Jest buffers its output, and may write after the run. So this is written at the exit of the process, with the original
+    // method of the stream, which Jest has replaced.
     const { write } = Object.getPrototypeOf(process.stdout);
     process.once('exit', () => write.call(process.stdout, text));
   }

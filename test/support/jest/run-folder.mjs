@@ -1,7 +1,7 @@
-// The cleaning-up of started servers is part of the testing library, which npm test compiles first.
+// The testing library removes started servers; npm test compiles it first.
 const COMPILED = new URL('../../../libs/testing/dist/run-folder.js', import.meta.url);
 
-/** The compiled functions that know run folders. */
+/** The compiled functions for run folders. */
 export async function runFolders() {
   try {
     return await import(COMPILED.href);

@@ -1,8 +1,8 @@
 import TestSequencer from '@jest/test-sequencer';
 
 /**
- * Longest first, so that no worker begins a long file when the others have ended. Before a duration is known, files that start whole
- * replicas come before those of a library, and larger files before smaller ones. `YUXI_ORDER=random` shuffles by `YUXI_SEED` instead.
+ * The longest test file first, so that no worker starts a long file when the others have ended. While durations are unknown, files
+ * that start replicas are first, and larger files before smaller ones. `YUXI_ORDER=random` shuffles by `YUXI_SEED` instead.
  */
 export default class LongestFirst extends TestSequencer {
   sort(tests) {
@@ -10,7 +10,7 @@ export default class LongestFirst extends TestSequencer {
   }
 }
 
-/** @param bySize longest first where that is known, else the largest file first */
+/** @param bySize by duration if it is known, else by file size */
 function longestFirst(bySize) {
   if (bySize.every(({ duration }) => duration !== undefined)) return bySize;
   return [...bySize.filter(startsReplicas), ...bySize.filter((test) => !startsReplicas(test))];

@@ -26,7 +26,7 @@ import { SearchService } from '../../../libs/knowledge/src/search/index.js';
 import { VectorUpkeep } from '../../../libs/knowledge/src/vectors/upkeep.js';
 import { EXACT_LIMIT } from '../../../libs/knowledge/src/vectors/vector-index.js';
 
-/** The knowledge services as one replica has them. */
+/** The knowledge services of one replica. */
 export interface Replica {
   sql: SqlClient;
   blobs: BlobStore;
@@ -41,13 +41,13 @@ export interface Replica {
   sagas: SagaService;
   settings: SettingsInForce;
   storage: StorageInfo;
-  /** Those of the replica; a test may put others in their place. */
+  /** Hooks of the replica; a test may replace them. */
   hooks: IndexingHooks;
   /** Runs the task of one file as a worker would: again for as long as it asks to come later. */
   work(
     task: Pick<ProcessFile, 'dbId' | 'fileId'> & Partial<ProcessFile>,
     signal?: AbortSignal,
-    /** Default: the first run of a task of its own. */
+    /** Default: the first run of a new task. */
     run?: { id: string; attempt: number },
   ): Promise<unknown>;
   close(): Promise<void>;
@@ -59,7 +59,7 @@ export interface ReplicaOptions {
   /** Without it locks hold in this replica only, as when Redis is away. */
   redisUrl?: string;
   hooks?: Partial<IndexingHooks>;
-  /** Whether tasks and sagas run by themselves. Default `false`. */
+  /** Whether a worker runs tasks and sagas. Default `false`. */
   worker?: boolean;
   /** Vectors that are compared one by one before there is an index. */
   exactUpTo?: number;
@@ -69,7 +69,7 @@ export interface ReplicaOptions {
 
 /** Stands for the live configuration: only the sections of model and documents are there. */
 class SettingsInForce {
-  /** Section of the bounds of documents. */
+  /** Section with the limits of documents. */
   documents: Record<string, number> | undefined;
   private model: object = {};
 

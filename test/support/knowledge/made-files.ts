@@ -30,7 +30,7 @@ export async function uploadText(
   return body;
 }
 
-/** Asks for indexing; @returns the id of the task. */
+/** Requests indexing. @returns the id of the task */
 export async function requestIndex(
   client: ApiClient,
   token: string,

@@ -10,7 +10,7 @@ import { LimiterModule, LimitLogins, RateLimit, RateLimitGuard, ThrottlerStorage
 const [adapter, where] = process.argv.slice(2);
 const byUser = ({ headers }) => headers.user;
 
-/** Decorators, as a compiler would apply them. */
+/** Applies decorators as a compiler does. */
 function decorate(target, name, decorators, parameters = []) {
   parameters.forEach((parameter, index) => parameter(target.prototype, name, index));
   const descriptor = Object.getOwnPropertyDescriptor(target.prototype, name);

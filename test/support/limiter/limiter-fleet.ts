@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { eventually, OrderedWorker, type RedisServer } from '@yuxi/testing';
+import { eventually, WorkerProcess, type RedisServer } from '@yuxi/testing';
 import type { LimitPolicy, LimitState } from '@yuxi/throttler';
 
 const WORKER = fileURLToPath(new URL('./limiter-worker.mjs', import.meta.url));
@@ -28,13 +28,13 @@ export interface LimiterFleetOptions {
   control?: string;
 }
 
-/** Processes that share limits on one Redis. */
+/** Processes with shared limits on one Redis. */
 export class LimiterFleet {
-  readonly #workers: OrderedWorker[] = [];
+  readonly #workers: WorkerProcess[] = [];
 
   static async start({ redis, policies, workers, control }: LimiterFleetOptions): Promise<LimiterFleet> {
     const fleet = new LimiterFleet();
-    for (let i = 0; i < workers; i++) fleet.#workers.push(new OrderedWorker(WORKER));
+    for (let i = 0; i < workers; i++) fleet.#workers.push(new WorkerProcess(WORKER));
     await fleet.#all('start', { redis: { url: redis.url }, policies, control });
     await eventually(async () => (await fleet.#all('replicas', {})).every((known) => known === workers), {
       describe: 'each worker to know of all',
@@ -45,7 +45,7 @@ export class LimiterFleet {
   /** Asks so many times at once; on all workers, or on one. @returns what passed or failed */
   async flood(target: Target, times: number, worker?: number): Promise<Asked[]> {
     const order = { ...target, times };
-    if (worker !== undefined) return (await this.#workers[worker]!.order('flood', order)) as Asked[];
+    if (worker !== undefined) return (await this.#workers[worker]!.call('flood', order)) as Asked[];
     return (await this.#all('flood', order)).flat() as Asked[];
   }
 
@@ -64,7 +64,7 @@ export class LimiterFleet {
   }
 
   async inspect(worker: number, policy: string, key: string): Promise<LimitState> {
-    return (await this.#workers[worker]!.order('inspect', { policy, key })) as LimitState;
+    return (await this.#workers[worker]!.call('inspect', { policy, key })) as LimitState;
   }
 
   signal(worker: number, signal: NodeJS.Signals): void {
@@ -75,7 +75,7 @@ export class LimiterFleet {
     await Promise.all(this.#workers.map((worker) => worker.kill()));
   }
 
-  #all(name: string, order: object): Promise<unknown[]> {
-    return Promise.all(this.#workers.map((worker) => worker.order(name, order)));
+  #all(name: string, params: object): Promise<unknown[]> {
+    return Promise.all(this.#workers.map((worker) => worker.call(name, params)));
   }
 }

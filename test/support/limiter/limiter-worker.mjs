@@ -5,7 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { RedisModule } from '@yuxi/redis';
-import { takeOrders } from '@yuxi/testing';
+import { handleCalls } from '@yuxi/testing';
 import { LimiterModule, LimiterService } from '@yuxi/throttler';
 
 function App() {}
@@ -30,7 +30,7 @@ const CONTROLS = {
 let limiter;
 let link;
 let load;
-const orders = {
+const handlers = {
   async start({ redis, policies, control }) {
     if (control) await CONTROLS[control]();
     const imports = [RedisModule.forRoot(redis), LimiterModule.forRoot({ policies })];
@@ -68,7 +68,7 @@ const orders = {
   inspect: ({ policy, key }) => limiter.inspect(policy, key),
 };
 
-takeOrders(orders);
+handleCalls(handlers);
 
 /** CLOCK_MONOTONIC, the same for all processes of a machine, milliseconds. */
 const clock = () => Number(process.hrtime.bigint()) / 1e6;

@@ -29,8 +29,8 @@ class App {}
 const PATIENCE = '5s';
 
 /**
- * Boots an application with its own connections; closed at the end of the test by `await using`.
- * @param redis its `commandTimeout` is 5 s here unless the test says otherwise
+ * Starts an application with its own connections. `await using` closes it at the end of the test.
+ * @param redis its `commandTimeout` is 5 s by default
  */
 export async function replica(redis: RedisOptions, o: LimiterModuleOptions = {}): Promise<Replica> {
   const root = {
@@ -50,7 +50,7 @@ export async function replica(redis: RedisOptions, o: LimiterModuleOptions = {})
   };
 }
 
-/** Collects log lines of this process, as `level text`, instead of printing them. */
+/** Collects the log lines of this process, as `level text`, instead of printing them. */
 export function captureLog(): string[] {
   const lines: string[] = [];
   const take = (level: string) => (message: unknown) => void lines.push(`${level} ${String(message)}`);
@@ -58,7 +58,7 @@ export function captureLog(): string[] {
   return lines;
 }
 
-/** Scripts that the limits of a replica send meanwhile; its heartbeat is not among them. */
+/** Number of scripts that the limits of a replica send during `work`, without its heartbeat. */
 export async function scriptsSent({ link }: Replica, work: () => Promise<unknown>): Promise<number> {
   const { client } = link.wire;
   const send = client.sendCommand.bind(client) as (...args: unknown[]) => unknown;

@@ -1,4 +1,4 @@
-// Module hooks of Node: the changed text in place of that of the compiled file.
+// Module hooks of Node: replace the text of the compiled file.
 import { fileURLToPath } from 'node:url';
 import { mutate } from './mutant.mjs';
 

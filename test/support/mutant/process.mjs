@@ -1,4 +1,4 @@
-// Preloaded into Jest and every process that a test starts: compiled code and Lua scripts are read as changed.
+// Preloaded into Jest and into each process that a test starts. Changes compiled code and Lua scripts when they are read.
 import fs from 'node:fs';
 import { register, syncBuiltinESMExports } from 'node:module';
 import { fileURLToPath } from 'node:url';

@@ -1,4 +1,4 @@
-// Jest's transformer for a run on a mutant: what @swc/jest does, on the changed text.
+// The transformer of Jest for a mutant: @swc/jest with the changed text.
 import swc from '@swc/jest';
 import { mutate } from './mutant.mjs';
 
@@ -7,7 +7,7 @@ export default {
     const plain = swc.createTransformer(config);
     return {
       process: (text, path, options) => plain.process(mutate(path, text), path, options),
-      // The changed text has a key of its own.
+      // The changed text has another cache key.
       getCacheKey: (text, path, options) => plain.getCacheKey(mutate(path, text), path, options),
     };
   },

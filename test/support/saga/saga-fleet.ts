@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 import type { SagaDetails } from '@yuxi/saga';
 import {
   eventually,
-  OrderedWorker,
+  WorkerProcess,
   type PostgresServer,
   type RedisServer,
   startPostgres,
@@ -41,7 +41,7 @@ export interface Effect {
 
 /** Processes that run sagas, the PostgreSQL of their effects, the Redis of the house, and a register that nothing disturbs. */
 export class SagaFleet {
-  readonly workers: OrderedWorker[] = [];
+  readonly workers: WorkerProcess[] = [];
   redis!: RedisServer;
   register!: Redis;
   sql!: Pool;
@@ -77,20 +77,20 @@ export class SagaFleet {
   }
 
   /** One that starts sagas and looks at them, and runs no step. */
-  producer(): Promise<OrderedWorker> {
+  producer(): Promise<WorkerProcess> {
     return this.#spawn({ worker: false });
   }
 
-  async add(): Promise<OrderedWorker> {
+  async add(): Promise<WorkerProcess> {
     const worker = await this.#spawn({});
     this.workers.push(worker);
     return worker;
   }
 
-  async #spawn(more: object): Promise<OrderedWorker> {
+  async #spawn(more: object): Promise<WorkerProcess> {
     const { store, tasks, saga, control } = this.options;
-    const worker = new OrderedWorker(WORKER);
-    await worker.order('start', {
+    const worker = new WorkerProcess(WORKER);
+    await worker.call('start', {
       store,
       tasks: { ...tasks, ...more },
       saga,
@@ -103,17 +103,17 @@ export class SagaFleet {
   }
 
   /** Ends a worker without a warning. */
-  async kill(worker: OrderedWorker): Promise<void> {
+  async kill(worker: WorkerProcess): Promise<void> {
     await worker.kill();
     this.workers.splice(this.workers.indexOf(worker), 1);
   }
 
   async begin(sagas: readonly SagaOrder[], worker = this.workers[0]!): Promise<string[]> {
-    return (await worker.order('begin', { sagas })) as string[];
+    return (await worker.call('begin', { sagas })) as string[];
   }
 
   async get(id: string, worker = this.workers[0]!): Promise<SagaDetails> {
-    return (await worker.order('get', { id })) as SagaDetails;
+    return (await worker.call('get', { id })) as SagaDetails;
   }
 
   /** The next process that comes there stops: point, step and direction. */
@@ -123,7 +123,7 @@ export class SagaFleet {
   }
 
   /** @returns the worker that has stopped, when one has */
-  async stopped(place = 'anywhere'): Promise<OrderedWorker> {
+  async stopped(place = 'anywhere'): Promise<WorkerProcess> {
     return eventually(
       async () => {
         const [line] = await this.register.lrange('stopped', 0, 0);
@@ -149,13 +149,13 @@ export class SagaFleet {
   }
 
   /** Status by id. */
-  async statuses(ids: readonly string[], worker: OrderedWorker): Promise<Map<string, string>> {
-    return new Map((await worker.order('statuses', { ids })) as [string, string][]);
+  async statuses(ids: readonly string[], worker: WorkerProcess): Promise<Map<string, string>> {
+    return new Map((await worker.call('statuses', { ids })) as [string, string][]);
   }
 
   /** Whether every saga has ended. @throws naming those that are open */
-  async allEnded(worker: OrderedWorker): Promise<void> {
-    const open = (await worker.order('open')) as string[];
+  async allEnded(worker: WorkerProcess): Promise<void> {
+    const open = (await worker.call('open')) as string[];
     if (open.length > 0) throw new Error(`open: ${open.join(', ')}`);
   }
 

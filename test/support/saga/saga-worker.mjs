@@ -7,7 +7,7 @@ import { RedisModule } from '@yuxi/redis';
 import { Saga, SAGA_HOOKS, sagaMigrations, SagaModule, SagaRejectedError, SagaService, SagaStep } from '@yuxi/saga';
 import { StorageModule } from '@yuxi/storage';
 import { Once, TASK_CHANNELS, TasksModule, tasksMigrations } from '@yuxi/tasks';
-import { takeOrders } from '@yuxi/testing';
+import { handleCalls } from '@yuxi/testing';
 import { Redis } from 'ioredis';
 import { z } from 'zod';
 
@@ -94,7 +94,7 @@ const hooks = {
   },
 };
 
-const orders = {
+const handlers = {
   async start({ store, redis, databaseUrl, registerUrl, tasks: tasksOptions, saga, control }) {
     tombstones = control !== 'no tombstones';
     register = new Redis(registerUrl);
@@ -145,4 +145,4 @@ const orders = {
   },
 };
 
-takeOrders(orders);
+handleCalls(handlers);

@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 import {
   type ChaosProxy,
   eventually,
-  OrderedWorker,
+  WorkerProcess,
   type PostgresServer,
   type RedisServer,
   startPostgres,
@@ -40,7 +40,7 @@ export interface TasksFleetOptions {
 }
 
 export interface Member {
-  worker: OrderedWorker;
+  worker: WorkerProcess;
   proxy?: ChaosProxy;
 }
 
@@ -55,7 +55,7 @@ export interface Start {
 /** Processes that run the tasks of one Redis, one that only enqueues, and a register that nothing disturbs. */
 export class TasksFleet {
   readonly members: Member[] = [];
-  producer!: OrderedWorker;
+  producer!: WorkerProcess;
   /** What the producer reaches Redis by. */
   producerLink!: ChaosProxy;
   /** The queue's Redis when the fleet has one of its own. */
@@ -65,7 +65,7 @@ export class TasksFleet {
   register!: Redis;
   #registerServer!: RedisServer;
   /** Also those that no member has any more, or not yet. */
-  readonly #spawned = new Set<OrderedWorker>();
+  readonly #spawned = new Set<WorkerProcess>();
   #stopGuards = (): void => undefined;
   #postgres?: PostgresServer;
   #sql?: Pool;
@@ -134,12 +134,12 @@ export class TasksFleet {
     return at;
   }
 
-  async #spawn(more: object, proxy?: ChaosProxy): Promise<OrderedWorker> {
+  async #spawn(more: object, proxy?: ChaosProxy): Promise<WorkerProcess> {
     const { control, options, queues } = this.options;
     const redis = this.options.redis ?? { url: proxy ? proxy.through(this.server.url) : this.server.url };
-    const worker = new OrderedWorker(WORKER);
+    const worker = new WorkerProcess(WORKER);
     this.#spawned.add(worker);
-    await worker.order('start', {
+    await worker.call('start', {
       redis,
       databaseUrl: this.#databaseUrl,
       registerUrl: this.#registerServer.url,
@@ -151,7 +151,7 @@ export class TasksFleet {
   }
 
   async enqueue(name: string, tasks: readonly TestTask[]): Promise<void> {
-    await this.producer.order('enqueue', { name, tasks });
+    await this.producer.call('enqueue', { name, tasks });
   }
 
   /** All starts of handlers, also those of processes that are gone. */

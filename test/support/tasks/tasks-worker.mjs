@@ -6,7 +6,7 @@ import { NestFactory } from '@nestjs/core';
 import { RedisModule } from '@yuxi/redis';
 import { StorageModule } from '@yuxi/storage';
 import { Once, Task, TaskQueue, TasksModule, tasksMigrations } from '@yuxi/tasks';
-import { takeOrders } from '@yuxi/testing';
+import { handleCalls } from '@yuxi/testing';
 import { Redis } from 'ioredis';
 import { z } from 'zod';
 import { control as breakSomething } from './tasks-controls.mjs';
@@ -91,7 +91,7 @@ function addEffect(queue) {
 
 const note = (n) => register.rpush('starts', `${n} ${clock()} ${process.pid}`);
 
-const orders = {
+const handlers = {
   /** @param queues that have a task `effect_<queue>` */
   async start({ redis, databaseUrl, registerUrl, options, queues = [], control }) {
     if (control) await breakSomething(control);
@@ -125,4 +125,4 @@ const orders = {
   },
 };
 
-takeOrders(orders);
+handleCalls(handlers);

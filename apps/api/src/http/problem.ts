@@ -1,7 +1,6 @@
 import { STATUS_CODES } from 'node:http';
 import { HttpException } from '@nestjs/common';
-import { isStorageFull, YuxiError } from '@yuxi/core';
-import { isLostConnection } from '@yuxi/storage';
+import { isConnectionError, isStorageFull, YuxiError } from '@yuxi/core';
 import { LimiterError, LimiterUnavailableError } from '@yuxi/throttler';
 import { codeOfStatus, STATUS_OF_CODE } from './error-status.js';
 
@@ -59,7 +58,7 @@ function read(error: unknown): Known {
   if (error instanceof Error && error.name === 'FastifyError') return fromFastify(error);
   // The query builder wraps what the database's driver throws.
   if (error instanceof Error && error.cause instanceof YuxiError) return fromYuxi(error.cause);
-  if (isLostConnection(error)) return ofStatus(503);
+  if (isConnectionError(error)) return ofStatus(503);
   return INTERNAL;
 }
 

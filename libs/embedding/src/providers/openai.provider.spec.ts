@@ -54,7 +54,7 @@ describe('a server that speaks as OpenAI does', () => {
     expect(vectors.map((vector) => vector.length)).toEqual([32, 32]);
     expect(tokens).toBe(4);
     expect(server).toMatchObject({ calls: 1, texts: ['wing', 'flow of heat'], authorization: `Bearer ${KEY}` });
-    expect(server.asked).toBeUndefined();
+    expect(server.requestedDimensions).toBeUndefined();
   });
 
   it('may answer in base64, and is asked for a length only where it can shorten', async () => {
@@ -62,7 +62,7 @@ describe('a server that speaks as OpenAI does', () => {
     server.reset({ base64: true });
     const [packed] = (await provider({ shorten: true }).embed(['wing'])).vectors;
     expect(Array.from(packed!)).toEqual(Array.from(plain!, Math.fround));
-    expect(server.asked).toBe(32);
+    expect(server.requestedDimensions).toBe(32);
   });
 
   it.each(['error', 'reset', 'short', 'nan', 'dimensions', 'garbage'] as const)(

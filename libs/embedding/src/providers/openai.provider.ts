@@ -1,6 +1,6 @@
 import { assertVector, type EmbeddingAnswer, EmbeddingAnswerError } from '@yuxi/cache';
 import { readSecret, type SecretPlaces } from '@yuxi/config-sync';
-import { Gate, jitter, sleep } from '@yuxi/core';
+import { jitter, Semaphore, sleep } from '@yuxi/core';
 import { Agent, request } from 'undici';
 import { BlockedAddressError, EmbeddingProviderError } from '../embedding.errors.js';
 import { MODEL_KEYS } from '../model/model-settings.js';
@@ -22,7 +22,7 @@ const LARGEST_ANSWER = 256 * 1024 * 1024;
 /** Calls `POST <base URL>/embeddings`. One for each specification and process: it holds the connections and counts the calls under way. */
 export class OpenAiProvider {
   readonly #agent: Agent;
-  readonly #gate: Gate;
+  readonly #semaphore: Semaphore;
   readonly #variable: (name: string) => string | undefined;
   readonly #keys: SecretPlaces;
 
@@ -42,7 +42,7 @@ export class OpenAiProvider {
       connections: spec.concurrency,
       maxResponseSize: LARGEST_ANSWER,
     });
-    this.#gate = new Gate(spec.concurrency);
+    this.#semaphore = new Semaphore(spec.concurrency);
     this.#variable = variable;
     this.#keys = keys;
   }
@@ -55,7 +55,7 @@ export class OpenAiProvider {
   async embed(texts: readonly string[]): Promise<EmbeddingAnswer> {
     for (let attempt = 0; ; attempt++) {
       try {
-        return await this.#gate.pass(() => this.#ask(texts));
+        return await this.#semaphore.run(() => this.#ask(texts));
       } catch (error) {
         const failure = failureOf(this.spec.model, error);
         if (!failure.retryable || attempt >= this.spec.retries) throw failure;

@@ -71,7 +71,7 @@ export class DocumentQueue {
   /** The right to change the knowledge base, and room for what is made of its files. @throws {StorageFullError} */
   private async mayIndex(actor: Actor, dbId: string): Promise<number> {
     const kbId = await this.access.manage(actor, dbId);
-    (await this.space.take())();
+    (await this.space.reserve())();
     return kbId;
   }
 

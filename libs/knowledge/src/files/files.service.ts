@@ -63,7 +63,7 @@ export class FilesService {
   /** For callers that want to refuse before they read the content. @throws {StorageFullError} */
   async assertMayUpload(actor: Actor, dbId: string): Promise<void> {
     await this.access.manage(actor, dbId);
-    (await this.space.take())();
+    (await this.space.reserve())();
   }
 
   /**

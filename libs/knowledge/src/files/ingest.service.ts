@@ -34,7 +34,7 @@ export class IngestService {
   async start(actor: Actor, dbId: string, file: string, params: ChunkParams = {}): Promise<Ingestion> {
     const chunking = parseInput(chunkParamsSchema, params, 'params');
     const kbId = await this.access.manage(actor, dbId);
-    (await this.space.take())();
+    (await this.space.reserve())();
     const { rows } = await this.sql.query<{ file_id: string }>(
       'SELECT file_id FROM files WHERE kb_id = $1 AND (file_id = $2 OR upload_handle = $2)',
       [kbId, isHandle(file) ? file : ''],

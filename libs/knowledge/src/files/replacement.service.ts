@@ -36,7 +36,7 @@ export class ReplacementService {
     const filename = safeFilename(given);
     const kbId = await this.access.manage(actor, dbId);
     if (!isHandle(fileId)) throw new NotFoundError('File', fileId);
-    return Spool.lend(source, { limit: MAX_UPLOAD_BYTES }, async (content) => {
+    return Spool.use(source, { limit: MAX_UPLOAD_BYTES }, async (content) => {
       const file = await receive(this.sql, actor, filename, content);
       return this.store(actor, { kbId, dbId, fileId }, file);
     });

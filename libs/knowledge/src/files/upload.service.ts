@@ -54,7 +54,7 @@ export class UploadService {
   async upload(actor: Actor, dbId: string, given: string, source: Content): Promise<UploadResult> {
     const filename = safeFilename(given);
     const kbId = await this.access.manage(actor, dbId);
-    return Spool.lend(source, { limit: MAX_UPLOAD_BYTES }, async (content) => {
+    return Spool.use(source, { limit: MAX_UPLOAD_BYTES }, async (content) => {
       const file = await receive(this.sql, actor, filename, content);
       return this.keep(dbId, given, {
         ...file,

@@ -32,7 +32,7 @@ export class ClaimedRun {
   ): Promise<T | null> {
     const lock = this.locks.current();
     taskSignal.throwIfAborted();
-    (await this.space.take())();
+    (await this.space.reserve())();
     await this.hooks.at('before-claim', request.fileId);
     const claim = await this.claims.take({ ...request, fence: lock?.fence ?? null });
     if (!claim) return null;

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { Gate } from '@yuxi/core';
+import { Semaphore } from '@yuxi/core';
 
 import { LargeDocumentsBusyError } from './indexing.errors.js';
 
@@ -9,7 +9,7 @@ export const LARGE_DOCUMENT = 1024 * 1024;
 /** Lets a process read, cut and index one large document at a time, which bounds its memory; small ones pass beside it. */
 @Injectable()
 export class LargeDocuments {
-  readonly #gate = new Gate(1);
+  readonly #semaphore = new Semaphore(1);
 
   /**
    * @param size of the document, bytes
@@ -18,7 +18,11 @@ export class LargeDocuments {
    */
   async enter(size: number, { signal, wait = false }: { signal: AbortSignal; wait?: boolean }): Promise<Disposable> {
     const leave =
-      size < LARGE_DOCUMENT ? () => undefined : wait ? await this.#gate.enter(signal) : this.#gate.tryEnter();
+      size < LARGE_DOCUMENT
+        ? () => undefined
+        : wait
+          ? await this.#semaphore.acquire(signal)
+          : this.#semaphore.tryAcquire();
     if (!leave) throw new LargeDocumentsBusyError();
     return { [Symbol.dispose]: leave };
   }

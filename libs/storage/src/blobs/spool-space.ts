@@ -4,15 +4,15 @@ import { SpoolSpaceError } from '../storage.errors.js';
 const MEBIBYTE = 1024 * 1024;
 
 export interface SpoolSpaceOptions {
-  /** Bytes that all contents under way may take in the folder for temporary files. Default 512 MiB. */
+  /** Most bytes that the open spools together may have in temporary files. Default 512 MiB. */
   total?: number;
-  /** Bytes of these that one owner may take, so that nobody fills it alone. Default three quarters of `total`. */
+  /** Most bytes of these for one owner, so that one owner cannot use all of them. Default three quarters of `total`. */
   perOwner?: number;
-  /** Bytes in memory beyond which small contents go to temporary files, too. Default 32 MiB. */
+  /** Bytes in memory above which small contents are also written to temporary files. Default 32 MiB. */
   memory?: number;
 }
 
-/** What contents that are received at the same time may take together. It counts bytes that came, not bytes announced. */
+/** Limits what the contents that are received at the same time use together. Counts the bytes received, not those announced. */
 export class SpoolSpace {
   readonly #total: number;
   readonly #perOwner: number;
@@ -34,22 +34,22 @@ export class SpoolSpace {
     return this.#inFiles;
   }
 
-  /** @param owner of the content, e.g. a user; none counts only into the total */
-  open(owner?: string): SpoolShare {
-    return new SpoolShare(this, owner);
+  /** @param owner of the content, for example a user; without one only the total is limited */
+  open(owner?: string): SpoolAllocation {
+    return new SpoolAllocation(this, owner);
   }
 
-  /** For a {@link SpoolShare}. */
-  get isCrowded(): boolean {
+  /** For a {@link SpoolAllocation}. */
+  get isMemoryFull(): boolean {
     return this.#inMemory > this.#memory;
   }
 
-  /** For a {@link SpoolShare}. */
+  /** For a {@link SpoolAllocation}. */
   countMemory(bytes: number): void {
     this.#inMemory += bytes;
   }
 
-  /** For a {@link SpoolShare}. */
+  /** For a {@link SpoolAllocation}. */
   countFile(bytes: number, owner: string | undefined): void {
     const own = owner === undefined ? 0 : (this.#owners.get(owner) ?? 0) + bytes;
     if (bytes > 0 && (this.#inFiles + bytes > this.#total || own > this.#perOwner)) throw new SpoolSpaceError();
@@ -60,8 +60,8 @@ export class SpoolSpace {
   }
 }
 
-/** The part of one content. */
-export class SpoolShare {
+/** What one content uses of a {@link SpoolSpace}. */
+export class SpoolAllocation {
   #inMemory = 0;
   #inFile = 0;
 
@@ -70,28 +70,28 @@ export class SpoolShare {
     private readonly owner: string | undefined,
   ) {}
 
-  /** Whether the memory is wanted by many, so that even a small content should not wait there. */
-  get isCrowded(): boolean {
-    return this.space.isCrowded;
+  /** Whether all contents together use so much memory that a small one should also go to a file. */
+  get isMemoryFull(): boolean {
+    return this.space.isMemoryFull;
   }
 
-  holdInMemory(bytes: number): void {
+  addMemory(bytes: number): void {
     this.#inMemory += bytes;
     this.space.countMemory(bytes);
   }
 
   /**
-   * All that is held in memory goes to the file.
+   * Counts all bytes in memory as bytes in the file.
    * @throws {SpoolSpaceError}
    */
   moveToFile(): void {
     this.space.countFile(this.#inMemory, this.owner);
     this.#inFile += this.#inMemory;
-    this.holdInMemory(-this.#inMemory);
+    this.addMemory(-this.#inMemory);
   }
 
   close(): void {
-    this.holdInMemory(-this.#inMemory);
+    this.addMemory(-this.#inMemory);
     this.space.countFile(-this.#inFile, this.owner);
     this.#inFile = 0;
   }

@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { existsSync, readdirSync, readlinkSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
-import { PART, Spool } from './spool.js';
+import { PART_BYTES as PART, Spool } from './spool.js';
 import { SpoolSpace } from './spool-space.js';
 
 const sha = (content: Uint8Array) => createHash('sha256').update(content).digest('hex');
@@ -11,7 +11,7 @@ async function* pieces(content: Uint8Array, size = 64 * 1024) {
     yield await Promise.resolve(content.subarray(start, start + size));
 }
 
-const take = (space: SpoolSpace, parts: number, owner?: string) =>
+const receive = (space: SpoolSpace, parts: number, owner?: string) =>
   Spool.from(pieces(Buffer.alloc(parts * PART)), { space, owner });
 
 async function wholeOf(spool: Spool): Promise<Buffer> {
@@ -20,7 +20,7 @@ async function wholeOf(spool: Spool): Promise<Buffer> {
   return Buffer.concat(parts);
 }
 
-/** Temporary files that this process has open; none can be seen without `/proc`. */
+/** Number of temporary files that this process has open; 0 on systems without `/proc`. */
 function openFiles(): number {
   if (!existsSync('/proc/self/fd')) return 0;
   return readdirSync('/proc/self/fd').filter((fd) => {
@@ -34,7 +34,7 @@ function openFiles(): number {
 
 describe('a spool', () => {
   it.each([0, 1, PART, PART + 1, 3 * PART + 7])(
-    'takes %d bytes, hashes them, and gives them as often as asked',
+    'reads and hashes %d bytes, and returns them many times',
     async (size) => {
       const content = randomBytes(size);
       await using spool = await Spool.from(pieces(content));
@@ -44,20 +44,20 @@ describe('a spool', () => {
     },
   );
 
-  it('refuses what is larger than the limit', async () => {
+  it('refuses a content that is larger than the limit', async () => {
     const refused = Spool.from(pieces(Buffer.alloc(3 * PART)), { limit: 2 * PART });
     await expect(refused).rejects.toMatchObject({ code: 'PAYLOAD_TOO_LARGE', limit: 2 * PART });
     await using fits = await Spool.from(Buffer.alloc(2 * PART), { limit: 2 * PART });
     expect(fits.size).toBe(2 * PART);
   });
 
-  it('keeps nothing of a stream that breaks, of one that is too long, and of one that is done with', async () => {
+  it('keeps nothing of a stream that fails, of one that is too long, and after it was closed', async () => {
     const space = new SpoolSpace();
     async function* breaking() {
       yield* pieces(Buffer.alloc(3 * PART));
-      throw new Error('sender went away');
+      throw new Error('sender disconnected');
     }
-    await expect(Spool.from(breaking(), { space })).rejects.toThrow('sender went away');
+    await expect(Spool.from(breaking(), { space })).rejects.toThrow('sender disconnected');
     await expect(Spool.from(pieces(Buffer.alloc(5 * PART)), { space, limit: 4 * PART })).rejects.toThrow('larger than');
     expect({ used: space.used, files: openFiles() }).toEqual({ used: 0, files: 0 });
     const spool = await Spool.from(pieces(Buffer.alloc(3 * PART)), { space });
@@ -67,43 +67,43 @@ describe('a spool', () => {
     expect({ used: space.used, files: openFiles() }).toEqual({ used: 0, files: 0 });
   });
 
-  it('lends one that it made until the work ends, and leaves one that was given open', async () => {
+  it('closes a spool that it created when the work ends, and leaves a given spool open', async () => {
     const space = new SpoolSpace();
     await using given = await Spool.from(Buffer.alloc(2 * PART), { space });
-    expect(await Spool.lend(given, {}, (spool) => Promise.resolve(spool === given))).toBe(true);
+    expect(await Spool.use(given, {}, (spool) => Promise.resolve(spool === given))).toBe(true);
     expect((await wholeOf(given)).length).toBe(2 * PART);
-    const failing = Spool.lend(Buffer.alloc(2 * PART), { space }, () => Promise.reject(new Error('no')));
+    const failing = Spool.use(Buffer.alloc(2 * PART), { space }, () => Promise.reject(new Error('no')));
     await expect(failing).rejects.toThrow('no');
     expect(space.used).toBe(2 * PART);
-    await expect(Spool.lend(given, { limit: PART }, () => Promise.resolve())).rejects.toThrow('larger than');
+    await expect(Spool.use(given, { limit: PART }, () => Promise.resolve())).rejects.toThrow('larger than');
   });
 });
 
-describe('the space of spools', () => {
-  it('refuses what does not fit, leaves room for others than one owner, and takes again what was given back', async () => {
+describe('a spool space', () => {
+  it('refuses what does not fit, keeps room for other owners, and has room again after a spool was closed', async () => {
     const space = new SpoolSpace({ total: 10 * PART, perOwner: 6 * PART });
-    await using first = await take(space, 5, 'a');
-    await expect(take(space, 2, 'a')).rejects.toMatchObject({ code: 'OVERLOADED', retryable: true });
-    await using second = await take(space, 4, 'b');
-    await expect(take(space, 2, 'b')).rejects.toMatchObject({ code: 'OVERLOADED' });
-    await using small = await take(space, 1, 'a');
+    await using first = await receive(space, 5, 'a');
+    await expect(receive(space, 2, 'a')).rejects.toMatchObject({ code: 'OVERLOADED', retryable: true });
+    await using second = await receive(space, 4, 'b');
+    await expect(receive(space, 2, 'b')).rejects.toMatchObject({ code: 'OVERLOADED' });
+    await using small = await receive(space, 1, 'a');
     expect([first.size, second.size, small.size]).toEqual([5 * PART, 4 * PART, PART]);
     expect(space.used).toBe(9 * PART);
     await first[Symbol.asyncDispose]();
-    await using third = await take(space, 6, 'a');
+    await using third = await receive(space, 6, 'a');
     expect(third.size).toBe(6 * PART);
     expect(space.used).toBe(10 * PART);
   });
 
-  it('puts small contents into files once many of them wait in memory', async () => {
+  it('writes small contents to files when many of them are in memory', async () => {
     const space = new SpoolSpace({ memory: 2 * PART });
-    const spools = await Promise.all(Array.from({ length: 5 }, () => take(space, 1)));
+    const spools = await Promise.all(Array.from({ length: 5 }, () => receive(space, 1)));
     expect(space.used).toBeGreaterThanOrEqual(PART);
     await Promise.all(spools.map((spool) => spool[Symbol.asyncDispose]()));
     expect(space.used).toBe(0);
   });
 
-  it('refuses sizes that are none', () => {
+  it('refuses sizes that are not numbers of bytes', () => {
     expect(() => new SpoolSpace({ total: Number.NaN })).toThrow('total must be a number of bytes');
     expect(() => new SpoolSpace({ memory: -1 })).toThrow('memory must be a number of bytes');
   });

@@ -3,28 +3,28 @@ import { open, unlink, type FileHandle } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PayloadTooLargeError } from '../storage.errors.js';
-import { type SpoolShare, SpoolSpace } from './spool-space.js';
+import { type SpoolAllocation, SpoolSpace } from './spool-space.js';
 
-/** Size of a part, and of the largest content that never touches the disk, bytes. */
-export const PART = 1024 * 1024;
-/** What a content that goes to a file collects before it is written, bytes. */
-const WRITE = 256 * 1024;
+/** Size of a part, and of the largest content that stays in memory, bytes. */
+export const PART_BYTES = 1024 * 1024;
+/** Bytes that are collected before each write to the file. */
+const WRITE_BYTES = 256 * 1024;
 
-/** A content that may not be in memory as a whole. */
+/** A content that may be too large for memory. */
 export type Content = Spool | Uint8Array | AsyncIterable<Uint8Array>;
 
 export interface SpoolOptions {
-  /** Largest content, bytes. Default: any. */
+  /** Largest content, bytes. Default: no limit. */
   limit?: number;
-  /** What it shares with the contents that are received at the same time. Default: a space of its own. */
+  /** Limits for all contents that are received at the same time. Default: none. */
   space?: SpoolSpace;
-  /** Whose content it is, see {@link SpoolSpaceOptions.perOwner}. */
+  /** Owner of the content, see {@link SpoolSpaceOptions.perOwner}. */
   owner?: string;
 }
 
 /**
- * A content taken to its end and hashed on the way: up to 1 MiB in memory, a larger one in a temporary file without a name, which is
- * gone with the process. Nothing else waits for a slow sender, and a large content is never in memory as a whole.
+ * A content that was read to its end and hashed. Up to 1 MiB is in memory, a larger content in an unlinked temporary file.
+ * So a slow sender holds no other resource, a large content is never in memory as a whole, and the file ends with the process.
  */
 export class Spool implements AsyncDisposable {
   private constructor(
@@ -32,18 +32,18 @@ export class Spool implements AsyncDisposable {
     readonly size: number,
     /** SHA-256, hex. */
     readonly hash: string,
-    private readonly kept: Kept,
+    private readonly bytes: SpooledBytes,
   ) {}
 
   /**
-   * @throws {PayloadTooLargeError} beyond the limit, {@link SpoolSpaceError} where too much is under way, and what the stream or the file
-   *   system throws; nothing is left then
+   * @throws {PayloadTooLargeError} beyond the limit, {@link SpoolSpaceError} when the open contents use all of the space, and
+   *   what the stream or the file system throws. Then nothing is kept.
    */
   static async from(
     content: Uint8Array | AsyncIterable<Uint8Array>,
     { limit = Infinity, space = new SpoolSpace({ total: Infinity }), owner }: SpoolOptions = {},
   ): Promise<Spool> {
-    const kept = new Kept(space.open(owner));
+    const bytes = new SpooledBytes(space.open(owner));
     try {
       const hash = createHash('sha256');
       let size = 0;
@@ -51,53 +51,53 @@ export class Spool implements AsyncDisposable {
         size += piece.length;
         if (size > limit) throw new PayloadTooLargeError(limit);
         hash.update(piece);
-        await kept.add(piece);
+        await bytes.add(piece);
       }
-      await kept.end();
-      return new Spool(size, hash.digest('hex'), kept);
+      await bytes.end();
+      return new Spool(size, hash.digest('hex'), bytes);
     } catch (error) {
-      await kept.close();
+      await bytes.close();
       throw error;
     }
   }
 
-  /** Lends a content as a spool. One that is made for it is closed afterwards, one that was given is not. */
-  static async lend<T>(content: Content, options: SpoolOptions, use: (spool: Spool) => Promise<T>): Promise<T> {
+  /** Calls `work` with a content as a spool. A spool that is created for it is closed afterwards; a given spool stays open. */
+  static async use<T>(content: Content, options: SpoolOptions, work: (spool: Spool) => Promise<T>): Promise<T> {
     if (!(content instanceof Spool)) {
-      await using made = await Spool.from(content, options);
-      return await use(made);
+      await using created = await Spool.from(content, options);
+      return await work(created);
     }
     if (options.limit !== undefined && content.size > options.limit) throw new PayloadTooLargeError(options.limit);
-    return use(content);
+    return work(content);
   }
 
-  /** The content in parts of 1 MiB, as often as it is wanted. */
+  /** The content in parts of 1 MiB. May be called many times. */
   async *parts(): AsyncGenerator<Buffer> {
-    for (let start = 0; start < this.size; start += PART)
-      yield await this.kept.read(start, Math.min(PART, this.size - start));
+    for (let start = 0; start < this.size; start += PART_BYTES)
+      yield await this.bytes.read(start, Math.min(PART_BYTES, this.size - start));
   }
 
   [Symbol.asyncDispose](): Promise<void> {
-    return this.kept.close();
+    return this.bytes.close();
   }
 }
 
-/** The bytes, wherever they are. */
-class Kept {
+/** Bytes in memory, or in a temporary file when they are too many. */
+class SpooledBytes {
   #pieces: Buffer[] = [];
-  /** Bytes of the pieces. */
-  #waiting = 0;
+  /** Bytes in `#pieces`. */
+  #buffered = 0;
   #file: FileHandle | undefined;
 
-  constructor(private readonly share: SpoolShare) {}
+  constructor(private readonly allocation: SpoolAllocation) {}
 
   async add(piece: Uint8Array): Promise<void> {
-    // Copied, because the sender may use its buffer again.
+    // A copy, because the sender may use its buffer again.
     this.#pieces.push(Buffer.from(piece));
-    this.#waiting += piece.length;
-    this.share.holdInMemory(piece.length);
-    const isEnough = this.#waiting > (this.#file || this.share.isCrowded ? WRITE : PART);
-    if (isEnough) await this.#write();
+    this.#buffered += piece.length;
+    this.allocation.addMemory(piece.length);
+    const limit = this.#file || this.allocation.isMemoryFull ? WRITE_BYTES : PART_BYTES;
+    if (this.#buffered > limit) await this.#write();
   }
 
   async end(): Promise<void> {
@@ -110,7 +110,7 @@ class Kept {
     const part = Buffer.allocUnsafe(length);
     for (let at = 0; at < length;) {
       const { bytesRead } = await this.#file.read(part, at, length - at, start + at);
-      if (bytesRead === 0) throw new Error(`A temporary file ends at byte ${start + at}, before what was written`);
+      if (bytesRead === 0) throw new Error(`A temporary file ends at byte ${start + at}, before all written bytes`);
       at += bytesRead;
     }
     return part;
@@ -118,21 +118,21 @@ class Kept {
 
   async close(): Promise<void> {
     this.#pieces = [];
-    this.share.close();
+    this.allocation.close();
     await this.#file?.close();
   }
 
   async #write(): Promise<void> {
-    this.share.moveToFile();
-    this.#file ??= await openNameless();
+    this.allocation.moveToFile();
+    this.#file ??= await openUnlinked();
     await this.#file.appendFile(Buffer.concat(this.#pieces));
     this.#pieces = [];
-    this.#waiting = 0;
+    this.#buffered = 0;
   }
 }
 
-/** Without a name the content is gone when the file is closed, even if the process is killed. */
-async function openNameless(): Promise<FileHandle> {
+/** A file without a name: its content is deleted when the file is closed, also when the process is killed. */
+async function openUnlinked(): Promise<FileHandle> {
   const path = join(tmpdir(), `yuxi-spool-${randomUUID()}`);
   const file = await open(path, 'wx+', 0o600);
   try {
@@ -145,5 +145,5 @@ async function openNameless(): Promise<FileHandle> {
 }
 
 async function* partsOf(content: Uint8Array): AsyncGenerator<Uint8Array> {
-  for (let start = 0; start < content.length; start += PART) yield content.subarray(start, start + PART);
+  for (let start = 0; start < content.length; start += PART_BYTES) yield content.subarray(start, start + PART_BYTES);
 }

@@ -2,9 +2,8 @@ import { expect, it } from '@jest/globals';
 import { sql } from 'drizzle-orm';
 import { onBothDrivers } from '../../../../test/support/both-drivers.js';
 import { departments, files } from '../schema/index.js';
-import { sqlOf } from './sql-of.js';
-import { storageHealth } from '../storage-health.js';
-import { readStorageInfo } from '../storage-info.js';
+import { sqlOf } from '../database.js';
+import { readStorageInfo, storageHealth } from '../storage-info.js';
 
 const add = (name: string) => ['INSERT INTO departments (name) VALUES ($1)', [name]] as const;
 
@@ -14,7 +13,7 @@ onBothDrivers('a driver', (driver) => {
       (row) => row.name,
     );
 
-  it('takes and gives the same values', async () => {
+  it('accepts and returns the same values', async () => {
     const at = new Date('2031-02-03T04:05:06.789Z');
     const { rows } = await driver().sql.query(
       `SELECT $1::jsonb AS json, $2::bytea AS bytes, $3::text[] AS list, $4::timestamptz AS at, $5::int8 AS big,
@@ -37,12 +36,12 @@ onBothDrivers('a driver', (driver) => {
     expect(Buffer.isBuffer(rows.at(0)!['bytes'])).toBe(true);
   });
 
-  it('gives int8 as number through drizzle too', async () => {
+  it('returns int8 as number also through drizzle', async () => {
     const { rows } = await driver().db.execute(sql`SELECT count(*) AS count FROM ${files}`);
     expect(rows).toEqual([{ count: 0 }]);
   });
 
-  it('counts rows read and rows changed', async () => {
+  it('counts the rows that were read or changed', async () => {
     expect((await driver().sql.query('SELECT generate_series(1, 3)')).rowCount).toBe(3);
     expect((await driver().sql.query(`UPDATE departments SET name = 'x'`)).rowCount).toBe(0);
   });
@@ -55,7 +54,7 @@ onBothDrivers('a driver', (driver) => {
     expect(await backend()).toBe(before);
   });
 
-  it('undoes a transaction that throws, and the inner part alone where only that throws', async () => {
+  it('rolls back a transaction that throws, and only the inner part when a nested one throws', async () => {
     const { sql: client } = driver();
     await client.transaction(async (tx) => {
       await tx.query(...add('outer'));
@@ -74,7 +73,7 @@ onBothDrivers('a driver', (driver) => {
     expect(await names()).toEqual(['outer', 'second']);
   });
 
-  it('undoes a drizzle transaction that throws', async () => {
+  it('rolls back a drizzle transaction that throws', async () => {
     const failing = driver().db.transaction(async (tx) => {
       await tx.insert(departments).values({ name: 'typed' });
       throw new Error('no');
@@ -83,7 +82,7 @@ onBothDrivers('a driver', (driver) => {
     expect(await names()).not.toContain('typed');
   });
 
-  it('lends the connection of a drizzle transaction', async () => {
+  it('runs plain SQL in a drizzle transaction', async () => {
     const failing = driver().db.transaction(async (tx) => {
       await tx.insert(departments).values({ name: 'lent' });
       const seen = await sqlOf(tx).query(`SELECT name FROM departments WHERE name = $1`, ['lent']);
@@ -95,14 +94,14 @@ onBothDrivers('a driver', (driver) => {
     expect(await names()).not.toContain('through it');
   });
 
-  it('says what it is, and that it is up', async () => {
+  it('reports its kind, its version and that it is up', async () => {
     const info = await readStorageInfo(driver());
     expect(info).toMatchObject({ driver: driver().kind, version: expect.stringMatching(/^\d+\.\d+/) });
     expect(await storageHealth(driver().sql)).toEqual({ status: 'up' });
   });
 });
 
-it('is down when nothing comes back in time, and when the query fails', async () => {
+it('storageHealth reports down when there is no answer in time, and when the query fails', async () => {
   const never = { query: () => new Promise<never>(() => undefined) };
   expect(await storageHealth(never, 20)).toEqual({ status: 'down', state: 'no answer within 20 ms' });
   const broken = { query: () => Promise.reject(new Error('gone')) };

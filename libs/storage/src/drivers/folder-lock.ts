@@ -1,10 +1,11 @@
 import { closeSync, openSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeSync } from 'node:fs';
 import { hostname } from 'node:os';
+import { Periodic } from '@yuxi/core';
 import { DataFolderInUseError } from '../storage.errors.js';
 
-/** A holder on another machine (or in another container) is judged by the age of its last beat, milliseconds. */
-const STALE_AFTER = 15_000;
-const BEAT = 5000;
+/** On another host (or in another container) a holder without a heartbeat for this time counts as dead. */
+const STALE_AFTER_MS = 15_000;
+const HEARTBEAT_MS = 5000;
 const heldHere = new Set<string>();
 
 export interface FolderLock {
@@ -12,22 +13,23 @@ export interface FolderLock {
 }
 
 /**
- * Takes the lock file of `folder` for this process; one left by a dead process is taken over.
- * @throws {DataFolderInUseError} naming the process that holds it.
+ * Creates the lock file of `folder` for this process. The lock file of a dead process is replaced.
+ * @throws {DataFolderInUseError} naming the process that holds the lock
  */
 export function lockFolder(folder: string, file: string): FolderLock {
   if (heldHere.has(file)) throw new DataFolderInUseError(folder, 'this process already');
   if (!create(file)) {
     const holder = liveHolder(file);
     if (holder) throw new DataFolderInUseError(folder, holder);
-    takeAway(file);
+    removeStale(file);
     if (!create(file)) throw new DataFolderInUseError(folder, 'another process that starts at the same time');
   }
   heldHere.add(file);
-  const beat = setInterval(() => touch(file), BEAT).unref();
+  const heartbeat = new Periodic(() => touch(file), { every: HEARTBEAT_MS, jitter: 0 });
+  heartbeat.start();
   return {
     release() {
-      clearInterval(beat);
+      void heartbeat.stop();
       if (heldHere.delete(file)) rmSync(file, { force: true });
     },
   };
@@ -48,16 +50,16 @@ function create(file: string): boolean {
   }
 }
 
-/** Who holds the file, or undefined when that one is gone. */
+/** The process that holds the lock, or undefined when it is dead. */
 function liveHolder(file: string): string | undefined {
   const [pid, host] = read(file).trim().split(' ');
-  if (host !== hostname()) return ageOf(file) < STALE_AFTER ? `process ${pid} on host ${host}` : undefined;
-  // In a container every process has the same pid after a restart: our own pid in the file is a predecessor's.
+  if (host !== hostname()) return ageOf(file) < STALE_AFTER_MS ? `process ${pid} on host ${host}` : undefined;
+  // In a container the process has the same pid after a restart: our own pid in the file belongs to the process before.
   return Number(pid) !== process.pid && isAlive(Number(pid)) ? `process ${pid}` : undefined;
 }
 
-/** Moves the stale file away first: of two processes that judged it stale only one succeeds. */
-function takeAway(file: string): void {
+/** Renames the file first: of two processes that found it stale, only one succeeds. */
+function removeStale(file: string): void {
   const aside = `${file}.${process.pid}`;
   try {
     renameSync(file, aside);
@@ -97,6 +99,6 @@ function touch(file: string): void {
     const now = new Date();
     utimesSync(file, now, now);
   } catch {
-    // The folder was removed under a running process; there is nothing left to protect.
+    // The folder was removed while the process runs: there is nothing to protect.
   }
 }

@@ -5,22 +5,22 @@ import { onBothDrivers } from '../../../../test/support/both-drivers.js';
 import { openStorage } from '../open-storage.js';
 import type { StorageDriver } from './driver.js';
 
-/** Writes down what it is told. */
+/** Records the calls. */
 class Listener {
-  readonly heard: string[] = [];
+  readonly messages: string[] = [];
   listens = 0;
   message(payload: string): void {
-    this.heard.push(payload);
+    this.messages.push(payload);
   }
   listening(): void {
     this.listens++;
   }
 }
 
-onBothDrivers('notices', (driver) => {
+onBothDrivers('notifications', (driver) => {
   const notify = (payload: string) => driver().sql.query('SELECT pg_notify($1, $2)', ['yuxi_spec', payload]);
 
-  it('come with the commit, to every listener of the channel, until it stops', async () => {
+  it('arrive after the commit at every listener of the channel, until it stops', async () => {
     const { sql, notifications } = driver();
     const [one, two, other] = [new Listener(), new Listener(), new Listener()];
     const stops = [
@@ -37,30 +37,30 @@ onBothDrivers('notices', (driver) => {
       .catch(() => undefined);
     await sql.transaction(async (tx) => {
       await tx.query('SELECT pg_notify($1, $2)', ['yuxi_spec', 'committed']);
-      expect(one.heard).toEqual([]);
+      expect(one.messages).toEqual([]);
     });
-    await eventually(() => expect([one.heard, two.heard]).toEqual([['committed'], ['committed']]));
+    await eventually(() => expect([one.messages, two.messages]).toEqual([['committed'], ['committed']]));
     await stops[0]!();
     await notify('second');
-    await eventually(() => expect(two.heard).toEqual(['committed', 'second']));
-    expect(one.heard).toEqual(['committed']);
-    expect(other.heard).toEqual([]);
+    await eventually(() => expect(two.messages).toEqual(['committed', 'second']));
+    expect(one.messages).toEqual(['committed']);
+    expect(other.messages).toEqual([]);
     await Promise.all(stops.map((stop) => stop()));
     const late = new Listener();
     const stop = notifications.listen('yuxi_spec', late);
     await eventually(() => expect(late.listens).toBe(1));
     await notify('third');
-    await eventually(() => expect(late.heard).toEqual(['third']));
-    expect(two.heard).toHaveLength(2);
+    await eventually(() => expect(late.messages).toEqual(['third']));
+    expect(two.messages).toHaveLength(2);
     await stop();
   });
 
-  it.each(['', 'a b', 'a"; DROP TABLE users; --', 'x'.repeat(64)])('have no channel %j', (channel) => {
+  it.each(['', 'a b', 'a"; DROP TABLE users; --', 'x'.repeat(64)])('are refused on the channel %j', (channel) => {
     expect(() => driver().notifications.listen(channel, new Listener())).toThrow(/channel must be/);
   });
 });
 
-describe('notices of PostgreSQL over a link that fails', () => {
+describe('notifications of PostgreSQL over a connection that fails', () => {
   let server: PostgresServer;
   let proxy: ChaosProxy;
   let direct: StorageDriver;
@@ -68,9 +68,9 @@ describe('notices of PostgreSQL over a link that fails', () => {
   let listener: Listener;
   const warn = jest.spyOn(Logger.prototype, 'warn').mockImplementation(() => undefined);
 
-  const hears = async (payload: string) => {
+  const receives = async (payload: string) => {
     await direct.sql.query('SELECT pg_notify($1, $2)', ['yuxi_spec', payload]);
-    await eventually(() => expect(listener.heard).toContain(payload), { timeout: 500 });
+    await eventually(() => expect(listener.messages).toContain(payload), { timeout: 500 });
   };
 
   beforeAll(async () => {
@@ -85,7 +85,7 @@ describe('notices of PostgreSQL over a link that fails', () => {
     listener = new Listener();
     driver.notifications.listen('yuxi_spec', listener);
     await eventually(() => expect(listener.listens).toBe(1));
-    await hears('at first');
+    await receives('at first');
     warn.mockClear();
   });
   afterEach(async () => {
@@ -98,25 +98,25 @@ describe('notices of PostgreSQL over a link that fails', () => {
     await server.stop();
   });
 
-  it('are listened to again after the server ended the connection, and the listener is told', async () => {
+  it('arrive again after the server ended the connection, and the listener is informed', async () => {
     await direct.sql.query(
       `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
        WHERE application_name = 'yuxi listener' AND datname = current_database()`,
     );
     await eventually(() => expect(listener.listens).toBe(2));
-    await hears('again');
+    await receives('again');
     expect(warn).toHaveBeenCalledTimes(1);
   });
 
-  it('are listened to again after the link went silent without a word', async () => {
+  it('arrive again after the connection stopped answering', async () => {
     proxy.blackhole();
     await eventually(() => expect(warn).toHaveBeenCalledWith(expect.stringContaining('was lost')), { timeout: 4000 });
     await proxy.heal();
     await eventually(() => expect(listener.listens).toBe(2), { timeout: 4000 });
-    await hears('after the silence');
+    await receives('after the silence');
   });
 
-  it('survive a listener that throws', async () => {
+  it('arrive also at a listener that throws, and at all others', async () => {
     const error = jest.spyOn(Logger.prototype, 'error').mockImplementation(() => undefined);
     driver.notifications.listen('yuxi_spec', {
       listening: () => undefined,
@@ -124,8 +124,8 @@ describe('notices of PostgreSQL over a link that fails', () => {
         throw new Error('broken listener');
       },
     });
-    await hears('one');
-    await hears('two');
+    await receives('one');
+    await receives('two');
     expect(error).toHaveBeenCalled();
     error.mockRestore();
     expect(listener.listens).toBe(1);

@@ -1,12 +1,11 @@
 import { within, type QueryOptions, type SqlResult } from '@yuxi/core';
 import { DatabaseTimeoutError } from '../storage.errors.js';
-import type { ScriptClient } from './driver.js';
 import type { PgliteConnection, PgliteSession } from './pglite-session.js';
-import { inSavepoint } from './savepoint.js';
+import { inSavepoint, type ScriptClient } from './script-client.js';
 
 /**
- * The {@link ScriptClient} over PGlite's only session: a transaction makes every other caller wait. A time limit
- * is one of the wait for the answer, for others among it: the statement goes on. A transaction has none.
+ * The {@link ScriptClient} over PGlite's only session: every other caller waits for the end of a transaction. A timeout limits
+ * only how long the caller waits, also for other callers; the statement continues. A transaction has no timeout.
  */
 export function pgliteClient(pglite: PgliteConnection): ScriptClient {
   return {

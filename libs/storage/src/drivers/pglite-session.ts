@@ -1,14 +1,14 @@
 import type { ParserOptions } from '@electric-sql/pglite';
-import { BYTEA, DATES, type PgliteOrder, type PgliteResults, type StatementOrder } from './pglite-orders.js';
+import { BYTEA, DATES, type PgliteCommand, type PgliteResults, type PgliteStatement } from './pglite-protocol.js';
 import type { PgliteWorker } from './pglite-worker.js';
 
-/** Options of a statement that PGlite has too; drizzle uses them. */
+/** Options of a statement, as PGlite has them; drizzle uses them. */
 export interface PgliteQueryOptions {
   rowMode?: 'array' | 'object';
   parsers?: ParserOptions;
 }
 
-/** What drizzle and we use of PGlite's own interface. */
+/** The part of PGlite's interface that drizzle and this library use. */
 export interface PgliteSession {
   query(text: string, params?: readonly unknown[], options?: PgliteQueryOptions): Promise<PgliteResults>;
   exec(text: string): Promise<void>;
@@ -18,50 +18,49 @@ export interface PgliteConnection extends PgliteSession {
   transaction<T>(body: (tx: PgliteSession) => Promise<T>): Promise<T>;
 }
 
-/** What an error means to a caller. */
-export type Explain = (error: unknown) => unknown;
+/** Converts an error of the worker into one of this library. */
+export type ConvertError = (error: unknown) => unknown;
 
 /**
- * PGlite's own interface over the thread that has it.
- * @param current the thread at this moment. @throws when there is none
+ * PGlite's interface over its worker.
+ * @param current returns the present worker, which may change between two statements; throws when there is none
  */
-export function pgliteConnection(current: () => PgliteWorker, explain: Explain): PgliteConnection {
+export function pgliteConnection(current: () => PgliteWorker, convert: ConvertError): PgliteConnection {
   return {
-    // Asked for at each statement: the thread may be another one by then.
-    query: async (text, params, options) => session(current(), explain).query(text, params, options),
-    exec: async (text) => session(current(), explain).exec(text),
-    transaction: (body) => transaction(current, explain, body),
+    query: async (text, params, options) => session(current(), convert).query(text, params, options),
+    exec: async (text) => session(current(), convert).exec(text),
+    transaction: (body) => transaction(current, convert, body),
   };
 }
 
 async function transaction<T>(
   current: () => PgliteWorker,
-  explain: Explain,
+  convert: ConvertError,
   body: (tx: PgliteSession) => Promise<T>,
 ): Promise<T> {
-  const thread = current();
-  const tx = thread.nextTransaction();
-  const send = (order: PgliteOrder) =>
-    thread.ask(order).catch((error: unknown) => {
-      throw explain(error);
+  const worker = current();
+  const tx = worker.nextTransaction();
+  const send = (command: PgliteCommand) =>
+    worker.send(command).catch((error: unknown) => {
+      throw convert(error);
     });
-  await send({ do: 'begin', tx });
+  await send({ type: 'begin', tx });
   let result: T;
   try {
-    result = await body(session(thread, explain, tx));
+    result = await body(session(worker, convert, tx));
   } catch (error) {
-    await send({ do: 'rollback', tx }).catch(() => undefined);
+    await send({ type: 'rollback', tx }).catch(() => undefined);
     throw error;
   }
-  await send({ do: 'commit', tx });
+  await send({ type: 'commit', tx });
   return result;
 }
 
-function session(thread: PgliteWorker, explain: Explain, tx?: number): PgliteSession {
-  const send = (what: 'query' | 'script', statement: StatementOrder) => {
-    const { params, contents } = handedOver(statement.params);
-    return thread.ask({ do: what, ...statement, params, tx }, contents).catch((error: unknown) => {
-      throw explain(error);
+function session(worker: PgliteWorker, convert: ConvertError, tx?: number): PgliteSession {
+  const send = (type: 'query' | 'script', statement: PgliteStatement) => {
+    const { params, transferList } = copyBytes(statement.params);
+    return worker.send({ type, ...statement, params, tx }, transferList).catch((error: unknown) => {
+      throw convert(error);
     });
   };
   return {
@@ -77,35 +76,36 @@ function session(thread: PgliteWorker, explain: Explain, tx?: number): PgliteSes
   };
 }
 
-/** Contents are copied once, because the caller keeps its own; a view of a larger one would take all of that along. */
-function handedOver(params: readonly unknown[] = []): { params: readonly unknown[]; contents: ArrayBuffer[] } {
-  if (!params.some((param) => param instanceof Uint8Array)) return { params, contents: [] };
-  const contents: ArrayBuffer[] = [];
+/** Copies bytes once, because the caller keeps its own. Without a copy a view of a larger buffer would transfer all of it. */
+function copyBytes(params: readonly unknown[] = []): { params: readonly unknown[]; transferList: ArrayBuffer[] } {
+  if (!params.some((param) => param instanceof Uint8Array)) return { params, transferList: [] };
+  const transferList: ArrayBuffer[] = [];
   const copied = params.map((param) => {
     if (!(param instanceof Uint8Array)) return param;
     const copy = new Uint8Array(param);
-    contents.push(copy.buffer);
+    transferList.push(copy.buffer);
     return copy;
   });
-  return { params: copied, contents };
+  return { params: copied, transferList };
 }
 
-type Read = (value: unknown) => unknown;
+type Parser = (value: unknown) => unknown;
 
-const buffer: Read = (value) => {
-  const { buffer: memory, byteOffset, byteLength } = value as Uint8Array;
-  return Buffer.from(memory, byteOffset, byteLength);
+const toBuffer: Parser = (value) => {
+  const { buffer, byteOffset, byteLength } = value as Uint8Array;
+  return Buffer.from(buffer, byteOffset, byteLength);
 };
-const date: Read = (value) => new Date(value as string);
+const toDate: Parser = (value) => new Date(value as string);
 
-/** Between threads a Buffer becomes a plain array of bytes, and functions do not get there: what they read comes as text. */
+/** Between threads a Buffer becomes a Uint8Array, and functions cannot be sent. So values are parsed here, in the main thread. */
 function parse({ rows, fields }: PgliteResults, parsers: ParserOptions = {}): void {
   fields.forEach(({ name, dataTypeID: type }, index) => {
-    const read = (parsers[type] as Read | undefined) ?? (type === BYTEA ? buffer : DATES.includes(type) && date);
-    if (!read) return;
+    const parser =
+      (parsers[type] as Parser | undefined) ?? (type === BYTEA ? toBuffer : DATES.includes(type) && toDate);
+    if (!parser) return;
     for (const row of rows) {
       const key = Array.isArray(row) ? index : name;
-      if (row[key] !== null) row[key] = read(row[key]);
+      if (row[key] !== null) row[key] = parser(row[key]);
     }
   });
 }

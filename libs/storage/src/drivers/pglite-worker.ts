@@ -1,164 +1,163 @@
 import { createRequire } from 'node:module';
 import { type TransferListItem, Worker } from 'node:worker_threads';
 import { monotonicMs, within } from '@yuxi/core';
-import {
-  type PgliteNews,
-  type PgliteOrder,
-  type PgliteRequest,
-  type PgliteResults,
-  type PgliteThreadData,
-  type ToldError,
-} from './pglite-orders.js';
+import type {
+  PgliteCommand,
+  PgliteMessage,
+  PgliteRequest,
+  PgliteResults,
+  PgliteWorkerData,
+  SerializedError,
+} from './pglite-protocol.js';
 
-/** What it takes to write everything to disk; a thread that is inside a statement for longer is ended as it is, milliseconds. */
-const CLOSE_WITHIN = 2000;
+/** Time to write everything to disk. A worker that is still inside a statement after that is terminated. */
+const CLOSE_TIMEOUT_MS = 2000;
 
-type Waiting = { resolve: (results: PgliteResults | undefined) => void; reject: (error: Error) => void };
+type PendingRequest = { resolve: (results: PgliteResults | undefined) => void; reject: (error: Error) => void };
 
-/** An error that PostgreSQL itself stated in the thread; `code` is its SQLSTATE. */
+/** An error of PostgreSQL in the worker; `code` is its SQLSTATE. */
 export class PgliteError extends Error {
   readonly code?: string;
   readonly severity?: string;
 
-  constructor({ message, ...fields }: ToldError) {
+  constructor({ message, ...fields }: SerializedError) {
     super(message);
     this.name = 'PgliteError';
     Object.assign(this, fields);
   }
 }
 
-/** The thread is no more; what it was asked last may have been done. */
-export class ThreadLostError extends Error {}
+/** The worker has ended. Its last command may have been executed. */
+export class WorkerTerminatedError extends Error {}
 
 /**
- * One thread with an open PGlite. It keeps the process running only while somebody waits for it. When the thread ends, or PostgreSQL
- * gives itself up, all who wait are told so, and so is {@link ended}.
+ * One worker thread with an open PGlite. It keeps the process running only while requests are pending. When the thread ends, or
+ * PostgreSQL in it fails, all pending requests are rejected, and {@link ended} resolves.
  */
 export class PgliteWorker {
   readonly #worker: Worker;
-  readonly #waiting = new Map<number, Waiting>();
-  #last = 0;
-  #transactions = 0;
-  #end?: ThreadLostError;
-  #pinged?: number;
-  /** Resolves with the reason when it cannot be used any more. */
-  readonly ended: Promise<ThreadLostError>;
-  #tellEnd!: (error: ThreadLostError) => void;
-  #heard: (channel: string, payload: string) => void = () => undefined;
+  readonly #pending = new Map<number, PendingRequest>();
+  #lastId = 0;
+  #lastTransaction = 0;
+  #error?: WorkerTerminatedError;
+  #pingSentAt?: number;
+  /** Resolves with the reason when the worker cannot be used any more. */
+  readonly ended: Promise<WorkerTerminatedError>;
+  #resolveEnded!: (error: WorkerTerminatedError) => void;
+  #onNotification: (channel: string, payload: string) => void = () => undefined;
 
-  private constructor(data: PgliteThreadData) {
-    this.ended = new Promise((resolve) => (this.#tellEnd = resolve));
+  private constructor(workerData: PgliteWorkerData) {
+    this.ended = new Promise((resolve) => (this.#resolveEnded = resolve));
     this.#worker = new Worker(
-      // By the name of the package, so that tests, which run the sources, find the compiled thread too.
+      // Resolved by package name, so that tests, which run the sources, use the compiled file.
       createRequire(import.meta.url).resolve('@yuxi/storage/pglite-thread'),
-      { workerData: data, name: 'pglite' },
+      { workerData, name: 'pglite' },
     );
-    this.#worker.on('error', (error) => this.#over(error.message));
-    this.#worker.on('exit', () => this.#over('its thread has ended'));
+    this.#worker.on('error', (error) => this.#end(error.message));
+    this.#worker.on('exit', () => this.#end('its thread has ended'));
   }
 
   /**
-   * Opens the database.
-   * @param begun gets the thread that opens it, so that it can be ended
-   * @throws what PGlite says
+   * Starts a worker and opens the database in it.
+   * @param onStart receives the worker before the database is open, so that it can be terminated
+   * @throws the error of PGlite
    */
-  static async open(data: PgliteThreadData, begun: (thread: PgliteWorker) => void = () => undefined) {
-    const thread = new PgliteWorker(data);
-    begun(thread);
-    const { promise } = thread.#await(0);
-    thread.#worker.on('message', (news: PgliteNews) => thread.#hear(news));
+  static async open(workerData: PgliteWorkerData, onStart: (worker: PgliteWorker) => void = () => undefined) {
+    const worker = new PgliteWorker(workerData);
+    onStart(worker);
+    const { promise } = worker.#expectResponse(0);
+    worker.#worker.on('message', (message: PgliteMessage) => worker.#onMessage(message));
     try {
       await promise;
     } catch (error) {
-      await thread.end((error as Error).message);
+      await worker.terminate((error as Error).message);
       throw error;
     }
-    return thread;
+    return worker;
   }
 
-  /** How long the thread has not answered although it was asked to, milliseconds. */
-  get silentFor(): number {
-    return this.#pinged === undefined ? 0 : monotonicMs() - this.#pinged;
+  /** Milliseconds since the oldest ping without a response. */
+  get unresponsiveMs(): number {
+    return this.#pingSentAt === undefined ? 0 : monotonicMs() - this.#pingSentAt;
   }
 
-  /** @param heard what comes on the channels that are listened to */
-  onNotice(heard: (channel: string, payload: string) => void): void {
-    this.#heard = heard;
+  onNotification(handler: (channel: string, payload: string) => void): void {
+    this.#onNotification = handler;
   }
 
-  /** A number for the `tx` of orders. */
+  /** A number for the `tx` of commands. */
   nextTransaction(): number {
-    return ++this.#transactions;
+    return ++this.#lastTransaction;
   }
 
-  /** @param contents are handed over: the caller has them no more */
-  ask(order: PgliteOrder, contents: readonly TransferListItem[] = []): Promise<PgliteResults | undefined> {
-    if (this.#end) return Promise.reject(this.#end);
-    const { id, promise } = this.#await(++this.#last);
+  /** @param transferList memory that moves to the worker; the caller cannot use it afterwards */
+  send(command: PgliteCommand, transferList: readonly TransferListItem[] = []): Promise<PgliteResults | undefined> {
+    if (this.#error) return Promise.reject(this.#error);
+    const { id, promise } = this.#expectResponse(++this.#lastId);
     try {
-      this.#worker.postMessage({ id, order } satisfies PgliteRequest, contents);
+      this.#worker.postMessage({ id, command } satisfies PgliteRequest, transferList);
     } catch (error) {
-      // A value that no other thread can get, e.g. a function.
-      this.#settle(id)?.reject(error as Error);
+      // A value that cannot be cloned, for example a function.
+      this.#takePending(id)?.reject(error as Error);
     }
     return promise;
   }
 
-  /** Asks for a sign of life where somebody waits; see {@link silentFor}. */
+  /** Sends a ping while requests are pending; see {@link unresponsiveMs}. */
   ping(): void {
-    if (this.#pinged !== undefined || this.#waiting.size === 0) return;
-    this.#pinged = monotonicMs();
-    // An opening thread hears it later, and answers then.
-    this.ask({ do: 'ping' }).then(
-      () => (this.#pinged = undefined),
+    if (this.#pingSentAt !== undefined || this.#pending.size === 0) return;
+    this.#pingSentAt = monotonicMs();
+    // A worker that is still opening the database responds afterwards.
+    this.send({ type: 'ping' }).then(
+      () => (this.#pingSentAt = undefined),
       () => undefined,
     );
   }
 
   /** Writes everything to disk and ends the thread. Never rejects. */
   async close(): Promise<void> {
-    const closed = this.ask({ do: 'close' });
-    await within(CLOSE_WITHIN, closed, () => new Error('late')).catch(() => undefined);
-    await this.end('it is closed');
+    const closed = this.send({ type: 'close' });
+    await within(CLOSE_TIMEOUT_MS, closed, () => new Error('timeout')).catch(() => undefined);
+    await this.terminate('it is closed');
   }
 
-  /** Ends the thread wherever it is, also in a loop. What it has committed is in the files. */
-  async end(reason: string): Promise<void> {
-    this.#over(reason);
+  /** Ends the thread at once, also inside a loop. Committed data is in the files. */
+  async terminate(reason: string): Promise<void> {
+    this.#end(reason);
     await this.#worker.terminate();
   }
 
-  #await(id: number): { id: number; promise: Promise<PgliteResults | undefined> } {
-    if (this.#waiting.size === 0) this.#worker.ref();
+  #expectResponse(id: number): { id: number; promise: Promise<PgliteResults | undefined> } {
+    if (this.#pending.size === 0) this.#worker.ref();
     const promise = new Promise<PgliteResults | undefined>((resolve, reject) =>
-      this.#waiting.set(id, { resolve, reject }),
+      this.#pending.set(id, { resolve, reject }),
     );
     return { id, promise };
   }
 
-  #settle(id: number): Waiting | undefined {
-    const waiting = this.#waiting.get(id);
-    this.#waiting.delete(id);
-    if (this.#waiting.size === 0) this.#worker.unref();
-    return waiting;
+  #takePending(id: number): PendingRequest | undefined {
+    const pending = this.#pending.get(id);
+    this.#pending.delete(id);
+    if (this.#pending.size === 0) this.#worker.unref();
+    return pending;
   }
 
-  #hear(news: PgliteNews): void {
-    if ('channel' in news) return this.#heard(news.channel, news.payload);
-    if ('opened' in news) return this.#settle(0)?.resolve(undefined);
-    if (!('error' in news)) return this.#settle(news.id)?.resolve(news.results);
-    const error = new PgliteError(news.error);
-    this.#settle(news.id ?? 0)?.reject(error);
-    // PostgreSQL does not go on after this: its next statement would loop for ever.
-    if (error.severity === 'PANIC' || error.severity === 'FATAL') void this.end(error.message);
+  #onMessage(message: PgliteMessage): void {
+    if ('channel' in message) return this.#onNotification(message.channel, message.payload);
+    if ('opened' in message) return this.#takePending(0)?.resolve(undefined);
+    if (!('error' in message)) return this.#takePending(message.id)?.resolve(message.results);
+    const error = new PgliteError(message.error);
+    this.#takePending(message.id ?? 0)?.reject(error);
+    // PostgreSQL cannot continue after these: its next statement would never end.
+    if (error.severity === 'PANIC' || error.severity === 'FATAL') void this.terminate(error.message);
   }
 
-  #over(reason: string): void {
-    if (this.#end) return;
-    const lost = (this.#end = new ThreadLostError(reason));
-    for (const { reject } of this.#waiting.values()) reject(lost);
-    this.#waiting.clear();
+  #end(reason: string): void {
+    if (this.#error) return;
+    const error = (this.#error = new WorkerTerminatedError(reason));
+    for (const { reject } of this.#pending.values()) reject(error);
+    this.#pending.clear();
     this.#worker.unref();
-    this.#tellEnd(lost);
+    this.#resolveEnded(error);
   }
 }

@@ -9,22 +9,22 @@ import type { StorageDriver } from './driver.js';
 import { openPglite } from './pglite.driver.js';
 
 const MINUTES = 60_000;
-/** Room made is noticed within so many milliseconds. */
-const BACK_WITHIN = 10_000;
+/** Longest time until the database is available again after files were deleted. */
+const AVAILABLE_WITHIN_MS = 10_000;
 
 class Listener {
-  readonly heard: string[] = [];
+  readonly messages: string[] = [];
   listens = 0;
   message(payload: string): void {
-    this.heard.push(payload);
+    this.messages.push(payload);
   }
   listening(): void {
     this.listens++;
   }
 }
 
-/** Ids of rows that were acknowledged. */
-async function rowsOf({ sql }: StorageDriver, count: number): Promise<number[]> {
+/** @returns ids of the rows, which are committed */
+async function insertRows({ sql }: StorageDriver, count: number): Promise<number[]> {
   const kept: number[] = [];
   for (let i = 0; i < count; i++) {
     const { rows } = await sql.query<{ id: number }>('INSERT INTO t (content) VALUES ($1) RETURNING id', [
@@ -36,9 +36,9 @@ async function rowsOf({ sql }: StorageDriver, count: number): Promise<number[]> 
 }
 
 const answers = ({ sql }: StorageDriver) =>
-  eventually(() => sql.query('SELECT 1'), { timeout: BACK_WITHIN, every: 50, describe: 'the database' });
+  eventually(() => sql.query('SELECT 1'), { timeout: AVAILABLE_WITHIN_MS, every: 50, describe: 'the database' });
 
-describe('the thread of PGlite', () => {
+describe('the worker of PGlite', () => {
   let driver: StorageDriver | undefined;
   let disk: SmallDisk | undefined;
   beforeEach(() => {
@@ -53,14 +53,14 @@ describe('the thread of PGlite', () => {
   });
 
   it(
-    'is ended when it stays silent on a full disk, and opened again with all that was committed',
+    'is terminated when it does not respond on a full disk, and starts again with all committed rows',
     async () => {
       driver = await openPglite({ dataDir: temporaryFolder('silent') });
       const { sql, notifications } = driver;
       const listener = new Listener();
       notifications.listen('yuxi_spec', listener);
       await sql.script('CREATE TABLE t (id serial PRIMARY KEY, content bytea)');
-      const kept = await rowsOf(driver, 3);
+      const kept = await insertRows(driver, 3);
       await eventually(() => expect(listener.listens).toBe(1));
       const free = jest.spyOn(DiskSpace.prototype, 'free', 'get').mockReturnValue(0);
       const stuck = sql.query('SELECT pg_sleep(600)');
@@ -72,13 +72,13 @@ describe('the thread of PGlite', () => {
       expect((await sql.query('SELECT id FROM t ORDER BY id')).rows.map(({ id }) => id)).toEqual(kept);
       await eventually(() => expect(listener.listens).toBe(2));
       await sql.query(`SELECT pg_notify('yuxi_spec', 'again')`);
-      await eventually(() => expect(listener.heard).toEqual(['again']));
+      await eventually(() => expect(listener.messages).toEqual(['again']));
     },
     2 * MINUTES,
   );
 
   it(
-    'is left alone in a long statement while there is room',
+    'is not terminated during a long statement while the disk has room',
     async () => {
       driver = await openPglite({ dataDir: temporaryFolder('long') });
       const { rows } = await driver.sql.query('SELECT pg_sleep(8), 1 AS done');
@@ -88,21 +88,21 @@ describe('the thread of PGlite', () => {
   );
 
   it(
-    'is lost when the disk fills up under it, and comes back within 10 s of room with all that was acknowledged',
+    'ends when the disk is full, and starts again within 10 s after files were deleted, with all committed rows',
     async () => {
       disk = SmallDisk.make(200);
       if (!disk) return reportSkip('full disks', 'no file system can be mounted here');
       driver = await openPglite({ dataDir: disk.folder });
       const { sql, space } = driver;
       await sql.script('CREATE TABLE t (id serial PRIMARY KEY, content bytea)');
-      const kept = await rowsOf(driver, 5);
+      const kept = await insertRows(driver, 5);
       disk.fill(10);
-      await expect(space.take()).rejects.toThrow(StorageFullError);
-      // Nobody asks for room here, so that the write-ahead log itself finds none.
+      await expect(space.reserve()).rejects.toThrow(StorageFullError);
+      // Reserves no room, so that the write-ahead log itself fails.
       const failure = await eventually(
         async () => {
           try {
-            kept.push(...(await rowsOf(driver!, 1)));
+            kept.push(...(await insertRows(driver!, 1)));
           } catch (error) {
             return error;
           }
@@ -115,7 +115,7 @@ describe('the thread of PGlite', () => {
       disk.makeRoom();
       await answers(driver);
       expect((await sql.query('SELECT id FROM t ORDER BY id')).rows.map(({ id }) => id)).toEqual(kept);
-      (await space.take(MB))();
+      (await space.reserve(MB))();
     },
     2 * MINUTES,
   );

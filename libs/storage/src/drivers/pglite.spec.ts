@@ -17,7 +17,7 @@ describe('PGlite', () => {
   });
   afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-  it('keeps its data in the folder, which only one opens at a time', async () => {
+  it('keeps its data in the folder, which only one process can open at a time', async () => {
     const first = await openPglite({ dataDir: folder });
     await first.sql.script(`CREATE TABLE t AS SELECT 'kept' AS what`);
     await expect(openPglite({ dataDir: folder })).rejects.toThrow(DataFolderInUseError);
@@ -27,7 +27,7 @@ describe('PGlite', () => {
     await second.close();
   }, 60_000);
 
-  it('does not hold up the event loop, and tells all that PostgreSQL says of an error', async () => {
+  it('does not block the event loop, and passes on all fields of an error of PostgreSQL', async () => {
     const driver = await openPglite();
     try {
       let turns = 0;
@@ -51,7 +51,7 @@ describe('PGlite', () => {
     }
   });
 
-  it('refuses a value that no thread can be given, and goes on', async () => {
+  it('refuses a value that cannot be sent to its worker, and continues', async () => {
     const driver = await openPglite();
     try {
       await expect(driver.sql.query('SELECT $1::text', [() => 1])).rejects.toThrow('could not be cloned');
@@ -61,7 +61,7 @@ describe('PGlite', () => {
     }
   });
 
-  it('is made anew where the first start was stopped before it was made', async () => {
+  it('creates the database again when the first start was stopped meanwhile', async () => {
     mkdirSync(join(folder, 'pg'));
     writeFileSync(join(folder, 'pg/PG_VERSION'), '18');
     writeFileSync(join(folder, 'pg.making'), '');
@@ -71,7 +71,7 @@ describe('PGlite', () => {
     await driver.close();
   });
 
-  it('refuses a folder that a living process holds and takes over one of a dead process', async () => {
+  it('refuses the lock file of a living process, and replaces that of a dead process', async () => {
     const holder = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)']);
     await once(holder, 'spawn');
     writeFileSync(file, `${holder.pid} ${hostname()}\n`);
@@ -83,14 +83,14 @@ describe('PGlite', () => {
     lock.release();
   });
 
-  it('judges a holder on another host by its last beat', () => {
+  it('decides by the last heartbeat whether a process on another host is alive', () => {
     writeFileSync(file, '1 elsewhere\n');
     expect(() => lockFolder('pg', file)).toThrow('host elsewhere');
     utimesSync(file, 0, 0);
     lockFolder('pg', file).release();
   });
 
-  it('takes over a lock with its own pid, as left by the same container before a restart', () => {
+  it('replaces a lock file with its own pid, which the same container wrote before a restart', () => {
     writeFileSync(file, `${process.pid} ${hostname()}\n`);
     lockFolder('pg', file).release();
   });

@@ -5,37 +5,39 @@ import {
   BYTEA,
   DATES,
   ERROR_FIELDS,
-  type PgliteNews,
-  type PgliteOrder,
+  type PgliteCommand,
+  type PgliteMessage,
   type PgliteRequest,
   type PgliteResults,
-  type PgliteThreadData,
-  type StatementOrder,
-  type ToldError,
-} from './pglite-orders.js';
+  type PgliteStatement,
+  type PgliteWorkerData,
+  type SerializedError,
+} from './pglite-protocol.js';
 
-// Keeps the embedded database, so that no statement holds up the event loop of the process.
+// Runs the embedded database in a worker thread, so that no statement blocks the event loop of the process.
 
 const INT8 = 20;
-/** PGlite is without the background processes of a server: what was written since the last checkpoint is small all the same. */
+/** Keep the write-ahead log small, because PGlite has no background processes. */
 const WAL_LIMITS = ['-c', 'min_wal_size=32MB', '-c', 'max_wal_size=64MB'];
 
 const port = parentPort!;
-const { folder, setup } = workerData as PgliteThreadData;
+const { folder, setup } = workerData as PgliteWorkerData;
 
-/** In memory of its own, which can be handed over to the main thread. */
+/** In memory of its own, which can be transferred to the main thread. */
 function bytesOf(text: string): Uint8Array {
   const bytes = Buffer.allocUnsafeSlow((text.length - 2) / 2);
   bytes.write(text.slice(2), 'hex');
   return bytes;
 }
 
-/** PGlite makes a text for each byte: that takes half a second for a megabyte. */
+/** PGlite's own serializer makes a string for each byte, which takes half a second for a megabyte. */
 function bytea(value: Uint8Array): string {
   return `\\x${Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('hex')}`;
 }
 
-const unread = (value: string) => value;
+const asText = (value: string) => value;
+
+class RolledBack extends Error {}
 
 class OpenTransaction {
   readonly #ended = new AbortController();
@@ -67,8 +69,6 @@ class OpenTransaction {
   }
 }
 
-class RolledBack extends Error {}
-
 const transactions = new Map<number, OpenTransaction>();
 const channels = new Map<string, () => Promise<void>>();
 
@@ -79,26 +79,26 @@ function sessionOf(tx?: number): PGlite | Transaction {
   return open.session;
 }
 
-async function act(order: Exclude<PgliteOrder, { do: 'query' }>): Promise<void> {
-  switch (order.do) {
+async function execute(command: Exclude<PgliteCommand, { type: 'query' }>): Promise<void> {
+  switch (command.type) {
     case 'script':
-      await sessionOf(order.tx).exec(order.text);
+      await sessionOf(command.tx).exec(command.text);
       break;
     case 'begin':
-      transactions.set(order.tx, await OpenTransaction.begin());
+      transactions.set(command.tx, await OpenTransaction.begin());
       break;
     case 'commit':
     case 'rollback':
-      await end(order.tx, order.do);
+      await end(command.tx, command.type);
       break;
     case 'listen': {
-      const { channel } = order;
-      channels.set(channel, await pglite.listen(channel, (payload) => tell({ channel, payload })));
+      const { channel } = command;
+      channels.set(channel, await pglite.listen(channel, (payload) => post({ channel, payload })));
       break;
     }
     case 'unlisten':
-      await channels.get(order.channel)?.();
-      channels.delete(order.channel);
+      await channels.get(command.channel)?.();
+      channels.delete(command.channel);
       break;
     case 'close':
       await pglite.close();
@@ -113,15 +113,18 @@ async function end(tx: number, how: 'commit' | 'rollback'): Promise<void> {
   await open?.end(how);
 }
 
-async function query({ text, params = [], rowMode, asText: raw, tx }: StatementOrder): Promise<PgliteResults> {
-  const parsers = raw && Object.fromEntries(raw.map((type) => [type, unread]));
+async function query({ text, params = [], rowMode, asText: types, tx }: PgliteStatement): Promise<PgliteResults> {
+  const parsers = types && Object.fromEntries(types.map((type) => [type, asText]));
   const results = await sessionOf(tx).query<Record<string, unknown>>(text, [...params], { rowMode, parsers });
   const { rows, fields, affectedRows } = results;
   return { rows, fields, affectedRows };
 }
 
-/** The contents in an answer, which are handed over instead of copied. */
-function contentsOf({ rows, fields }: Pick<Results<Record<string, unknown>>, 'rows' | 'fields'>): TransferListItem[] {
+/** The bytes in the results, which are transferred instead of copied. */
+function transferListOf({
+  rows,
+  fields,
+}: Pick<Results<Record<string, unknown>>, 'rows' | 'fields'>): TransferListItem[] {
   const found: TransferListItem[] = [];
   fields.forEach(({ name, dataTypeID }, index) => {
     if (dataTypeID !== BYTEA) return;
@@ -133,29 +136,29 @@ function contentsOf({ rows, fields }: Pick<Results<Record<string, unknown>>, 'ro
   return found;
 }
 
-function told(error: unknown): ToldError {
+function serialize(error: unknown): SerializedError {
   const given = error as Partial<Record<string, string>>;
   const fields = ERROR_FIELDS.filter((field) => given[field] !== undefined).map((field) => [field, given[field]]);
-  // What the WebAssembly of it throws leaves PostgreSQL in no state to go on.
+  // After an error of the WebAssembly runtime PostgreSQL cannot continue.
   const broken = error instanceof Error && error.name === 'RuntimeError' && { severity: 'PANIC' };
   return { ...Object.fromEntries(fields), ...broken, message: error instanceof Error ? error.message : String(error) };
 }
 
-function tell(news: PgliteNews, contents: TransferListItem[] = []): void {
-  port.postMessage(news, contents);
+function post(message: PgliteMessage, transferList: TransferListItem[] = []): void {
+  port.postMessage(message, transferList);
 }
 
-async function answer({ id, order }: PgliteRequest): Promise<void> {
+async function handle({ id, command }: PgliteRequest): Promise<void> {
   try {
-    if (order.do === 'query') {
-      const results = await query(order);
-      tell({ id, results }, contentsOf(results));
+    if (command.type === 'query') {
+      const results = await query(command);
+      post({ id, results }, transferListOf(results));
     } else {
-      await act(order);
-      tell({ id });
+      await execute(command);
+      post({ id });
     }
   } catch (error) {
-    tell({ id, error: told(error) });
+    post({ id, error: serialize(error) });
   }
 }
 
@@ -163,7 +166,7 @@ async function openDatabase(): Promise<PGlite> {
   const opened = await PGlite.create({
     dataDir: folder ?? 'memory://',
     extensions: { vector },
-    parsers: { [INT8]: Number, [BYTEA]: bytesOf, ...Object.fromEntries(DATES.map((type) => [type, unread])) },
+    parsers: { [INT8]: Number, [BYTEA]: bytesOf, ...Object.fromEntries(DATES.map((type) => [type, asText])) },
     serializers: { [BYTEA]: bytea },
     startParams: [...PGlite.defaultStartParams, ...WAL_LIMITS],
   });
@@ -174,8 +177,8 @@ async function openDatabase(): Promise<PGlite> {
 let pglite: PGlite;
 try {
   pglite = await openDatabase();
-  port.on('message', (request: PgliteRequest) => void answer(request));
-  tell({ opened: true });
+  port.on('message', (request: PgliteRequest) => void handle(request));
+  post({ opened: true });
 } catch (error) {
-  tell({ error: told(error) });
+  post({ error: serialize(error) });
 }

@@ -7,7 +7,7 @@ import type { StorageDriver } from './driver.js';
 
 const SHORT = 150;
 
-describe('PostgreSQL behind a link that fails', () => {
+describe('PostgreSQL over a connection that fails', () => {
   let server: PostgresServer;
   let proxy: ChaosProxy;
   let driver: StorageDriver | undefined;
@@ -39,11 +39,11 @@ describe('PostgreSQL behind a link that fails', () => {
     await server.stop();
   });
 
-  it('a statement with a time limit is given up, and its connection with it', async () => {
+  it('a statement fails at its timeout, and its connection is closed', async () => {
     const { sql } = await open();
     const slow = sql.query('SELECT pg_sleep($1)', [5], { timeout: SHORT });
     await expect(slow).rejects.toMatchObject({ code: 'DATABASE_TIMEOUT', retryable: true, timeout: SHORT });
-    // With one connection in the pool: it was replaced, not waited for.
+    // The pool has one connection: it was replaced.
     expect((await sql.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]);
     proxy.blackhole();
     await expect(sql.query('SELECT 1', [], { timeout: SHORT })).rejects.toMatchObject({ code: 'DATABASE_TIMEOUT' });
@@ -52,7 +52,7 @@ describe('PostgreSQL behind a link that fails', () => {
   });
 
   it.each(['in its first statement', 'in a savepoint', 'at the commit'])(
-    'a transaction with a time limit is given up %s, and leaves the pool usable',
+    'a transaction fails at its timeout %s, and the pool stays usable',
     async (place) => {
       const { sql } = await open();
       await sql.script('CREATE TABLE t (n int)');
@@ -75,7 +75,7 @@ describe('PostgreSQL behind a link that fails', () => {
     },
   );
 
-  it('a lost connection is an unavailable database; an error of a statement stays what it is', async () => {
+  it('a lost connection is reported as an unavailable database, and an error of a statement as it is', async () => {
     const { sql } = await open();
     await expect(sql.query('SELECT nonsense')).rejects.toMatchObject({ code: '42703' });
     const cut = sql.transaction(async (tx) => {
@@ -90,35 +90,35 @@ describe('PostgreSQL behind a link that fails', () => {
     await eventually(() => sql.query('SELECT 1'));
   });
 
-  it('starts without a server that is away, and is ready with its schema when that comes', async () => {
+  it('starts without an unavailable server, and is ready with its schema when the server is available', async () => {
     await proxy.refuse();
     const { sql, db, ready } = await open({ startWithout: true, startupWait: 0 });
-    let there = false;
-    const isThere = ready.then(() => (there = true));
+    let available = false;
+    const isAvailable = ready.then(() => (available = true));
     await expect(sql.query('SELECT 1')).rejects.toMatchObject({ code: 'DATABASE_UNAVAILABLE' });
     await expect(sql.transaction(() => Promise.resolve(1))).rejects.toMatchObject({ code: 'DATABASE_UNAVAILABLE' });
     await expect(db.execute('SELECT 1')).rejects.toMatchObject({ cause: { code: 'DATABASE_UNAVAILABLE' } });
-    expect(there).toBe(false);
+    expect(available).toBe(false);
     await proxy.heal();
-    await isThere;
+    await isAvailable;
     expect((await sql.query('SELECT count(*) AS n FROM users')).rows).toEqual([{ n: 0 }]);
   });
 
-  // A driver that was opened all the same would be printed as a whole, which takes minutes.
+  // Else a failure would print the whole driver, which takes minutes.
   const opened = (options: Parameters<typeof open>[0]) => open(options).then(() => 'opened');
 
-  it('does not start without one that refuses for good, or that it was not told to', async () => {
+  it('does not start without an unknown database, nor without an unavailable server unless startWithout is set', async () => {
     const missing = database.replace(/\/[^/]*$/, '/missing');
     await expect(opened({ databaseUrl: missing, startWithout: true })).rejects.toThrow(/"missing" does not exist/);
     await proxy.refuse();
     await expect(opened({ startupWait: 0 })).rejects.toMatchObject({ code: 'DATABASE_UNAVAILABLE' });
   });
 
-  it('closes while it still tries', async () => {
-    const nobody = `postgres://127.0.0.1:${await freePort()}/x`;
-    const trying = await open({ databaseUrl: nobody, startWithout: true, startupWait: 0 });
+  it('can be closed while it still tries to connect', async () => {
+    const unused = `postgres://127.0.0.1:${await freePort()}/x`;
+    const trying = await open({ databaseUrl: unused, startWithout: true, startupWait: 0 });
     driver = undefined;
     await trying.close();
-    await expect(open({ databaseUrl: nobody, startupWait: 0 })).rejects.toThrow();
+    await expect(open({ databaseUrl: unused, startupWait: 0 })).rejects.toThrow();
   });
 });

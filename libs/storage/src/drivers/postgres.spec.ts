@@ -16,7 +16,7 @@ describe('PostgreSQL', () => {
   });
   afterAll(() => server.stop());
 
-  it('gives up after the time set when nobody listens, without showing the password', async () => {
+  it('fails after startupWait when no server listens, without showing the password', async () => {
     const port = await freePort();
     const opening = open(`postgres://me:secret-word@127.0.0.1:${port}/x`, { startupWait: 300 });
     const error: unknown = await opening.catch((reason: unknown) => reason);
@@ -26,12 +26,12 @@ describe('PostgreSQL', () => {
     expect(warn).toHaveBeenCalledWith(expect.stringContaining('is not up'));
   });
 
-  it('does not wait where waiting cannot help', async () => {
+  it('does not wait for an unknown database', async () => {
     const url = server.url.replace(/\/[^/]*$/, '/missing');
     await expect(open(url, { startupWait: '5m' })).rejects.toThrow('database "missing" does not exist');
   });
 
-  it('waits for a server that comes up', async () => {
+  it('waits for a server that starts', async () => {
     await server.kill();
     const opening = open(server.url);
     await server.restart();
@@ -53,13 +53,13 @@ describe('PostgreSQL', () => {
     await driver.close();
   });
 
-  it('ends statements that take too long', async () => {
+  it('cancels statements that take longer than statementTimeout', async () => {
     const driver = await open(server.url, { statementTimeout: 50 });
     await expect(driver.sql.query('SELECT pg_sleep(5)')).rejects.toThrow('statement timeout');
     await driver.close();
   });
 
-  it('counts its connections, those that are idle, and callers that wait for one', async () => {
+  it('counts its open and idle connections, and the callers that wait for one', async () => {
     const driver = await open((await server.createDatabase()).url, { poolSize: 1 });
     const { sql, connections } = driver;
     let seen: unknown;
@@ -80,6 +80,6 @@ it.each([
   [{ poolSize: 0 }, 'poolSize'],
   [{ startupWait: 'soon' }, 'startupWait'],
   [{ statementTimeout: Number.NaN }, 'statementTimeout'],
-])('refuses %j', (options, name) => {
+])('options of the storage: %j is refused', (options, name) => {
   expect(() => resolveStorageOptions(options)).toThrow(name);
 });

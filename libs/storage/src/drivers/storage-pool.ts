@@ -1,26 +1,25 @@
 import { DatabaseError, Pool, type PoolClient, type PoolConfig } from 'pg';
-import { isStorageFull } from '@yuxi/core';
+import { isConnectionError, isStorageFull } from '@yuxi/core';
 import type { ReportedSpace } from '../disk-space.js';
 import { DatabaseUnavailableError, StorageFullError } from '../storage.errors.js';
-import { isLostConnection } from './lost-connection.js';
-import { busyIfBlocked, runAgain } from './run-again.js';
+import { asBusyError, retryOnDeadlock } from './deadlock-retry.js';
 
-type Connected = (
+type ConnectCallback = (
   error: Error | undefined,
   client: PoolClient | undefined,
   release: (release?: unknown) => void,
 ) => void;
 
 /**
- * A pool that gives out no connection before the schema is there, and says of a failed connection what it means. A statement that goes
- * to the pool itself is a transaction, and runs again after a deadlock.
+ * A pool that gives out no connection before the schema is ready, and converts errors of the driver. A statement on the pool
+ * itself is a transaction of its own, and is repeated after a deadlock.
  */
 export class StoragePool extends Pool {
-  #closed: string | undefined = 'it was not reached yet';
+  #closedReason: string | undefined = 'it was not reached yet';
 
   /**
    * @param where host, port and database, for messages; no secret
-   * @param space is told when the server has no room
+   * @param space is informed when the server has no room
    */
   constructor(
     config: PoolConfig,
@@ -28,61 +27,63 @@ export class StoragePool extends Pool {
     private readonly space?: ReportedSpace,
   ) {
     super(config);
-    const once = this.query.bind(this) as (...args: unknown[]) => unknown;
+    const queryOnce = this.query.bind(this) as (...args: unknown[]) => unknown;
     this.query = ((...args: unknown[]) =>
-      canRunAgain(args) ? runAgain(() => once(...args) as Promise<unknown>) : once(...args)) as Pool['query'];
+      isRepeatable(args)
+        ? retryOnDeadlock(() => queryOnce(...args) as Promise<unknown>)
+        : queryOnce(...args)) as Pool['query'];
   }
 
-  /** From now on connections are given out. */
+  /** From now on the pool gives out connections. */
   open(): void {
-    this.#closed = undefined;
+    this.#closedReason = undefined;
   }
 
-  /** @param reason why there are none */
+  /** @param reason why the pool gives out no connections */
   shut(reason: string): void {
-    this.#closed = reason;
+    this.#closedReason = reason;
   }
 
-  /** What a failure means to a caller: no room, an unavailable database where the connection was lost, a busy one after a deadlock. */
-  explain(error: unknown): unknown {
+  /** Converts an error of the driver: storage full, database unavailable after a lost connection, busy after a deadlock. */
+  convertError(error: unknown): unknown {
     if (isStorageFull(error)) {
       this.space?.report();
       return error instanceof StorageFullError ? error : new StorageFullError((error as Error).message, error);
     }
-    if (error instanceof DatabaseUnavailableError || !isLostConnection(error)) return busyIfBlocked(error);
+    if (error instanceof DatabaseUnavailableError || !isConnectionError(error)) return asBusyError(error);
     return new DatabaseUnavailableError(this.where, (error as Error).message || 'the connection failed', error);
   }
 
   override connect(): Promise<PoolClient>;
-  override connect(connected: Connected): void;
-  override connect(connected?: Connected): Promise<PoolClient> | void {
-    if (this.#closed !== undefined) {
-      const error = new DatabaseUnavailableError(this.where, this.#closed);
-      return connected ? process.nextTick(connected, error) : Promise.reject(error);
+  override connect(callback: ConnectCallback): void;
+  override connect(callback?: ConnectCallback): Promise<PoolClient> | void {
+    if (this.#closedReason !== undefined) {
+      const error = new DatabaseUnavailableError(this.where, this.#closedReason);
+      return callback ? process.nextTick(callback, error) : Promise.reject(error);
     }
-    if (connected)
+    if (callback)
       return super.connect((error, client, release) => {
-        if (client) this.#lend(client);
-        connected(error && (this.explain(error) as Error), client, release);
+        if (client) this.#keepAfterErrors(client);
+        callback(error && (this.convertError(error) as Error), client, release);
       });
     return super.connect().catch((error: unknown) => {
-      throw this.explain(error);
+      throw this.convertError(error);
     });
   }
 
-  /** pg closes a connection after each statement that fails, a duplicate key among them; only one that is broken has to go. */
-  #lend(client: PoolClient): void {
+  /** pg closes a connection after each failed statement, also after a duplicate key. Only a broken connection must be closed. */
+  #keepAfterErrors(client: PoolClient): void {
     const release = client.release.bind(client);
     client.release = (reason) => {
       if (isStorageFull(reason)) this.space?.report();
-      const answered = reason instanceof DatabaseError && !isLostConnection(reason);
-      release(answered ? undefined : reason);
+      const usable = reason instanceof DatabaseError && !isConnectionError(reason);
+      release(usable ? undefined : reason);
     };
   }
 }
 
-/** What is no transaction (`CREATE INDEX CONCURRENTLY`) leaves something behind; what has a time limit has used some of it up. */
-function canRunAgain(args: readonly unknown[]): boolean {
+/** Not what runs outside of a transaction (`CREATE INDEX CONCURRENTLY`), and not what has already used a part of its timeout. */
+function isRepeatable(args: readonly unknown[]): boolean {
   const [statement] = args as [string | { text?: string; query_timeout?: number }];
   if (typeof args.at(-1) === 'function') return false;
   if (typeof statement === 'string') return !statement.includes('CONCURRENTLY');

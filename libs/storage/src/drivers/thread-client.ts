@@ -1,10 +1,10 @@
 import { Client, type ClientConfig } from 'pg';
 import type { SqlThreadClient } from '@yuxi/core';
 
-/** Opens one connection for a thread of its own; see `SqlThreadSource`. */
+/** Opens one connection for a thread; see `SqlThreadSource`. */
 export async function open(config: ClientConfig): Promise<SqlThreadClient> {
   const client = new Client(config);
-  // Whoever uses it learns of a lost connection from the statement.
+  // The next statement reports a lost connection.
   client.on('error', () => undefined);
   await client.connect();
   const query: SqlThreadClient['query'] = async (text, params = [], { timeout } = {}) => {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { Migration } from '@yuxi/core';
 
-/** The product's own tables. A file that was released is never edited: what changes is a new one. */
+/** The tables of the product. A released file is never edited: add a new one. */
 export const storageMigrations: readonly Migration[] = [
   { id: 'storage/0001-foundation', sql: read('0001_foundation.sql') },
   { id: 'storage/0002-sessions', sql: read('0002_sessions.sql') },

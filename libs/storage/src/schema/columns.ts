@@ -5,7 +5,7 @@ export const bytea = customType<{ data: Buffer; driverData: Buffer }>({
   dataType: () => 'bytea',
 });
 
-/** Ranges as PostgreSQL writes them: `{[1,5),[9,12)}`. */
+/** As text in the syntax of PostgreSQL: `{[1,5),[9,12)}`. */
 export const int8multirange = customType<{ data: string }>({ dataType: () => 'int8multirange' });
 
 /** `timestamptz` as a Date. */
@@ -13,7 +13,7 @@ export const instant = (name: string) => timestamp(name, { withTimezone: true })
 
 export const createdAt = () => instant('created_at').notNull().defaultNow();
 
-/** Set to now by every `update()` that goes through the query builder. */
+/** Every `update()` of the query builder sets it to the present time. */
 export const updatedAt = () =>
   instant('updated_at')
     .notNull()

@@ -9,13 +9,13 @@ const tables = Object.values(schema).flatMap((value): [string, PgTable][] =>
 );
 const byName = (a: { name: string }, b: { name: string }) => a.name.localeCompare(b.name);
 
-/** Names that the catalog uses for what drizzle calls otherwise. */
+/** Types that have another name in the catalog. */
 const CATALOG: Record<string, string> = { 'timestamp with time zone': 'timestamptz' };
 
 onBothDrivers('the schema', (driver) => {
-  it('has every table of the migrations, and no other', async () => {
+  it('has exactly the tables of the migrations', async () => {
     const { rows } = await driver().sql.query<{ name: string }>(
-      // Vectors are there only where pgvector is, and are read by SQL alone.
+      // The table of vectors exists only with pgvector, and has no drizzle schema.
       `SELECT tablename AS name FROM pg_tables
        WHERE schemaname = 'public' AND tablename NOT IN ('yuxi_migrations', 'chunk_vectors')`,
     );
@@ -26,7 +26,7 @@ onBothDrivers('the schema', (driver) => {
     await expect(driver().db.select().from(table)).resolves.toEqual([]);
   });
 
-  it.each(tables)('knows type, nullability and default of every column of %s', async (name, table) => {
+  it.each(tables)('has the type, nullability and default of every column of %s', async (name, table) => {
     const { rows } = await driver().sql.query<{ name: string; type: string; required: boolean; filled: boolean }>(
       `SELECT column_name AS name, data_type AS type, is_nullable = 'NO' AS required,
                 column_default IS NOT NULL OR is_identity = 'YES' AS filled

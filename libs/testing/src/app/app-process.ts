@@ -10,26 +10,26 @@ export interface Replica {
   port: number;
   metricsPort: number;
   readonly pid: number;
-  /** Every line written so far. */
+  /** All lines that it has written. */
   readonly logs: string[];
-  /** What it answers to a scrape. */
+  /** Text of its metrics endpoint. */
   metrics(): Promise<string>;
-  /** SIGTERM, after 30 seconds SIGKILL; resolves with the exit code, -1 when a signal ended it. */
+  /** SIGTERM, and SIGKILL after 30 seconds. @returns the exit code, or -1 when a signal ended it */
   stop(): Promise<number>;
-  /** SIGKILL, waits for the end. */
+  /** SIGKILL; waits for the end. */
   kill(): Promise<void>;
   /** SIGSTOP. */
   pause(): void;
   /** SIGCONT. */
   resume(): void;
-  /** Starts it again with the same ports and environment; a running one is killed first. */
+  /** Starts it again with the same ports and environment; kills it first when it runs. */
   restart(): Promise<void>;
 }
 
-const STOP_WITHIN = 30_000;
+const STOP_TIMEOUT_MS = 30_000;
 const LINES_SHOWN = 15;
 
-/** Of every running replica: gives its last lines. The test environment shows them with a failure. */
+/** For each running replica a function that returns its last lines. The test environment shows them with a failure. */
 const running = ((globalThis as Record<symbol, unknown>)[Symbol.for('yuxi.running')] ??= new Set()) as Set<
   () => string
 >;
@@ -61,8 +61,8 @@ export class AppProcess implements Replica {
     return readFileSync(this.#logFile, 'utf8').split('\n').filter(Boolean);
   }
 
-  /** @throws Error with the process's own lines when it ends before it serves. */
-  async start(readyWithin: number): Promise<void> {
+  /** @throws Error with the last lines of the process when it ends before it is ready */
+  async start(readyTimeout: number): Promise<void> {
     this.#child = await Child.start({
       name: `replica :${this.port}`,
       command: process.execPath,
@@ -72,7 +72,7 @@ export class AppProcess implements Replica {
       env: this.env,
     });
     running.add(this.#lastLines);
-    await this.#child.untilReady(() => this.#serves(), readyWithin, 50);
+    await this.#child.untilReady(() => this.#isReady(), readyTimeout, 50);
   }
 
   async metrics(): Promise<string> {
@@ -80,7 +80,7 @@ export class AppProcess implements Replica {
   }
 
   async stop(): Promise<number> {
-    const code = (await this.#child?.end('SIGTERM', STOP_WITHIN)) ?? -1;
+    const code = (await this.#child?.end('SIGTERM', STOP_TIMEOUT_MS)) ?? -1;
     running.delete(this.#lastLines);
     return code;
   }
@@ -102,7 +102,7 @@ export class AppProcess implements Replica {
     await this.start(60_000);
   }
 
-  async #serves(): Promise<boolean> {
+  async #isReady(): Promise<boolean> {
     try {
       const response = await fetch(`${this.baseUrl}/health/startup`, { signal: AbortSignal.timeout(2_000) });
       await response.arrayBuffer();

@@ -10,17 +10,17 @@ export interface StartFrontOptions {
   targets: string[];
 }
 
-/** A running front. */
+/** A running HTTP front: a small load balancer. */
 export interface Front {
   baseUrl: string;
   stop(): Promise<void>;
 }
 
-// Headers that belong to one connection and must not travel on.
+// Headers of a single connection, which must not be forwarded.
 const HOP_BY_HOP = new Set(['connection', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'upgrade']);
 const SAFE = new Set(['GET', 'HEAD']);
 
-function forwarded(incoming: IncomingMessage): Record<string, string | string[]> {
+function requestHeaders(incoming: IncomingMessage): Record<string, string | string[]> {
   const headers: Record<string, string | string[]> = {};
   for (const [name, value] of Object.entries(incoming.headers)) {
     if (value !== undefined && !HOP_BY_HOP.has(name)) headers[name] = value;
@@ -31,8 +31,8 @@ function forwarded(incoming: IncomingMessage): Record<string, string | string[]>
   return headers;
 }
 
-/** Name, value, name, value... without those that belong to the connection of the replica. */
-function answered(response: IncomingMessage): string[] {
+/** Name, value, name, value... without the headers of the connection to the replica. */
+function responseHeaders(response: IncomingMessage): string[] {
   const raw = response.rawHeaders;
   return raw.filter((_, i) => !HOP_BY_HOP.has((raw[i - (i % 2)] ?? '').toLowerCase()));
 }
@@ -57,37 +57,37 @@ class RoundRobin {
     this.#attempt(incoming, outgoing, first, this.targets.length);
   }
 
-  #attempt(incoming: IncomingMessage, outgoing: ServerResponse, index: number, left: number): void {
+  #attempt(incoming: IncomingMessage, outgoing: ServerResponse, index: number, attemptsLeft: number): void {
     const target = this.targets[index % this.targets.length];
-    if (!target || left === 0) {
+    if (!target || attemptsLeft === 0) {
       outgoing.writeHead(502, { 'content-type': 'application/json' });
       outgoing.end('{"detail":"No replica accepts connections","code":"BAD_GATEWAY"}');
       return;
     }
     const { hostname, port } = target;
     const { method, url: path } = incoming;
-    const upstream = request({ hostname, port, method, path, headers: forwarded(incoming), agent: this.agent });
+    const upstream = request({ hostname, port, method, path, headers: requestHeaders(incoming), agent: this.agent });
     let begun = false;
     upstream.on('response', (response) => {
       begun = true;
-      outgoing.writeHead(response.statusCode ?? 502, answered(response));
+      outgoing.writeHead(response.statusCode ?? 502, responseHeaders(response));
       response.pipe(outgoing);
       response.on('error', () => outgoing.destroy());
     });
     upstream.on('error', (error: NodeJS.ErrnoException) => {
-      // Refused means that nothing was sent: the next replica may have it. A reused connection that the replica closed at the
-      // same moment is safe to repeat only when the method is.
+      // After a refused connection nothing was sent, so the next replica can serve the request. When the replica closed a reused
+      // connection at the same moment, the request may have arrived: only a safe method is repeated.
       const closedIdle =
         error.code === 'ECONNRESET' && upstream.reusedSocket && !hasBody(incoming) && SAFE.has(method ?? '');
       if (begun || outgoing.destroyed) outgoing.destroy();
-      else if (error.code === 'ECONNREFUSED') this.#attempt(incoming, outgoing, index + 1, left - 1);
-      else if (closedIdle) this.#attempt(incoming, outgoing, index, left - 1);
+      else if (error.code === 'ECONNREFUSED') this.#attempt(incoming, outgoing, index + 1, attemptsLeft - 1);
+      else if (closedIdle) this.#attempt(incoming, outgoing, index, attemptsLeft - 1);
       else outgoing.destroy();
     });
     outgoing.on('close', () => {
       if (!outgoing.writableFinished) upstream.destroy();
     });
-    // The body is sent only once a connection stands, so that a refused one has not eaten any of it.
+    // The body is sent when the connection is open. A refused connection would have consumed a part of it.
     upstream.on('socket', (socket) => {
       if (socket.connecting) socket.once('connect', () => sendBody(incoming, upstream));
       else sendBody(incoming, upstream);
@@ -95,7 +95,7 @@ class RoundRobin {
   }
 }
 
-/** Starts an HTTP front that hands requests to the targets in turn and passes over those that refuse connections. */
+/** Starts an HTTP front that sends requests to the targets in turn, and skips targets that refuse connections. */
 export async function startFront(options: StartFrontOptions): Promise<Front> {
   const robin = new RoundRobin(options.targets.map((target) => new URL(target)));
   const server = createServer((incoming, outgoing) => robin.handle(incoming, outgoing));

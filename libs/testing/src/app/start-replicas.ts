@@ -7,7 +7,7 @@ import { temporaryFolder } from '../run-folder.js';
 import { AppProcess } from './app-process.js';
 import type { Replica } from './app-process.js';
 
-/** What makes a process run a changed product, see test/support/mutant. */
+/** Makes a process run a changed product, see test/support/mutant. */
 const MUTANT = Object.fromEntries(
   ['NODE_OPTIONS', 'YUXI_MUTANT'].flatMap((name) =>
     process.env['YUXI_MUTANT'] ? [[name, process.env[name] ?? '']] : [],
@@ -19,23 +19,23 @@ type PerReplica<T> = T | ((index: number) => T);
 /** Options of {@link startReplicas}. */
 export interface StartReplicasOptions {
   count: number;
-  /** Without one the replicas run without Redis. */
+  /** Without it the replicas run without Redis. */
   redisUrl?: PerReplica<string>;
-  /** Without one a single replica runs on the embedded database. */
+  /** Without it a single replica runs on the embedded database. */
   databaseUrl?: PerReplica<string>;
-  /** More environment, which wins over everything set here. */
+  /** More environment variables; they replace those set here. */
   env?: PerReplica<Record<string, string>>;
   /** Program to run; default: the compiled API. */
   entry?: string;
-  /** Port of each replica; default: free ones. */
+  /** Port of each replica; default: free ports. */
   ports?: number[];
-  /** Shared by all; default: a random one for this call. */
+  /** Shared by all replicas; default: a random one for each call. */
   jwtSecret?: string;
-  /** Longest time until a replica serves, milliseconds; default 60000. */
+  /** Longest time until a replica is ready, milliseconds; default 60000. */
   readyWithin?: number;
 }
 
-/** What `npm start` and the image run; a mutant changes single files, so it runs these. */
+/** The program of `npm start` and of the image. A mutant changes single files, so it runs those. */
 const PROGRAM = process.env['YUXI_MUTANT'] ? 'main.js' : 'bundle/main.mjs';
 
 /**
@@ -44,7 +44,7 @@ const PROGRAM = process.env['YUXI_MUTANT'] ? 'main.js' : 'bundle/main.mjs';
  */
 export function programOf(app: 'api' | 'worker'): string {
   const path = join('apps', app, 'dist', PROGRAM);
-  // Looked for upwards, because the compiled and the source form of this file stand in different folders.
+  // Searched upwards, because this file is in another folder when it is compiled.
   let folder = dirname(fileURLToPath(import.meta.url));
   while (folder !== dirname(folder)) {
     const entry = join(folder, path);
@@ -59,15 +59,15 @@ function valueFor<T>(value: PerReplica<T>, index: number): T {
 }
 
 /**
- * Starts the compiled API `count` times on free ports, all at once, and waits until each answers `/health/startup` with 200.
- * Nobody prepares the database for them: making the schema together is part of what they must be able to do.
- * @throws Error with the replica's own lines when one ends or is not ready in time; the others are then ended.
+ * Starts the compiled API `count` times on free ports at the same time, and waits until each answers `/health/startup` with 200.
+ * The database may be empty: the replicas create the schema.
+ * @throws Error with the last lines of a replica that ends or is not ready in time; the others are killed
  */
 export async function startReplicas(options: StartReplicasOptions): Promise<Replica[]> {
   const { count, redisUrl, databaseUrl, env = {}, readyWithin = 60_000 } = options;
   const entry = options.entry ?? programOf('api');
   const jwtSecret = options.jwtSecret ?? randomBytes(32).toString('hex');
-  // Blobs are shared by the replicas of one deployment.
+  // One data folder for all, as in one deployment.
   const dataFolder = temporaryFolder('data');
   const replicas: AppProcess[] = [];
   const startOne = async (index: number): Promise<void> => {
@@ -85,11 +85,11 @@ export async function startReplicas(options: StartReplicasOptions): Promise<Repl
       ...(databaseUrl === undefined ? {} : { DATABASE_URL: valueFor(databaseUrl, index) }),
       JWT_SECRET: jwtSecret,
       YUXI_DATA_DIR: dataFolder,
-      // A full-size run outlasts a token of the default life.
+      // A full-size run takes longer than the default lifetime of a token.
       YUXI_ACCESS_TTL: '1d',
-      // Nobody balances over them, unless a test says so.
+      // Without a load balancer no delay is needed at the shutdown.
       YUXI_SHUTDOWN_DELAY: '0',
-      // Load is made by few users.
+      // Tests make much load with few users.
       YUXI_REQUESTS_PER_MINUTE: '0',
       ...valueFor(env, index),
     });

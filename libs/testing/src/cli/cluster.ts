@@ -28,7 +28,7 @@ async function start({ replicas: count, port }: ClusterOptions): Promise<Address
     redisUrl: redis.url,
     databaseUrl: database.url,
     ports: Array.from({ length: count }, (_, i) => port + 1 + i),
-    // The front is the only way in that may name the caller.
+    // Only the front may set the address of the client.
     env: { TRUSTED_PROXIES: '127.0.0.1' },
   });
   stops.push(() => Promise.all(replicas.map((replica) => replica.stop())));
@@ -57,10 +57,10 @@ function table({ front, replicas, redis, database }: Addresses): string {
   return `${lines.join('\n')}\n`;
 }
 
-function untilAskedToStop(): Promise<void> {
+function untilStopSignal(): Promise<void> {
   return new Promise((resolve) => {
     for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => resolve());
-    // An unreferenced child does not keep this process alive; the front's listening socket may come later.
+    // Keeps this process running until the front listens; unreferenced children do not.
     setInterval(() => undefined, 60_000);
   });
 }
@@ -75,15 +75,15 @@ async function main(): Promise<number> {
     process.stdout.write(USAGE);
     return 0;
   }
-  const asked = untilAskedToStop();
+  const stopSignal = untilStopSignal();
   if (!options.json) process.stderr.write('Starting...\n');
   const starting = start(options);
-  const addresses = await Promise.race([starting, asked]);
+  const addresses = await Promise.race([starting, stopSignal]);
   if (addresses) {
     process.stdout.write(options.json ? `${JSON.stringify(addresses)}\n` : table(addresses));
-    await asked;
+    await stopSignal;
   }
-  // A start that was interrupted half-way ends with the run folder, which the exit of this process removes.
+  // The exit of this process removes the run folder, and so ends a start that was interrupted.
   starting.catch(() => undefined);
   await stopAll();
   return 0;

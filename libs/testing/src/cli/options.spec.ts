@@ -11,7 +11,10 @@ describe('options of the cluster command', () => {
     });
   });
 
-  it.each([[['--replicas', '0']], [['--replicas', '2x']], [['--port', '80']], [['--what']]])('refuse %j', (args) => {
-    expect(() => readOptions(args)).toThrow(args[0]);
-  });
+  it.each([[['--replicas', '0']], [['--replicas', '2x']], [['--port', '80']], [['--what']]])(
+    'are refused when they are %j',
+    (args) => {
+      expect(() => readOptions(args)).toThrow(args[0]);
+    },
+  );
 });

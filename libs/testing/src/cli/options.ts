@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
+import { integerOption } from '@yuxi/core';
 
-/** What the cluster command was asked for. */
+/** Options of the cluster command. */
 export interface ClusterOptions {
   replicas: number;
   port: number;
@@ -11,22 +12,20 @@ export interface ClusterOptions {
 /** Text of `--help`. */
 export const USAGE = `Usage: npm run cluster -- [--replicas 3] [--port 5050] [--json]
 
-Starts a private Redis and PostgreSQL, several replicas of the API and an HTTP front that hands requests to them in turn.
-Everything is stopped and removed again with Ctrl-C or SIGTERM.
+Starts a private Redis and PostgreSQL, several replicas of the API, and an HTTP front that sends requests to them in turn.
+Ctrl-C or SIGTERM stops and removes everything.
 
-  --replicas N   how many replicas, 1..20 (default 3)
+  --replicas N   number of replicas, 1..20 (default 3)
   --port P       port of the front, 1024..65000; the replicas listen on the ports after it (default 5050)
   --json         print one line of JSON with all addresses instead of the table
   --help         print this text
 `;
 
-function whole(name: string, text: string, min: number, max: number): number {
-  const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
-  if (value >= min && value <= max) return value;
-  throw new Error(`--${name} must be a whole number ${min}..${max}, got ${JSON.stringify(text)}`);
+function readInteger(option: string, text: string, min: number, max: number): number {
+  return integerOption(option, /^\d{1,9}$/.test(text) ? Number(text) : text, { min, max });
 }
 
-/** @throws Error naming the argument that is unknown or out of range. */
+/** @throws Error naming the option that is unknown or out of range */
 export function readOptions(args: string[]): ClusterOptions {
   const { values } = parseArgs({
     args,
@@ -38,8 +37,8 @@ export function readOptions(args: string[]): ClusterOptions {
     },
   });
   return {
-    replicas: whole('replicas', values.replicas, 1, 20),
-    port: whole('port', values.port, 1024, 65_000),
+    replicas: readInteger('--replicas', values.replicas, 1, 20),
+    port: readInteger('--port', values.port, 1024, 65_000),
     json: values.json,
     help: values.help,
   };

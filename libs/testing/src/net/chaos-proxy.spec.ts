@@ -39,7 +39,7 @@ describe('startProxy', () => {
     return client;
   }
 
-  it('relays, and delays both ways when told to', async () => {
+  it('relays, and delays both directions by its latency', async () => {
     const client = await open();
     expect(await roundTrip(client)).toBe('x');
     proxy.latency(40);
@@ -48,20 +48,20 @@ describe('startProxy', () => {
     expect(performance.now() - before).toBeGreaterThan(70);
   });
 
-  it('keeps the order of the bytes when the latency falls', async () => {
+  it('keeps the order of the bytes when the latency decreases', async () => {
     const client = await open();
     expect(await roundTrip(client)).toBe('x');
-    let heard = '';
-    client.on('data', (chunk: Buffer) => (heard += chunk.toString()));
+    let received = '';
+    client.on('data', (chunk: Buffer) => (received += chunk.toString()));
     proxy.latency(200);
     client.write('first');
-    await open(); // The proxy has had a turn, and read it.
+    await open(); // The proxy has read it by now.
     proxy.latency(0);
     client.write('second');
-    await eventually(() => expect(heard).toBe('firstsecond'));
+    await eventually(() => expect(received).toBe('firstsecond'));
   });
 
-  it('delivers requests and loses the answers', async () => {
+  it('delivers requests and drops the answers', async () => {
     let received = '';
     echo.once('connection', (socket) => socket.on('data', (chunk: Buffer) => (received += chunk.toString())));
     const client = await open();
@@ -75,7 +75,7 @@ describe('startProxy', () => {
     expect(await roundTrip(await open())).toBe('x');
   });
 
-  it('keeps connections but swallows everything in a black hole', async () => {
+  it('keeps connections open and drops all data as a black hole', async () => {
     const client = await open();
     expect(await roundTrip(client)).toBe('x');
     proxy.blackhole();
@@ -89,7 +89,7 @@ describe('startProxy', () => {
     expect(await roundTrip(await open())).toBe('x');
   });
 
-  it('cuts what is open and lets new connections in', async () => {
+  it('resets open connections and accepts new ones', async () => {
     const client = await open();
     client.on('error', () => undefined);
     expect(await roundTrip(client)).toBe('x');
@@ -98,7 +98,7 @@ describe('startProxy', () => {
     expect(await roundTrip(await open())).toBe('x');
   });
 
-  it('refuses, and listens on the same port again once healed', async () => {
+  it('refuses connections, and accepts them on the same port after heal()', async () => {
     const client = await open();
     client.on('error', () => undefined);
     await proxy.refuse();

@@ -3,38 +3,38 @@ import type { AddressInfo, Server, Socket } from 'node:net';
 import { sleep } from '@yuxi/core';
 import { freePort } from './ports.js';
 
-/** Where a proxy passes connections on to. */
+/** Where a proxy forwards connections to. */
 export interface ProxyTarget {
   host: string;
   port: number;
 }
 
-/** A TCP relay that can be told to misbehave. Modes apply to open connections as well as to new ones. */
+/** A TCP relay with faults. A fault applies to open and to new connections. */
 export interface ChaosProxy {
   readonly host: string;
   readonly port: number;
-  /** The URL of the target, by way of this proxy. */
+  /** The URL of the target with the host and port of this proxy. */
   through(url: string): string;
-  /** Connections are accepted and kept, but nothing is delivered in either direction. */
+  /** Accepts connections and keeps them open, but delivers nothing in either direction. */
   blackhole(): void;
-  /** Requests are delivered, answers are not. */
+  /** Delivers requests, but no answers. */
   loseAnswers(): void;
-  /** Open connections are reset, new ones refused: nothing listens any more. */
+  /** Resets open connections and stops listening, so that new ones are refused. */
   refuse(): Promise<void>;
-  /** Delays every chunk by `ms` milliseconds in each direction; 0 takes the delay away. */
+  /** Delays every chunk by `ms` milliseconds in each direction; 0 ends the delay. */
   latency(ms: number): void;
-  /** Resets every open connection; new ones work. */
+  /** Resets all open connections; new ones work. */
   cut(): void;
-  /** Takes every fault away. What was swallowed is lost: connections it belonged to are reset. */
+  /** Ends all faults. Connections of which data was dropped are reset. */
   heal(): Promise<void>;
   stop(): Promise<void>;
 }
 
 interface Pair {
-  /** Of the client, and to the target. */
+  /** From the client, and to the target. */
   sockets: [Socket, Socket];
-  /** Something was swallowed: the byte stream has a hole and can never be used again. */
-  torn: boolean;
+  /** Data was dropped, so the byte stream cannot be used any more. */
+  incomplete: boolean;
 }
 
 class TcpChaosProxy implements ChaosProxy {
@@ -42,7 +42,7 @@ class TcpChaosProxy implements ChaosProxy {
   port = 0;
   #server: Server | undefined;
   readonly #pairs = new Set<Pair>();
-  #swallow: 'nothing' | 'answers' | 'all' = 'nothing';
+  #drop: 'nothing' | 'answers' | 'all' = 'nothing';
   #delay = 0;
 
   constructor(private readonly target: ProxyTarget) {}
@@ -63,11 +63,11 @@ class TcpChaosProxy implements ChaosProxy {
   }
 
   blackhole(): void {
-    this.#swallow = 'all';
+    this.#drop = 'all';
   }
 
   loseAnswers(): void {
-    this.#swallow = 'answers';
+    this.#drop = 'answers';
   }
 
   async refuse(): Promise<void> {
@@ -85,9 +85,9 @@ class TcpChaosProxy implements ChaosProxy {
   }
 
   async heal(): Promise<void> {
-    this.#swallow = 'nothing';
+    this.#drop = 'nothing';
     this.#delay = 0;
-    for (const pair of this.#pairs) if (pair.torn) this.#reset(pair);
+    for (const pair of this.#pairs) if (pair.incomplete) this.#reset(pair);
     if (!this.#server) await this.listen();
   }
 
@@ -103,7 +103,7 @@ class TcpChaosProxy implements ChaosProxy {
 
   #accept(inner: Socket): void {
     const outer = connect(this.target);
-    const pair: Pair = { sockets: [inner, outer], torn: false };
+    const pair: Pair = { sockets: [inner, outer], incomplete: false };
     this.#pairs.add(pair);
     this.#relay(pair, inner, outer);
     this.#relay(pair, outer, inner);
@@ -112,13 +112,13 @@ class TcpChaosProxy implements ChaosProxy {
   #relay(pair: Pair, from: Socket, to: Socket): void {
     from.setNoDelay(true);
     const pass = (deliver: () => void) => {
-      if (this.#swallows(pair, from)) pair.torn = true;
+      if (this.#drops(pair, from)) pair.incomplete = true;
       else deliver();
     };
     let delayed = 0;
     let last: Promise<unknown> = Promise.resolve();
     const deliverAfter = async (before: Promise<unknown>, deliver: () => void) => {
-      // In order, also after the latency was lowered.
+      // In order, also after the latency was decreased.
       await Promise.all([before, sleep(this.#delay)]);
       delayed--;
       pass(deliver);
@@ -133,18 +133,18 @@ class TcpChaosProxy implements ChaosProxy {
     from.on('error', () => this.#reset(pair));
     from.on('close', () => {
       if (to.destroyed) this.#pairs.delete(pair);
-      // Half-closed streams end in order; only a broken one takes its partner along.
+      // A half-closed stream continues in the other direction; a broken one closes both.
       else if (!from.readableEnded) this.#reset(pair);
     });
   }
 
-  #swallows(pair: Pair, from: Socket): boolean {
-    return this.#swallow === 'all' || (this.#swallow === 'answers' && from === pair.sockets[1]);
+  #drops(pair: Pair, from: Socket): boolean {
+    return this.#drop === 'all' || (this.#drop === 'answers' && from === pair.sockets[1]);
   }
 
   #reset(pair: Pair): void {
     this.#pairs.delete(pair);
-    // A socket that is ending cannot be reset: Node would keep its handle, and the process, alive.
+    // A socket that is ending must not be reset: Node would keep its handle, and so the process.
     for (const socket of pair.sockets) {
       if (socket.writableEnded) socket.destroy();
       else if (!socket.destroyed) socket.resetAndDestroy();
@@ -152,7 +152,7 @@ class TcpChaosProxy implements ChaosProxy {
   }
 }
 
-/** Starts a proxy on a free port in front of `target`; it begins healthy. */
+/** Starts a proxy on a free port in front of `target`, without a fault. */
 export async function startProxy(target: ProxyTarget): Promise<ChaosProxy> {
   const proxy = new TcpChaosProxy({ host: target.host, port: target.port });
   proxy.port = await freePort();

@@ -5,24 +5,24 @@ import { Child } from '../child.js';
 import { temporaryFolder } from '../run-folder.js';
 import { accepts, freePort } from './ports.js';
 
-const READY_WITHIN = 10_000;
+const READY_TIMEOUT_MS = 10_000;
 
 /** A running haproxy. */
 export interface Haproxy {
   baseUrl: string;
-  /** Which of the targets it gives requests to at the moment, in their order. */
+  /** For each target, whether it gets requests now. */
   up(): Promise<boolean[]>;
   stop(): Promise<void>;
 }
 
-/** Where haproxy is; undefined when it is not installed. Debian puts it where only root looks. */
+/** Path of haproxy; undefined when it is not installed. Debian installs it in a folder that is on the PATH of root only. */
 export function haproxyBinary(): string | undefined {
   return findOnPath('haproxy') ?? ['/usr/sbin/haproxy', '/usr/local/sbin/haproxy'].find(isExecutable);
 }
 
 /**
- * Starts haproxy over `targets` (base URLs) as its manual begins: round robin, health checks of `/health/ready` every 2 s, three misses
- * for down and two hits for up. It repeats nothing (`retries 0`), so that a client sees each failure.
+ * Starts haproxy for `targets` (base URLs) with the settings of its manual: round robin, and a health check of `/health/ready` every
+ * 2 s. Three failures mean down, two successes mean up. It does not retry (`retries 0`), so that a client sees each failure.
  * @throws Error when haproxy is not installed or does not start
  */
 export async function startHaproxy({ targets }: { targets: string[] }): Promise<Haproxy> {
@@ -64,7 +64,7 @@ frontend stats
     env: {},
     endSignal: 'SIGTERM',
   });
-  await child.untilReady(() => accepts(port), READY_WITHIN);
+  await child.untilReady(() => accepts(port), READY_TIMEOUT_MS);
   return {
     baseUrl: `http://127.0.0.1:${port}`,
     up: async () => {

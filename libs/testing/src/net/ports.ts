@@ -6,10 +6,10 @@ import { join } from 'node:path';
 import { identify, isRunning } from '../processes.js';
 import type { ProcessIdentity } from '../processes.js';
 
-// Below the usual ephemeral range: an outgoing connection can then never take the port of a server that is being restarted.
+// Below the usual ephemeral range, so that no outgoing connection takes the port of a server that restarts.
 const FIRST = 15_000;
 const LAST = 32_000;
-/** A file for each port that a living process was given: two test processes must not choose the same one before they listen. */
+/** A file for each reserved port, so that two test processes do not choose the same port before they listen. */
 const RESERVATIONS = join(tmpdir(), 'yuxi-ports');
 
 function canListen(port: number): Promise<boolean> {
@@ -28,7 +28,7 @@ function ownerOf(path: string): ProcessIdentity | undefined {
   }
 }
 
-/** False when another living process, or this one, was given the port. */
+/** @returns false when a living process has reserved the port */
 function reserve(port: number): boolean {
   mkdirSync(RESERVATIONS, { recursive: true });
   const path = join(RESERVATIONS, String(port));
@@ -39,12 +39,12 @@ function reserve(port: number): boolean {
     writeFileSync(path, JSON.stringify(identify(process.pid)), { flag: 'wx' });
     return true;
   } catch {
-    // Another process was quicker.
+    // Another process was faster.
     return false;
   }
 }
 
-/** Forgets the ports of processes that have ended. */
+/** Removes the reservations of processes that have ended. */
 export function sweepReservations(): void {
   mkdirSync(RESERVATIONS, { recursive: true });
   for (const name of readdirSync(RESERVATIONS)) {
@@ -55,8 +55,8 @@ export function sweepReservations(): void {
 }
 
 /**
- * A TCP port of 127.0.0.1 on which nothing listens, given to no other living process that asks here, and never twice to one.
- * @throws Error when none of 200 candidates is free.
+ * A TCP port of 127.0.0.1 on which nothing listens. No other living process gets the same port, and no process gets it twice.
+ * @throws Error when none of 200 candidates is free
  */
 export async function freePort(): Promise<number> {
   for (let attempt = 0; attempt < 200; attempt++) {
@@ -66,7 +66,7 @@ export async function freePort(): Promise<number> {
   throw new Error(`No free TCP port found on 127.0.0.1 between ${FIRST} and ${LAST}: stop some servers`);
 }
 
-/** Whether something on this machine accepts connections on the port. */
+/** Whether a process on this machine accepts connections on the port. */
 export function accepts(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(port, '127.0.0.1');

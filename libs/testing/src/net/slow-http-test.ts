@@ -4,10 +4,10 @@ import { Child } from '../child.js';
 import { temporaryFolder } from '../run-folder.js';
 
 export interface SlowAttackOptions {
-  /** H: the head of a request is sent slowly; B: its body; X: the answer is read slowly. */
+  /** H: sends the headers of a request slowly. B: sends the body slowly. X: reads the response slowly. */
   attack: 'H' | 'B' | 'X';
   url: string;
-  /** All of them are opened at once. */
+  /** Number of connections, which are opened at the same time. */
   connections: number;
   /** More options of slowhttptest. */
   options?: readonly string[];
@@ -18,7 +18,7 @@ export function slowHttpTestBinary(): string | undefined {
 }
 
 /**
- * Runs slowhttptest, which sends or reads a few bytes on each connection every second, until it is stopped.
+ * Runs slowhttptest until it is stopped. It sends or reads a few bytes on each connection every second.
  * @throws Error when it is not installed
  */
 export async function startSlowHttpTest({ attack, url, connections, options = [] }: SlowAttackOptions) {

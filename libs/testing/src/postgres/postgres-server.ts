@@ -3,43 +3,48 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { Client } from 'pg';
 import { Child } from '../child.js';
-import type { Account } from './account.js';
 
-/** A database of its own inside the server. */
+/** A user and group that a server runs as. */
+export interface UserIds {
+  uid: number;
+  gid: number;
+}
+
+/** A new database in the server. */
 export interface TestDatabase {
   url: string;
-  /** Ends its connections and removes it. */
+  /** Closes its connections and removes it. */
   drop(): Promise<void>;
 }
 
-/** A running PostgreSQL of its own, on a port of 127.0.0.1; every connection is trusted. */
+/** A running PostgreSQL on a port of 127.0.0.1. It trusts every connection. */
 export interface PostgresServer {
   host: string;
   port: number;
-  /** Of the database `postgres`. */
+  /** URL of the database `postgres`. */
   url: string;
   readonly pid: number;
-  /** Whether `CREATE EXTENSION vector` works here. */
+  /** Whether `CREATE EXTENSION vector` works. */
   readonly hasVector: boolean;
   createDatabase(): Promise<TestDatabase>;
   /** Ends the server and removes its files. */
   stop(): Promise<void>;
-  /** SIGKILL of the whole server; `restart` brings it back. */
+  /** SIGKILL; {@link restart} starts it again. */
   kill(): Promise<void>;
-  /** Starts it again on the same port with its data; a running one is ended first. */
+  /** Starts it again on the same port with its data; stops it first when it runs. */
   restart(): Promise<void>;
 }
 
-/** What {@link ManagedPostgres} starts from. */
+/** How {@link ManagedPostgres} starts the server. */
 export interface PostgresLaunch {
   bin: string;
   folder: string;
   port: number;
-  account?: Account;
+  user?: UserIds;
   settings: Record<string, string>;
 }
 
-const READY_WITHIN = 30_000;
+const READY_TIMEOUT_MS = 30_000;
 
 /** The process behind a {@link PostgresServer}. */
 export class ManagedPostgres implements PostgresServer {
@@ -58,9 +63,9 @@ export class ManagedPostgres implements PostgresServer {
     return this.#child?.pid ?? 0;
   }
 
-  /** @throws Error with the server's own words when it ends before it answers. */
+  /** @throws Error with the last lines of the server when it ends before it answers */
   async start(): Promise<void> {
-    const { bin, folder, port, account, settings } = this.launch;
+    const { bin, folder, port, user, settings } = this.launch;
     const options = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
     this.#child = await Child.start({
       name: `postgres :${port}`,
@@ -68,11 +73,11 @@ export class ManagedPostgres implements PostgresServer {
       args: ['-D', join(folder, 'data'), '-h', this.host, '-p', String(port), ...options],
       cwd: folder,
       logFile: join(folder, 'server.log'),
-      // Immediate shutdown: takes the workers and the shared memory along, which SIGKILL would not.
+      // Immediate shutdown: also ends the workers and the shared memory, which SIGKILL does not.
       endSignal: 'SIGQUIT',
-      ...account,
+      ...user,
     });
-    await this.#child.untilReady(() => this.#answers(), READY_WITHIN);
+    await this.#child.untilReady(() => this.#answers(), READY_TIMEOUT_MS);
     this.hasVector = await this.#tryVector();
   }
 
@@ -97,7 +102,7 @@ export class ManagedPostgres implements PostgresServer {
       try {
         return await this.start();
       } catch (error) {
-        // Workers of a killed server need a moment to notice, and hold the shared memory until then.
+        // The workers of a killed server end after a moment, and hold the shared memory until then.
         if (attempt === 10 || !(error instanceof Error) || !/shared memory block/.test(error.message)) throw error;
       }
     }
@@ -109,7 +114,7 @@ export class ManagedPostgres implements PostgresServer {
 
   async #query(...statements: string[]): Promise<void> {
     const client = new Client({ connectionString: this.url, connectionTimeoutMillis: 2_000 });
-    // A server that ends under the connection reports it here as well as in the call.
+    // When the server ends, the connection reports it here and in the call.
     client.on('error', () => undefined);
     try {
       await client.connect();
@@ -120,7 +125,7 @@ export class ManagedPostgres implements PostgresServer {
   }
 
   async #answers(): Promise<boolean> {
-    // Another server that holds the port would answer too.
+    // Another server on this port would answer too.
     const own = `SELECT 1 / (current_setting('data_directory') = '${join(this.launch.folder, 'data')}')::int`;
     return this.#query(own).then(
       () => true,

@@ -22,7 +22,7 @@ describe('startPostgres', () => {
   });
   afterAll(() => server?.stop());
 
-  it('is quick and forgetful unless asked to be durable', async () => {
+  it('starts a server without fsync, unless it must be durable', async () => {
     expect(await one(server.url, 'SHOW fsync')).toBe('off');
     const durable = await startPostgres({ durable: true });
     try {
@@ -32,7 +32,7 @@ describe('startPostgres', () => {
     }
   });
 
-  it('makes databases that know nothing of each other', async () => {
+  it('creates databases that are independent of each other', async () => {
     const [a, b] = await Promise.all([server.createDatabase(), server.createDatabase()]);
     await one(a.url, 'CREATE TABLE only_in_a (id int)');
     expect(await one(b.url, "SELECT to_regclass('only_in_a')::text")).toBeNull();
@@ -41,7 +41,7 @@ describe('startPostgres', () => {
     await expect(one(a.url, 'SELECT 1')).rejects.toThrow(/does not exist/);
   });
 
-  it('comes back with its data after it was killed', async () => {
+  it('starts a killed server again with its data', async () => {
     const database = await server.createDatabase();
     await one(database.url, 'CREATE TABLE kept AS SELECT 7 AS n');
     await one(server.url, 'CHECKPOINT');

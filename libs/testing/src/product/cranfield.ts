@@ -24,7 +24,7 @@ const lines = <T>(file: string): T[] =>
     .filter(Boolean)
     .map((line) => JSON.parse(line) as T);
 
-/** 1,400 abstracts; two of them are empty. */
+/** 1,400 abstracts, of which two are empty. */
 export function documents(): Document[] {
   return lines<{ _id: string; title: string; text: string }>('corpus.jsonl').map(({ _id, title, text }) => ({
     id: _id,
@@ -33,7 +33,7 @@ export function documents(): Document[] {
   }));
 }
 
-/** The content of the file uploaded for a document: empty for the two empty ones. */
+/** The content of the file for a document; empty for the two empty documents. */
 export function fileContent({ title, text }: Document): string {
   return [title, text].filter(Boolean).join('\n\n');
 }
@@ -41,9 +41,9 @@ export function fileContent({ title, text }: Document): string {
 export function queries(): Query[] {
   const relevant = new Map<string, Map<string, number>>();
   for (const row of lines<{ 'query-id': string; 'corpus-id': string; score: number }>('qrels.jsonl')) {
-    const of = relevant.get(row['query-id']) ?? new Map<string, number>();
-    of.set(row['corpus-id'], row.score);
-    relevant.set(row['query-id'], of);
+    const scores = relevant.get(row['query-id']) ?? new Map<string, number>();
+    scores.set(row['corpus-id'], row.score);
+    relevant.set(row['query-id'], scores);
   }
   return lines<{ _id: string; text: string }>('queries.jsonl').map(({ _id, text }) => ({
     id: _id,
@@ -52,7 +52,7 @@ export function queries(): Query[] {
   }));
 }
 
-/** nDCG@10 with linear gain of one ranked list of document ids. */
+/** nDCG@10, with linear gain, of a ranked list of document ids. */
 export function ndcg10(ranked: readonly string[], relevant: Map<string, number>): number {
   const ideal = gain([...relevant.values()].sort((a, b) => b - a));
   return ideal === 0 ? 0 : gain(ranked.map((id) => relevant.get(id) ?? 0)) / ideal;

@@ -1,13 +1,13 @@
 import { seededRandom } from '../random.js';
 import type { Document } from './cranfield.js';
 
-/** As many documents and questions as Cranfield has. */
+/** The numbers of documents and questions in Cranfield. */
 const DOCUMENTS = 1400;
 const QUESTIONS = 225;
 const SEED = 1957;
-/** The same ones as in Cranfield. */
+/** Ids of the empty documents, as in Cranfield. */
 const EMPTY = new Set(['471', '995']);
-/** Each so-many-th document says a paragraph twice, because equal chunks of one file are the hard ones. */
+/** One in so many documents contains a paragraph twice, because equal chunks in a file are the difficult case. */
 const REPEATS_EVERY = 20;
 
 const SUBJECTS =
@@ -33,7 +33,7 @@ function sentence(random: () => number, chinese: boolean): string {
   return `the ${subject} of test ${number} ${verb} the ${object} of a ${pick(random, SUBJECTS)} ${pick(random, ADVERBS)}. `;
 }
 
-/** Most texts have about 1,000 characters, few less than 200 or more than 4,000: the sizes of Cranfield. */
+/** Sizes as in Cranfield: most texts have about 1,000 characters, few have less than 200 or more than 4,000. */
 function length(random: () => number): number {
   const normal = random() + random() + random() + random() - 2;
   return Math.min(4300, Math.max(200, 990 * Math.exp(normal * 1.3)));
@@ -47,7 +47,7 @@ function text(random: () => number, id: number): string {
   return id % REPEATS_EVERY === 0 ? `${made}\n\n${made}` : made;
 }
 
-/** A corpus for tests to which only the number, the sizes and the mixture of documents matter. The same one each time. */
+/** A corpus for tests that need only the number, the sizes and the mixture of documents. Always the same. */
 export function documents(): Document[] {
   const random = seededRandom(SEED);
   return Array.from({ length: DOCUMENTS }, (_, i) => {
@@ -57,7 +57,7 @@ export function documents(): Document[] {
   });
 }
 
-/** Questions in the words of the corpus. */
+/** Questions with words of the corpus. */
 export function questions(): string[] {
   const random = seededRandom(SEED + 1);
   return Array.from({ length: QUESTIONS }, () =>

@@ -2,15 +2,15 @@ import type { ApiClient } from '../http.js';
 import { type Document, fileContent } from './cranfield.js';
 
 export interface Uploaded {
-  /** By id of the document. */
+  /** Ids of the files, by id of the document. */
   fileIds: Map<string, string>;
-  /** Documents that the API refused, with the status it gave. */
+  /** Status of each document that the API refused. */
   refused: Map<string, number>;
 }
 
-const AT_ONCE = 8;
+const CONCURRENCY = 8;
 
-/** Uploads each document as `<id>.txt`, spread over the replicas. */
+/** Uploads each document as `<id>.txt`, distributed over the replicas. */
 export async function upload(
   clients: readonly ApiClient[],
   token: string,
@@ -20,7 +20,7 @@ export async function upload(
   const fileIds = new Map<string, string>();
   const refused = new Map<string, number>();
   const queue = [...documents.entries()];
-  const lane = async () => {
+  const uploadNext = async () => {
     for (let next = queue.shift(); next; next = queue.shift()) {
       const [index, document] = next;
       const client = clients[index % clients.length]!;
@@ -32,7 +32,7 @@ export async function upload(
       else refused.set(document.id, status);
     }
   };
-  await Promise.all(Array.from({ length: AT_ONCE }, lane));
+  await Promise.all(Array.from({ length: CONCURRENCY }, uploadNext));
   return { fileIds, refused };
 }
 

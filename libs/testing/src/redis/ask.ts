@@ -1,16 +1,16 @@
 import { connect } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 
-/** Where a server listens and how to enter. */
+/** Address and password of a server. */
 export interface RedisAddress {
   host: string;
   port: number;
   password?: string;
-  /** PEM of the certificate authority; set means TLS. */
+  /** PEM of the certificate authority. Without it there is no TLS. */
   ca?: string;
 }
 
-/** Where the reply that begins at `at` ends; -1 when it is not complete yet. */
+/** Where the reply that starts at `at` ends; -1 when it is not complete yet. */
 function replyEnd(text: string, at: number): number {
   const line = text.indexOf('\r\n', at);
   if (line < 0) return -1;
@@ -24,8 +24,8 @@ function replyEnd(text: string, at: number): number {
 }
 
 /**
- * Sends one command over a connection of its own and resolves with the raw reply as text; empty when the server does not answer.
- * Arguments must not hold spaces. Made for probing servers that may not be there, hence it never rejects.
+ * Sends one command over a new connection. @returns the raw reply as text; empty when the server does not answer. Never rejects.
+ * Arguments must not contain spaces.
  */
 export function askRedis(address: RedisAddress, command: string, timeout = 1_000): Promise<string> {
   const { host, port, password, ca } = address;

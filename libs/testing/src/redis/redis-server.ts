@@ -1,44 +1,44 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { redisServerBinary } from '../binaries.js';
 import { Child } from '../child.js';
 import { askRedis } from './ask.js';
-import { redisServerBinary } from './binary.js';
 
-/** A running Redis of its own, on a port of 127.0.0.1. */
+/** A running Redis on a port of 127.0.0.1. */
 export interface RedisServer {
   host: string;
   port: number;
   /** `redis://` or `rediss://`, with the password. */
   url: string;
   password?: string;
-  /** Of the current process: changes with a restart. */
+  /** Changes with a restart. */
   readonly pid: number;
   /** PEM of the certificate authority of a TLS server. */
   ca?: string;
   /** Ends the server and removes its files. */
   stop(): Promise<void>;
-  /** SIGKILL, waits for the end; `restart` brings it back. */
+  /** SIGKILL; waits for the end. {@link restart} starts it again. */
   kill(): Promise<void>;
-  /** SIGSTOP: connections stay open, nothing is answered. */
+  /** SIGSTOP: connections stay open without answers. */
   pause(): void;
   /** SIGCONT. */
   resume(): void;
-  /** Starts it again on the same port, empty unless `keepData` (default false). */
+  /** Starts it again on the same port, empty unless `keepData` is true. Default `false`. */
   restart(options?: { keepData?: boolean }): Promise<void>;
 }
 
-/** What {@link ManagedRedis} starts from. */
+/** How {@link ManagedRedis} starts the server. */
 export interface RedisLaunch {
   folder: string;
   configFile: string;
   port: number;
   password?: string;
   ca?: string;
-  /** Extra command line arguments, such as `--sentinel`. */
+  /** More command line arguments, such as `--sentinel`. */
   args?: string[];
 }
 
-const READY_WITHIN = 10_000;
+const READY_TIMEOUT_MS = 10_000;
 
 /** The process behind a {@link RedisServer}. */
 export class ManagedRedis implements RedisServer {
@@ -61,7 +61,7 @@ export class ManagedRedis implements RedisServer {
     return this.#child?.pid ?? 0;
   }
 
-  /** @throws Error with the server's own words when it ends before it answers. */
+  /** @throws Error with the last lines of the server when it ends before it answers */
   async start(): Promise<void> {
     const { folder, configFile, args = [], port } = this.launch;
     this.#child = await Child.start({
@@ -71,10 +71,10 @@ export class ManagedRedis implements RedisServer {
       cwd: folder,
       logFile: join(folder, 'server.log'),
     });
-    await this.#child.untilReady(() => this.#answers(), READY_WITHIN);
+    await this.#child.untilReady(() => this.#answers(), READY_TIMEOUT_MS);
   }
 
-  /** Another server that holds the port would answer too: it must be this very process. */
+  /** Another server on this port would answer too, so the process id is compared. */
   async #answers(): Promise<boolean> {
     const pong = await askRedis(this, 'PING');
     return pong.includes('+PONG') && (await askRedis(this, 'INFO server')).includes(`process_id:${this.pid}\r`);
@@ -100,7 +100,7 @@ export class ManagedRedis implements RedisServer {
   async restart(options: { keepData?: boolean } = {}): Promise<void> {
     if (options.keepData && this.#child?.running) {
       this.resume();
-      await askRedis(this, 'SHUTDOWN SAVE', READY_WITHIN);
+      await askRedis(this, 'SHUTDOWN SAVE', READY_TIMEOUT_MS);
     }
     await this.kill();
     if (!options.keepData) {

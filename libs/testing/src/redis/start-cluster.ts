@@ -1,19 +1,19 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
+import { redisCliBinary } from '../binaries.js';
 import { eventually } from '../eventually.js';
 import { freePort } from '../net/ports.js';
 import { askRedis } from './ask.js';
-import { redisCliBinary } from './binary.js';
 import type { RedisServer } from './redis-server.js';
 import { startRedis } from './start-redis.js';
 
 const run = promisify(execFile);
-const SETTLED_WITHIN = 20_000;
+const READY_TIMEOUT_MS = 20_000;
 
-/** Three masters with one replica each, all 16384 slots served. */
+/** Three masters with one replica each, which serve all 16384 slots. */
 export interface RedisCluster {
   nodes: { host: string; port: number }[];
-  /** The nodes' processes, to kill or pause them. */
+  /** The processes of the nodes, to kill or pause them. */
   servers: RedisServer[];
   stop(): Promise<void>;
 }
@@ -23,7 +23,7 @@ async function startNode(): Promise<RedisServer> {
     'cluster-enabled yes',
     'cluster-config-file nodes.conf',
     'cluster-node-timeout 1000',
-    // The default, port + 10000, could meet another server's port.
+    // The default, port + 10000, could be in use.
     `cluster-port ${await freePort()}`,
     'cluster-announce-ip 127.0.0.1',
     'cluster-replica-validity-factor 0',
@@ -31,13 +31,13 @@ async function startNode(): Promise<RedisServer> {
   return startRedis({ config });
 }
 
-async function settled(server: RedisServer): Promise<boolean> {
+async function isReady(server: RedisServer): Promise<boolean> {
   const info = await askRedis(server, 'CLUSTER INFO');
   const nodes = await askRedis(server, 'CLUSTER NODES');
   return info.includes('cluster_state:ok') && (nodes.match(/slave .* connected/g)?.length ?? 0) === 3;
 }
 
-/** Starts the six nodes and waits until each of them sees the whole cluster; takes about two seconds. */
+/** Starts the six nodes, and waits until each of them reports the whole cluster; takes about two seconds. */
 export async function startRedisCluster(): Promise<RedisCluster> {
   const servers: RedisServer[] = [];
   const stop = async (): Promise<void> => {
@@ -49,10 +49,10 @@ export async function startRedisCluster(): Promise<RedisCluster> {
     const addresses = nodes.map(({ host, port }) => `${host}:${port}`);
     await run(redisCliBinary(), ['--cluster', 'create', ...addresses, '--cluster-replicas', '1', '--cluster-yes']);
     for (const server of servers) {
-      await eventually(() => settled(server), {
-        timeout: SETTLED_WITHIN,
+      await eventually(() => isReady(server), {
+        timeout: READY_TIMEOUT_MS,
         every: 25,
-        describe: 'every node to see the whole cluster',
+        describe: 'every node to report the whole cluster',
       });
     }
     return { nodes, servers, stop };

@@ -13,7 +13,7 @@ describe('startRedis', () => {
   });
   afterAll(() => server.stop());
 
-  it('answers under its URL and asks for the password', async () => {
+  it('starts a server that answers at its URL and requires the password', async () => {
     const client = new Redis(server.url);
     expect(await client.ping()).toBe('PONG');
     expect(await client.config('GET', 'maxmemory')).toContain('52428800');
@@ -21,7 +21,7 @@ describe('startRedis', () => {
     expect(await askRedis({ host: server.host, port: server.port }, 'PING')).toContain('NOAUTH');
   });
 
-  it('comes back on its port with its data, or empty', async () => {
+  it('starts a server again on its port, with its data or empty', async () => {
     await askRedis(server, 'SET kept 1');
     const { pid } = server;
     await server.restart({ keepData: true });
@@ -31,7 +31,7 @@ describe('startRedis', () => {
     expect(await askRedis(server, 'GET kept')).toContain('$-1');
   });
 
-  it('hangs while paused and is refused when killed', async () => {
+  it('pauses a server so that it does not answer, and kills it so that it refuses connections', async () => {
     server.pause();
     expect(await askRedis(server, 'PING', 50)).toBe('');
     server.resume();
@@ -43,7 +43,7 @@ describe('startRedis', () => {
     expect(await askRedis(server, 'PING')).toContain('+PONG');
   });
 
-  it('speaks TLS with its own authority', async () => {
+  it('uses TLS with its own certificate authority', async () => {
     const secure = await startRedis({ tls: true });
     try {
       const client = new Redis(secure.url, { tls: { ca: secure.ca } });
@@ -59,7 +59,7 @@ describe('startRedis', () => {
     }
   });
 
-  it('gives the words of a server that cannot start', async () => {
+  it('reports the last lines of a server that cannot start', async () => {
     await expect(startRedis({ config: ['no-such-directive 1'] })).rejects.toThrow(/no-such-directive/);
   });
 });

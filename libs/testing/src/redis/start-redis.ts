@@ -9,11 +9,11 @@ import type { Certificates } from './tls.js';
 
 /** Options of {@link startRedis}. */
 export interface StartRedisOptions {
-  /** Without one the server asks for none. */
+  /** Default: none. */
   password?: string;
-  /** Default: a free one. */
+  /** Default: a free port. */
   port?: number;
-  /** TLS only, with a fresh certificate authority (`ca` of the server); default false. */
+  /** TLS only, with a new certificate authority (`ca` of the server). Default `false`. */
   tls?: boolean;
   /** More lines of redis.conf, such as `maxmemory 2mb`. */
   config?: string[];
@@ -45,7 +45,7 @@ function commonLines(port: number, folder: string, certificates: Certificates | 
   ];
 }
 
-/** Prepares a server and starts it; a port that somebody else took meanwhile is exchanged for another one. */
+/** Starts a Redis; tries another port when a process has taken it meanwhile, unless the option `port` is given. */
 export async function startRedis(options: StartRedisOptions = {}): Promise<RedisServer> {
   const { password, tls = false, config = [] } = options;
   for (let attempt = 1; ; attempt++) {

@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
-/** A certificate for localhost and 127.0.0.1 and the authority that signed it. */
+/** A certificate for localhost and 127.0.0.1, and the authority that signed it. */
 export interface Certificates {
   /** PEM of the authority. */
   ca: string;
@@ -15,8 +15,8 @@ export interface Certificates {
 }
 
 /**
- * Makes a P-256 certificate authority and a server certificate, both valid for two days, with the openssl command.
- * @throws Error when openssl is not installed.
+ * Creates a P-256 certificate authority and a server certificate with the openssl command, both valid for two days.
+ * @throws Error when openssl is not installed
  */
 export async function makeCertificates(folder: string): Promise<Certificates> {
   const path = (name: string): string => join(folder, name);

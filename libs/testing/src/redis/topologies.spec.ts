@@ -14,7 +14,7 @@ describe('startSentinel', () => {
   });
   afterAll(() => trio?.stop());
 
-  it('leads a client to the master, also when another node takes over', async () => {
+  it('connects a client to the master, also after a failover', async () => {
     const { sentinels, masterName, password } = trio;
     const client = new Redis({ sentinels, name: masterName, password });
     client.on('error', () => undefined);

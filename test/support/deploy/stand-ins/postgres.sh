@@ -1,6 +1,6 @@
 #!/bin/sh
-# Does for an empty volume what the official image does: takes the volume, steps down to the user postgres, makes the user and the
-# database that the environment names.
+# Initializes an empty volume as the official image does: changes its owner, switches to the user postgres, and creates the user and
+# the database that the environment names.
 set -eu
 PATH="$(echo /usr/lib/postgresql/*/bin):$PATH"
 if [ "$(id -u)" = 0 ]; then

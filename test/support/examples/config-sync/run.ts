@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { AppModule, Logins } from './example-1.js';
 import { start } from '../start.js';
 
-const said: string[] = [];
-console.log = (line: string) => void said.push(line);
+const lines: string[] = [];
+console.log = (line: string) => void lines.push(line);
 const app = await start(AppModule);
 assert.equal(app.get(Logins).limit(), 10);
 await app.get(Logins).raise();
 assert.equal(app.get(Logins).limit(), 20);
-assert.deepEqual(said, ['revision 0: undefined -> 10 logins', 'revision 1: 10 -> 20 logins']);
+assert.deepEqual(lines, ['revision 0: undefined -> 10 logins', 'revision 1: 10 -> 20 logins']);
 await app.close();

@@ -1,6 +1,6 @@
 import type { LockAcquireEvent, LockEndEvent, LockRenewEvent } from '@yuxi/lock';
 
-/** Yours: what your tracing makes of it. */
+/** In your application: your tracing. */
 export const spans: (LockAcquireEvent | LockEndEvent | LockRenewEvent)[] = [];
 const span = (event: LockAcquireEvent | LockEndEvent | LockRenewEvent) => void spans.push(event);
 

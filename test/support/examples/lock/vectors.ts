@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 
-/** What the example leaves to its reader: here each step is told to the parent, and the first ends when that says so. */
+/** Code that the example leaves to its reader. Here each step is reported to the parent, and the first waits for its command. */
 export async function embed(file: string, signal: AbortSignal): Promise<void> {
   process.send!({ event: 'embedding', file });
   await once(process, `go ${file}`, { signal });

@@ -25,15 +25,15 @@ assert.deepEqual(await Promise.all(asked), [1, 0]);
 let reloads = 0;
 const { subscriber, blocking } = connect(app, () => void reloads++);
 await becomes(() => reloads, 1);
-let heard = '';
-subscriber.on('message', (_channel, message) => void (heard = message));
-await client.publish('yuxi:config_updates', 'news');
-await becomes(() => heard, 'news');
+let received = '';
+subscriber.on('message', (_channel, message) => void (received = message));
+await client.publish('yuxi:config_updates', 'changed');
+await becomes(() => received, 'changed');
 await client.rpush('yuxi:list', 'work');
 assert.deepEqual(await blocking.brpop('yuxi:list', 5), ['yuxi:list', 'work']);
 await app.close();
 
-// The client of the application itself: it is open until the application closes it.
+// A client of the application: the application must close it.
 await module.init();
 await becomes(() => module.get(Visits).count('a'), 3);
 await module.close();

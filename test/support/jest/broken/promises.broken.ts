@@ -3,15 +3,15 @@ import { join } from 'node:path';
 import { expect, it } from '@jest/globals';
 import { startReplicas, temporaryFolder } from '@yuxi/testing';
 
-it('waits for ever', () => new Promise(() => undefined));
+it('waits forever', () => new Promise(() => undefined));
 
 it('leaves a rejection unhandled', async () => {
-  void Promise.reject(new Error('nobody handles this'));
+  void Promise.reject(new Error('this is not handled'));
   await new Promise((resolve) => setTimeout(resolve, 10));
   expect(1).toBe(1);
 });
 
-it('asks a replica that has crashed', async () => {
+it('sends a request to a replica that has crashed', async () => {
   const entry = join(temporaryFolder('crashing'), 'main.mjs');
   writeFileSync(
     entry,

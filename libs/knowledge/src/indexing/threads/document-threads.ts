@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module';
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
-import { Gate, YuxiError } from '@yuxi/core';
+import { Semaphore, YuxiError } from '@yuxi/core';
 import { Piscina } from 'piscina';
 import { type FileType, ParseError, type ParsedDocument } from '../../text/index.js';
 import type { CutOrder } from './cut-document.js';
@@ -31,11 +31,11 @@ export class DocumentThreads implements OnApplicationShutdown {
   readonly #pool: Piscina;
   readonly #limits: Required<DocumentThreadLimits>;
   /** Whoever waits for a thread waits here, where the time of the document does not count yet. */
-  readonly #places: Gate;
+  readonly #places: Semaphore;
 
   constructor({ threads = 2, time = 60_000, memory = 512 }: DocumentThreadLimits = {}) {
     this.#limits = { threads, time, memory };
-    this.#places = new Gate(threads);
+    this.#places = new Semaphore(threads);
     this.#pool = new Piscina({
       // By the name of the package, so that tests, which run the sources, find the compiled thread too.
       filename: createRequire(import.meta.url).resolve('@yuxi/knowledge/document-thread'),
@@ -64,7 +64,7 @@ export class DocumentThreads implements OnApplicationShutdown {
   async cut(order: CutOrder, signal: AbortSignal): Promise<Cutting> {
     const size = order.markdown.length;
     if (size <= ONE_ANSWER) return new FinishedCutting(await this.#run<WholeCut>('cutWhole', order, size, [], signal));
-    const leave = await this.#places.enter(signal);
+    const leave = await this.#places.acquire(signal);
     const start = (task: CutTask, stop: AbortSignal) =>
       this.#pool.run(task, {
         name: 'cut',
@@ -90,7 +90,7 @@ export class DocumentThreads implements OnApplicationShutdown {
     transferList: ArrayBuffer[],
     signal?: AbortSignal,
   ): Promise<T> {
-    const leave = await this.#places.enter(signal);
+    const leave = await this.#places.acquire(signal);
     const late = AbortSignal.timeout(this.#limits.time);
     const stop = signal ? AbortSignal.any([signal, late]) : late;
     try {

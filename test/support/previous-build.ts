@@ -7,16 +7,16 @@ import { temporaryFolder } from '@yuxi/testing';
 const run = promisify(execFile);
 const MINUTES = 60_000;
 
-/** The product as it was before its newest migration. */
+/** The product before its newest migration. */
 export interface PreviousBuild {
   commit: string;
-  /** Program of its API. */
+  /** Path of its API program. */
   api: string;
 }
 
 /**
- * Builds the commit before the one that added the newest migration, from its own lockfile, in a folder of this run; takes about two
- * minutes. `undefined` where the history is not there.
+ * Builds the commit before the newest migration, with its own lockfile, in a folder of this run. Takes about two minutes.
+ * @returns `undefined` when the git history is not available
  */
 export async function buildPrevious(): Promise<PreviousBuild | undefined> {
   const git = async (...args: string[]) => (await run('git', args)).stdout.trim();

@@ -1,15 +1,22 @@
 import { bigint, index, integer, jsonb, pgTable, text } from 'drizzle-orm/pg-core';
-import { instant } from './columns.js';
+import { instant, updatedAt } from './columns.js';
+
+/** Generated secrets and other single values of this installation. */
+export const settings = pgTable('settings', {
+  key: text('key').primaryKey(),
+  value: jsonb('value').notNull(),
+  updatedAt: updatedAt(),
+});
 
 export type AuditOutcome = 'ok' | 'refused';
 
-/** Security events; rows are only added, and removed by age. */
+/** Security events. Rows are only added, and deleted after a time. */
 export const auditEvents = pgTable(
   'audit_events',
   {
     id: bigint('id', { mode: 'number' }).primaryKey().generatedByDefaultAsIdentity(),
     at: instant('at').notNull().defaultNow(),
-    /** `users.id`; null when nobody was logged in. */
+    /** `users.id`; null for an anonymous request. */
     actorId: integer('actor_id'),
     action: text('action').notNull(),
     /** `kind:id`, for example `user:5`. */

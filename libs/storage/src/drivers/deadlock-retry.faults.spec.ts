@@ -31,8 +31,8 @@ describe('a deadlock', () => {
   });
   afterAll(() => server.stop());
 
-  /** The other one holds row 2 already: it asks for row 1 as soon as somebody waits, who then is the first to look for deadlocks. */
-  const close = async () => {
+  /** The other session holds row 2. It waits for row 1 only when the test waits, so that the test detects the deadlock first. */
+  const causeDeadlock = async () => {
     await eventually(async () => {
       const { rowCount } = await other.query('SELECT 1 FROM pg_locks WHERE NOT granted');
       expect(rowCount).toBe(1);
@@ -43,36 +43,36 @@ describe('a deadlock', () => {
   const values = async () =>
     (await driver.sql.query<{ v: number }>('SELECT v FROM t ORDER BY n')).rows.map(({ v }) => v);
 
-  it('makes a transaction run again, and its effect is there once', async () => {
+  it('repeats a transaction, which has its effect once', async () => {
     let runs = 0;
     const running = driver.sql.transaction(async (tx) => {
       runs++;
       await tx.query('UPDATE t SET v = v + 1 WHERE n = 1');
       await tx.query('UPDATE t SET v = v + 1 WHERE n = 2');
     });
-    await Promise.all([running, close()]);
+    await Promise.all([running, causeDeadlock()]);
     expect({ runs, values: await values() }).toEqual({ runs: 2, values: [11, 11] });
   });
 
-  it('makes a transaction of the query builder run again', async () => {
+  it('repeats a transaction of the query builder', async () => {
     let runs = 0;
     const running = driver.db.transaction(async (tx) => {
       runs++;
       await tx.execute(text`UPDATE t SET v = v + 1 WHERE n = 1`);
       await tx.execute(text`UPDATE t SET v = v + 1 WHERE n = 2`);
     });
-    await Promise.all([running, close()]);
+    await Promise.all([running, causeDeadlock()]);
     expect({ runs, values: await values() }).toEqual({ runs: 2, values: [11, 11] });
   });
 
-  it.each(['plain', 'of the query builder'])('makes a statement %s run again', async (kind) => {
+  it.each(['plain', 'of the query builder'])('repeats a single statement: %s', async (kind) => {
     const both = 'UPDATE t SET v = t.v + 1 FROM (SELECT n FROM t ORDER BY n FOR UPDATE) o WHERE o.n = t.n';
     const running = kind === 'plain' ? driver.sql.query(both) : driver.db.execute(both);
-    await Promise.all([running, close()]);
+    await Promise.all([running, causeDeadlock()]);
     expect(await values()).toEqual([11, 11]);
   });
 
-  it('that comes back each time, and a lock timeout at once, are a busy database', async () => {
+  it('is reported as a busy database after the last attempt, and a lock timeout at once', async () => {
     let runs = 0;
     const always = driver.sql.transaction(async (tx) => {
       runs++;

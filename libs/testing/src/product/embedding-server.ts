@@ -1,52 +1,52 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-/** What the server does with one call instead of a right answer. */
+/** What the server does with one call instead of a correct answer. */
 export type ProviderFault =
   | 'busy' // 429 with Retry-After
   | 'error' // 500
-  | 'forbidden' // 401, repeats the key
-  | 'silent' // no answer at all
+  | 'forbidden' // 401, with the key in the message
+  | 'silent' // no answer
   | 'reset' // the connection is closed
   | 'short' // one vector too few
   | 'dimensions' // vectors that are too long
-  | 'nan' // numbers that are none
-  | 'garbage' // no JSON
-  | 'redirect'; // to another address
+  | 'nan' // NaN in the vectors
+  | 'garbage' // invalid JSON
+  | 'redirect'; // 307 to another address
 
 export interface EmbeddingServerOptions {
   /** Default 32. */
   dimensions?: number;
-  /** Vector of a text for a model. Default: of the text's letters, and different for each model. */
+  /** Vector of a text for a model. Default: made of the letters of the text, and different for each model. */
   vectorOf?: (text: string, model: string) => number[];
-  /** What to do with the call of this number, 1 for the first. Default: answer all. */
+  /** Fault of the call with this number; the first is 1. Default: no faults. */
   fault?: (call: number) => ProviderFault | undefined;
-  /** Milliseconds until an answer. Default 0. */
+  /** Delay of each answer, milliseconds. Default 0. */
   delay?: number;
-  /** Numbers as base64 of float32. Default `false`. */
+  /** Vectors as base64 of float32. Default `false`. */
   base64?: boolean;
 }
 
 export interface EmbeddingServer {
   /** Base URL, with `/v1`. */
   readonly url: string;
-  /** `host:port`, as a list of allowed hosts has it. */
+  /** `host:port`, as in a list of allowed hosts. */
   readonly host: string;
-  /** Calls so far, faults included. */
+  /** Number of calls, faults included. */
   readonly calls: number;
-  /** All texts of calls that were answered rightly, in order. */
+  /** The texts of all calls that got a correct answer, in order. */
   readonly texts: readonly string[];
-  /** Most calls under way at once. */
+  /** Largest number of concurrent calls. */
   readonly busiest: number;
   /** `Authorization` of the last call. */
   readonly authorization: string | undefined;
-  /** `dimensions` that the last call asked for. */
-  readonly asked: number | undefined;
+  /** `dimensions` of the last call. */
+  readonly requestedDimensions: number | undefined;
   reset(options?: EmbeddingServerOptions): void;
   stop(): Promise<void>;
 }
 
-/** A real HTTP server that speaks `POST /v1/embeddings`, and misbehaves when told to. */
+/** Starts an HTTP server that implements `POST /v1/embeddings`, with faults. */
 export async function startEmbeddingServer(options: EmbeddingServerOptions = {}): Promise<EmbeddingServer> {
   const provider = new Provider(options);
   await provider.listen();
@@ -64,8 +64,8 @@ class Provider implements EmbeddingServer {
   texts: string[] = [];
   busiest = 0;
   authorization: string | undefined;
-  asked: number | undefined;
-  #underWay = 0;
+  requestedDimensions: number | undefined;
+  #concurrent = 0;
   readonly #server: Server;
 
   constructor(private options: EmbeddingServerOptions) {
@@ -85,7 +85,14 @@ class Provider implements EmbeddingServer {
   }
 
   reset(options: EmbeddingServerOptions = {}): void {
-    Object.assign(this, { options, calls: 0, texts: [], busiest: 0, authorization: undefined, asked: undefined });
+    Object.assign(this, {
+      options,
+      calls: 0,
+      texts: [],
+      busiest: 0,
+      authorization: undefined,
+      requestedDimensions: undefined,
+    });
   }
 
   async stop(): Promise<void> {
@@ -94,8 +101,8 @@ class Provider implements EmbeddingServer {
   }
 
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    this.busiest = Math.max(this.busiest, ++this.#underWay);
-    response.on('close', () => this.#underWay--);
+    this.busiest = Math.max(this.busiest, ++this.#concurrent);
+    response.on('close', () => this.#concurrent--);
     this.authorization = request.headers.authorization;
     const pieces: Buffer[] = [];
     for await (const piece of request) pieces.push(piece as Buffer);
@@ -104,27 +111,27 @@ class Provider implements EmbeddingServer {
     const fault = this.options.fault?.(this.calls);
     const { delay = 0 } = this.options;
     if (delay > 0) await new Promise((resolve) => setTimeout(resolve, delay));
-    if (fault && this.#refuse(fault, response)) return;
+    if (fault && this.#fail(fault, response)) return;
     this.#answer(call, response, fault);
   }
 
-  /** @returns whether that was all */
-  #refuse(fault: ProviderFault, response: ServerResponse): boolean {
-    const say = (status: number, body: string, headers: Record<string, string> = {}) => {
+  /** @returns whether the call is finished */
+  #fail(fault: ProviderFault, response: ServerResponse): boolean {
+    const respond = (status: number, body: string, headers: Record<string, string> = {}) => {
       response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(body);
       return true;
     };
-    if (fault === 'busy') return say(429, reasonOf('slow down'), { 'retry-after': '1' });
-    if (fault === 'error') return say(500, reasonOf('internal'));
-    if (fault === 'forbidden') return say(401, reasonOf(`wrong key: ${this.authorization}`));
-    if (fault === 'redirect') return say(307, '', { location: 'http://169.254.169.254/v1/embeddings' });
-    if (fault === 'garbage') return say(200, '{"data": [{"embedding": [0.1, ');
+    if (fault === 'busy') return respond(429, reasonOf('slow down'), { 'retry-after': '1' });
+    if (fault === 'error') return respond(500, reasonOf('internal'));
+    if (fault === 'forbidden') return respond(401, reasonOf(`wrong key: ${this.authorization}`));
+    if (fault === 'redirect') return respond(307, '', { location: 'http://169.254.169.254/v1/embeddings' });
+    if (fault === 'garbage') return respond(200, '{"data": [{"embedding": [0.1, ');
     if (fault === 'reset') response.destroy();
     return fault === 'reset' || fault === 'silent';
   }
 
   #answer({ model, input, dimensions }: Call, response: ServerResponse, fault?: ProviderFault): void {
-    this.asked = dimensions;
+    this.requestedDimensions = dimensions;
     const { vectorOf = (text: string) => spelling(text, model, this.options.dimensions ?? 32), base64 } = this.options;
     const vectors = input.map((text) => vectorOf(text, model));
     if (!fault) this.texts.push(...input);
@@ -142,7 +149,7 @@ class Provider implements EmbeddingServer {
       model,
       usage: { prompt_tokens: tokens, total_tokens: tokens },
     });
-    // NaN has no place in JSON, and servers send it all the same.
+    // NaN is not valid in JSON, but some servers send it.
     response
       .writeHead(200, { 'content-type': 'application/json' })
       .end(fault === 'nan' ? body.replace(/("embedding":\[)[^,\]]+/g, '$1NaN') : body);
@@ -151,14 +158,14 @@ class Provider implements EmbeddingServer {
 
 const reasonOf = (message: string) => JSON.stringify({ error: { message } });
 
-/** Texts with the same pairs of letters are near each other. */
+/** Texts with the same pairs of letters get similar vectors. */
 function spelling(text: string, model: string, dimensions: number): number[] {
   const vector = Array.from({ length: dimensions }, () => 0);
   const shift = Array.from(model, (letter) => letter.codePointAt(0)!).reduce((sum, code) => sum + code, 0);
   let before = 0;
   for (const letter of text.toLowerCase()) {
     const code = letter.codePointAt(0)!;
-    // Multiplied, so that another model does not only turn all vectors alike.
+    // Multiplied, so that another model does not just rotate all vectors in the same way.
     const mixed = Math.imul((before * 131 + code) * 31 + shift, 0x9e3779b1) >>> 8;
     vector[mixed % dimensions]! += 1;
     before = code;
