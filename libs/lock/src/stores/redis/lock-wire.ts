@@ -18,7 +18,7 @@ export class LockWire {
   readonly #batch: ScriptBatch;
 
   constructor(redis: RedisClient) {
-    this.#batch = new ScriptBatch(redis, LOCKS, { alone: true });
+    this.#batch = new ScriptBatch(redis, LOCKS, { unwrapSingle: true });
   }
 
   /** @param token for `pump` the process */
