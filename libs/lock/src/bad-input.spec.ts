@@ -109,7 +109,7 @@ describe('a bad duration', () => {
     const o: LockOptions = { ttl: '5s', wait: '20s', renew: false };
     for (const name of ['one', 'two']) await a.locks.withLock(name, async () => undefined, o);
     expect(said()).toEqual([
-      "warn wait (20000 ms) is longer than ttl (5000 ms) and renew is false: who waits for 'yuxi:lock:one' comes in while an owner that needs longer still works",
+      "warn wait (20000 ms) is longer than ttl (5000 ms) and renew is false: a waiter can acquire 'yuxi:lock:one' while the owner still works; set renew to true or use a longer ttl",
     ]);
     await a.locks.withLock('three', async () => undefined, { ...o, wait: '30s' });
     expect(said()).toHaveLength(2);

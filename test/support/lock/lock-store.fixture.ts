@@ -6,8 +6,8 @@ import { REDIS_CONNECTION, type RedisClient, RedisConnections, RedisModule } fro
 import { startRedis } from '@yuxi/testing';
 import { Redis } from 'ioredis';
 import type { AcquireRequest, LockStore, StoreCapabilities } from '../../../libs/lock/src/stores/lock-store.js';
-import { MemoryLockStore } from '../../../libs/lock/src/stores/memory/memory-lock.store.js';
-import { QuorumLockStore } from '../../../libs/lock/src/stores/quorum/quorum-lock.store.js';
+import { MemoryLockStore } from '../../../libs/lock/src/stores/memory-lock.store.js';
+import { QuorumLockStore } from '../../../libs/lock/src/stores/quorum-lock.store.js';
 import { RedisLockStore } from '../../../libs/lock/src/stores/redis/redis-lock.store.js';
 
 /** Servers of one kind of store. */

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { monotonicMs } from '@yuxi/core';
 import { Client, freshKey, KINDS, type Site } from '../../../../test/support/lock/lock-store.fixture.js';
 import type { AcquireRequest, LockStore, StoreGrant } from './lock-store.js';
-import { MemoryLockStore } from './memory/memory-lock.store.js';
+import { MemoryLockStore } from './memory-lock.store.js';
 
 /** Longer than any wait of a store that works, shorter than the limit of a test. */
 const LONG = 10_000;

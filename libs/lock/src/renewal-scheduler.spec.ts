@@ -1,26 +1,26 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { monotonicMs } from '@yuxi/core';
-import { Keeper, TICK_MS } from './keeper.js';
+import { RenewalScheduler, TICK_MS } from './renewal-scheduler.js';
 
-describe('Keeper', () => {
+describe('RenewalScheduler', () => {
   beforeEach(() => void jest.useFakeTimers());
   afterEach(() => void jest.useRealTimers());
 
   it.each([0, 7, 13, 19])(
-    'comes never after the time, and at most one tick before it (started at phase %i)',
+    'calls an item never late, and at most one tick early (started at phase %i)',
     (phase) => {
       jest.advanceTimersByTime(TICK_MS - (monotonicMs() % TICK_MS) + phase);
-      const keeper = new Keeper();
+      const scheduler = new RenewalScheduler();
       const early: number[] = [];
       for (let after = TICK_MS; after < 6 * TICK_MS; after++) {
-        const kept = {
-          nextAt: monotonicMs() + after,
-          tick(now: number) {
-            early.push(this.nextAt - now);
-            this.nextAt = Infinity;
+        const item = {
+          dueAt: monotonicMs() + after,
+          onDue(now: number) {
+            early.push(this.dueAt - now);
+            this.dueAt = Infinity;
           },
         };
-        keeper.keep(kept);
+        scheduler.schedule(item);
       }
       jest.advanceTimersByTime(10 * TICK_MS);
       expect(early).toHaveLength(5 * TICK_MS);

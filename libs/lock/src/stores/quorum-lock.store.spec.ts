@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type RedisServer, startRedis } from '@yuxi/testing';
 import { Redis } from 'ioredis';
-import { Client, freshKey } from '../../../../../test/support/lock/lock-store.fixture.js';
+import { Client, freshKey } from '../../../../test/support/lock/lock-store.fixture.js';
 import { QuorumLockStore } from './quorum-lock.store.js';
 
 describe('quorum of three nodes', () => {
