@@ -34,16 +34,16 @@ async function expireHold(grantedMs: number) {
 }
 
 describe('a hold without renewal', () => {
-  it('is not renewed when the whole ttl was granted', async () => {
+  it('is not renewed when the full ttl was granted', async () => {
     expect(await expireHold(400)).toMatchObject({ renewals: [], lost: 'expired' });
   });
 
-  it('asks once for the rest when less was granted, and ends no later than its ttl after the grant', async () => {
+  it('is renewed once when less was granted, and ends no later than its ttl after the grant', async () => {
     const { renewals, lost, since } = await expireHold(100);
     expect(lost).toBe('expired');
     expect(renewals).toHaveLength(1);
     const [{ ttl, from }] = renewals as [{ ttl: number; from: number }];
-    // What was asked for ends with the ttl, up to the milliseconds between the reading of the clock and the call.
+    // The renewal ends with the ttl, up to the milliseconds between the reading of the clock and the call.
     expect(ttl).toBeGreaterThan(0);
     expect(from + ttl).toBeLessThan(since + 400 + 100);
     expect(ttl).toBeLessThan(400);

@@ -7,13 +7,13 @@ import { Register, SOUND, Stage } from '../../../../test/support/lock/faults.fix
 const KEY = lockKey('clock');
 const HOUR_US = 3_600_000_000;
 
-/** What a jump of the clock of the server looks like from here; that of a client is in test/e2e/lock-process.spec.ts. */
+/** The effects that a jump of the server's clock has on keys. Jumps in a client are in test/e2e/lock-process.faults.spec.ts. */
 describe('a lock on a server whose clock jumps', () => {
   it.each([
     ['ends soon', ['PEXPIRE', KEY, '1']],
     ['ended long ago', ['PEXPIREAT', KEY, '1']],
     ['is gone', ['DEL', KEY]],
-  ])('F11 an owner finds out that its lock %s', async (_, [command, ...args]) => {
+  ])('F11 an owner detects that its lock %s', async (_, [command, ...args]) => {
     await using stage = await Stage.open();
     const [owner, other] = [await stage.direct(), await stage.direct()];
     const register = new Register();
@@ -32,7 +32,7 @@ describe('a lock on a server whose clock jumps', () => {
     expect(register.backwards).toBe(0);
   });
 
-  it('F11 fences keep their order, and waiters are told of their turn, while the last fence is ahead of the clock', async () => {
+  it('F11 fences grow, and waiters get their messages, while the last fence is ahead of the clock', async () => {
     await using stage = await Stage.open();
     const [a, b] = [await stage.direct(), await stage.direct()];
     const [seconds, micros] = (await stage.admin.time()) as unknown as [string, string];
@@ -48,7 +48,7 @@ describe('a lock on a server whose clock jumps', () => {
       expect(await lock.release()).toBe('handed-off');
       lock = await next;
     }
-    // Waiters that believed no message would look by themselves, twice a second.
+    // Waiters that ignored their messages would need a pump, twice a second.
     expect(monotonicMs() - began).toBeLessThan(10_000);
     expect(await lock.release()).toBe('released');
     expect(lock.fence).toBe(ahead + 41);

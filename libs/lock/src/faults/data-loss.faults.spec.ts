@@ -4,10 +4,10 @@ import { LockUnavailableError } from '../lock.errors.js';
 import { fenceKey, lockKey } from '../lock.names.js';
 import { type Counted, Register, Stage } from '../../../../test/support/lock/faults.fixture.js';
 
-const AWAY = { timeout: 10_000, describe: 'the owner to notice' };
+const AWAY = { timeout: 10_000, describe: 'the owner to detect the loss' };
 
-/** Asks again for as long as there is no Redis, as a caller that means it. */
-async function insist({ locks, availability }: Counted, name: string) {
+/** Acquires a lock, and tries again while Redis is unavailable. */
+async function acquireWithRetries({ locks, availability }: Counted, name: string) {
   for (;;)
     try {
       return await locks.acquire(name, { wait: '30s' });
@@ -18,7 +18,7 @@ async function insist({ locks, availability }: Counted, name: string) {
 }
 
 describe('a lock on a Redis that loses data', () => {
-  it('F5 a restart without data costs the owner its lock; whoever waited ends once, and fences go on growing', async () => {
+  it('F5 after a restart without data the owner has lost its lock, each waiter is served once, and fences still grow', async () => {
     await using stage = await Stage.open();
     const [owner, other] = [await stage.direct(), await stage.direct()];
     const register = new Register();
@@ -26,7 +26,7 @@ describe('a lock on a Redis that loses data', () => {
     register.enter(first);
     const served: number[] = [];
     const waiting = Array.from({ length: 32 }, async (_, i) => {
-      await using lock = await insist(i % 2 ? owner : other, 'empty');
+      await using lock = await acquireWithRetries(i % 2 ? owner : other, 'empty');
       served.push(lock.fence!);
       register.enter(lock);
     });
@@ -34,7 +34,7 @@ describe('a lock on a Redis that loses data', () => {
     await stage.server.kill();
     await stage.server.restart();
     await Promise.all(waiting);
-    // It may have thought itself the owner for a moment more, but what it writes is refused.
+    // Its handle may be valid a moment longer, but its writes are refused.
     expect(register.write(first)).toBe(false);
     await eventually(() => first.signal.aborted, AWAY);
     expect(await first.release()).toBe('lost');
@@ -44,7 +44,7 @@ describe('a lock on a Redis that loses data', () => {
     expect(register.backwards).toBe(0);
   });
 
-  it('F6 a token that an old snapshot brings back expires, its queue is passed over, and fences go on growing', async () => {
+  it('F6 a token that an old snapshot restores expires, its queue is skipped, and fences still grow', async () => {
     await using stage = await Stage.open();
     const [past, now, next] = [await stage.direct(), await stage.direct(), await stage.direct()];
     const register = new Register();
@@ -62,9 +62,9 @@ describe('a lock on a Redis that loses data', () => {
     expect(await stage.holder('old')).toBe(old.token);
     expect(Number(await stage.admin.get(fenceKey(lockKey('old'))))).toBeLessThan(present.fence!);
     await stage.queued('old');
-    const lock = await insist(next, 'old');
+    const lock = await acquireWithRetries(next, 'old');
     register.enter(lock);
-    // Redis has forgotten the present owner, which learns of it when it asks.
+    // Redis has no record of the present owner, which detects that when it renews.
     await expect(present.extend()).rejects.toMatchObject({ code: 'LOCK_LOST', reason: 'taken' });
     expect(register.write(present)).toBe(false);
     expect(await present.release()).toBe('lost');
@@ -72,7 +72,7 @@ describe('a lock on a Redis that loses data', () => {
     expect(register.backwards).toBe(0);
   });
 
-  it('F18 an owner whose key was evicted finds out when it renews', async () => {
+  it('F18 an owner whose key was evicted detects that at its next renewal', async () => {
     await using stage = await Stage.open({ config: ['maxmemory 8mb', 'maxmemory-policy allkeys-lru'] });
     const [owner, other] = [await stage.direct(), await stage.direct()];
     const register = new Register();
@@ -91,7 +91,7 @@ describe('a lock on a Redis that loses data', () => {
     await eventually(() => first.signal.aborted, AWAY);
     expect(first.signal.reason).toMatchObject({ reason: 'taken' });
     await stage.admin.config('SET', 'maxmemory', '0');
-    register.enter(await insist(other, 'evicted'));
+    register.enter(await acquireWithRetries(other, 'evicted'));
     expect(register.write(first)).toBe(false);
     expect(await first.release()).toBe('lost');
     expect(register.backwards).toBe(0);

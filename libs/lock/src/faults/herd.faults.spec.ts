@@ -5,18 +5,18 @@ import { Stage } from '../../../../test/support/lock/faults.fixture.js';
 
 const NAMES = Array.from({ length: 50 }, (_, i) => `herd ${i}`);
 const CHANNELS = 'yuxi:lockc:*';
-/** What the test itself asks. */
+/** Commands of the test itself. */
 const OWN = new Set(['llen', 'config|resetstat', 'info', 'pubsub|channels', 'pubsub|numsub', 'ping']);
 
-/** Calls of each command since they were last set to 0, those of scripts included. */
+/** Calls of each command since the last reset, those of scripts included. */
 async function calls({ admin }: Stage): Promise<Map<string, number>> {
   const text = await admin.info('commandstats');
   const found = [...text.matchAll(/^cmdstat_(\S+):calls=(\d+)/gm)];
   return new Map(found.flatMap(([, name, count]) => (OWN.has(name!) ? [] : [[name!, Number(count)]])));
 }
 
-describe('many who wait for locks', () => {
-  it('F14 500 waiters of one process share one channel, and each costs no more commands than one of 50', async () => {
+describe('many waiters', () => {
+  it('F14 500 waiters of one process share one channel, and cost no more commands each than 50 do', async () => {
     await using stage = await Stage.open();
     const [owner, crowd] = [await stage.direct(), await stage.direct()];
 
@@ -53,7 +53,7 @@ describe('many who wait for locks', () => {
     expect(many.commands).toBeLessThan(few.commands * 1.5);
   });
 
-  it('F14 10 000 names are held and renewed at once, and leave nothing but their fences', async () => {
+  it('F14 10 000 names are held and renewed together, and leave no keys but their fences', async () => {
     await using stage = await Stage.open();
     const one = await stage.linked({ ttl: '6s' }, { commandTimeout: '10s' });
     const names = Array.from({ length: 10_000 }, (_, i) => `many ${i}`);

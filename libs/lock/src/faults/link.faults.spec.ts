@@ -4,12 +4,12 @@ import type { Replica } from '../../../../test/support/lock/lock.fixture.js';
 import { lockKey } from '../lock.names.js';
 import { Register, SOUND, Stage } from '../../../../test/support/lock/faults.fixture.js';
 
-const RETURNED = { timeout: 10_000, describe: 'the replica to be back' };
-/** Until then the first answer of Redis is that it does not know the script. */
+const RETURNED = { timeout: 10_000, describe: 'the replica to reach Redis again' };
+/** Loads the script, because otherwise the first answer is NOSCRIPT. */
 const scriptKnown = ({ locks }: Replica) => locks.withLock('any', async () => undefined);
 
 describe('a lock over a bad link', () => {
-  it('F9 ends the claim of an owner that is cut off for longer than the ttl, and its return disturbs nobody', async () => {
+  it('F9 the lock of an owner that is cut off for longer than the ttl ends, and its late release does not affect the next owner', async () => {
     await using stage = await Stage.open();
     const [cut, other] = [await stage.linked(), await stage.direct()];
     const register = new Register();
@@ -31,7 +31,7 @@ describe('a lock over a bad link', () => {
     expect(register).toMatchObject(SOUND);
   });
 
-  it('F9 a renewal that arrives late neither takes a lock back nor makes it anew', async () => {
+  it('F9 a renewal that arrives late neither takes a lock back nor creates it again', async () => {
     await using stage = await Stage.open();
     const [slow, other] = [await stage.linked(), await stage.direct()];
     const register = new Register();
@@ -42,7 +42,7 @@ describe('a lock over a bad link', () => {
     stage.link.latency(2500);
     const second = await other.locks.acquire('taken', { ttl: '1h', wait: '20s' });
     register.enter(second);
-    await second.extend(); // A waiter is given little until it has said that it lives.
+    await second.extend(); // A waiter has a short ttl until its first renewal.
     commands.length = 0;
     const late = ({ token }: { token: string }) =>
       commands.some((command) => command.some((word) => word.includes(token)));
@@ -68,7 +68,7 @@ describe('a lock over a bad link', () => {
     expect(lock.degraded).toBe(false);
   });
 
-  it('F10 an acquisition whose answer and withdrawal were lost keeps out neither others nor this process', async () => {
+  it('F10 an acquisition whose answer and withdrawal were lost blocks neither other processes nor its own', async () => {
     await using stage = await Stage.open();
     const [deaf, other] = [await stage.linked({}, { commandTimeout: '1s' }), await stage.direct()];
     await scriptKnown(other);
@@ -94,7 +94,7 @@ describe('a lock over a bad link', () => {
     }
   });
 
-  it('F10 a place in the queue whose answer was lost holds up nobody behind it', async () => {
+  it('F10 a queued acquisition whose answer was lost does not block the waiters behind it', async () => {
     await using stage = await Stage.open();
     const [deaf, a, b] = [await stage.linked({}, { commandTimeout: '1s' }), await stage.direct(), await stage.direct()];
     const first = await a.locks.acquire('queue', { ttl: '1h' });
@@ -104,7 +104,7 @@ describe('a lock over a bad link', () => {
     stage.link.blackhole();
     const second = b.locks.acquire('queue', { wait: '20s' });
     await stage.queued('queue', 2);
-    // The one in front is served, and will never know of it.
+    // The first waiter gets the lock, but no answer.
     expect(await first.release()).toBe('handed-off');
     await expect(refused).rejects.toMatchObject({ code: 'LOCK_UNAVAILABLE', reason: 'timeout' });
     expect(await (await second).release()).toBe('released');
@@ -116,7 +116,7 @@ describe('a lock over a bad link', () => {
   it.each([
     ['CLIENT PAUSE', ['CLIENT', 'PAUSE', '2500', 'ALL']],
     ['DEBUG SLEEP', ['DEBUG', 'SLEEP', '2.5']],
-  ])('F8 %s ends claims at their deadline, and nothing that was sent meanwhile comes true', async (_, command) => {
+  ])('F8 %s ends locks at their deadline, and commands sent meanwhile leave no lock', async (_, command) => {
     await using stage = await Stage.open();
     const [a, b] = [await stage.direct(), await stage.direct()];
     const register = new Register();

@@ -8,7 +8,7 @@ const SEED = runSeed();
 const SOON = { timeout: 15_000 };
 
 describe('renewals and releases of a lock', () => {
-  it('F13 keeps a lock over a renewal that failed', async () => {
+  it('F13 a lock is kept after a renewal that failed', async () => {
     await using stage = await Stage.open();
     const [owner, other] = [await stage.linked(), await stage.direct()];
     const lock = await owner.locks.acquire('kept', { ttl: 2400 });
@@ -24,7 +24,7 @@ describe('renewals and releases of a lock', () => {
     expect(await lock.release()).toBe('released');
   });
 
-  it('F13 tries again until the deadline, and no longer, when renewals fail for good', async () => {
+  it('F13 a renewal that always fails is repeated until the deadline, and no longer', async () => {
     await using stage = await Stage.open();
     const [owner, other] = [await stage.linked(), await stage.direct()];
     const register = new Register();
@@ -42,9 +42,9 @@ describe('renewals and releases of a lock', () => {
 
   it.each([
     ['comes too late', 1800],
-    // Redis has it in time, its owner hears of it after the deadline.
+    // Redis gets it in time, the owner gets the answer after the deadline.
     ['is answered too late', 450],
-  ])('F13 does not wait beyond the deadline for a renewal that %s', async (_, latency) => {
+  ])('F13 a lock ends at its deadline during a renewal that %s', async (_, latency) => {
     await using stage = await Stage.open();
     const owner = await stage.linked({}, { commandTimeout: '10s' });
     const other = await stage.direct();
@@ -54,7 +54,7 @@ describe('renewals and releases of a lock', () => {
     stage.link.latency(latency);
     const next = other.locks.acquire('slow', { wait: '20s' }).then((owned) => (register.enter(owned), owned));
     await eventually(() => lock.signal.aborted, { ...SOON, every: 1 });
-    // The renewal is still under way: what ended the claim was the time.
+    // The renewal has no answer yet: the deadline has ended the lock.
     expect([await owner.renewals('ok'), await owner.renewals('lost')]).toEqual([0, 0]);
     expect(lock.signal.reason).toMatchObject({ reason: 'expired' });
     await next;
@@ -65,7 +65,7 @@ describe('renewals and releases of a lock', () => {
     expect(register).toMatchObject(SOUND);
   });
 
-  it('F12 answers the same to every release, and only the first one tells Redis', async () => {
+  it('F12 every release returns the same result, and only the first is sent to Redis', async () => {
     await using stage = await Stage.open();
     const [a, b] = [await stage.direct(), await stage.direct()];
     const first = await a.locks.acquire('twice');
@@ -81,7 +81,7 @@ describe('renewals and releases of a lock', () => {
     expect(() => second.assertValid()).toThrow(expect.objectContaining({ code: 'LOCK_LOST', reason: 'released' }));
   });
 
-  it('F12 a release after the expiry says so and leaves the next owner alone', async () => {
+  it('F12 a release after the expiry returns lost and does not affect the next owner', async () => {
     await using stage = await Stage.open();
     const [a, b] = [await stage.direct(), await stage.direct()];
     const register = new Register();
@@ -95,7 +95,7 @@ describe('renewals and releases of a lock', () => {
     expect(register).toMatchObject(SOUND);
   });
 
-  it('F12 a release frees the lock also while a renewal is under way', async () => {
+  it('F12 a release frees the lock also during a renewal', async () => {
     const random = seededRandom(SEED);
     await using stage = await Stage.open();
     const owner = await stage.linked({ ttl: 240 }, { commandTimeout: '10s' });
@@ -104,10 +104,10 @@ describe('renewals and releases of a lock', () => {
     const results: string[] = [];
     for (let round = 0; round < 30; round++) {
       const lock = await owner.locks.acquire('raced', { wait: '10s' });
-      // Renewed every 80 ms, and under way for 30.
+      // A renewal starts every 80 ms and takes 30 ms.
       await pause(70 + random() * 50);
       results.push(await lock.release());
-      // No renewal makes it anew.
+      // No renewal creates it again.
       const next = await other.locks.tryAcquire('raced');
       if (results.at(-1) === 'released') expect(next).not.toBeNull();
       await next?.release();

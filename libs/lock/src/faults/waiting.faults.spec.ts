@@ -11,7 +11,7 @@ const ROUNDS = 40;
 const WAIT = 100;
 
 describe('a wait for a lock', () => {
-  it('F19 that ends in the moment of its turn has one outcome, and the next waiter is served', async () => {
+  it('F19 that times out when its turn comes has one outcome, and the next waiter is served', async () => {
     const random = seededRandom(SEED);
     await using stage = await Stage.open();
     const [a, b] = [await stage.direct(), await stage.direct()];
@@ -30,7 +30,7 @@ describe('a wait for a lock', () => {
       const outcome = await second;
       if (outcome instanceof Error) {
         expect(outcome).toBeInstanceOf(LockBusyError);
-        // Asked after its withdrawal by the same way.
+        // Sent after its withdrawal, on the same connection.
         expect(await b.locks.tryAcquire('raced')).toBeNull();
         expect(await stage.holder('raced')).not.toBe(token);
         outcomes.busy++;
