@@ -37,7 +37,7 @@ class Python {
 }
 
 if (!present) {
-  it('locks together with redis-py', () => {
+  it('excludes redis-py', () => {
     reportSkip('locks shared with redis-py', `${PYTHON} has no module redis (python3-redis)`);
     expect(present).toBe(false);
   });
@@ -64,7 +64,7 @@ if (!present) {
       await server.stop();
     });
 
-    it('excludes Node while Python holds it', async () => {
+    it('a Python owner excludes Node', async () => {
       expect(await python.tell({ do: 'acquire', name: key, timeout: 10 })).toEqual({ taken: true });
       expect(await node.locks.tryAcquire(name)).toBeNull();
       expect(await python.tell({ do: 'release', name: key })).toEqual({ released: true });
@@ -72,7 +72,7 @@ if (!present) {
       expect(lock.fence).toBeGreaterThan(0);
     });
 
-    it('excludes Python while Node holds it, also while Node waiters take turns', async () => {
+    it('a Node owner excludes Python, also while the lock passes from one Node waiter to the next', async () => {
       const lock = await node.locks.acquire(name);
       const next = node.locks.acquire(name, { wait: '5s' });
       expect(await python.tell({ do: 'acquire', name: key, timeout: 10 })).toEqual({ taken: false });
@@ -82,12 +82,12 @@ if (!present) {
       expect(await python.tell({ do: 'acquire', name: key, timeout: 10 })).toEqual({ taken: true });
     });
 
-    it('serves a waiting Node soon after Python released it', async () => {
+    it('a waiting Node caller gets the lock after Python has released it', async () => {
       await python.tell({ do: 'acquire', name: key, timeout: 10 });
       const waiting = node.locks
         .acquire(name, { wait: '5s', interop: true })
         .then((lock) => ({ lock, at: monotonicMs() }));
-      await node.locks.tryAcquire(name); // A round trip after the question of the waiter: it is in the queue.
+      await node.locks.tryAcquire(name); // One round trip after the request of the waiter: it is in the queue.
       await python.tell({ do: 'release', name: key });
       const released = monotonicMs();
       const { lock, at } = await waiting;
@@ -95,14 +95,14 @@ if (!present) {
       expect(await lock.release()).toBe('released');
     });
 
-    it('frees the lock of a killed Python by its timeout', async () => {
+    it('the lock of a killed Python process expires', async () => {
       await python.tell({ do: 'acquire', name: key, timeout: 0.5 });
       await python.kill();
       await using lock = await node.locks.acquire(name, { wait: '5s' });
       expect(lock.degraded).toBe(false);
     });
 
-    it('knows that a Python lock without timeout never ends, and can be told to take it', async () => {
+    it('a Python lock without timeout never expires, and can be force-released', async () => {
       await python.tell({ do: 'acquire', name: key });
       await python.kill();
       expect(await node.locks.tryAcquire(name)).toBeNull();
@@ -112,7 +112,7 @@ if (!present) {
       expect(await (await waiting).release()).toBe('released');
     });
 
-    it('tells each side that its lock was stolen', async () => {
+    it('each side detects that its lock was taken', async () => {
       await python.tell({ do: 'acquire', name: key, timeout: 10 });
       await node.locks.forceRelease(name);
       const lock = await node.locks.acquire(name);

@@ -1,4 +1,4 @@
-// One process of several at one lock, whichever it is: answers with its turns, by the clock all processes share.
+// One of several processes that compete for one lock. It reports its turns, with times of the clock that all processes share.
 import 'reflect-metadata';
 import { setTimeout as pause } from 'node:timers/promises';
 import { commandsSent, open } from './peers.mjs';
@@ -41,6 +41,6 @@ async function run({ name, url, poll, key, loops, ms, once, section }) {
   await (once ? Promise.race([loopsDone, pause(ms, undefined, { ref: false })]) : pause(ms));
   state.ended = true;
   const commands = commandsSent() - before;
-  // Ends at once: what still waits would wait for ever, its lock's name is not used again.
+  // Exits at once. Callers that still wait would never get a lock, because its name is not used again.
   process.send({ from, turns, commands, errors: errors.length, error: errors[0] }, () => process.exit(0));
 }

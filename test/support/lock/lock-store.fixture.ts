@@ -12,7 +12,7 @@ import { RedisLockStore } from '../../../libs/lock/src/stores/redis/redis-lock.s
 
 /** Servers of one kind of store. */
 export interface Site {
-  /** The store as one more process has it. @param process first part of its tokens */
+  /** Opens the store as another process would. @param process first part of its tokens */
   open: (process: string) => Promise<LockStore>;
   stop: () => Promise<void>;
 }
@@ -70,7 +70,7 @@ export const KINDS: readonly Kind[] = [
   },
 ];
 
-/** One process with a store: makes tokens and requests. */
+/** One process with a store. It creates tokens and requests. */
 export class Client {
   #tokens = 0;
 
