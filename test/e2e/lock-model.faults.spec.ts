@@ -85,14 +85,14 @@ describe('the lock and its model', () => {
     LIMIT_MS,
   );
 
-  it('disagrees after a release that the model does not know of (control)', async () => {
+  it('disagrees after a release that the model does not contain (control)', async () => {
     const model = new LockModel();
     const real = new RealLocks(both, admin, 0, {});
-    const take = new TryAcquire(0, ['a']);
-    await take.run(model, real);
-    await take.run(model, real);
+    const tryAcquire = new TryAcquire(0, ['a']);
+    await tryAcquire.run(model, real);
+    await tryAcquire.run(model, real);
     await real.force('a');
-    await expect(take.run(model, real)).rejects.toThrow('toBe');
+    await expect(tryAcquire.run(model, real)).rejects.toThrow('toBe');
     await real.force('a');
   });
 });

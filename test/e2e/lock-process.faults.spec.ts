@@ -25,13 +25,13 @@ describe('a lock in a disturbed process', () => {
     const waiting = caller.acquire('waited', { wait: '20s' });
     await setup.queued('waited');
     await caller.shift(jump);
-    expect(Math.abs((await caller.look('brief')).wall - Date.now() - jump)).toBeLessThan(HOUR / 2);
+    expect(Math.abs((await caller.inspect('brief')).wall - Date.now() - jump)).toBeLessThan(HOUR / 2);
 
     // An hour ahead: no lock ends early. An hour back: no lock lasts longer than its ttl.
-    expect((await caller.look('brief')).remainingMs).toBeGreaterThan(0);
+    expect((await caller.inspect('brief')).remainingMs).toBeGreaterThan(0);
     await past(2500);
-    expect(await caller.look('brief')).toMatchObject({ aborted: true, remainingMs: 0 });
-    expect(await caller.look('renewed')).toMatchObject({ aborted: false });
+    expect(await caller.inspect('brief')).toMatchObject({ aborted: true, remainingMs: 0 });
+    expect(await caller.inspect('renewed')).toMatchObject({ aborted: false });
     expect(await other.locks.tryAcquire('renewed')).toBeNull();
     await using taken = await other.locks.acquire('brief', { wait: '5s' });
     await expect(caller.acquire('brief', { wait: 300 })).rejects.toThrow('LOCK_BUSY');

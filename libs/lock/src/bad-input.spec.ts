@@ -68,7 +68,7 @@ describe('a bad lock name', () => {
   });
 });
 
-const said = () => log.filter((line) => line.includes('renew is false'));
+const warnings = () => log.filter((line) => line.includes('renew is false'));
 
 describe('a bad duration', () => {
   const TTL = "an integer 1..86400000 ms or a duration like '30s'";
@@ -108,15 +108,15 @@ describe('a bad duration', () => {
   it('row 46: wait longer than ttl without renewal is allowed, and warned of once for each pair of values', async () => {
     const o: LockOptions = { ttl: '5s', wait: '20s', renew: false };
     for (const name of ['one', 'two']) await a.locks.withLock(name, async () => undefined, o);
-    expect(said()).toEqual([
+    expect(warnings()).toEqual([
       "warn wait (20000 ms) is longer than ttl (5000 ms) and renew is false: a waiter can acquire 'yuxi:lock:one' while the owner still works; set renew to true or use a longer ttl",
     ]);
     await a.locks.withLock('three', async () => undefined, { ...o, wait: '30s' });
-    expect(said()).toHaveLength(2);
+    expect(warnings()).toHaveLength(2);
     await a.locks.withLock('four', async () => undefined, { ...o, wait: '5s' });
     await a.locks.withLock('five', async () => undefined, { ...o, renew: true });
     await a.locks.tryAcquire('six', { ttl: '5s', renew: false });
-    expect(said()).toHaveLength(2);
+    expect(warnings()).toHaveLength(2);
   });
 });
 

@@ -17,7 +17,7 @@ export interface LockBackend {
   process: string;
 }
 
-/** A store given by the application reports nothing: its errors show when it is unavailable. */
+/** Another store than Redis does not report its state: its errors show when it is unavailable. */
 const ALWAYS_UP: LockBackend['availability'] = { state: 'up', reason: undefined, changes: NEVER };
 
 /** @throws {YuxiError} `LOCK_STORE_MISSING` when there is neither a store nor a RedisModule */

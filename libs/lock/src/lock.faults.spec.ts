@@ -101,9 +101,9 @@ describe('lock under faults', () => {
     // Otherwise the server would answer NOSCRIPT, and no key could remain.
     await b.locks.withLock('any', () => Promise.resolve());
     server.pause();
-    const asked = performance.now();
+    const requested = performance.now();
     const lock = await a.locks.acquire('hung', { ttl: '1h' });
-    expect(performance.now() - asked).toBeLessThan(1500);
+    expect(performance.now() - requested).toBeLessThan(1500);
     expect(lock.degraded).toBe(true);
     expect(await lock.release()).toBe('released');
     server.resume();

@@ -42,8 +42,8 @@ describe('the queue of a lock', () => {
     const first = await a.locks.acquire('turns');
     const served: string[] = [];
     const waiting: Promise<unknown>[] = [];
-    for (const [i, who] of [b, a, b, a, a, b].entries()) {
-      waiting.push(who.locks.withLock('turns', async () => void served.push(String(i))));
+    for (const [i, caller] of [b, a, b, a, a, b].entries()) {
+      waiting.push(caller.locks.withLock('turns', async () => void served.push(String(i))));
       await queued('turns', i + 1);
     }
     expect(await first.release()).toBe('handed-off');
@@ -72,8 +72,8 @@ describe('the queue of a lock', () => {
   it('is exclusive over 200 sections of two replicas, with growing fences', async () => {
     const guarded = new Guarded();
     const fences: number[] = [];
-    const section = (who: Replica) =>
-      who.locks.withLock('busy', async ({ fence }) => {
+    const section = (one: Replica) =>
+      one.locks.withLock('busy', async ({ fence }) => {
         fences.push(fence!);
         await guarded.use(1);
       });
@@ -127,14 +127,14 @@ describe('the queue of a lock', () => {
 
   it('F19 grants the lock to the next waiter when the first aborts at the moment of its grant', async () => {
     for (let round = 0; round < 30; round++) {
-      const gone = new AbortController();
+      const controller = new AbortController();
       const first = await a.locks.acquire('raced');
-      const second = b.locks.acquire('raced', { signal: gone.signal }).catch((error: unknown) => error);
+      const second = b.locks.acquire('raced', { signal: controller.signal }).catch((error: unknown) => error);
       await queued('raced', 1);
       const third = a.locks.acquire('raced', { wait: '5s' });
       await queued('raced', 2);
       const released = first.release();
-      gone.abort(new Error('gone'));
+      controller.abort(new Error('aborted'));
       await released;
       const outcome = await second;
       if (!(outcome instanceof Error)) await (outcome as Awaited<ReturnType<typeof a.locks.acquire>>).release();
@@ -154,14 +154,14 @@ describe('the queue of a lock', () => {
   });
 
   it('rejects all waiters as soon as Redis is unavailable, and leaves no entry that blocks others', async () => {
-    await a.locks.acquire('away', { ttl: '5s' });
-    const waiting = [1, 2, 3].map(() => b.locks.acquire('away', { wait: '30s' }));
-    await queued('away', 3);
+    await a.locks.acquire('outage', { ttl: '5s' });
+    const waiting = [1, 2, 3].map(() => b.locks.acquire('outage', { wait: '30s' }));
+    await queued('outage', 3);
     await proxy.refuse();
     for (const each of await Promise.allSettled(waiting))
       expect(each).toMatchObject({ status: 'rejected', reason: { code: 'LOCK_UNAVAILABLE' } });
-    expect(await admin.locks.forceRelease('away')).toBe(true);
-    await using lock = await a.locks.acquire('away', { wait: '5s' });
+    expect(await admin.locks.forceRelease('outage')).toBe(true);
+    await using lock = await a.locks.acquire('outage', { wait: '5s' });
     expect(lock.degraded).toBe(false);
   });
 

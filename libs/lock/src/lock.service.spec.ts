@@ -56,7 +56,7 @@ describe('LockService on Redis', () => {
 
   it('ends the wait when the caller aborts', async () => {
     await using held = await a.locks.acquire('aborted');
-    const reason = new Error('client went away');
+    const reason = new Error('client disconnected');
     for (const waiter of [a, b]) {
       const controller = new AbortController();
       const waiting = waiter.locks.acquire('aborted', { signal: controller.signal });
@@ -68,12 +68,12 @@ describe('LockService on Redis', () => {
   });
 
   it('releases a lock that is granted after its caller has aborted', async () => {
-    const gone = new AbortController();
-    const reason = new Error('client went away');
-    const asking = a.locks.acquire('gone', { signal: gone.signal });
-    gone.abort(reason);
-    await expect(asking).rejects.toBe(reason);
-    expect((await b.locks.inspect('gone')).held).toBe(false);
+    const controller = new AbortController();
+    const reason = new Error('client disconnected');
+    const acquiring = a.locks.acquire('aborted early', { signal: controller.signal });
+    controller.abort(reason);
+    await expect(acquiring).rejects.toBe(reason);
+    expect((await b.locks.inspect('aborted early')).held).toBe(false);
   });
 
   it('grants fences that grow, also after Redis lost its data', async () => {

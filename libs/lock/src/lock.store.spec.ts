@@ -48,7 +48,7 @@ describe('LockModule with another store', () => {
     expect(lines.filter((line) => line.includes('Redis'))).toEqual([]);
   });
 
-  it('is not renewed over a quorum unless asked for', async () => {
+  it('is not renewed over a quorum when renew is false', async () => {
     const own = nodes();
     await using a = await onStore(new QuorumLockStore(own));
     await using held = await a.locks.acquire('brief', { ttl: 500, renew: false });

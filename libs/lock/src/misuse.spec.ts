@@ -81,7 +81,7 @@ describe('a lock that is used wrongly', () => {
   });
 
   it('row 53: extending after the release is refused', async () => {
-    const lock = await a.locks.acquire('given back');
+    const lock = await a.locks.acquire('released');
     expect(await lock.release()).toBe('released');
     await expect(lock.extend()).rejects.toMatchObject({ code: 'LOCK_LOST', reason: 'released' });
   });

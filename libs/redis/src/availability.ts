@@ -2,7 +2,7 @@ import { Logger } from '@nestjs/common';
 import { type Observable, Subject } from 'rxjs';
 import { explainReason } from './redis.errors.js';
 
-/** A connection that closes gives its cause only when the next attempt fails: the log line waits so long for it, milliseconds. */
+/** The cause of a closed connection is known when the next attempt fails. The log line waits for it, milliseconds. */
 const CLOSE_CAUSE_DELAY = 100;
 
 export type RedisState = 'up' | 'down' | 'absent';

@@ -9,7 +9,7 @@ import type { RedisClient } from './redis.tokens.js';
 /** `command`: short commands. `subscriber`: SUBSCRIBE. `blocking`: XREADGROUP BLOCK, BRPOP, which occupy their connection. */
 export type ConnectionRole = 'command' | 'subscriber' | 'blocking';
 
-/** What a client reports, and what it asks of the connections it belongs to. */
+/** What a client reports to RedisConnections, and reads from it. */
 export interface ClientEvents {
   /** A command failed because Redis is unavailable. */
   onUnavailable(reason: string): void;

@@ -8,7 +8,7 @@ export interface RedisEndpoint {
   port: number;
 }
 
-/** Give exactly one of `url`, `host`, `sentinels`, `clusterNodes`; none of them means that there is no Redis. */
+/** Set exactly one of `url`, `host`, `sentinels`, `clusterNodes`. Without any of them there is no Redis. */
 export interface RedisOptions {
   /** `redis://user:password@host:port/db`, or `rediss://` for TLS. */
   url?: string;

@@ -88,7 +88,7 @@ describe('Sentinel', () => {
   });
 
   it('reports a master that no Sentinel has', async () => {
-    await using redis = open({ ...options(), sentinelName: 'nobody' });
+    await using redis = open({ ...options(), sentinelName: 'unknown' });
     await eventually(() => redis.availability.reason === 'unknown-master');
   });
 });

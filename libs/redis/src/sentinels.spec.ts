@@ -5,7 +5,7 @@ import { Sentinels } from './sentinels.js';
 
 const of = (endpoints: { host: string; port: number }[], masterName = 'mymaster') =>
   new Sentinels(resolveRedisOptions({ sentinels: endpoints, sentinelName: masterName }), endpoints, masterName);
-const nobody = async () => ({ host: '127.0.0.1', port: await freePort() });
+const unusedEndpoint = async () => ({ host: '127.0.0.1', port: await freePort() });
 
 describe('Sentinels', () => {
   /** Two possible masters, and one Sentinel for each, which has no record of the other. */
@@ -39,7 +39,7 @@ describe('Sentinels', () => {
     try {
       const silent = { host: '127.0.0.1', port: proxy.port };
       proxy.blackhole();
-      expect(await of([silent, newest, await nobody()]).master()).toMatchObject({ port: young.port });
+      expect(await of([silent, newest, await unusedEndpoint()]).master()).toMatchObject({ port: young.port });
     } finally {
       await proxy.stop();
     }
@@ -50,12 +50,12 @@ describe('Sentinels', () => {
     expect(await sentinels.onSwitchMaster(newest)).toMatchObject({ port: young.port });
     expect(await sentinels.master()).toMatchObject({ port: young.port });
     expect(await sentinels.onSwitchMaster(behind)).toBeUndefined();
-    expect(await sentinels.onSwitchMaster(await nobody())).toBeUndefined();
+    expect(await sentinels.onSwitchMaster(await unusedEndpoint())).toBeUndefined();
   });
 
   it.each([
-    ['none has a master of the name', () => of([behind, newest], 'nobody'), 'unknown-master'],
-    ['none runs', async () => of([await nobody(), await nobody()]), 'refused'],
+    ['none has a master of the name', () => of([behind, newest], 'unknown'), 'unknown-master'],
+    ['none runs', async () => of([await unusedEndpoint(), await unusedEndpoint()]), 'refused'],
     ['no host name resolves', () => of([{ host: 'nowhere.invalid', port: 1 }]), 'unknown-host'],
   ])('give the reason when %s', async (_, sentinels, reason) => {
     await expect((await sentinels()).master()).rejects.toMatchObject({ code: 'REDIS_UNAVAILABLE', reason });

@@ -58,13 +58,13 @@ export async function contended({ server, rounds, peers, row }) {
 function figures(answers, trip) {
   const turns = answers.flatMap((answer) => answer.turns).toSorted((a, b) => a.entered - b.entered);
   const counts = new Map();
-  for (const { who } of turns) counts.set(who, (counts.get(who) ?? 0) + 1);
+  for (const { caller } of turns) counts.set(caller, (counts.get(caller) ?? 0) + 1);
   // PROCESSES * LOOPS also counts callers without a turn.
   const squares = [...counts.values()].reduce((sum, count) => sum + count ** 2, 0);
-  const waits = turns.map(({ asked, entered }) => entered - asked).toSorted((a, b) => a - b);
+  const waits = turns.map(({ requested, entered }) => entered - requested).toSorted((a, b) => a - b);
   const p = (share) => waits[Math.floor(waits.length * share)] ?? Number.NaN;
   const section = median(turns.map(({ entered, left }) => left - entered)) ?? Number.NaN;
-  const changes = turns.filter(({ who }, i) => i > 0 && who !== turns[i - 1].who).length / (CONTENDED / 1000);
+  const changes = turns.filter(({ caller }, i) => i > 0 && caller !== turns[i - 1].caller).length / (CONTENDED / 1000);
   const commands = answers.reduce((sum, answer) => sum + answer.commands, 0) / turns.length;
   return {
     changes,

@@ -21,14 +21,14 @@ async function run({ name, url, poll, key, loops, ms, once, section }) {
   const state = { ended: false };
   const loop = async (_, i) => {
     while (!state.ended) {
-      const asked = clock();
+      const requested = clock();
       try {
         const release = await acquire(key);
         const entered = clock();
         if (section > 0) await pause(section);
         const left = clock();
         await release();
-        if (!state.ended) turns.push({ who: `${process.pid}.${i}`, asked, entered, left });
+        if (!state.ended) turns.push({ caller: `${process.pid}.${i}`, requested, entered, left });
       } catch (error) {
         errors.push(String(error));
         await pause(50);

@@ -43,7 +43,7 @@ async function start({ redis, options }) {
       await lock?.release();
       return lock !== null;
     },
-    look: ({ name }) => ({
+    inspect: ({ name }) => ({
       wall: Date.now(),
       aborted: held.get(name).signal.aborted,
       remainingMs: held.get(name).remainingMs,

@@ -59,8 +59,8 @@ export class LockCaller implements AsyncDisposable {
   }
 
   /** The lock, and the wall clock of that process. */
-  look(name: string): Promise<{ wall: number; aborted: boolean; remainingMs: number }> {
-    return this.#send('look', { name });
+  inspect(name: string): Promise<{ wall: number; aborted: boolean; remainingMs: number }> {
+    return this.#send('inspect', { name });
   }
 
   /** Shifts its wall clock by `ms`. */

@@ -4,7 +4,7 @@ import { LockUnavailableError } from '../lock.errors.js';
 import { fenceKey, lockKey } from '../lock.names.js';
 import { type CountedReplica, FencedResource, FaultSetup } from '../../../../test/support/lock/faults.fixture.js';
 
-const AWAY = { timeout: 10_000, describe: 'the owner to detect the loss' };
+const DETECTED = { timeout: 10_000, describe: 'the owner to detect the loss' };
 
 /** Acquires a lock, and tries again while Redis is unavailable. */
 async function acquireWithRetries({ locks, availability }: CountedReplica, name: string) {
@@ -36,7 +36,7 @@ describe('a lock on a Redis that loses data', () => {
     await Promise.all(waiting);
     // Its handle may be valid a moment longer, but its writes are refused.
     expect(resource.write(first)).toBe(false);
-    await eventually(() => first.signal.aborted, AWAY);
+    await eventually(() => first.signal.aborted, DETECTED);
     expect(await first.release()).toBe('lost');
     expect(served).toHaveLength(32);
     expect(served).toEqual([...new Set(served)].sort((x, y) => x - y));
@@ -88,7 +88,7 @@ describe('a lock on a Redis that loses data', () => {
       },
       { timeout: 20_000, every: 1 },
     );
-    await eventually(() => first.signal.aborted, AWAY);
+    await eventually(() => first.signal.aborted, DETECTED);
     expect(first.signal.reason).toMatchObject({ reason: 'taken' });
     await setup.admin.config('SET', 'maxmemory', '0');
     resource.enter(await acquireWithRetries(other, 'evicted'));

@@ -20,12 +20,12 @@ describe('a wait for a lock', () => {
     for (let round = 0; round < ROUNDS; round++) {
       const first = await a.locks.acquire('raced');
       resource.enter(first);
-      const asked = monotonicMs();
+      const requested = monotonicMs();
       const second = b.locks.acquire('raced', { wait: WAIT }).catch((error: unknown) => error);
       await setup.queued('raced');
       const [token] = await setup.admin.lrange(queueKey(lockKey('raced')), 0, -1);
       const third = a.locks.acquire('raced', { wait: '20s' });
-      await pause(asked + WAIT - 6 + random() * 8 - monotonicMs());
+      await pause(requested + WAIT - 6 + random() * 8 - monotonicMs());
       await first.release();
       const outcome = await second;
       if (outcome instanceof Error) {

@@ -45,7 +45,7 @@ export interface LockAdmin {
 /** Where locks are stored. A rejection means that the store is unavailable, and that the result is unknown. */
 export interface LockStore {
   readonly capabilities: StoreCapabilities;
-  /** Missing for a store that cannot tell who holds a lock. */
+  /** Missing for a store that cannot read the holder of a lock. */
   readonly admin?: LockAdmin;
   /** @returns `null` when another owner had it for the whole wait. @throws the reason of the signal, or why the store is unavailable */
   acquire(request: AcquireRequest): Promise<StoreGrant | null>;

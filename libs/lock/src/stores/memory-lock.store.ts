@@ -5,7 +5,7 @@ import type { AcquireRequest, LockAdmin, LockStore, StoreGrant } from './lock-st
 import { Waiter } from './waiter.js';
 
 interface Entry {
-  /** `null`: free, which it is only while {@link MemoryLockStore} looks for the next waiter. */
+  /** `null`: free, which it is only while {@link MemoryLockStore} searches for the next waiter. */
   holder: string | null;
   fence: number;
   /** Monotonic time. */

@@ -49,7 +49,7 @@ export async function expectAgreement(model: LockModel, real: RealLocks): Promis
     // `lock.token` is the token of its first name.
     const holder = owner?.letters[0] === letter && owner.lock ? { holder: owner.lock.token } : {};
     const wanted = { held: owner !== undefined, waiting: model.waiting(letter), ...holder };
-    await eventually(async () => expect(await real.look(letter)).toMatchObject(wanted), { every: 1 });
+    await eventually(async () => expect(await real.inspect(letter)).toMatchObject(wanted), { every: 1 });
   }
   // No other call was served, and no owner has lost its lock.
   expect(model.of('waiting').filter(({ lock }) => lock)).toEqual([]);

@@ -171,7 +171,7 @@ export class Force extends Command {
     const held = !model.isFree([this.letter]);
     expect(await real.force(this.letter)).toBe(held);
     // At once, not at the next pump.
-    expect((await real.look(this.letter)).held).toBe(model.waiting(this.letter) > 0);
+    expect((await real.inspect(this.letter)).held).toBe(model.waiting(this.letter) > 0);
     await model.free([this.letter]);
   }
 }

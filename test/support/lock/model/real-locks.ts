@@ -36,7 +36,7 @@ export class RealLocks {
     return lock.fenceOf(this.name(letter));
   }
 
-  look(letter: Letter): Promise<LockState> {
+  inspect(letter: Letter): Promise<LockState> {
     return this.admin.locks.inspect(this.name(letter));
   }
 
