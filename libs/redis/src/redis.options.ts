@@ -53,8 +53,8 @@ export interface ResolvedRedisOptions {
   startupWait: number;
 }
 
-export const DEFAULT_COMMAND_TIMEOUT = 200;
-export const DEFAULT_STARTUP_WAIT = 2000;
+const DEFAULT_COMMAND_TIMEOUT = 200;
+const DEFAULT_STARTUP_WAIT = 2000;
 const WHERE = 'RedisModule';
 
 /** @throws {OptionsError} naming the option, its rule and the value; a URL is never repeated, as it may contain a password */
