@@ -15,36 +15,39 @@ describe('a lock in a disturbed process', () => {
   it.each([
     ['ahead', HOUR],
     ['back', -HOUR],
-  ])('F11 its wall clock jumps one hour %s: validity, renewals and waits depend on the monotonic clock only', async (_, jump) => {
-    await using setup = await FaultSetup.open();
-    await using caller = await LockCaller.start({ url: setup.server.url });
-    const other = await setup.direct();
-    await caller.acquire('renewed', { ttl: 900 });
-    await caller.acquire('brief', { ttl: 2500, renew: false });
-    const first = await other.locks.acquire('waited');
-    const waiting = caller.acquire('waited', { wait: '20s' });
-    await setup.queued('waited');
-    await caller.shift(jump);
-    expect(Math.abs((await caller.inspect('brief')).wall - Date.now() - jump)).toBeLessThan(HOUR / 2);
+  ])(
+    'F11 its wall clock jumps one hour %s: validity, renewals and waits depend on the monotonic clock only',
+    async (_, jump) => {
+      await using setup = await FaultSetup.open();
+      await using caller = await LockCaller.start({ url: setup.server.url });
+      const other = await setup.direct();
+      await caller.acquire('renewed', { ttl: 900 });
+      await caller.acquire('brief', { ttl: 2500, renew: false });
+      const first = await other.locks.acquire('waited');
+      const waiting = caller.acquire('waited', { wait: '20s' });
+      await setup.queued('waited');
+      await caller.shift(jump);
+      expect(Math.abs((await caller.inspect('brief')).wall - Date.now() - jump)).toBeLessThan(HOUR / 2);
 
-    // An hour ahead: no lock ends early. An hour back: no lock lasts longer than its ttl.
-    expect((await caller.inspect('brief')).remainingMs).toBeGreaterThan(0);
-    await past(2500);
-    expect(await caller.inspect('brief')).toMatchObject({ aborted: true, remainingMs: 0 });
-    expect(await caller.inspect('renewed')).toMatchObject({ aborted: false });
-    expect(await other.locks.tryAcquire('renewed')).toBeNull();
-    await using taken = await other.locks.acquire('brief', { wait: '5s' });
-    await expect(caller.acquire('brief', { wait: 300 })).rejects.toThrow('LOCK_BUSY');
-    expect(await first.release()).toBe('handed-off');
-    expect((await waiting).fence).toBeGreaterThan(first.fence!);
-    expect(await Promise.all(['renewed', 'brief', 'waited'].map((name) => caller.release(name)))).toEqual([
-      'released',
-      'lost',
-      'released',
-    ]);
-    taken.assertValid();
-    expect(caller.unhandled).toEqual([]);
-  });
+      // An hour ahead: no lock ends early. An hour back: no lock lasts longer than its ttl.
+      expect((await caller.inspect('brief')).remainingMs).toBeGreaterThan(0);
+      await past(2500);
+      expect(await caller.inspect('brief')).toMatchObject({ aborted: true, remainingMs: 0 });
+      expect(await caller.inspect('renewed')).toMatchObject({ aborted: false });
+      expect(await other.locks.tryAcquire('renewed')).toBeNull();
+      await using taken = await other.locks.acquire('brief', { wait: '5s' });
+      await expect(caller.acquire('brief', { wait: 300 })).rejects.toThrow('LOCK_BUSY');
+      expect(await first.release()).toBe('handed-off');
+      expect((await waiting).fence).toBeGreaterThan(first.fence!);
+      expect(await Promise.all(['renewed', 'brief', 'waited'].map((name) => caller.release(name)))).toEqual([
+        'released',
+        'lost',
+        'released',
+      ]);
+      taken.assertValid();
+      expect(caller.unhandled).toEqual([]);
+    },
+  );
 
   it('F15 a waiter whose event loop was blocked during its turn does not get the lock, and queues again', async () => {
     await using setup = await FaultSetup.open();

@@ -54,20 +54,23 @@ describe('lock under faults', () => {
     expect(lock.signal.reason).toMatchObject({ code: 'LOCK_LOST', reason: 'taken' });
   });
 
-  it.each(['kill', 'pause'] as const)('F8 aborts the signal of the owner by the deadline when Redis is unavailable (%s)', async (fault) => {
-    await using a = await replica({ url: server.url });
-    const lock = await a.locks.acquire('owned', { ttl: 1000 });
-    const granted = performance.now();
-    const aborted = new Promise<number>((resolve) => {
-      lock.signal.addEventListener('abort', () => resolve(performance.now() - granted), { once: true });
-    });
-    await server[fault]();
-    // The grant came before `granted` was read, and the margin for drift is subtracted: never later than the ttl.
-    expect(await aborted).toBeLessThan(1000 + 1000);
-    expect(lock.signal.reason).toMatchObject({ reason: 'expired' });
-    expect(await lock.release()).toBe('lost');
-    if (fault === 'pause') server.resume();
-  });
+  it.each(['kill', 'pause'] as const)(
+    'F8 aborts the signal of the owner by the deadline when Redis is unavailable (%s)',
+    async (fault) => {
+      await using a = await replica({ url: server.url });
+      const lock = await a.locks.acquire('owned', { ttl: 1000 });
+      const granted = performance.now();
+      const aborted = new Promise<number>((resolve) => {
+        lock.signal.addEventListener('abort', () => resolve(performance.now() - granted), { once: true });
+      });
+      await server[fault]();
+      // The grant came before `granted` was read, and the margin for drift is subtracted: never later than the ttl.
+      expect(await aborted).toBeLessThan(1000 + 1000);
+      expect(lock.signal.reason).toMatchObject({ reason: 'expired' });
+      expect(await lock.release()).toBe('lost');
+      if (fault === 'pause') server.resume();
+    },
+  );
 
   it('excludes callers of one process while Redis is unavailable, logs each change once, and uses Redis again when it is back', async () => {
     await using a = await replica({ url: server.url });

@@ -114,7 +114,9 @@ describe('the queue of a lock', () => {
     await admin.redis.hdel('yuxi:lockw:{yuxi:lock:stale}', token);
     await queued('stale', 1);
     const channel = `yuxi:lockc:${token.split('.')[0]}`;
-    const receivers = await eventually(() => admin.redis.publish(channel, `${token} ${first.fence} ${lockKey('stale')}`));
+    const receivers = await eventually(() =>
+      admin.redis.publish(channel, `${token} ${first.fence} ${lockKey('stale')}`),
+    );
     expect(receivers).toBe(1);
     // One command and its answer, after the message has arrived.
     expect(await b.locks.tryAcquire('stale')).toBeNull();

@@ -79,7 +79,8 @@ describe('LockModule with another store', () => {
     await expect(b.locks.list()).rejects.toMatchObject(unsupported);
     await expect(b.locks.inspect('y')).rejects.toMatchObject({
       ...unsupported,
-      message: "Lock 'yuxi:lock:y' cannot be inspected: this lock store does not support inspect, list and forceRelease",
+      message:
+        "Lock 'yuxi:lock:y' cannot be inspected: this lock store does not support inspect, list and forceRelease",
     });
     await servers[1]!.kill();
     await expect(b.locks.acquire('z')).rejects.toMatchObject({ code: 'LOCK_UNAVAILABLE' });

@@ -52,7 +52,7 @@ describe('a lock that is used wrongly', () => {
     expect((await b.locks.inspect('kb')).held).toBe(false);
   });
 
-  it("row 52: releasing a lock of another owner, or an expired one, returns lost and is counted", async () => {
+  it('row 52: releasing a lock of another owner, or an expired one, returns lost and is counted', async () => {
     const [stolen, expired] = await Promise.all(['stolen', 'expired'].map((name) => a.locks.acquire(name)));
     await b.redis.set('yuxi:lock:stolen', 'thief', 'PX', 60_000);
     await b.redis.del('yuxi:lock:expired');

@@ -50,7 +50,13 @@ export class ScriptBatch {
   constructor(
     private readonly client: RedisClient,
     private readonly script: Script,
-    { common = () => [], commonKeys = [], perScript = 16, unwrapSingle = false, shared = false }: ScriptBatchOptions = {},
+    {
+      common = () => [],
+      commonKeys = [],
+      perScript = 16,
+      unwrapSingle = false,
+      shared = false,
+    }: ScriptBatchOptions = {},
   ) {
     this.#common = common;
     this.#commonKeys = commonKeys;

@@ -33,7 +33,9 @@ export async function contended({ server, rounds, peers, row }) {
       const result = figures(await contend(server, system, { loops: LOOPS, ms: CONTENDED, section: 1 }), trip);
       results.get(label(system)).push(result);
       const { changes, jain, errors } = result;
-      console.error(`[lock] ${label(system)}: ${changes.toFixed(0)} owners/s, Jain ${jain.toFixed(3)}, ${errors} errors`);
+      console.error(
+        `[lock] ${label(system)}: ${changes.toFixed(0)} owners/s, Jain ${jain.toFixed(3)}, ${errors} errors`,
+      );
     }
   const of = (name, field) => median(results.get(name).map((result) => result[field]));
   for (const system of systems) {
@@ -93,7 +95,9 @@ export async function drained({ server, rounds, peers, row }) {
       const seconds = turns.length < 500 ? DRAIN / 1000 : (Math.max(...turns.map(({ left }) => left)) - from) / 1000;
       took.get(label(system)).push(seconds);
       const errors = answers.flatMap(({ error }) => error ?? [])[0] ?? '';
-      console.error(`[lock] ${label(system)}: ${turns.length} of 500 in ${seconds.toFixed(2)} s ${errors.slice(0, 120)}`);
+      console.error(
+        `[lock] ${label(system)}: ${turns.length} of 500 in ${seconds.toFixed(2)} s ${errors.slice(0, 120)}`,
+      );
     }
   const of = (system) => median(took.get(label(system)));
   for (const system of systems) row(`500 callers, ${label(system)}: drained in`, of(system), 's');

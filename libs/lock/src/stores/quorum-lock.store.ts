@@ -85,10 +85,7 @@ export class QuorumLockStore implements LockStore {
     }
   }
 
-  async #attempt(
-    { key, token, ttlMs, signal }: AcquireRequest,
-    pending: PendingAcquire,
-  ): Promise<StoreGrant | null> {
+  async #attempt({ key, token, ttlMs, signal }: AcquireRequest, pending: PendingAcquire): Promise<StoreGrant | null> {
     const sentAt = monotonicMs();
     // The clocks of the nodes may run faster than ours.
     const validMs = ttlMs - (ttlMs * 0.01 + 2);

@@ -25,7 +25,11 @@ export abstract class Command implements AsyncCommand<LockModel, RealLocks> {
   protected abstract act(model: LockModel, real: RealLocks): Promise<void>;
 }
 
-export function lockCall(letters: readonly Letter[], outcome: Promise<Lock>, controller = new AbortController()): LockCall {
+export function lockCall(
+  letters: readonly Letter[],
+  outcome: Promise<Lock>,
+  controller = new AbortController(),
+): LockCall {
   const made: LockCall = { letters, outcome, controller, state: 'waiting', granted: 0 };
   outcome.then(
     (lock) => (made.lock = lock),
