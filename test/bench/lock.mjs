@@ -1,4 +1,4 @@
-// @yuxi/lock beside other locks and the two plain commands without which there is no lock, interleaved.
+// Compares @yuxi/lock with other locks, and with the two plain commands that every lock needs, in alternating runs.
 import 'reflect-metadata';
 import { parseArgs } from 'node:util';
 import { startRedis } from '@yuxi/testing';
@@ -10,8 +10,8 @@ import { report } from './report.mjs';
 
 const PARTS = { single: uncontended(1), many: uncontended(64), contended, drained, held };
 const USAGE = `Usage: npm run bench -- lock [--json] [--check] [--rounds N] [--part PART]... [--alone]
-  --rounds N   measured rounds of each part, after one that compiles (3)
-  --part PART  ${Object.keys(PARTS).join(', ')}; all of them when left out
+  --rounds N   measured rounds of each part, after a first one for the JIT compiler (3)
+  --part PART  ${Object.keys(PARTS).join(', ')}; default: all
   --alone      without the other locks`;
 
 const { values } = parseArgs({
@@ -45,5 +45,5 @@ try {
   await server.stop();
 }
 report('lock', rows, process.argv);
-// Some of the others keep timers of their own.
+// Some of the other locks keep timers.
 process.exit();

@@ -22,7 +22,7 @@ class Python {
     this.#lines = createInterface({ input: this.#child.stdout! });
   }
 
-  async tell(order: { do: 'acquire' | 'release'; name: string; timeout?: number; wait?: number }): Promise<object> {
+  async send(order: { do: 'acquire' | 'release'; name: string; timeout?: number; wait?: number }): Promise<object> {
     const answer = once(this.#lines, 'line');
     this.#child.stdin!.write(`${JSON.stringify(order)}\n`);
     return JSON.parse(((await answer) as [string])[0]) as object;
@@ -37,7 +37,7 @@ class Python {
 }
 
 if (!present) {
-  it('locks together with redis-py', () => {
+  it('excludes redis-py', () => {
     reportSkip('locks shared with redis-py', `${PYTHON} has no module redis (python3-redis)`);
     expect(present).toBe(false);
   });
@@ -64,46 +64,46 @@ if (!present) {
       await server.stop();
     });
 
-    it('excludes Node while Python holds it', async () => {
-      expect(await python.tell({ do: 'acquire', name: key, timeout: 10 })).toEqual({ taken: true });
+    it('a Python owner excludes Node', async () => {
+      expect(await python.send({ do: 'acquire', name: key, timeout: 10 })).toEqual({ taken: true });
       expect(await node.locks.tryAcquire(name)).toBeNull();
-      expect(await python.tell({ do: 'release', name: key })).toEqual({ released: true });
+      expect(await python.send({ do: 'release', name: key })).toEqual({ released: true });
       await using lock = await node.locks.acquire(name, { wait: false });
       expect(lock.fence).toBeGreaterThan(0);
     });
 
-    it('excludes Python while Node holds it, also while Node waiters take turns', async () => {
+    it('a Node owner excludes Python, also while the lock passes from one Node waiter to the next', async () => {
       const lock = await node.locks.acquire(name);
       const next = node.locks.acquire(name, { wait: '5s' });
-      expect(await python.tell({ do: 'acquire', name: key, timeout: 10 })).toEqual({ taken: false });
+      expect(await python.send({ do: 'acquire', name: key, timeout: 10 })).toEqual({ taken: false });
       expect(await lock.release()).toBe('handed-off');
-      expect(await python.tell({ do: 'acquire', name: key, timeout: 10 })).toEqual({ taken: false });
+      expect(await python.send({ do: 'acquire', name: key, timeout: 10 })).toEqual({ taken: false });
       expect(await (await next).release()).toBe('released');
-      expect(await python.tell({ do: 'acquire', name: key, timeout: 10 })).toEqual({ taken: true });
+      expect(await python.send({ do: 'acquire', name: key, timeout: 10 })).toEqual({ taken: true });
     });
 
-    it('serves a waiting Node soon after Python released it', async () => {
-      await python.tell({ do: 'acquire', name: key, timeout: 10 });
+    it('a waiting Node caller gets the lock after Python has released it', async () => {
+      await python.send({ do: 'acquire', name: key, timeout: 10 });
       const waiting = node.locks
         .acquire(name, { wait: '5s', interop: true })
         .then((lock) => ({ lock, at: monotonicMs() }));
-      await node.locks.tryAcquire(name); // A round trip after the question of the waiter: it is in the queue.
-      await python.tell({ do: 'release', name: key });
+      await node.locks.tryAcquire(name); // One round trip after the request of the waiter: it is in the queue.
+      await python.send({ do: 'release', name: key });
       const released = monotonicMs();
       const { lock, at } = await waiting;
       console.info(`lock: Node served ${Math.round(at - released)} ms after Python released`);
       expect(await lock.release()).toBe('released');
     });
 
-    it('frees the lock of a killed Python by its timeout', async () => {
-      await python.tell({ do: 'acquire', name: key, timeout: 0.5 });
+    it('the lock of a killed Python process expires', async () => {
+      await python.send({ do: 'acquire', name: key, timeout: 0.5 });
       await python.kill();
       await using lock = await node.locks.acquire(name, { wait: '5s' });
       expect(lock.degraded).toBe(false);
     });
 
-    it('knows that a Python lock without timeout never ends, and can be told to take it', async () => {
-      await python.tell({ do: 'acquire', name: key });
+    it('a Python lock without timeout never expires, and can be force-released', async () => {
+      await python.send({ do: 'acquire', name: key });
       await python.kill();
       expect(await node.locks.tryAcquire(name)).toBeNull();
       expect(await node.locks.inspect(name)).toMatchObject({ held: true, ttlMs: null });
@@ -112,16 +112,16 @@ if (!present) {
       expect(await (await waiting).release()).toBe('released');
     });
 
-    it('tells each side that its lock was stolen', async () => {
-      await python.tell({ do: 'acquire', name: key, timeout: 10 });
+    it('each side detects that its lock was taken', async () => {
+      await python.send({ do: 'acquire', name: key, timeout: 10 });
       await node.locks.forceRelease(name);
       const lock = await node.locks.acquire(name);
-      expect(await python.tell({ do: 'release', name: key })).toEqual({ error: 'LockNotOwnedError' });
+      expect(await python.send({ do: 'release', name: key })).toEqual({ error: 'LockNotOwnedError' });
       expect(await node.locks.tryAcquire(name)).toBeNull();
       await node.redis.del(key);
-      expect(await python.tell({ do: 'acquire', name: key, timeout: 10 })).toEqual({ taken: true });
+      expect(await python.send({ do: 'acquire', name: key, timeout: 10 })).toEqual({ taken: true });
       expect(await lock.release()).toBe('lost');
-      expect(await python.tell({ do: 'release', name: key })).toEqual({ released: true });
+      expect(await python.send({ do: 'release', name: key })).toEqual({ released: true });
     });
   });
 }

@@ -3,23 +3,22 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually, type RedisServer, runSeed, startRedis } from '@yuxi/testing';
 import * as fc from 'fast-check';
 import { captureLog, type Replica, replica } from '../support/lock/lock.fixture.js';
-import { expectAgreement } from '../support/lock/model/agreement.js';
-import { TryAcquire } from '../support/lock/model/calls.js';
-import { Ground } from '../support/lock/model/ground.js';
-import { histories } from '../support/lock/model/histories.js';
+import { expectAgreement } from '../support/lock/model/command.js';
+import { histories, TryAcquire } from '../support/lock/model/commands.js';
 import { LETTERS, LockModel } from '../support/lock/model/model.js';
+import { RealLocks } from '../support/lock/model/real-locks.js';
 import { FULL, size } from '../support/size.js';
 
 const SEED = runSeed();
 const RUNS = size(60, 500);
 const LIMIT_MS = size(120_000, 900_000);
-/** A process that says nothing for 1.5 s loses its turn, as it should: what stood still for so long proves nothing. */
-const STOOD_STILL_NS = 700e6;
+/** A process that sends nothing for 1.5 s loses its turn by design. A failure after such a pause proves nothing. */
+const MAX_PAUSE_NS = 700e6;
 
-/** Whoever waits goes, whoever is served meanwhile gives back. */
+/** Aborts all waiting calls, and releases the locks that are granted meanwhile. */
 async function leaveAll(model: LockModel): Promise<void> {
-  for (const { gone, outcome } of model.claims) {
-    gone.abort(new Error('the run is over'));
+  for (const { controller, outcome } of model.calls) {
+    controller.abort(new Error('the run is over'));
     await outcome.then(
       (lock) => lock.release(),
       () => undefined,
@@ -27,7 +26,7 @@ async function leaveAll(model: LockModel): Promise<void> {
   }
 }
 
-describe('the lock against a model', () => {
+describe('the lock and its model', () => {
   let server: RedisServer;
   let admin: Replica;
   let both: [Replica, Replica];
@@ -44,29 +43,29 @@ describe('the lock against a model', () => {
   });
 
   it(
-    `agrees on ${RUNS} random histories of two replicas`,
+    `agrees with it after ${RUNS} random histories of two replicas`,
     async () => {
       const delay = monitorEventLoopDelay();
       let run = 0;
       const done: Record<string, number> = {};
       const property = fc.asyncProperty(histories(), async (history) => {
         const model = new LockModel();
-        const ground = new Ground(both, admin, ++run, done);
+        const real = new RealLocks(both, admin, ++run, done);
         delay.reset();
         try {
-          await fc.asyncModelRun(() => ({ model, real: ground }), history);
-          // To the last one, in their order.
+          await fc.asyncModelRun(() => ({ model, real }), history);
+          // Releases all locks in their order.
           for (const held = () => model.of('held')[0]; held();) {
-            const claim = held()!;
-            expect(await claim.lock!.release()).toBe(await model.leave(claim));
-            await expectAgreement(model, ground);
+            const call = held()!;
+            expect(await call.lock!.release()).toBe(await model.leave(call));
+            await expectAgreement(model, real);
           }
-          // An owner that expired tells nobody: what it left goes with the next release.
-          const last = await ground.locks(0).acquire(ground.names(LETTERS), { wait: false });
+          // The queue of an expired owner is deleted by the next release.
+          const last = await real.locks(0).acquire(real.names(LETTERS), { wait: false });
           expect(await last.release()).toBe('released');
-          await eventually(async () => expect(await ground.companions()).toEqual([]));
+          await eventually(async () => expect(await real.companions()).toEqual([]));
         } catch (error) {
-          fc.pre(delay.max < STOOD_STILL_NS);
+          fc.pre(delay.max < MAX_PAUSE_NS);
           throw error;
         } finally {
           await leaveAll(model);
@@ -86,14 +85,14 @@ describe('the lock against a model', () => {
     LIMIT_MS,
   );
 
-  it('notices a lock that somebody took away unseen (control)', async () => {
+  it('disagrees after a release that the model does not contain (control)', async () => {
     const model = new LockModel();
-    const ground = new Ground(both, admin, 0, {});
-    const take = new TryAcquire(0, ['a']);
-    await take.run(model, ground);
-    await take.run(model, ground);
-    await ground.force('a');
-    await expect(take.run(model, ground)).rejects.toThrow('toBe');
-    await ground.force('a');
+    const real = new RealLocks(both, admin, 0, {});
+    const tryAcquire = new TryAcquire(0, ['a']);
+    await tryAcquire.run(model, real);
+    await tryAcquire.run(model, real);
+    await real.force('a');
+    await expect(tryAcquire.run(model, real)).rejects.toThrow('toBe');
+    await real.force('a');
   });
 });

@@ -16,15 +16,15 @@ const sections = (of: LockFleet, more: number) => {
 
 describe('a lock over several processes', () => {
   let redis: RedisServer;
-  let register: RedisServer;
+  let resourceServer: RedisServer;
   let resource: Redis;
   let fleet: LockFleet | undefined;
 
   beforeAll(async () => {
-    // What Redis has said it keeps: without that a restart forgets who holds the lock.
+    // Redis keeps each acknowledged write. Without that a restart loses the owner of the lock.
     redis = await startRedis({ config: ['appendonly yes', 'appendfsync always'] });
-    register = await startRedis();
-    resource = new Redis(register.url);
+    resourceServer = await startRedis();
+    resource = new Redis(resourceServer.url);
   }, MINUTE);
   beforeEach(() => resource.flushall());
   afterEach(async () => {
@@ -34,19 +34,19 @@ describe('a lock over several processes', () => {
   afterAll(async () => {
     resource.disconnect();
     await redis.stop();
-    await register.stop();
+    await resourceServer.stop();
   });
 
-  const start = async (o: Omit<LockFleetOptions, 'redis' | 'register' | 'seed'>) =>
-    (fleet = await LockFleet.start({ redis: { url: redis.url }, register, seed: SEED, ...o }));
-  /** What may never happen, whatever went wrong. */
+  const start = async (o: Omit<LockFleetOptions, 'redis' | 'resourceServer' | 'seed'>) =>
+    (fleet = await LockFleet.start({ redis: { url: redis.url }, resourceServer, seed: SEED, ...o }));
+  /** Must hold after every fault. */
   async function expectExclusion(of: LockFleet): Promise<void> {
     const [writes, counter] = await Promise.all([resource.lrange('writes', 0, -1), resource.get('counter')]);
     expect(of.overlaps()).toEqual([]);
-    expect(of.fencesBack()).toBe(0);
+    expect(of.fencesOutOfOrder()).toBe(0);
     expect(of.unhandled).toEqual([]);
     expect(of.sections.filter(({ accepted }) => !accepted)).toEqual([]);
-    // Each write added one to what it had read: a lost update would leave the counter behind.
+    // Each write adds one to the value it has read, so a lost update makes the counter too low.
     expect(Number(counter)).toBe(writes.length);
     const written = new Set(writes);
     expect(of.sections.filter(({ fence }) => !written.has(String(fence)))).toEqual([]);
@@ -97,8 +97,8 @@ describe('a lock over several processes', () => {
     CHAOS_MS + 2 * MINUTE,
   );
 
-  it('control: without the lock sections overlap and updates are lost', async () => {
-    const of = await start({ workers: 3, loops: 4, locked: false, guarded: false });
+  it('control: without the lock, sections overlap and updates are lost', async () => {
+    const of = await start({ workers: 3, loops: 4, locked: false, fenced: false });
     await sections(of, 200);
     await of.stop();
     expect(of.overlaps().length).toBeGreaterThan(0);
@@ -107,9 +107,9 @@ describe('a lock over several processes', () => {
 
   it.each([
     ['is refused by its fence', true],
-    ['is taken where fences are not looked at (control)', false],
-  ])('F1 the late write of a stopped owner %s', async (_, guarded) => {
-    const of = await start({ workers: 2, loops: 2, careless: true, guarded, options: { ttl: 300 } });
+    ['is accepted where fences are ignored (control)', false],
+  ])('F1 the late write of a stopped owner %s', async (_, fenced) => {
+    const of = await start({ workers: 2, loops: 2, unchecked: true, fenced, options: { ttl: 300 } });
     const updatesLost = async () => (await resource.llen('writes')) - Number(await resource.get('counter'));
     await eventually(
       async () => {
@@ -117,19 +117,19 @@ describe('a lock over several processes', () => {
         of.signal(0, 'SIGSTOP');
         await sections(of, 10);
         of.signal(0, 'SIGCONT');
-        expect(of.late.filter(({ accepted }) => accepted === !guarded).length).toBeGreaterThan(0);
-        expect((await updatesLost()) > 0).toBe(!guarded);
+        expect(of.lostSections.filter(({ accepted }) => accepted === !fenced).length).toBeGreaterThan(0);
+        expect((await updatesLost()) > 0).toBe(!fenced);
       },
       { timeout: 20_000, describe: 'an owner to be stopped between reading and writing' },
     );
     await of.stop();
     const writes = (await resource.lrange('writes', 0, -1)).map(Number);
     const inOrder = writes.every((fence, i) => i === 0 || fence > writes[i - 1]!);
-    expect(inOrder).toBe(guarded);
+    expect(inOrder).toBe(fenced);
     expect(of.unhandled).toEqual([]);
   });
 
-  it('F1, F2 a holder that is stopped or killed costs the others its ttl at most', async () => {
+  it('F1, F2 a holder that is stopped or killed delays the others by its ttl at most', async () => {
     const of = await start({ workers: 2, loops: 2, options: { ttl: 1000, wait: '10s' } });
     await sections(of, 20);
     of.signal(0, 'SIGSTOP');
@@ -140,12 +140,12 @@ describe('a lock over several processes', () => {
     await sections(of, 20);
     await of.stop();
     await expectExclusion(of);
-    const waits = of.sections.map(({ asked, entered }) => entered - asked);
+    const waits = of.sections.map(({ requested, entered }) => entered - requested);
     expect(Math.max(...waits)).toBeLessThan(5000);
   });
 
   it(
-    'F14 a herd of 500 waiters in 4 processes is served, each of them once',
+    'F14 500 waiters in 4 processes are served, each of them once',
     async () => {
       const of = await start({ workers: 4, loops: 125, once: true, options: { wait: '60s' } });
       await eventually(() => of.sections.length >= 500, { timeout: MINUTE, describe: '500 sections' });
@@ -170,7 +170,7 @@ describe('a lock over several processes', () => {
       if (signal === 'SIGKILL') await of.kill(0);
       else of.signal(0, 'SIGSTOP');
       const seen = of.sections.length;
-      // A section of the dead process that was under way ends with its ttl; then 20 s would show here.
+      // A lock that the dead process holds would delay the others by its ttl of 20 s.
       await eventually(() => of.sections.slice(seen).filter(({ worker }) => worker === 1).length > 10, {
         timeout: 10_000,
         describe: 'the waiters of the living process to be served',

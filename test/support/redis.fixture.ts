@@ -9,7 +9,7 @@ export interface Opened extends AsyncDisposable {
   client: RedisConnections['shared'];
 }
 
-/** What the module makes, without Nest; closed at the end of the test by `await using`. */
+/** The connections of RedisModule without Nest. `await using` closes them at the end of the test. */
 export function open(options: RedisOptions): Opened {
   const resolved = resolveRedisOptions(options);
   const availability = new RedisAvailability(describeTarget(resolved.target));
@@ -26,12 +26,12 @@ export function captureLog(): string[] {
   return lines;
 }
 
-/** A client that is disconnected at the end of the test by `using`: one that stays open would keep the process. */
+/** A client that `using` disconnects at the end of the test, because an open one would keep the process alive. */
 export function closing<T extends { disconnect(): void }>(client: T): T & Disposable {
   return Object.assign(client, { [Symbol.dispose]: () => client.disconnect() });
 }
 
-/** Milliseconds that a call took, whether it worked or not, and its error. */
+/** Duration of a call in milliseconds, and its error if it rejected. */
 export async function timed(call: () => Promise<unknown>): Promise<{ ms: number; error?: unknown }> {
   const start = performance.now();
   try {

@@ -21,12 +21,12 @@ let a: Replica;
 
 beforeAll(async () => {
   log = captureLog();
-  // Without Redis: what is wrong is found before anybody is asked.
+  // Without Redis: errors are found before a command is sent.
   a = await replica({}, {}, [KbService]);
 });
 afterAll(() => a.app.close());
 
-/** Expects the one error with exactly this text. */
+/** Expects an error with exactly this message. */
 async function expectRefusal(call: () => unknown, message: string): Promise<void> {
   const error: unknown = await (async () => call())().catch((reason: unknown) => reason);
   expect(error).toBeInstanceOf(LockOptionsError);
@@ -62,13 +62,13 @@ describe('a bad lock name', () => {
       await expectRefusal(call, `name must be ${expected}, got ${got} (${where})`);
   });
 
-  it('row 37: braces are a name like any other', async () => {
+  it('row 37: braces are allowed in a name', async () => {
     expect(await a.app.get(KbService).index('{a}')).toBe('{a} as {a}');
     expect(lockKey('{a}')).toBe('yuxi:lock:%7Ba%7D');
   });
 });
 
-const said = () => log.filter((line) => line.includes('renew is false'));
+const warnings = () => log.filter((line) => line.includes('renew is false'));
 
 describe('a bad duration', () => {
   const TTL = "an integer 1..86400000 ms or a duration like '30s'";
@@ -105,22 +105,22 @@ describe('a bad duration', () => {
       await expectRefusal(call, `${option} must be ${rule}, got ${got} (${where})`);
   });
 
-  it('row 46: wait longer than ttl without renewal is allowed, and said once for each pair of values', async () => {
+  it('row 46: wait longer than ttl without renewal is allowed, and warned of once for each pair of values', async () => {
     const o: LockOptions = { ttl: '5s', wait: '20s', renew: false };
     for (const name of ['one', 'two']) await a.locks.withLock(name, async () => undefined, o);
-    expect(said()).toEqual([
-      "warn wait (20000 ms) is longer than ttl (5000 ms) and renew is false: who waits for 'yuxi:lock:one' comes in while an owner that needs longer still works",
+    expect(warnings()).toEqual([
+      "warn wait (20000 ms) is longer than ttl (5000 ms) and renew is false: a waiter can acquire 'yuxi:lock:one' while the owner still works; set renew to true or use a longer ttl",
     ]);
     await a.locks.withLock('three', async () => undefined, { ...o, wait: '30s' });
-    expect(said()).toHaveLength(2);
+    expect(warnings()).toHaveLength(2);
     await a.locks.withLock('four', async () => undefined, { ...o, wait: '5s' });
     await a.locks.withLock('five', async () => undefined, { ...o, renew: true });
     await a.locks.tryAcquire('six', { ttl: '5s', renew: false });
-    expect(said()).toHaveLength(2);
+    expect(warnings()).toHaveLength(2);
   });
 });
 
-/** Decorates what a compiler would refuse. */
+/** Decorates a target that the compiler would refuse. */
 function declare(property: string, value: unknown, o: LockOptions = {}, target: object = KbService.prototype): void {
   WithLock(() => 'x', o)(target, property, { value } as TypedPropertyDescriptor<() => Promise<void>>);
 }
@@ -158,7 +158,7 @@ describe('a target that is no asynchronous instance method', () => {
     await expectRefusal(declareSync, message);
   });
 
-  it('takes every kind of promise, and what declares nothing', () => {
+  it('accepts every kind of promise, and a method without a declared type', () => {
     class Soon<T> extends Promise<T> {}
     class Fine {
       @WithLock(() => 'x')

@@ -2,19 +2,19 @@ import { describe, expect, it } from '@jest/globals';
 import { monotonicMs } from '@yuxi/core';
 import { eventually } from '@yuxi/testing';
 import { Hold } from './hold.js';
-import { Keeper } from './keeping/keeper.js';
 import type { LostReason } from './lock.errors.js';
 import { resolveLockOptions } from './lock.options.js';
+import { RenewalScheduler } from './renewal-scheduler.js';
 import type { LockStore } from './stores/lock-store.js';
 
-/** A hold of 400 ms that is not renewed, of which the store has granted so much. */
-async function lived(grantedMs: number) {
+/** A hold of 400 ms without renewal, of which the store has granted `grantedMs`. */
+async function expireHold(grantedMs: number) {
   const renewals: { ttl: number; from: number }[] = [];
   let lost: LostReason | undefined;
   const store = {
     renew: async (_key: string, _token: string, ttl: number) => renewals.push({ ttl, from: monotonicMs() }) > 0,
   } as unknown as LockStore;
-  const wanted = {
+  const request = {
     name: 'x',
     key: 'yuxi:lock:x',
     token: 'p.1',
@@ -23,8 +23,8 @@ async function lived(grantedMs: number) {
   };
   const since = monotonicMs();
   const grant = { fence: 1, sentAt: since, ttlMs: grantedMs };
-  const hold = new Hold(wanted, grant, store, () => undefined, {
-    keeper: new Keeper(),
+  const hold = new Hold(request, grant, store, () => undefined, {
+    scheduler: new RenewalScheduler(),
     ended: (_, reason) => (lost = reason),
     renewed: () => undefined,
     releaseFailed: () => undefined,
@@ -34,16 +34,16 @@ async function lived(grantedMs: number) {
 }
 
 describe('a hold without renewal', () => {
-  it('is not renewed when the whole ttl was granted', async () => {
-    expect(await lived(400)).toMatchObject({ renewals: [], lost: 'expired' });
+  it('is not renewed when the full ttl was granted', async () => {
+    expect(await expireHold(400)).toMatchObject({ renewals: [], lost: 'expired' });
   });
 
-  it('asks once for the rest when less was granted, and ends no later than its ttl after the grant', async () => {
-    const { renewals, lost, since } = await lived(100);
+  it('is renewed once when less was granted, and ends no later than its ttl after the grant', async () => {
+    const { renewals, lost, since } = await expireHold(100);
     expect(lost).toBe('expired');
     expect(renewals).toHaveLength(1);
     const [{ ttl, from }] = renewals as [{ ttl: number; from: number }];
-    // What was asked for ends with the ttl, up to the milliseconds between the reading of the clock and the call.
+    // The renewal ends with the ttl, up to the milliseconds between the reading of the clock and the call.
     expect(ttl).toBeGreaterThan(0);
     expect(from + ttl).toBeLessThan(since + 400 + 100);
     expect(ttl).toBeLessThan(400);

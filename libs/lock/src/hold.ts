@@ -1,13 +1,13 @@
 import { monotonicMs } from '@yuxi/core';
-import { type Kept, type Keeper, TICK_MS } from './keeping/keeper.js';
 import { LockLostError, type LostReason } from './lock.errors.js';
 import type { ResolvedLockOptions } from './lock.options.js';
 import type { ReleaseResult } from './lock.types.js';
 import type { RenewResult } from './observing/lock.events.js';
+import { type RenewalScheduler, type Scheduled, TICK_MS } from './renewal-scheduler.js';
 import type { LockStore, StoreGrant } from './stores/lock-store.js';
 
-/** What a caller asked for. */
-export interface Wanted {
+/** One name of a call that acquires locks. */
+export interface HoldRequest {
   readonly name: string;
   readonly key: string;
   readonly token: string;
@@ -17,62 +17,63 @@ export interface Wanted {
 }
 
 export interface HoldListener {
-  readonly keeper: Keeper;
-  /** Called once, when a hold ended; when it was given back, after the store was told. */
+  readonly scheduler: RenewalScheduler;
+  /** Called once, when a hold ends. For a released hold: after the release was sent to the store. */
   ended(hold: Hold, lost: LostReason | undefined): void;
   renewed(hold: Hold, result: RenewResult): void;
-  /** The store could not be told that the lock is free. */
+  /** The store could not be reached to release the lock. */
   releaseFailed(hold: Hold, error: unknown): void;
 }
 
-/** One held name: keeps it renewed, and stops claiming it at the deadline whatever the store says. */
-export class Hold implements Kept {
+/** One held name. It is renewed, and becomes invalid at its deadline whatever the store answers. */
+export class Hold implements Scheduled {
   readonly fence: number | null;
   /** Monotonic time of the grant. */
   readonly since = monotonicMs();
   #abort: AbortController | undefined;
   #state: 'held' | 'released' | LostReason = 'held';
   #ttl: number;
-  /** Whether the store has granted the whole ttl: less is given to a waiter that might be dead. */
-  #whole: boolean;
+  /** Whether the store has granted the full ttl. It grants less to a waiter whose process may have died. */
+  #fullTtl: boolean;
   #users = 1;
   #validUntil = 0;
   #renewAt = Infinity;
+  /** Renewals that have no answer yet. */
   #renewals = 0;
   #lost: LockLostError | undefined;
 
   constructor(
-    private readonly wanted: Wanted,
+    private readonly request: HoldRequest,
     grant: StoreGrant,
     /** `null`: granted without Redis. */
     private readonly store: LockStore | null,
-    /** Called once, when the hold ended: the next caller of this process may come in. */
-    private readonly leave: () => void,
+    /** Called once, when the hold ends. It lets the next caller of this process continue. */
+    private readonly releaseMutex: () => void,
     private readonly listener: HoldListener,
   ) {
     this.fence = grant.fence;
-    this.#ttl = wanted.options.ttl;
-    this.#whole = grant.ttlMs >= this.#ttl;
-    this.#confirm(grant.sentAt, grant.ttlMs);
+    this.#ttl = request.options.ttl;
+    this.#fullTtl = grant.ttlMs >= this.#ttl;
+    this.#validFrom(grant.sentAt, grant.ttlMs);
   }
 
   get name(): string {
-    return this.wanted.name;
+    return this.request.name;
   }
 
   get key(): string {
-    return this.wanted.key;
+    return this.request.key;
   }
 
   get token(): string {
-    return this.wanted.token;
+    return this.request.token;
   }
 
   get degraded(): boolean {
     return this.store === null;
   }
 
-  /** Made when somebody asks for it: most owners never look. */
+  /** Created at the first use, because most owners never read it. */
   get signal(): AbortSignal {
     if (!this.#abort) {
       this.#abort = new AbortController();
@@ -94,17 +95,17 @@ export class Hold implements Kept {
     return this.isValid() ? Math.min(this.#ttl, this.#deadline - monotonicMs()) : 0;
   }
 
-  get nextAt(): number {
+  get dueAt(): number {
     if (this.#state !== 'held') return Infinity;
     return this.#renewals > 0 ? this.#deadline : Math.min(this.#deadline, this.#renewAt);
   }
 
   get #deadline(): number {
-    return Math.min(this.#validUntil, this.since + this.wanted.options.maxHold);
+    return Math.min(this.#validUntil, this.since + this.request.options.maxHold);
   }
 
   isValid(): boolean {
-    if (this.#state === 'held' && monotonicMs() >= this.#deadline) this.#lose(this.#overdue());
+    if (this.#state === 'held' && monotonicMs() >= this.#deadline) this.#lose(this.#deadlineReason());
     return this.#state === 'held';
   }
 
@@ -114,7 +115,7 @@ export class Hold implements Kept {
     throw this.#lost ?? new LockLostError([this.name], 'released');
   }
 
-  /** One more user of the same hold (re-entry); each calls {@link release} once. */
+  /** Adds a user of the same hold (re-entry). Each user calls {@link release} once. */
   share(): this {
     this.#users++;
     return this;
@@ -132,72 +133,72 @@ export class Hold implements Kept {
     if (--this.#users > 0) return this.isValid() ? 'released' : 'lost';
     const valid = this.isValid();
     if (valid) this.#stop('released');
-    const result = await this.#tell();
+    const result = await this.#releaseInStore();
     if (valid) this.#end(result === 'lost' ? 'taken' : undefined);
     return valid ? result : 'lost';
   }
 
-  /** Gives the hold up for all its users. */
+  /** Ends the hold for all its users. */
   async abandon(reason: LostReason): Promise<void> {
     if (this.isValid()) this.#lose(reason);
-    await this.#tell();
+    await this.#releaseInStore();
   }
 
-  tick(now: number): void {
-    // The keeper comes a tick early rather than late: nothing is claimed beyond the deadline.
-    if (now + TICK_MS >= this.#deadline) return this.#lose(this.#overdue());
+  onDue(now: number): void {
+    // The scheduler calls up to one tick early, so that the hold is never valid after its deadline.
+    if (now + TICK_MS >= this.#deadline) return this.#lose(this.#deadlineReason());
     if (this.#renewals > 0 || now + TICK_MS < this.#renewAt) return;
-    const { renew } = this.wanted.options;
-    // A lock that is not renewed lives for its ttl from the grant on, also where that came in two parts.
+    const { renew } = this.request.options;
+    // Without renewal a lock lives for its ttl after the grant, also when the ttl was granted in two parts.
     this.#renew(this.#ttl, renew ? this.#ttl : this.since + this.#ttl - now).catch(() => {
-      // Soon again: a short outage must not cost the lock, and a long one is ended by the deadline.
+      // Retried soon, because a short outage must not end the hold. In a long one the deadline does.
       this.#renewAt = monotonicMs() + Math.min(1000, Math.max(TICK_MS, this.#ttl / 20));
-      this.listener.keeper.keep(this);
+      this.listener.scheduler.schedule(this);
     });
   }
 
-  async #tell(): Promise<ReleaseResult> {
+  async #releaseInStore(): Promise<ReleaseResult> {
     try {
       return (await this.store?.release(this.key, this.token)) ?? 'released';
     } catch (error) {
       this.listener.releaseFailed(this, error);
-      return 'released'; // Unknown, but nobody else could take it before the deadline that has not passed.
+      return 'released'; // Unknown, but before the deadline no other owner could acquire it.
     }
   }
 
-  #confirm(sentAt: number, grantedMs: number): void {
+  #validFrom(sentAt: number, grantedMs: number): void {
     const { store } = this;
-    const { renew } = this.wanted.options;
-    // 1 % + 2 ms for the difference between two clocks that both run true.
+    const { renew } = this.request.options;
+    // 1 % + 2 ms for the drift between the clocks of this process and of the store.
     const drift = grantedMs * 0.01 + 2;
     this.#validUntil = !store && renew ? Infinity : sentAt + grantedMs - drift;
-    this.#renewAt = store && (renew || !this.#whole) ? sentAt + grantedMs / 3 : Infinity;
-    this.listener.keeper.keep(this);
+    this.#renewAt = store && (renew || !this.#fullTtl) ? sentAt + grantedMs / 3 : Infinity;
+    this.listener.scheduler.schedule(this);
   }
 
-  /** @param rest what is left of the ttl, ms */
-  async #renew(ttl: number, rest = ttl): Promise<void> {
+  /** @param remainingMs what remains of the ttl */
+  async #renew(ttl: number, remainingMs = ttl): Promise<void> {
     this.#renewals++;
     try {
       const sentAt = monotonicMs();
-      const ours = (await this.store?.renew(this.key, this.token, Math.ceil(rest))) ?? true;
+      const ours = (await this.store?.renew(this.key, this.token, Math.ceil(remainingMs))) ?? true;
       this.listener.renewed(this, ours ? 'ok' : 'lost');
       if (!this.isValid()) return;
       if (!ours) return this.#lose('taken');
       this.#ttl = ttl;
-      this.#whole = true;
-      this.#confirm(sentAt, rest);
+      this.#fullTtl = true;
+      this.#validFrom(sentAt, remainingMs);
     } catch (error) {
       this.listener.renewed(this, 'error');
       throw error;
     } finally {
       this.#renewals--;
-      this.listener.keeper.keep(this);
+      this.listener.scheduler.schedule(this);
     }
   }
 
-  #overdue(): LostReason {
-    return this.#validUntil <= this.since + this.wanted.options.maxHold ? 'expired' : 'max-hold';
+  #deadlineReason(): LostReason {
+    return this.#validUntil <= this.since + this.request.options.maxHold ? 'expired' : 'max-hold';
   }
 
   #lose(reason: LostReason): void {
@@ -210,11 +211,11 @@ export class Hold implements Kept {
 
   #end(lost: LostReason | undefined): void {
     this.listener.ended(this, lost);
-    this.leave();
+    this.releaseMutex();
   }
 
   #stop(state: 'released' | LostReason): void {
     this.#state = state;
-    this.listener.keeper.drop(this);
+    this.listener.scheduler.cancel(this);
   }
 }

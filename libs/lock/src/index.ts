@@ -14,8 +14,8 @@ export type {
   RenewResult,
 } from './observing/lock.events.js';
 export type { AcquireRequest, LockAdmin, LockStore, StoreCapabilities, StoreGrant } from './stores/lock-store.js';
-export { MemoryLockStore } from './stores/memory/memory-lock.store.js';
-export { QuorumLockStore } from './stores/quorum/quorum-lock.store.js';
-export type { QuorumOptions } from './stores/quorum/quorum-lock.store.js';
+export { MemoryLockStore } from './stores/memory-lock.store.js';
+export { QuorumLockStore } from './stores/quorum-lock.store.js';
+export type { QuorumOptions } from './stores/quorum-lock.store.js';
 export { WithLock } from './with-lock.decorator.js';
 export type { WithLockOptions } from './with-lock.decorator.js';

@@ -1,9 +1,9 @@
 interface Waiter {
-  take(): void;
+  grant(): void;
 }
 
-interface Seat {
-  inside: number;
+interface Entry {
+  holders: number;
   queue: Waiter[];
 }
 
@@ -13,80 +13,79 @@ export interface MutexWait {
   signal?: AbortSignal;
 }
 
-/** Gives the turn to the next waiter; only the first call counts. */
-export type GiveBack = () => void;
+/** Passes the key to the next waiter. Only the first call has an effect. */
+export type Releaser = () => void;
 
-/** Mutual exclusion by key among the callers of one process, first come first served. */
+/** Mutual exclusion by key among the callers of one process, first come, first served. */
 export class LocalMutex {
-  /** A key is present while held. */
-  readonly #seats = new Map<string, Seat>();
+  /** A key has an entry while it is held. */
+  readonly #entries = new Map<string, Entry>();
 
-  /** Keys held right now. */
+  /** Number of keys held now. */
   get size(): number {
-    return this.#seats.size;
+    return this.#entries.size;
   }
 
   isHeld(key: string): boolean {
-    return this.#seats.has(key);
+    return this.#entries.has(key);
   }
 
   /**
-   * Comes in without asking, for an owner that has been chosen elsewhere: who asks here waits for it too. Its
-   * predecessor may still be on the way out.
+   * Adds a holder without waiting, for a lock that the store has granted. Later callers of {@link acquire} wait for it too.
+   * The previous holder may not have released its entry yet.
    */
-  seize(key: string): GiveBack {
-    const seat = this.#seats.get(key);
-    if (seat) seat.inside++;
-    else this.#seats.set(key, { inside: 1, queue: [] });
-    return this.#giveBack(key);
+  addHolder(key: string): Releaser {
+    const entry = this.#entries.get(key);
+    if (entry) entry.holders++;
+    else this.#entries.set(key, { holders: 1, queue: [] });
+    return this.#releaser(key);
   }
 
   /**
-   * Takes one key.
-   * @returns how to give it back, or `null` after the wait
-   * @throws the reason of `signal` when that aborts first
+   * @returns how to release the key, or `null` after the timeout
+   * @throws the reason of `signal` when it aborts first
    */
-  async take(key: string, wait: MutexWait): Promise<GiveBack | null> {
+  async acquire(key: string, wait: MutexWait): Promise<Releaser | null> {
     wait.signal?.throwIfAborted();
-    const seat = this.#seats.get(key);
-    if (!seat) return this.seize(key);
+    const entry = this.#entries.get(key);
+    if (!entry) return this.addHolder(key);
     if (wait.timeoutMs <= 0) return null;
-    const taken = await this.#join(seat.queue, wait);
-    if (taken) return this.#giveBack(key);
+    const acquired = await this.#join(entry.queue, wait);
+    if (acquired) return this.#releaser(key);
     wait.signal?.throwIfAborted();
     return null;
   }
 
   #join(queue: Waiter[], { timeoutMs, signal }: MutexWait): Promise<boolean> {
     return new Promise((resolve) => {
-      const finish = (taken: boolean) => {
+      const finish = (acquired: boolean) => {
         clearTimeout(timer);
         signal?.removeEventListener('abort', leave);
-        resolve(taken);
+        resolve(acquired);
       };
       const leave = () => {
         queue.splice(queue.indexOf(waiter), 1);
         finish(false);
       };
-      const waiter: Waiter = { take: () => finish(true) };
+      const waiter: Waiter = { grant: () => finish(true) };
       const timer = setTimeout(leave, timeoutMs).unref();
       signal?.addEventListener('abort', leave, { once: true });
       queue.push(waiter);
     });
   }
 
-  #giveBack(key: string): GiveBack {
-    let given = false;
+  #releaser(key: string): Releaser {
+    let released = false;
     return () => {
-      if (given) return;
-      given = true;
-      const seat = this.#seats.get(key)!;
-      if (--seat.inside > 0) return;
-      const next = seat.queue.shift();
+      if (released) return;
+      released = true;
+      const entry = this.#entries.get(key)!;
+      if (--entry.holders > 0) return;
+      const next = entry.queue.shift();
       if (next) {
-        seat.inside = 1;
-        next.take();
-      } else this.#seats.delete(key);
+        entry.holders = 1;
+        next.grant();
+      } else this.#entries.delete(key);
     };
   }
 }

@@ -1,34 +1,32 @@
 import { monotonicMs } from '@yuxi/core';
 import { unavailableReason } from '@yuxi/redis';
-import { Hold, type HoldListener, type Wanted } from './hold.js';
-import { Keeper } from './keeping/keeper.js';
-import { type GiveBack, LocalMutex } from './local-mutex.js';
+import { Hold, type HoldListener, type HoldRequest } from './hold.js';
+import { LocalMutex, type Releaser } from './local-mutex.js';
 import type { LockBackend } from './lock.backend.js';
 import type { LockContext } from './lock.context.js';
 import { LockUnavailableError } from './lock.errors.js';
 import { lockKey } from './lock.names.js';
 import type { ResolvedLockOptions } from './lock.options.js';
-import type { LockDegradation } from './observing/lock.degradation.js';
 import type { AcquireResult } from './observing/lock.events.js';
-import type { LockObserver } from './observing/lock.observer.js';
-import { PendingReleases } from './pending-releases.js';
+import type { LockDegradation, LockObserver } from './observing/lock.observer.js';
+import { RenewalScheduler } from './renewal-scheduler.js';
 import type { LockStore, StoreGrant } from './stores/lock-store.js';
 
 const NONE: readonly never[] = [];
 
-/** Takes holds from the store, or from this process alone while that cannot be asked. */
+/** Acquires holds from the store, or within this process while the store is unavailable. */
 export class LockAcquirer {
   readonly #store: LockStore;
   readonly #mutex = new LocalMutex();
-  readonly #keeper = new Keeper();
-  readonly #live = new Set<Hold>();
-  /** Keys granted without Redis, with how many such holds of this process. */
-  readonly #local = new Map<string, number>();
+  readonly #scheduler = new RenewalScheduler();
+  readonly #holds = new Set<Hold>();
+  /** Keys granted without Redis, with the number of such holds in this process. */
+  readonly #localHolds = new Map<string, number>();
   readonly #pending: PendingReleases;
   readonly #listener: HoldListener = {
-    keeper: this.#keeper,
+    scheduler: this.#scheduler,
     ended: (ended, lost) => {
-      this.#live.delete(ended);
+      this.#holds.delete(ended);
       this.observer.ended(ended, lost);
     },
     renewed: (renewed, result) => this.observer.renewed(renewed, result),
@@ -47,7 +45,7 @@ export class LockAcquirer {
     this.#pending = new PendingReleases(backend.store);
   }
 
-  /** Calls that have no answer yet. */
+  /** Number of calls that have no result yet. */
   get waiting(): number {
     return this.#waiting;
   }
@@ -55,28 +53,28 @@ export class LockAcquirer {
   /**
    * @param names checked and sorted
    * @param startedAt monotonic time of the call
-   * @returns the holds in the order of the names, or `null` when others kept one for the whole wait
+   * @returns the holds in the order of the names, or `null` when another owner held one for the whole wait
    * @throws {LockUnavailableError} or the reason of the caller's signal
    */
-  async take(names: readonly string[], options: ResolvedLockOptions, startedAt: number): Promise<Hold[] | null> {
+  async acquire(names: readonly string[], options: ResolvedLockOptions, startedAt: number): Promise<Hold[] | null> {
     options.signal?.throwIfAborted();
     const waitUntil = startedAt + options.wait;
     const shared = this.context.holdsAny ? names.map((name) => this.context.held(lockKey(name))) : NONE;
-    // Counted at once, so that the owner further up cannot release them while the rest is awaited.
+    // Counted now, so that the outer owner cannot release them while this call waits for the others.
     for (const hold of shared) hold?.share();
     const holds: Hold[] = [];
     let result: AcquireResult = 'unavailable';
     this.#waiting++;
     try {
-      // In the order of the names, which all callers share: nobody waits in a circle.
+      // All callers acquire in the order of the names, so there is no deadlock.
       for (const [i, name] of names.entries()) {
-        const hold = shared[i] ?? (await this.#takeOne(name, options, waitUntil));
+        const hold = shared[i] ?? (await this.#acquireOne(name, options, waitUntil));
         if (!hold) {
           result = 'busy';
           return null;
         }
         holds.push(hold);
-        // Answered although the caller has gone.
+        // The grant may come after the caller has aborted.
         options.signal?.throwIfAborted();
       }
       result = resultOf(holds, shared);
@@ -84,87 +82,87 @@ export class LockAcquirer {
     } finally {
       this.#waiting--;
       const complete = result === 'ok' || result === 'reentrant' || result === 'degraded';
-      if (!complete) await giveBack([...holds, ...shared.slice(holds.length)]);
+      if (!complete) await releaseAll([...holds, ...shared.slice(holds.length)]);
       if (complete || !options.signal?.aborted)
         this.observer.acquired(names, complete ? holds : NONE, result, startedAt);
     }
   }
 
-  redisIsBack(): void {
+  onRedisUp(): void {
     this.degradation.leave();
     void this.#pending.flush();
   }
 
-  /** Gives up everything still held, so that no other process waits for a ttl to end. */
+  /** Releases all holds at shutdown, so that no other process waits for a ttl to expire. */
   async abandonAll(): Promise<void> {
-    await Promise.all([...this.#live].map((hold) => hold.abandon('shutdown')));
+    await Promise.all([...this.#holds].map((hold) => hold.abandon('shutdown')));
   }
 
-  async #takeOne(name: string, options: ResolvedLockOptions, waitUntil: number): Promise<Hold | null> {
+  async #acquireOne(name: string, options: ResolvedLockOptions, waitUntil: number): Promise<Hold | null> {
     const token = `${this.backend.process}.${(++this.#tokens).toString(36)}`;
-    const wanted = { name, key: lockKey(name), token, options, waitUntil };
+    const request = { name, key: lockKey(name), token, options, waitUntil };
     const up = this.#isUp();
-    if (!up && options.onUnavailable !== 'local') return this.#withoutRedis(wanted, undefined, this.#reason());
-    // Somebody in here got it without Redis, which therefore does not know of it.
-    const turn = !up || this.#local.has(wanted.key) ? await this.#turn(wanted) : undefined;
-    if (turn === null) return null;
-    // While it waited for its turn Redis may have come back.
-    if (!this.#isUp()) return this.#withoutRedis(wanted, turn, this.#reason());
+    if (!up && options.onUnavailable !== 'local') return this.#withoutRedis(request, undefined, this.#reason());
+    // A caller of this process may hold the key without Redis, and then Redis has no record of it.
+    const release = !up || this.#localHolds.has(request.key) ? await this.#acquireMutex(request) : undefined;
+    if (release === null) return null;
+    // Redis may have come back while this call waited for the mutex.
+    if (!this.#isUp()) return this.#withoutRedis(request, release, this.#reason());
     let grant: StoreGrant | null;
     try {
       const { signal, interop, ttl: ttlMs } = options;
-      grant = await this.#store.acquire({ key: wanted.key, token, ttlMs, waitUntil, signal, interop });
+      grant = await this.#store.acquire({ key: request.key, token, ttlMs, waitUntil, signal, interop });
     } catch (error) {
-      return this.#failed(wanted, turn, error);
+      return this.#onStoreError(request, release, error);
     }
-    this.#answered();
-    if (grant) return this.#hold(wanted, grant, this.#store, turn ?? this.#mutex.seize(wanted.key));
-    turn?.();
+    this.#onStoreAnswer();
+    if (grant) return this.#hold(request, grant, this.#store, release ?? this.#mutex.addHolder(request.key));
+    release?.();
     return null;
   }
 
-  #failed(wanted: Wanted, turn: GiveBack | undefined, error: unknown): Promise<Hold | null> {
-    const { name, key, token, options } = wanted;
-    const gone = options.signal?.aborted && error === options.signal.reason;
-    // The command may have been carried out although its answer never came.
-    if (!gone) this.#pending.add(key, token, options.ttl);
-    const reason = gone ? undefined : unavailableReason(error);
-    if (reason !== undefined) return this.#withoutRedis(wanted, turn, reason, error);
-    turn?.();
-    throw gone ? error : new LockUnavailableError([name], 'error', error);
+  #onStoreError(request: HoldRequest, release: Releaser | undefined, error: unknown): Promise<Hold | null> {
+    const { name, key, token, options } = request;
+    const aborted = options.signal?.aborted && error === options.signal.reason;
+    // The command may have run although its answer was lost.
+    if (!aborted) this.#pending.add(key, token, options.ttl);
+    const reason = aborted ? undefined : unavailableReason(error);
+    if (reason !== undefined) return this.#withoutRedis(request, release, reason, error);
+    release?.();
+    throw aborted ? error : new LockUnavailableError([name], 'error', error);
   }
 
-  #turn({ key, options, waitUntil }: Wanted): Promise<GiveBack | null> {
-    return this.#mutex.take(key, { timeoutMs: waitUntil - monotonicMs(), signal: options.signal });
+  #acquireMutex({ key, options, waitUntil }: HoldRequest): Promise<Releaser | null> {
+    return this.#mutex.acquire(key, { timeoutMs: waitUntil - monotonicMs(), signal: options.signal });
   }
 
   async #withoutRedis(
-    wanted: Wanted,
-    turn: GiveBack | undefined,
+    request: HoldRequest,
+    acquired: Releaser | undefined,
     reason: string,
     cause?: unknown,
   ): Promise<Hold | null> {
-    const { name, key, options } = wanted;
+    const { name, key, options } = request;
     const policy = options.onUnavailable;
-    if (policy !== 'local') turn?.();
+    if (policy !== 'local') acquired?.();
     if (policy === 'fail') throw new LockUnavailableError([name], reason, cause);
-    const seat = policy === 'local' ? (turn ?? (await this.#turn(wanted))) : undefined;
-    if (seat === null) return null;
+    const release = policy === 'local' ? (acquired ?? (await this.#acquireMutex(request))) : undefined;
+    if (release === null) return null;
     this.degradation.enter(key);
-    if (seat) this.#local.set(key, (this.#local.get(key) ?? 0) + 1);
+    if (release) this.#localHolds.set(key, (this.#localHolds.get(key) ?? 0) + 1);
     const grant = { fence: null, sentAt: monotonicMs(), ttlMs: options.ttl };
-    return this.#hold(wanted, grant, null, () => {
-      if (!seat) return;
-      const others = this.#local.get(key)! - 1;
-      if (others > 0) this.#local.set(key, others);
-      else this.#local.delete(key);
-      seat();
+    return this.#hold(request, grant, null, () => {
+      if (!release) return;
+      const others = this.#localHolds.get(key)! - 1;
+      if (others > 0) this.#localHolds.set(key, others);
+      else this.#localHolds.delete(key);
+      release();
     });
   }
 
-  #hold(wanted: Wanted, grant: StoreGrant, store: LockStore | null, leave: GiveBack): Hold {
-    const hold = new Hold(wanted, grant, store, leave, this.#listener);
-    if (hold.isValid()) this.#live.add(hold);
+  #hold(request: HoldRequest, grant: StoreGrant, store: LockStore | null, release: Releaser): Hold {
+    const hold = new Hold(request, grant, store, release, this.#listener);
+    if (hold.isValid()) this.#holds.add(hold);
     return hold;
   }
 
@@ -177,13 +175,52 @@ export class LockAcquirer {
     return reason ?? state;
   }
 
-  #answered(): void {
+  #onStoreAnswer(): void {
     if (this.#isUp()) this.degradation.settle();
     if (this.#pending.size > 0) void this.#pending.flush();
   }
 }
 
-async function giveBack(holds: readonly (Hold | undefined)[]): Promise<void> {
+const MAX_PENDING = 10_000;
+
+/**
+ * Keys that may hold an unused token of this process: Redis did not answer when the token was to be deleted, or when it may
+ * have been written. Such a key would block other callers until it expires.
+ */
+class PendingReleases {
+  readonly #pending = new Map<string, { key: string; token: string; until: number }>();
+  #flushing = false;
+
+  constructor(private readonly store: LockStore) {}
+
+  get size(): number {
+    return this.#pending.size;
+  }
+
+  add(key: string, token: string, ttlMs: number): void {
+    if (this.#pending.size >= MAX_PENDING) return;
+    this.#pending.set(`${key} ${token}`, { key, token, until: monotonicMs() + ttlMs });
+    void this.flush();
+  }
+
+  /** Tries each of them once. Never rejects. */
+  async flush(): Promise<void> {
+    if (this.#flushing || this.#pending.size === 0) return;
+    this.#flushing = true;
+    try {
+      for (const [id, { key, token, until }] of this.#pending) {
+        if (monotonicMs() < until) await this.store.cancel(key, token);
+        this.#pending.delete(id);
+      }
+    } catch {
+      // Redis is still unavailable; the remaining ones are tried when it is back.
+    } finally {
+      this.#flushing = false;
+    }
+  }
+}
+
+async function releaseAll(holds: readonly (Hold | undefined)[]): Promise<void> {
   await Promise.all(holds.flatMap((hold) => (hold ? [hold.release()] : [])));
 }
 

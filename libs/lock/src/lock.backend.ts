@@ -6,7 +6,10 @@ import type { LockModuleOptions } from './lock.options.js';
 import type { LockStore } from './stores/lock-store.js';
 import { RedisLockStore } from './stores/redis/redis-lock.store.js';
 
-/** Where the locks of the application live, and who knows whether that can be asked. */
+/** Injection token of the {@link LockBackend}. */
+export const LOCK_BACKEND = Symbol.for('@yuxi/lock:Backend');
+
+/** The store of the locks of the application, and whether it is available. */
 export interface LockBackend {
   store: LockStore;
   availability: Pick<RedisAvailability, 'state' | 'reason' | 'changes'>;
@@ -14,8 +17,8 @@ export interface LockBackend {
   process: string;
 }
 
-/** A store that was given finds out by asking. */
-const ALWAYS_ASKED: LockBackend['availability'] = { state: 'up', reason: undefined, changes: NEVER };
+/** Another store than Redis does not report its state: its errors show when it is unavailable. */
+const ALWAYS_UP: LockBackend['availability'] = { state: 'up', reason: undefined, changes: NEVER };
 
 /** @throws {YuxiError} `LOCK_STORE_MISSING` when there is neither a store nor a RedisModule */
 export function lockBackend(
@@ -25,7 +28,7 @@ export function lockBackend(
   availability?: RedisAvailability,
 ): LockBackend {
   const process = randomBytes(9).toString('base64url');
-  if (store) return { store, availability: ALWAYS_ASKED, process };
+  if (store) return { store, availability: ALWAYS_UP, process };
   if (!redis || !connections || !availability)
     throw new YuxiError('LockModule has no store: import RedisModule before it, or give forRoot() a store', {
       code: 'LOCK_STORE_MISSING',

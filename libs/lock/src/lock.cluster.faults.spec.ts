@@ -19,7 +19,7 @@ describe('lock on a Redis Cluster', () => {
     await cluster?.stop();
   });
 
-  it('takes names of several slots together, shows and frees them', async () => {
+  it('acquires names of several slots together, lists and releases them', async () => {
     const names = Array.from({ length: 8 }, (_, i) => `slot-${i}`);
     await using lock = await a.locks.acquire(names);
     expect(lock.degraded).toBe(false);

@@ -7,7 +7,7 @@ interface Scope {
   holds: ReadonlyMap<string, Hold>;
 }
 
-/** What the current chain of calls holds, so that it never waits for itself. */
+/** The locks that the current chain of calls holds. It enters them again without waiting (re-entrancy). */
 export class LockContext {
   readonly #scopes = new AsyncLocalStorage<Scope>();
 
@@ -15,12 +15,12 @@ export class LockContext {
     return this.#scopes.getStore()?.lock;
   }
 
-  /** Whether this chain of calls holds anything. */
+  /** Whether this chain of calls holds a lock. */
   get holdsAny(): boolean {
     return this.#scopes.getStore() !== undefined;
   }
 
-  /** The hold of a key taken further up in this chain, as long as it is valid. */
+  /** The valid hold of a key that a caller further up in this chain has acquired. */
   held(key: string): Hold | undefined {
     const hold = this.#scopes.getStore()?.holds.get(key);
     return hold?.isValid() ? hold : undefined;

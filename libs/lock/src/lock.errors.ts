@@ -1,9 +1,9 @@
 import { OptionsError, YuxiError } from '@yuxi/core';
 
-/** Somebody else held the lock for as long as the caller was ready to wait. Code `LOCK_BUSY`, retryable. */
+/** Another owner held the lock for the whole wait. Code `LOCK_BUSY`, retryable. */
 export class LockBusyError extends YuxiError {
   constructor(
-    /** Names asked for. */
+    /** Names of the call. */
     readonly names: readonly string[],
     /** Milliseconds waited. */
     readonly waitedMs: number,
@@ -16,20 +16,20 @@ export class LockBusyError extends YuxiError {
 }
 
 /**
- * Why a held lock is no longer ours: `expired` (not renewed in time), `taken` (Redis says another owner or none),
- * `max-hold` (held longer than `maxHold`), `shutdown` (the process is stopping), `released` (used after release).
+ * Why a lock is no longer held: `expired` (not renewed in time), `taken` (the store has another owner or none),
+ * `max-hold` (held longer than `maxHold`), `shutdown` (the process is stopping), `released` (used after its release).
  */
 export type LostReason = 'expired' | 'taken' | 'max-hold' | 'shutdown' | 'released';
 
 const LOST_TEXT: Record<LostReason, string> = {
-  expired: 'it could not be renewed before its time ran out',
+  expired: 'it could not be renewed before it expired',
   taken: 'Redis no longer holds it for this owner',
   'max-hold': 'it was held longer than maxHold',
   shutdown: 'the process is shutting down',
-  released: 'it was released before',
+  released: 'it has been released',
 };
 
-/** The lock was lost while its owner still worked: stop, and trust nothing written since. Code `LOCK_LOST`. */
+/** The lock was lost before its owner released it: stop, because other owners may write. Code `LOCK_LOST`. */
 export class LockLostError extends YuxiError {
   constructor(
     readonly names: readonly string[],
@@ -41,15 +41,15 @@ export class LockLostError extends YuxiError {
 }
 
 /**
- * Redis could not answer and the caller asked not to go on without it; or the store has no answer to the question. Code
- * `LOCK_UNAVAILABLE`, retryable unless the reason is `unsupported`.
+ * Redis is unavailable and the call needs it, or the store does not support the call. Code `LOCK_UNAVAILABLE`, retryable
+ * unless the reason is `unsupported`.
  */
 export class LockUnavailableError extends YuxiError {
   constructor(
     readonly names: readonly string[],
     /**
-     * Why Redis did not answer, e.g. `absent`, `refused`, `timeout`; `error` for an answer that makes no sense; `unsupported`
-     * where the store cannot tell who holds a lock.
+     * Why Redis did not answer, for example `absent`, `refused`, `timeout`; `error` for an unexpected answer; `unsupported`
+     * for a store without an admin interface.
      */
     readonly reason: string,
     cause?: unknown,
@@ -57,14 +57,14 @@ export class LockUnavailableError extends YuxiError {
     const retryable = reason !== 'unsupported';
     const text = retryable
       ? `needs Redis, which is not available (${reason})`
-      : 'cannot be looked at: this lock store has no inspect, list and forceRelease';
+      : 'cannot be inspected: this lock store does not support inspect, list and forceRelease';
     super(`Lock ${quoted(names)} ${text}`, { code: 'LOCK_UNAVAILABLE', retryable, cause });
   }
 }
 
 /** A lock name or option breaks a rule. Code `INVALID_OPTION`; names option, rule, value and place. */
 export class LockOptionsError extends OptionsError {
-  /** Runs `read` and gives its {@link OptionsError} this type, so that callers match one class. */
+  /** Runs `read` and converts its {@link OptionsError} to this class, so that callers match one class. */
   static translate<T>(read: () => T, where?: string): T {
     try {
       return read();

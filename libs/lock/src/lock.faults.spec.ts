@@ -21,7 +21,7 @@ describe('lock under faults', () => {
     await using kept = await a.locks.acquire('kept', { ttl: 300 });
     const left = await a.locks.acquire('left', { ttl: 300, renew: false });
     await using next = await b.locks.acquire('left', { wait: '5s' });
-    // Exact, whatever the event loop was busy with; the signal waits for its timer, as one that was blocked does.
+    // `remainingMs` is exact even when the event loop was busy; the signal aborts when its timer runs.
     expect(left.remainingMs).toBe(0);
     expect(() => left.assertValid()).toThrow(LockLostError);
     await eventually(() => left.signal.aborted);
@@ -46,7 +46,7 @@ describe('lock under faults', () => {
     expect(() => lock.assertValid()).toThrow(LockLostError);
   });
 
-  it('aborts the owner when the key is deleted by somebody else', async () => {
+  it('aborts the signal of the owner when another client deletes the key', async () => {
     await using a = await replica({ url: server.url });
     await using lock = await a.locks.acquire('deleted', { ttl: 300 });
     await a.redis.del('yuxi:lock:deleted');
@@ -54,22 +54,25 @@ describe('lock under faults', () => {
     expect(lock.signal.reason).toMatchObject({ code: 'LOCK_LOST', reason: 'taken' });
   });
 
-  it.each(['kill', 'pause'] as const)('F8 aborts the owner by the deadline when Redis is away (%s)', async (fault) => {
-    await using a = await replica({ url: server.url });
-    const lock = await a.locks.acquire('owned', { ttl: 1000 });
-    const granted = performance.now();
-    const aborted = new Promise<number>((resolve) => {
-      lock.signal.addEventListener('abort', () => resolve(performance.now() - granted), { once: true });
-    });
-    await server[fault]();
-    // Granted before `granted` was read, and the margin for drift is taken off: never later than the ttl.
-    expect(await aborted).toBeLessThan(1000 + 1000);
-    expect(lock.signal.reason).toMatchObject({ reason: 'expired' });
-    expect(await lock.release()).toBe('lost');
-    if (fault === 'pause') server.resume();
-  });
+  it.each(['kill', 'pause'] as const)(
+    'F8 aborts the signal of the owner by the deadline when Redis is unavailable (%s)',
+    async (fault) => {
+      await using a = await replica({ url: server.url });
+      const lock = await a.locks.acquire('owned', { ttl: 1000 });
+      const granted = performance.now();
+      const aborted = new Promise<number>((resolve) => {
+        lock.signal.addEventListener('abort', () => resolve(performance.now() - granted), { once: true });
+      });
+      await server[fault]();
+      // The grant came before `granted` was read, and the margin for drift is subtracted: never later than the ttl.
+      expect(await aborted).toBeLessThan(1000 + 1000);
+      expect(lock.signal.reason).toMatchObject({ reason: 'expired' });
+      expect(await lock.release()).toBe('lost');
+      if (fault === 'pause') server.resume();
+    },
+  );
 
-  it('falls back to exclusion within the process, says so once per change, and returns by itself', async () => {
+  it('excludes callers of one process while Redis is unavailable, logs each change once, and uses Redis again when it is back', async () => {
     await using a = await replica({ url: server.url });
     const held = await a.locks.acquire('first', { ttl: '1m' });
     await server.kill();
@@ -95,23 +98,23 @@ describe('lock under faults', () => {
     expect(lines.filter((line) => line.includes('no-op mode'))).toEqual([NO_OP('second'), NO_OP('fifth')]);
   });
 
-  it('F8 answers within the command timeout when Redis hangs, and leaves nothing behind that blocks others', async () => {
+  it('F8 answers within the command timeout when Redis hangs, and leaves no key that blocks others', async () => {
     await using a = await replica({ url: server.url, commandTimeout: 200 });
     await using b = await replica({ url: server.url });
-    // Else the server would answer that it does not know the script, and nothing would be left behind in any case.
+    // Otherwise the server would answer NOSCRIPT, and no key could remain.
     await b.locks.withLock('any', () => Promise.resolve());
     server.pause();
-    const asked = performance.now();
+    const requested = performance.now();
     const lock = await a.locks.acquire('hung', { ttl: '1h' });
-    expect(performance.now() - asked).toBeLessThan(1500);
+    expect(performance.now() - requested).toBeLessThan(1500);
     expect(lock.degraded).toBe(true);
     expect(await lock.release()).toBe('released');
     server.resume();
     await eventually(async () => expect((await b.locks.inspect('hung')).held).toBe(false));
   });
 
-  it('frees a lock whose release could not be told as soon as Redis answers again', async () => {
-    // What was sent to a server that stands still is carried out later: the link must lose it.
+  it('is freed after a release that did not reach Redis, as soon as Redis answers again', async () => {
+    // A paused server would run the command later, so the link has to lose it.
     const proxy = await startProxy(server);
     try {
       await using a = await replica({ url: proxy.through(server.url), commandTimeout: 100 });
@@ -127,7 +130,7 @@ describe('lock under faults', () => {
     }
   });
 
-  it('throws or goes on without any lock when told to', async () => {
+  it('throws or continues without a lock, as onUnavailable says', async () => {
     await using a = await replica({});
     await expect(a.locks.acquire('x', { onUnavailable: 'fail' })).rejects.toMatchObject({
       code: 'LOCK_UNAVAILABLE',
@@ -140,7 +143,7 @@ describe('lock under faults', () => {
     await expect(a.locks.list()).rejects.toMatchObject({ code: 'LOCK_UNAVAILABLE' });
   });
 
-  it('stays held without Redis for as long as the owner works', async () => {
+  it('stays held without Redis until its release', async () => {
     await using a = await replica({});
     await using lock = await a.locks.acquire('local', { ttl: 50 });
     expect(await a.locks.acquire('local', { wait: 200 }).catch((error: Error) => error.name)).toBe('LockBusyError');

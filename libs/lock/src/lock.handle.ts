@@ -5,7 +5,7 @@ import { LockLostError, LockOptionsError, LockUnavailableError } from './lock.er
 import { MAX_TTL_MS } from './lock.options.js';
 import type { Lock, ReleaseResult } from './lock.types.js';
 
-/** One caller's view of the holds it uses. */
+/** The lock as one caller sees it: one hold for each name. */
 export class LockHandle implements Lock {
   readonly token: string;
   readonly fence: number | null;
@@ -15,11 +15,11 @@ export class LockHandle implements Lock {
 
   constructor(
     readonly names: readonly string[],
-    /** In the order of the names. */
+    /** In the order of `names`. */
     readonly holds: readonly Hold[],
   ) {
     this.token = holds[0]!.token;
-    this.fence = greatest(holds);
+    this.fence = highestFence(holds);
     this.degraded = this.fence === null && holds.some(({ degraded }) => degraded);
   }
 
@@ -71,7 +71,6 @@ export class LockHandle implements Lock {
     return results.includes('handed-off') ? 'handed-off' : 'released';
   }
 
-  /** Why it was lost. */
   lostError(): LockLostError {
     return this.holds.find(({ lost }) => lost)?.lost ?? new LockLostError(this.names, 'taken');
   }
@@ -81,14 +80,14 @@ export class LockHandle implements Lock {
   }
 }
 
-/** `null` when one of them has none. */
-function greatest(holds: readonly Hold[]): number | null {
-  let most = 0;
+/** `null` when one hold has no fence. */
+function highestFence(holds: readonly Hold[]): number | null {
+  let highest = 0;
   for (const { fence } of holds) {
     if (fence === null) return null;
-    most = Math.max(most, fence);
+    highest = Math.max(highest, fence);
   }
-  return most;
+  return highest;
 }
 
 function readTtl(ttl: Duration): number {

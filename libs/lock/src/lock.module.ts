@@ -6,10 +6,9 @@ import {
   type OptionalFactoryDependency,
 } from '@nestjs/common';
 import { REDIS_CONNECTION, RedisAvailability, RedisConnections } from '@yuxi/redis';
-import { lockBackend } from './lock.backend.js';
-import type { LockModuleOptions } from './lock.options.js';
+import { LOCK_BACKEND, lockBackend } from './lock.backend.js';
+import { LOCK_OPTIONS, type LockModuleOptions } from './lock.options.js';
 import { LockService } from './lock.service.js';
-import { LOCK_BACKEND, LOCK_OPTIONS } from './lock.tokens.js';
 
 const { ConfigurableModuleClass, ASYNC_OPTIONS_TYPE } = new ConfigurableModuleBuilder<LockModuleOptions>({
   optionsInjectionToken: LOCK_OPTIONS,
@@ -18,9 +17,8 @@ const { ConfigurableModuleClass, ASYNC_OPTIONS_TYPE } = new ConfigurableModuleBu
   .build();
 
 /**
- * Provides {@link LockService} to the whole application. Needs RedisModule, with or without a Redis behind it, or a store of
- * its own; import it after RedisModule, because Nest closes global modules in reverse order and locks held at the end are
- * given back over Redis.
+ * Provides {@link LockService} to the whole application. It needs RedisModule, with or without a Redis, or a `store`. Import
+ * it after RedisModule: Nest closes global modules in reverse order, and locks still held are released through Redis.
  */
 @Module({
   providers: [

@@ -1,18 +1,18 @@
 import { companionKey, redisKey } from '@yuxi/redis';
 import { LockOptionsError } from './lock.errors.js';
 
-/** Prefix of every lock key; shared with other systems that lock on the same Redis. */
+/** Prefix of every lock key; shared with other systems that use locks on the same Redis. */
 export const LOCK_PREFIX = 'yuxi:lock:';
 
 const MAX_NAME_BYTES = 512;
 
 const RULE = `a text of 1..${MAX_NAME_BYTES} bytes, not blank, without control characters`;
-/** Control characters and lone surrogates: Redis would take them, logs and other clients would not give them back. */
+/** Control characters and lone surrogates: Redis accepts them, but logs and other clients change them. */
 const UNSAFE = /[\p{Cc}\p{Cs}]/u;
 
 /**
- * Checks lock names and puts them in the one order in which they are taken.
- * @throws {LockOptionsError} for a name that is empty, blank, too long or holds control characters.
+ * Checks lock names and sorts them. All callers acquire them in this order.
+ * @throws {LockOptionsError} for a name that is empty, blank, too long or contains control characters
  */
 export function lockNames(name: string | readonly string[], where?: string): string[] {
   if (isLockName(name)) return [name];
@@ -22,7 +22,7 @@ export function lockNames(name: string | readonly string[], where?: string): str
   return [...new Set(names as string[])].sort();
 }
 
-/** What most names look like. */
+/** Most names match, and need no further check. */
 const PLAIN = /^\w[\w:.,@/ -]{0,127}$/;
 
 function isLockName(name: unknown): name is string {
@@ -30,12 +30,12 @@ function isLockName(name: unknown): name is string {
   return PLAIN.test(name) || (name.trim() !== '' && !UNSAFE.test(name) && Buffer.byteLength(name) <= MAX_NAME_BYTES);
 }
 
-/** Redis key of a lock. Ordinary names stay as they are; see `encodeName` of @yuxi/redis for the others. */
+/** Redis key of a lock. Ordinary names are kept; `encodeName` of @yuxi/redis encodes the others. */
 export function lockKey(name: string): string {
   return redisKey('lock', name);
 }
 
-/** The name a key was made from; for a name over 128 bytes the cut form that the key holds. */
+/** The name of a key; for a name over 128 bytes the shortened form that the key contains. */
 export function lockNameOf(key: string): string {
   return key
     .slice(LOCK_PREFIX.length)

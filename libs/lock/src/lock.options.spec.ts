@@ -20,7 +20,7 @@ describe('lock names', () => {
     expect(() => lockNames(name as string)).toThrow(LockOptionsError);
   });
 
-  it('keeps business names as they are and encodes what would choose a Cluster slot', () => {
+  it('keeps ordinary names unchanged, and encodes braces, which would choose a Cluster slot', () => {
     expect(lockKey('index_kb_1')).toBe('yuxi:lock:index_kb_1');
     expect(lockKey('create_db_知识库 50%')).toBe('yuxi:lock:create_db_知识库 50%');
     expect(lockKey('{a}')).toBe('yuxi:lock:%7Ba%7D');
@@ -28,7 +28,7 @@ describe('lock names', () => {
     for (const name of ['{a}', '%7Ba%7D', '50%', '%25', 'a*b']) expect(lockNameOf(lockKey(name))).toBe(name);
   });
 
-  it('keeps long names apart by their hash', () => {
+  it('distinguishes long names by their hash', () => {
     const [one, two] = [lockKey(`${'x'.repeat(300)}1`), lockKey(`${'x'.repeat(300)}2`)];
     expect(one).not.toBe(two);
     expect(one.length).toBeLessThan(200);

@@ -38,12 +38,12 @@ describe('the queue of a lock', () => {
       describe: `${count} queued`,
     });
 
-  it('serves callers of several replicas in the order in which they came', async () => {
+  it('serves callers of several replicas in the order of their requests', async () => {
     const first = await a.locks.acquire('turns');
     const served: string[] = [];
     const waiting: Promise<unknown>[] = [];
-    for (const [i, who] of [b, a, b, a, a, b].entries()) {
-      waiting.push(who.locks.withLock('turns', async () => void served.push(String(i))));
+    for (const [i, caller] of [b, a, b, a, a, b].entries()) {
+      waiting.push(caller.locks.withLock('turns', async () => void served.push(String(i))));
       await queued('turns', i + 1);
     }
     expect(await first.release()).toBe('handed-off');
@@ -52,7 +52,7 @@ describe('the queue of a lock', () => {
     expect(await admin.redis.keys('yuxi:lock[qw]:*')).toEqual([]);
   });
 
-  it('tells a waiter of the releasing process by the answer to the release, without a message', async () => {
+  it('grants to a waiter of the releasing process by the answer to the release, without a message', async () => {
     const before = await messages();
     const first = await a.locks.acquire('near');
     const served: number[] = [];
@@ -72,8 +72,8 @@ describe('the queue of a lock', () => {
   it('is exclusive over 200 sections of two replicas, with growing fences', async () => {
     const guarded = new Guarded();
     const fences: number[] = [];
-    const section = (who: Replica) =>
-      who.locks.withLock('busy', async ({ fence }) => {
+    const section = (one: Replica) =>
+      one.locks.withLock('busy', async ({ fence }) => {
         fences.push(fence!);
         await guarded.use(1);
       });
@@ -82,41 +82,43 @@ describe('the queue of a lock', () => {
     expect(fences).toEqual([...new Set(fences)].sort((x, y) => x - y));
   });
 
-  it('F16 serves a waiter whose connection broke when its turn came', async () => {
+  it('F16 serves a waiter whose subscription broke when its turn came', async () => {
     const first = await a.locks.acquire('broken');
     const second = b.locks.acquire('broken', { wait: '10s' });
     await queued('broken', 1);
-    // Only the grant is lost: the command connection is served again before the waiter looks.
+    // Only the message is lost; the command connection still works.
     await admin.redis.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
     await first.release();
     expect(await (await second).release()).toBe('released');
   });
 
-  it('F5 queues again when Redis lost its data', async () => {
+  it('F5 queues waiters again when Redis lost its data', async () => {
     const first = await a.locks.acquire('lost', { ttl: '2s' });
     const second = a.locks.acquire('lost', { wait: '10s' });
     await queued('lost', 1);
     await admin.redis.flushall();
     const lock = await second;
     expect(lock.fence).toBeGreaterThan(first.fence!);
-    await eventually(() => first.signal.aborted, { timeout: 5000, describe: 'the first owner to notice' });
+    await eventually(() => first.signal.aborted, { timeout: 5000, describe: 'the first owner to detect the loss' });
     expect(await first.release()).toBe('lost');
     expect(await lock.release()).toBe('released');
   });
 
-  it('believes no message about a grant that was given before it queued again', async () => {
+  it('ignores a message about an earlier grant of a token that queued again', async () => {
     const first = await a.locks.acquire('stale');
     let served = false;
     const second = b.locks.acquire('stale').then((lock) => ((served = true), lock));
     await queued('stale', 1);
-    // Passed over, as one that was taken for dead: it finds out at its next look, and queues again.
+    // Removed from the queue, like a waiter of a dead process: at its next pump it queues again.
     const token = (await admin.redis.lpop(queueKey(lockKey('stale'))))!;
     await admin.redis.hdel('yuxi:lockw:{yuxi:lock:stale}', token);
     await queued('stale', 1);
     const channel = `yuxi:lockc:${token.split('.')[0]}`;
-    const heard = await eventually(() => admin.redis.publish(channel, `${token} ${first.fence} ${lockKey('stale')}`));
-    expect(heard).toBe(1);
-    // A question and its answer, after the message has come.
+    const receivers = await eventually(() =>
+      admin.redis.publish(channel, `${token} ${first.fence} ${lockKey('stale')}`),
+    );
+    expect(receivers).toBe(1);
+    // One command and its answer, after the message has arrived.
     expect(await b.locks.tryAcquire('stale')).toBeNull();
     expect(served).toBe(false);
     expect(await first.release()).toBe('handed-off');
@@ -125,16 +127,16 @@ describe('the queue of a lock', () => {
     await lock.release();
   });
 
-  it('F19 gives the lock on when its waiter has gone in the same moment', async () => {
+  it('F19 grants the lock to the next waiter when the first aborts at the moment of its grant', async () => {
     for (let round = 0; round < 30; round++) {
-      const gone = new AbortController();
+      const controller = new AbortController();
       const first = await a.locks.acquire('raced');
-      const second = b.locks.acquire('raced', { signal: gone.signal }).catch((error: unknown) => error);
+      const second = b.locks.acquire('raced', { signal: controller.signal }).catch((error: unknown) => error);
       await queued('raced', 1);
       const third = a.locks.acquire('raced', { wait: '5s' });
       await queued('raced', 2);
       const released = first.release();
-      gone.abort(new Error('gone'));
+      controller.abort(new Error('aborted'));
       await released;
       const outcome = await second;
       if (!(outcome instanceof Error)) await (outcome as Awaited<ReturnType<typeof a.locks.acquire>>).release();
@@ -143,7 +145,7 @@ describe('the queue of a lock', () => {
     expect(await admin.redis.keys('yuxi:lock[qw]:*')).toEqual([]);
   });
 
-  it('F20 knows its script again after SCRIPT FLUSH', async () => {
+  it('F20 loads its script again after SCRIPT FLUSH', async () => {
     const names = Array.from({ length: 20 }, (_, i) => `flushed ${i}`);
     const locks = await Promise.all(names.map((name) => a.locks.acquire(name)));
     await admin.redis.script('FLUSH');
@@ -153,19 +155,19 @@ describe('the queue of a lock', () => {
     expect(await Promise.all(locks.map((lock) => lock.release()))).toEqual(names.map(() => 'released'));
   });
 
-  it('fails all who wait as soon as Redis is known to be away, and leaves nothing that blocks others', async () => {
-    await a.locks.acquire('away', { ttl: '5s' });
-    const waiting = [1, 2, 3].map(() => b.locks.acquire('away', { wait: '30s' }));
-    await queued('away', 3);
+  it('rejects all waiters as soon as Redis is unavailable, and leaves no entry that blocks others', async () => {
+    await a.locks.acquire('outage', { ttl: '5s' });
+    const waiting = [1, 2, 3].map(() => b.locks.acquire('outage', { wait: '30s' }));
+    await queued('outage', 3);
     await proxy.refuse();
     for (const each of await Promise.allSettled(waiting))
       expect(each).toMatchObject({ status: 'rejected', reason: { code: 'LOCK_UNAVAILABLE' } });
-    expect(await admin.locks.forceRelease('away')).toBe(true);
-    await using lock = await a.locks.acquire('away', { wait: '5s' });
+    expect(await admin.locks.forceRelease('outage')).toBe(true);
+    await using lock = await a.locks.acquire('outage', { wait: '5s' });
     expect(lock.degraded).toBe(false);
   });
 
-  it('shows how many wait', async () => {
+  it('shows the number of waiters', async () => {
     const first = await a.locks.acquire('shown');
     const second = b.locks.acquire('shown');
     await queued('shown', 1);

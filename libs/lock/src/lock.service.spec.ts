@@ -27,7 +27,7 @@ describe('LockService on Redis', () => {
     expect(guarded).toMatchObject({ entries: 20, overlaps: 0 });
   });
 
-  it('shows overlaps in the same work without exclusion (control)', async () => {
+  it('overlaps occur in the same work without exclusion (control)', async () => {
     await using open = await replica({}, { onUnavailable: 'proceed' });
     const guarded = new Guarded();
     await Promise.all(Array.from({ length: 20 }, () => open.locks.withLock('shared', () => guarded.use())));
@@ -41,7 +41,7 @@ describe('LockService on Redis', () => {
     expect(order).toEqual([1, 2, 3, 4]);
   });
 
-  it('answers busy at once without waiting and after the wait with it', async () => {
+  it('reports busy at once without a wait, and after the wait with one', async () => {
     await using held = await a.locks.acquire('busy');
     expect(held.degraded).toBe(false);
     expect(await b.locks.tryAcquire('busy')).toBeNull();
@@ -54,9 +54,9 @@ describe('LockService on Redis', () => {
     await expect(b.locks.acquire('busy', { wait: false })).rejects.toBeInstanceOf(LockBusyError);
   });
 
-  it('gives up waiting when the caller aborts', async () => {
+  it('ends the wait when the caller aborts', async () => {
     await using held = await a.locks.acquire('aborted');
-    const reason = new Error('client went away');
+    const reason = new Error('client disconnected');
     for (const waiter of [a, b]) {
       const controller = new AbortController();
       const waiting = waiter.locks.acquire('aborted', { signal: controller.signal });
@@ -67,16 +67,16 @@ describe('LockService on Redis', () => {
     expect(await (await b.locks.acquire('aborted', { wait: 0 })).release()).toBe('released');
   });
 
-  it('gives back what is granted to a caller that has gone meanwhile', async () => {
-    const gone = new AbortController();
-    const reason = new Error('client went away');
-    const asking = a.locks.acquire('gone', { signal: gone.signal });
-    gone.abort(reason);
-    await expect(asking).rejects.toBe(reason);
-    expect((await b.locks.inspect('gone')).held).toBe(false);
+  it('releases a lock that is granted after its caller has aborted', async () => {
+    const controller = new AbortController();
+    const reason = new Error('client disconnected');
+    const acquiring = a.locks.acquire('aborted early', { signal: controller.signal });
+    controller.abort(reason);
+    await expect(acquiring).rejects.toBe(reason);
+    expect((await b.locks.inspect('aborted early')).held).toBe(false);
   });
 
-  it('gives fences that grow, also after the data is lost', async () => {
+  it('grants fences that grow, also after Redis lost its data', async () => {
     const fences: number[] = [];
     for (const round of [1, 2, 3, 4]) {
       if (round === 3) await a.redis.flushall();
@@ -90,14 +90,14 @@ describe('LockService on Redis', () => {
     expect(fences.every(Number.isSafeInteger)).toBe(true);
   });
 
-  it('keeps the fence growing when the clock of the server stands before the last fence', async () => {
+  it('grants a higher fence when the clock of the server is behind the last fence', async () => {
     const ahead = (Date.now() + 3_600_000) * 1000;
     await a.redis.set('yuxi:lockf:{yuxi:lock:skewed}', ahead, 'PX', 60_000);
     await using lock = await a.locks.acquire('skewed');
     expect(lock.fence).toBe(ahead + 1);
   });
 
-  it('takes several names or none', async () => {
+  it('acquires all of several names or none', async () => {
     await using two = await a.locks.acquire(['y', 'x', 'y']);
     expect(two.names).toEqual(['x', 'y']);
     expect(two.fence).toBe(Math.max(two.fenceOf('x')!, two.fenceOf('y')!));
@@ -111,7 +111,7 @@ describe('LockService on Redis', () => {
     expect(three.remainingMs).toBeGreaterThan(0);
   });
 
-  it('enters again for free what the chain of calls holds', async () => {
+  it('enters a lock again that the chain of calls holds', async () => {
     await a.locks.withLock('outer', async (outer) => {
       expect(a.locks.current()).toBe(outer);
       await a.locks.withLock('outer', async (inner) => {
@@ -127,14 +127,14 @@ describe('LockService on Redis', () => {
     expect((await b.locks.inspect('outer')).held).toBe(false);
   });
 
-  it('passes on what the body gives or throws, and gives the lock back', async () => {
+  it('passes on the result or the error of the body, and releases the lock', async () => {
     expect(await a.locks.withLock('body', async () => 42)).toBe(42);
     const failure = new Error('business');
     await expect(a.locks.withLock('body', () => Promise.reject(failure))).rejects.toBe(failure);
     expect((await a.locks.inspect('body')).held).toBe(false);
   });
 
-  it('reports a lock that was taken away meanwhile, but never instead of the error of the body', async () => {
+  it('reports a lock that was force-released meanwhile, but never instead of the error of the body', async () => {
     const taken = a.locks.withLock('taken', async () => void (await b.locks.forceRelease('taken')));
     await expect(taken).rejects.toBeInstanceOf(LockLostError);
     const failure = new Error('business');
@@ -145,7 +145,7 @@ describe('LockService on Redis', () => {
     await expect(failing).rejects.toBe(failure);
   });
 
-  it('never deletes the lock of somebody else', async () => {
+  it('never deletes the lock of another owner', async () => {
     const lock = await a.locks.acquire('stolen');
     await a.redis.set('yuxi:lock:stolen', 'thief', 'PX', 5000);
     expect(await lock.release()).toBe('lost');
@@ -154,7 +154,7 @@ describe('LockService on Redis', () => {
     await a.redis.del('yuxi:lock:stolen');
   });
 
-  it('extends, and refuses to after a loss', async () => {
+  it('extends a lock, and refuses that after a loss', async () => {
     await using lock = await a.locks.acquire('extended', { ttl: '1s' });
     await lock.extend('1m');
     expect(lock.remainingMs).toBeGreaterThan(30_000);
@@ -164,7 +164,7 @@ describe('LockService on Redis', () => {
     expect(lock.signal.aborted).toBe(true);
   });
 
-  it('shows what is held and by which token', async () => {
+  it('shows which lock is held by which token', async () => {
     await using lock = await a.locks.acquire('shown {1}', { ttl: '30s' });
     const state = await b.locks.inspect('shown {1}');
     expect(state).toMatchObject({ name: 'shown {1}', key: 'yuxi:lock:shown %7B1%7D', held: true, fence: lock.fence });
@@ -173,7 +173,7 @@ describe('LockService on Redis', () => {
     expect(await b.locks.forceRelease('nothing')).toBe(false);
   });
 
-  it('is free for others as soon as the owner shuts down', async () => {
+  it('releases held locks at shutdown', async () => {
     const c = await replica({ url: server.url });
     const lock = await c.locks.acquire('shutdown', { ttl: '1h' });
     await c.app.close();

@@ -4,10 +4,10 @@ import { Redis } from 'ioredis';
 import { MemoryLockStore, QuorumLockStore } from './index.js';
 import { captureLog, Guarded, onStore } from '../../../test/support/lock/lock.fixture.js';
 
-/** A node that is away says so soon, and its client ends soon. */
+/** Commands on an unavailable node reject soon, and its client closes soon. */
 const OPTIONS = { commandTimeout: 500, retryStrategy: () => 50, maxRetriesPerRequest: 0, disconnectTimeout: 100 };
 
-describe('LockModule with a store of its own', () => {
+describe('LockModule with another store', () => {
   let lines: string[];
   let servers: RedisServer[];
   const clients: Redis[] = [];
@@ -30,7 +30,7 @@ describe('LockModule with a store of its own', () => {
       return node;
     });
 
-  it('works in memory, without any Redis, and can be looked into', async () => {
+  it('works in memory, without Redis, and can be inspected', async () => {
     await using one = await onStore(new MemoryLockStore());
     const guarded = new Guarded();
     await Promise.all(Array.from({ length: 10 }, () => one.locks.withLock('x', () => guarded.use())));
@@ -48,12 +48,12 @@ describe('LockModule with a store of its own', () => {
     expect(lines.filter((line) => line.includes('Redis'))).toEqual([]);
   });
 
-  it('is not renewed over a quorum unless asked for', async () => {
+  it('is not renewed over a quorum when renew is false', async () => {
     const own = nodes();
     await using a = await onStore(new QuorumLockStore(own));
     await using held = await a.locks.acquire('brief', { ttl: 500, renew: false });
     const scripts = async () => Number(/cmdstat_eval:calls=(\d+)/.exec(await own[2]!.info('commandstats'))?.[1]);
-    // Two of three nodes give the lock; the third may hear of it later.
+    // Two of three nodes grant the lock; the third may get the command later.
     const before = await eventually(scripts);
     const left: number[] = [];
     await eventually(async () => {
@@ -64,7 +64,7 @@ describe('LockModule with a store of its own', () => {
     expect(await scripts()).toBe(before);
   });
 
-  it('excludes over a quorum, also with a minority of its nodes away, and says what it cannot tell', async () => {
+  it('excludes over a quorum, also with a minority of its nodes dead, and rejects inspection as unsupported', async () => {
     await using a = await onStore(new QuorumLockStore(nodes()), { onUnavailable: 'fail' });
     await using b = await onStore(new QuorumLockStore(nodes()), { onUnavailable: 'fail' });
     const guarded = new Guarded();
@@ -79,7 +79,8 @@ describe('LockModule with a store of its own', () => {
     await expect(b.locks.list()).rejects.toMatchObject(unsupported);
     await expect(b.locks.inspect('y')).rejects.toMatchObject({
       ...unsupported,
-      message: "Lock 'yuxi:lock:y' cannot be looked at: this lock store has no inspect, list and forceRelease",
+      message:
+        "Lock 'yuxi:lock:y' cannot be inspected: this lock store does not support inspect, list and forceRelease",
     });
     await servers[1]!.kill();
     await expect(b.locks.acquire('z')).rejects.toMatchObject({ code: 'LOCK_UNAVAILABLE' });

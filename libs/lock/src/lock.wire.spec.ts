@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type RedisServer, startRedis } from '@yuxi/testing';
 import { captureLog, type Replica, replica } from '../../../test/support/lock/lock.fixture.js';
 
-/** What a redis-py client does on the wire: plain SET NX PX, poll, and compare-and-delete by script. */
+/** The commands of a redis-py client: plain SET NX PX, poll, and compare-and-delete by script. */
 class PythonLock {
   readonly token = randomUUID().replaceAll('-', '');
 
@@ -23,7 +23,7 @@ class PythonLock {
   }
 }
 
-describe('lock on the wire', () => {
+describe('the keys of a lock', () => {
   let server: RedisServer;
   let node: Replica;
 
@@ -37,7 +37,7 @@ describe('lock on the wire', () => {
     await server.stop();
   });
 
-  it('is a plain string with a TTL, which keeps a Python client out', async () => {
+  it('a lock is a plain string with a TTL, which excludes a Python client', async () => {
     await using lock = await node.locks.acquire('index_kb_1', { ttl: '30s' });
     expect(await node.redis.type('yuxi:lock:index_kb_1')).toBe('string');
     expect(await node.redis.get('yuxi:lock:index_kb_1')).toBe(lock.token);
@@ -50,7 +50,7 @@ describe('lock on the wire', () => {
     expect(await python.release()).toBe(1);
   });
 
-  it('waits for a Python client and follows its release', async () => {
+  it('a waiter gets the lock after a Python client has released it', async () => {
     const python = new PythonLock(node.redis, 'yuxi:lock:python');
     await python.acquire(60_000);
     expect(await node.locks.tryAcquire('python')).toBeNull();
@@ -60,7 +60,7 @@ describe('lock on the wire', () => {
     expect(lock.fence).not.toBeNull();
   });
 
-  it('finds out that a Python client stands in its place', async () => {
+  it('a release returns lost when a Python client holds the key', async () => {
     const lock = await node.locks.acquire('replaced');
     const python = new PythonLock(node.redis, 'yuxi:lock:replaced');
     expect(await python.release(lock.token)).toBe(1);
@@ -69,7 +69,7 @@ describe('lock on the wire', () => {
     expect(await node.redis.get('yuxi:lock:replaced')).toBe(python.token);
   });
 
-  it('gives every key it writes a TTL', async () => {
+  it('every key has a TTL', async () => {
     await using lock = await node.locks.acquire(['ttl-a', 'ttl-b']);
     for (const name of lock.names)
       for (const key of [`yuxi:lock:${name}`, `yuxi:lockf:{yuxi:lock:${name}}`])

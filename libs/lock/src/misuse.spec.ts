@@ -21,7 +21,7 @@ class KbService {
   }
 }
 
-describe('a lock used in a way it is not meant for', () => {
+describe('a lock that is used wrongly', () => {
   const registry = new Registry();
   let server: RedisServer;
   let a: Replica;
@@ -43,7 +43,7 @@ describe('a lock used in a way it is not meant for', () => {
     await server.stop();
   });
 
-  it('row 51: the same lock twice in one chain of calls is entered again, and given back once', async () => {
+  it('row 51: the same lock twice in one chain of calls is entered again, and released once', async () => {
     expect(await a.app.get(KbService).outer()).toEqual(['kb', 'kb']);
     await a.locks.withLock('kb', async () => {
       await a.app.get(KbService).inner();
@@ -52,7 +52,7 @@ describe('a lock used in a way it is not meant for', () => {
     expect((await b.locks.inspect('kb')).held).toBe(false);
   });
 
-  it("row 52: releasing a lock that is somebody else's or expired answers lost, and is counted", async () => {
+  it('row 52: releasing a lock of another owner, or an expired one, returns lost and is counted', async () => {
     const [stolen, expired] = await Promise.all(['stolen', 'expired'].map((name) => a.locks.acquire(name)));
     await b.redis.set('yuxi:lock:stolen', 'thief', 'PX', 60_000);
     await b.redis.del('yuxi:lock:expired');
@@ -60,7 +60,7 @@ describe('a lock used in a way it is not meant for', () => {
     expect(await expired!.release()).toBe('lost');
     expect(await lost()).toEqual({ taken: 2 });
     expect(await b.redis.get('yuxi:lock:stolen')).toBe('thief');
-    // Its own clock tells it, before Redis is asked.
+    // Its own clock shows the expiry, before a command is sent.
     const late = await a.locks.acquire('late', { ttl: 50, wait: false, renew: false });
     for (const end = performance.now() + 60; performance.now() < end;);
     expect(await late.release()).toBe('lost');
@@ -80,8 +80,8 @@ describe('a lock used in a way it is not meant for', () => {
     await expect(lock.extend()).rejects.toBe(error);
   });
 
-  it('row 53: extending after the release is refused too', async () => {
-    const lock = await a.locks.acquire('given back');
+  it('row 53: extending after the release is refused', async () => {
+    const lock = await a.locks.acquire('released');
     expect(await lock.release()).toBe('released');
     await expect(lock.extend()).rejects.toMatchObject({ code: 'LOCK_LOST', reason: 'released' });
   });

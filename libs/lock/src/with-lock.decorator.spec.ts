@@ -93,7 +93,7 @@ describe('@WithLock', () => {
     await server.stop();
   });
 
-  it('runs the method alone over all replicas, with its arguments and result', async () => {
+  it('runs the method exclusively over all replicas, with its arguments and result', async () => {
     const calls = [a, b, a, b].map((one) => one.app.get(Indexer).index('kb', '1'));
     expect(await Promise.all(calls)).toEqual(Array(4).fill('kb/1 done index_kb_1'));
     expect(guarded.overlaps).toBe(0);
@@ -106,7 +106,7 @@ describe('@WithLock', () => {
     expect(results.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
   });
 
-  it('covers self-calls, subclasses that call super, request-scoped providers and controllers', async () => {
+  it('works for self-calls, subclasses that call super, request-scoped providers and controllers', async () => {
     expect(await a.app.get(Indexer).outer()).toBe('self');
     expect(await a.app.get(Special).index('kb', '2')).toBe('special kb/2 done index_kb_2 in db_kb');
     expect(await (await a.app.get(ModuleRef).resolve(PerRequest, undefined, { strict: false })).run()).toBe('ran');
@@ -119,7 +119,7 @@ describe('@WithLock', () => {
     expect(Reflect.getMetadata('path', method)).toBe('run');
   });
 
-  it('stops the boot when LockModule is missing', async () => {
+  it('stops the start when LockModule is missing', async () => {
     @Module({ imports: [RedisModule.forRoot()], providers: [PerRequest, KbController] })
     class Forgetful {}
     await expect(NestFactory.createApplicationContext(Forgetful, { abortOnError: false })).rejects.toThrow(
@@ -127,7 +127,7 @@ describe('@WithLock', () => {
     );
   });
 
-  it('refuses bad names at the call and everything else at the declaration', async () => {
+  it('refuses invalid names at the call, and everything else at the declaration', async () => {
     await expect(a.app.get(Indexer).named('')).rejects.toThrow(/@WithLock on Indexer\.named/);
     await expect(a.app.get(Indexer).named(undefined as unknown as string)).rejects.toBeInstanceOf(LockOptionsError);
     expect(() => declare({}, asyncMethod, { ttl: Number.NaN })).toThrow(/ttl must be/);

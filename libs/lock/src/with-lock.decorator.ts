@@ -6,29 +6,29 @@ import { type LockOptions, resolveLockOptions } from './lock.options.js';
 import { LockService } from './lock.service.js';
 
 export interface WithLockOptions extends Omit<LockOptions, 'signal'> {
-  /** When others hold the lock for the whole wait: `'throw'` a LockBusyError (default), or `'skip'` the call, which then resolves `undefined`. */
+  /** When another owner holds the lock for the whole wait: `'throw'` LockBusyError (default), or `'skip'` the call, which resolves `undefined`. */
   onBusy?: 'throw' | 'skip';
 }
 
 type AsyncMethod<Args extends readonly unknown[], Result> = (...args: Args) => Promise<Result>;
 
-/** Nothing more when a call with `Params` has all that the key takes; not so with a parameter that may be left out. */
-type Gives<Params extends readonly unknown[], Args extends readonly unknown[]> = Params extends readonly [
+/** `unknown` when every call with `Params` gives the key all its arguments; an optional parameter does not. */
+type ProvidesArgs<Params extends readonly unknown[], Args extends readonly unknown[]> = Params extends readonly [
   ...Args,
   ...unknown[],
 ]
   ? unknown
   : { 'parameters that the key takes': Args };
 
-/** A property no class declares by accident, readable in Nest's message when LockModule is missing. */
+/** A property that no class declares itself; Nest shows its name when LockModule is missing. */
 const LOCKS = Symbol.for('@yuxi/lock:LockService');
 
 /**
- * Runs an asynchronous method of a provider or controller while holding the lock that `key` names for its arguments.
- * Options not given come from LockModule.
- * The class gets LockService injected into a hidden property, so that a missing LockModule stops the boot.
- * @throws {LockOptionsError} when decorating anything but an asynchronous instance method, or with a bad option; at the call
- * when `key` gives no valid name
+ * Runs an asynchronous method of a provider or controller while it holds a lock. `key` computes the name of the lock from
+ * the arguments. Missing options have the values of LockModule.
+ * LockService is injected into a hidden property, so that a missing LockModule stops the start of the application.
+ * @throws {LockOptionsError} for anything but an asynchronous instance method, and for an invalid option; at the call, when
+ * `key` returns no valid name
  */
 export function WithLock<Args extends readonly unknown[]>(
   key: (args: Args) => string | string[],
@@ -37,7 +37,7 @@ export function WithLock<Args extends readonly unknown[]>(
   return <Params extends readonly unknown[], Result>(
     target: object,
     property: string | symbol,
-    descriptor: TypedPropertyDescriptor<AsyncMethod<Params, Result>> & Gives<Params, Args>,
+    descriptor: TypedPropertyDescriptor<AsyncMethod<Params, Result>> & ProvidesArgs<Params, Args>,
   ): void => {
     const owner = typeof target === 'function' ? target : target.constructor;
     const where = `@WithLock on ${owner.name}.${String(property)}`;
@@ -59,7 +59,7 @@ export function WithLock<Args extends readonly unknown[]>(
       try {
         return await locks.withLock(names, body, o);
       } catch (error) {
-        // A LockBusyError out of the method itself is its own business.
+        // A LockBusyError that the method itself throws is passed on.
         if (onBusy === 'skip' && !entered && error instanceof LockBusyError) return undefined;
         throw error;
       }
@@ -67,12 +67,12 @@ export function WithLock<Args extends readonly unknown[]>(
   };
 }
 
-/** What is wrong with the method, if anything is. */
+/** Why the target is not an asynchronous instance method; `undefined` when it is one. */
 function faultOf(target: object, property: string | symbol, { value }: PropertyDescriptor): string | undefined {
   if (typeof target === 'function') return 'a static method';
   if (typeof value !== 'function') return 'a getter or setter';
   if (/Generator/.test(value.constructor.name)) return 'a generator';
-  // What the compiler noted; a method whose result is not declared, or is an interface, says nothing.
+  // The return type that the compiler emits. It is missing for a method without a declared type, and `Object` for an interface.
   const result: unknown = Reflect.getOwnMetadata('design:returntype', target, property);
   if (typeof result !== 'function' || result === Object) return undefined;
   const promise = result === Promise || result.prototype instanceof Promise;

@@ -20,10 +20,10 @@ import { LockModule, LockService, WithLock } from './index.js';
 import { captureLog, Guarded, type Replica, replica } from '../../../test/support/lock/lock.fixture.js';
 
 const guarded = new Guarded();
-/** What a section saw of the locks of the application that it belongs to. */
+/** The current lock as the methods of an application saw it. */
 const seen: string[] = [];
 
-/** Another library's decorator: notes when the method begins and ends. */
+/** Like the decorator of another library: records when the method begins and ends. */
 function Noted(list: string[]) {
   return (_target: object, _property: string | symbol, descriptor: PropertyDescriptor): void =>
     around(descriptor, async (_self, proceed) => {
@@ -71,7 +71,7 @@ class Service {
   }
 }
 
-/** Undecorated override: the one of the parent counts once it is called. */
+/** An override without a decorator: the one of the parent applies when it is called. */
 @Injectable()
 class Quiet extends Service {
   override async run(): Promise<string | undefined> {
@@ -130,7 +130,7 @@ describe('@WithLock in an application', () => {
     await Promise.all(servers.map((server) => server.stop()));
   });
 
-  it('covers every instance of a transient provider', async () => {
+  it('works for every instance of a transient provider', async () => {
     const resolve = () => a.app.get(ModuleRef).resolve(Transient, undefined, { strict: false });
     const [one, two] = await Promise.all([resolve(), resolve()]);
     expect(one).not.toBe(two);
@@ -140,28 +140,28 @@ describe('@WithLock in an application', () => {
     expect(guarded.overlaps).toBe(before);
   });
 
-  it('covers a subclass from where it calls super', async () => {
+  it('holds the lock in a subclass from its call of super', async () => {
     expect(await a.app.get(Quiet).run()).toEqual(expect.any(String));
     expect(seen).toEqual(['before undefined', 'after undefined']);
   });
 
   it('uses the locks of the application that made the instance', async () => {
     const held = await b.locks.acquire('shared');
-    // Another Redis: what is held there is free here.
+    // Another Redis: a lock that is held there is free here.
     const token = await a.app.get(Service).run();
     expect(token).not.toBe(held.token);
     const waiting = b.app.get(Service).run();
     expect(await b.locks.tryAcquire('shared')).toBeNull();
     expect(await held.release()).toBe('handed-off');
     expect(await waiting).toEqual(expect.any(String));
-    // One that shares its Redis may come and go.
+    // Another application on the same Redis can start and stop.
     const c = await replica({ url: servers[0]!.url }, {}, [Service]);
     await c.app.get(Service).run();
     await c.app.close();
     expect(await a.app.get(Service).run()).toEqual(expect.any(String));
   });
 
-  it('goes around what stands below it, and what stands above goes around it', async () => {
+  it('wraps the decorators below it, and those above wrap it', async () => {
     const service = a.app.get(Service);
     const above = await Promise.all([service.above('x', 1), service.above('x', 2)]);
     expect(above.filter((result) => result === undefined)).toHaveLength(1);
@@ -178,12 +178,12 @@ describe('@WithLock in an application', () => {
     expect(Reflect.getMetadata('above', below)).toBe(1);
   });
 
-  it('can stand twice on one method', async () => {
+  it('can be used twice on one method', async () => {
     expect(await a.app.get(Service).both('one', 'two')).toEqual([true, true]);
     expect(await a.locks.list()).toEqual([]);
   });
 
-  it('serves requests one after the other, whatever the order of the decorators', async () => {
+  it('runs requests one after the other, in any order of decorators', async () => {
     @Module({
       imports: [RedisModule.forRoot({ url: servers[0]!.url }), LockModule.forRoot()],
       controllers: [PerRequestController],

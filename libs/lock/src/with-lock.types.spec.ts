@@ -4,7 +4,7 @@ import { describe, expect, it } from '@jest/globals';
 import ts from 'typescript';
 import { type Lock, type LockOptions, type LockService, WithLock } from './index.js';
 
-/** Never called: the compiler reads it. */
+/** Never called; only the compiler reads it. */
 export function declarations(locks: LockService) {
   class Kb {
     @WithLock(([id, more]) => `x_${String(id)}_${String(more)}`)
@@ -29,13 +29,13 @@ export function declarations(locks: LockService) {
       return id;
     }
 
-    // @ts-expect-error the method may be called without what the key takes
+    // @ts-expect-error the method may be called without an argument that the key takes
     @WithLock(([id]: [string]) => `x_${id}`)
     async optional(id?: string): Promise<string> {
       return String(id);
     }
 
-    // @ts-expect-error a number is no name
+    // @ts-expect-error a number is not a name
     @WithLock(([id]: [number]) => id)
     async noName(id: number): Promise<number> {
       return id;
@@ -59,7 +59,7 @@ export function declarations(locks: LockService) {
       return 1;
     }
 
-    // @ts-expect-error no such way to be busy
+    // @ts-expect-error no such value of onBusy
     @WithLock(() => 'x', { onBusy: 'wait' })
     async busy(): Promise<void> {}
 
@@ -69,9 +69,9 @@ export function declarations(locks: LockService) {
   }
   // @ts-expect-error a duration is milliseconds or a text
   const option: LockOptions = { ttl: null };
-  // @ts-expect-error a number is no name
+  // @ts-expect-error a number is not a name
   const byNumber: Promise<Lock> = locks.acquire(1);
-  // @ts-expect-error the body gives a promise
+  // @ts-expect-error the body must return a promise
   const body = locks.withLock('x', () => 1);
   return [Kb, option, byNumber, body];
 }
@@ -79,7 +79,7 @@ export function declarations(locks: LockService) {
 const FILE = fileURLToPath(import.meta.url);
 const MARK = '// @ts-expect-error';
 
-/** Lines of this file at which the compiler complains when nothing tells it to expect that. */
+/** Lines of this file with compiler errors when the `expect-error` comments are removed. */
 function complaints(): number[] {
   const { config } = ts.readConfigFile(fileURLToPath(new URL('../../../tsconfig.base.json', import.meta.url)), (path) =>
     readFileSync(path, 'utf8'),
@@ -95,7 +95,7 @@ function complaints(): number[] {
 }
 
 describe('the types of the lock', () => {
-  it('refuse what they should, and nothing else', () => {
+  it('refuse wrong uses, and nothing else', () => {
     const lines = readFileSync(FILE, 'utf8').split('\n');
     const expected = lines.flatMap((line, i) => (line.trim().startsWith(`${MARK} `) ? [i + 2] : []));
     expect(expected).toHaveLength(12);

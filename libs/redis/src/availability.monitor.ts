@@ -1,18 +1,18 @@
+import { Periodic } from '@yuxi/core';
 import type { Redis } from 'ioredis';
 import type { RedisAvailability } from './availability.js';
 import { KEY_PREFIX } from './keys.js';
-import { SERVER_REASONS } from './reasons.js';
-import { unavailableReason } from './redis.errors.js';
+import { SERVER_REASONS, unavailableReason } from './redis.errors.js';
 import type { RedisClient } from './redis.tokens.js';
 
 const PROBE_INTERVAL = 250;
 const PROBE_TTL = 1000;
-/** On a Cluster so many keys that every master owns one of them (3 masters: missed with 7 in a million). */
+/** On a Cluster, so many keys that every master owns one of them (3 masters: 7 in a million times one owns none). */
 const CLUSTER_PROBES = 32;
 
-/** Watches the shared connection and what commands on any connection report, and moves {@link RedisAvailability}. */
+/** Sets {@link RedisAvailability} from the events of the shared connection and from failures of commands on any connection. */
 export class AvailabilityMonitor {
-  readonly #timer: NodeJS.Timeout;
+  readonly #probes: Periodic;
   #probing = false;
   #stopped = false;
 
@@ -21,23 +21,25 @@ export class AvailabilityMonitor {
     private readonly availability: RedisAvailability,
   ) {
     client.on('ready', () => void this.#probe());
-    client.on('error', (error: Error) => this.lost(error));
+    client.on('error', (error: Error) => this.onConnectionError(error));
     for (const event of ['close', 'end'])
       client.on(event, () => {
         if (!this.#stopped) availability.markDown('closed');
       });
-    this.#timer = setInterval(() => {
+    const probe = () => {
       if (availability.state === 'down') void this.#probe();
-    }, PROBE_INTERVAL).unref();
+    };
+    this.#probes = new Periodic(probe, { every: PROBE_INTERVAL, jitter: 0 });
+    this.#probes.start();
   }
 
-  /** A connection error of the shared client. */
-  lost(error: Error): void {
+  /** The shared client failed to connect, or lost its connection. */
+  onConnectionError(error: Error): void {
     if (!this.#stopped) this.availability.markDown(unavailableReason(error) ?? 'error');
   }
 
   /** A command on any connection failed for `reason`. */
-  report(reason: string): void {
+  onCommandFailure(reason: string): void {
     if (this.#stopped || this.#probing) return;
     if (SERVER_REASONS.has(reason)) this.availability.markDown(reason);
     // One slow or lost answer is no outage: the probe decides.
@@ -46,21 +48,21 @@ export class AvailabilityMonitor {
 
   stop(): void {
     this.#stopped = true;
-    clearInterval(this.#timer);
+    void this.#probes.stop();
   }
 
   async #probe(): Promise<void> {
     if (this.#probing || this.#stopped) return;
     this.#probing = true;
-    const outcome = await this.#ask();
+    const outcome = await this.#tryWrite();
     this.#probing = false;
     if (this.#stopped || outcome === 'unknown') return;
     if (outcome === undefined) this.availability.markUp();
     else this.availability.markDown(outcome);
   }
 
-  /** `undefined`: writes work. */
-  async #ask(): Promise<string | undefined> {
+  /** @returns `undefined` when writes succeed, else the reason */
+  async #tryWrite(): Promise<string | undefined> {
     try {
       if (this.client.status === 'ready') {
         await Promise.all(this.#probeKeys().map((key) => this.client.set(key, 1, 'PX', PROBE_TTL)));

@@ -1,8 +1,9 @@
 import { Logger } from '@nestjs/common';
 import { type Observable, Subject } from 'rxjs';
-import { explainReason } from './reasons.js';
+import { explainReason } from './redis.errors.js';
 
-const CAUSE_KNOWN_AFTER = 100;
+/** The cause of a closed connection is known when the next attempt fails. The log line waits for it, milliseconds. */
+const CLOSE_CAUSE_DELAY = 100;
 
 export type RedisState = 'up' | 'down' | 'absent';
 
@@ -14,19 +15,20 @@ export interface AvailabilityChange {
 }
 
 /**
- * The one place that knows whether Redis can be used. `down`: not reachable or refusing to work, services use their
- * fallbacks; `absent`: none is configured, for ever.
+ * Whether this process can use Redis. `down`: not reachable, or it refuses writes; services use their fallbacks.
+ * `absent`: no Redis is configured; this never changes.
  */
 export class RedisAvailability {
   readonly #logger = new Logger('Redis');
   readonly #changes = new Subject<AvailabilityChange>();
-  readonly #told = new Set<string>();
-  #telling: NodeJS.Timeout | undefined;
+  /** Reasons already logged in this outage. */
+  readonly #logged = new Set<string>();
+  #logTimer: NodeJS.Timeout | undefined;
   #wasUp = false;
   #state: RedisState;
   #reason: string | undefined;
 
-  /** @param where host and port for log lines, no secret; `undefined`: no Redis is configured. */
+  /** @param where host and port for log lines, without secrets; `undefined`: no Redis is configured */
   constructor(private readonly where?: string) {
     this.#state = where === undefined ? 'absent' : 'down';
     this.#reason = where === undefined ? 'absent' : 'connecting';
@@ -36,12 +38,12 @@ export class RedisAvailability {
     return this.#state;
   }
 
-  /** Why it is not up, a word of `unavailableReason`; `undefined` when up. May change while down. */
+  /** Why it is not up: a reason as `unavailableReason` returns it; `undefined` when up. May change while down. */
   get reason(): string | undefined {
     return this.#reason;
   }
 
-  /** Each change of `state`, not of the reason alone. Nothing is replayed on subscribing. */
+  /** Emits each change of `state`, not of the reason alone. A new subscriber gets no earlier change. */
   get changes(): Observable<AvailabilityChange> {
     return this.#changes.asObservable();
   }
@@ -49,36 +51,42 @@ export class RedisAvailability {
   /** Called by the module when a write has succeeded. */
   markUp(): void {
     if (this.#state !== 'down') return;
-    clearTimeout(this.#telling);
+    clearTimeout(this.#logTimer);
     this.#logger.log(`Redis is ${this.#wasUp ? 'back' : 'connected'} (${this.where})`);
-    this.#told.clear();
+    this.#logged.clear();
     this.#wasUp = true;
-    this.#move('up', undefined);
+    this.#setState('up', undefined);
   }
 
-  /** Called by the module with a word of `unavailableReason`. A vague `closed` never hides a reason already known. */
+  /** Called by the module with a reason of `unavailableReason`. The vague `closed` never replaces a known reason. */
   markDown(reason: string): void {
     if (this.#state === 'absent') return;
     if (this.#state === 'down' && reason === 'closed' && this.#reason !== 'connecting') return;
     if (this.#state === 'down') this.#reason = reason;
-    else this.#move('down', reason);
-    clearTimeout(this.#telling);
-    // Why a connection closed is known only when the next attempt fails: one line then, not two.
-    if (reason === 'closed') this.#telling = setTimeout(() => this.#tell(reason), CAUSE_KNOWN_AFTER).unref();
-    else this.#tell(reason);
+    else this.#setState('down', reason);
+    clearTimeout(this.#logTimer);
+    if (reason === 'closed') this.#logTimer = setTimeout(() => this.#log(reason), CLOSE_CAUSE_DELAY).unref();
+    else this.#log(reason);
   }
 
-  /** One line for each reason in an outage. */
-  #tell(reason: string): void {
-    if (this.#told.has(reason)) return;
-    this.#told.add(reason);
+  /** Writes one line for each reason in an outage. */
+  #log(reason: string): void {
+    if (this.#logged.has(reason)) return;
+    this.#logged.add(reason);
     this.#logger.warn(`Redis is unavailable (${reason}) at ${this.where}: ${explainReason(reason)}`);
   }
 
-  #move(state: RedisState, reason: string | undefined): void {
+  #setState(state: RedisState, reason: string | undefined): void {
     const previous = this.#state;
     this.#state = state;
     this.#reason = reason;
     this.#changes.next({ state, previous, reason });
   }
+}
+
+/** For a health endpoint. An unavailable Redis is `degraded`, never `down`: every service has a fallback. No configured Redis is `up`. */
+export function redisHealth(availability: RedisAvailability): { status: 'up' | 'degraded'; state: string } {
+  const { state, reason } = availability;
+  if (state === 'down') return { status: 'degraded', state: reason ?? 'down' };
+  return { status: 'up', state: state === 'absent' ? 'absent' : 'connected' };
 }

@@ -16,7 +16,7 @@ describe('Cluster', () => {
   });
   afterAll(() => cluster?.stop());
 
-  it('serves commands, subscriptions and blocking reads, and outlives a dead master', async () => {
+  it('serves commands, subscriptions and blocking reads, also after a master was killed', async () => {
     await using redis = open({ clusterNodes: cluster.nodes });
     const { client, availability, connections } = redis;
     await eventually(() => availability.state === 'up');
@@ -28,13 +28,13 @@ describe('Cluster', () => {
 
     const subscriber = connections.duplicate('subscriber', 'test');
     subscriber.on('ready', () => void subscriber.subscribe('yuxi:test'));
-    const heard = new Set<string>();
-    subscriber.on('message', (_, message) => heard.add(message));
+    const received = new Set<string>();
+    subscriber.on('message', (_, message) => received.add(message));
     const publishes = (text: string) =>
       eventually(
         async () => {
           await client.publish('yuxi:test', text);
-          expect(heard).toContain(text);
+          expect(received).toContain(text);
         },
         { timeout: 10_000 },
       );
@@ -46,7 +46,7 @@ describe('Cluster', () => {
     await client.rpush('yuxi:list', 'x');
     expect(await popped).toEqual(['yuxi:list', 'x']);
 
-    // One kill that hits the subscription and a third of the keys: more could take the majority or a whole shard.
+    // One kill that affects the subscription and a third of the keys. More could end the majority, or a whole shard.
     const doomed = (client as IoCluster).nodes('master')[0]?.options.port;
     await eventually(
       async () => {
@@ -66,7 +66,7 @@ describe('Cluster', () => {
     await eventually(() => availability.state === 'up', { timeout: 5000 });
   });
 
-  it('tells an unknown host from nodes that do not answer', async () => {
+  it('reports an unknown host and nodes that do not answer by different reasons', async () => {
     await using dead = open({ clusterNodes: [{ host: '127.0.0.1', port: await freePort() }] });
     await eventually(() => dead.availability.reason === 'no-node');
     await using redis = open({ clusterNodes: [{ host: 'no-such-host.invalid', port: 7000 }] });

@@ -1,33 +1,32 @@
 import type { Command, Redis } from 'ioredis';
-import { isMoved } from './client.options.js';
-import { RedisUnavailableError, unavailableReason } from './redis.errors.js';
+import { isMoved, RedisUnavailableError, unavailableReason } from './redis.errors.js';
 import type { RedisClient } from './redis.tokens.js';
 
 export interface GuardOptions {
-  /** Milliseconds allowed for this command now; `undefined` = for ever. */
+  /** Milliseconds allowed for this command now; `undefined`: no limit. */
   timeoutOf(command: Command): number | undefined;
-  /** Told of each failure that is about availability. */
+  /** Called for each failure that is about availability. */
   onUnavailable(reason: string): void;
-  /** The reason to name when the command only knows that there is no connection. */
+  /** The reason to report when the error of the command says only that there is no connection. */
   knownReason(): string | undefined;
 }
 
 /**
- * ioredis sends these by itself after a reconnection and looks at no answer: a link that drops again in that moment
- * would end the process with an unhandled rejection. Callers of our own still get theirs.
+ * ioredis sends these by itself after a reconnection and ignores their answers. A connection that fails again at that
+ * moment would end the process with an unhandled rejection. Other callers still get theirs.
  */
-const UNWATCHED: ReadonlySet<string> = new Set(['subscribe', 'psubscribe', 'ssubscribe', 'select']);
+const SENT_BY_IOREDIS: ReadonlySet<string> = new Set(['subscribe', 'psubscribe', 'ssubscribe', 'select']);
 
 type Send = (command: Command, stream?: unknown, node?: unknown) => unknown;
 
 /**
- * Bounds every command, repeats it once where a reconnection may reach the right server, turns unavailability into
- * {@link RedisUnavailableError} and strips arguments (passwords, contents) from errors.
+ * Gives every command a timeout, and repeats it once when a reconnection may reach the right server. Turns
+ * unavailability into {@link RedisUnavailableError}, and removes arguments (passwords, contents) from errors.
  */
 export function guardCommands(client: RedisClient, options: GuardOptions): void {
   const send = client.sendCommand.bind(client) as Send;
   const guarded: Send = (command, stream, node) => {
-    if (UNWATCHED.has(command.name)) command.promise.catch(() => undefined);
+    if (SENT_BY_IOREDIS.has(command.name)) command.promise.catch(() => undefined);
     watch(client, command, options, stream === undefined ? () => send(command) : undefined);
     return send(command, stream, node);
   };
@@ -48,7 +47,7 @@ function watch(client: RedisClient, command: Command, options: GuardOptions, res
     reject(translate(client, command, error, options));
   };
   const again = () => resend?.();
-  // Replies that arrived while this process was busy are read before the verdict.
+  // Replies that arrived while this process was busy are read first.
   const expire = () =>
     setImmediate(() => {
       if (!command.isSettled) fail(refusal ?? new Error('Command timed out'));
@@ -69,7 +68,7 @@ function watch(client: RedisClient, command: Command, options: GuardOptions, res
   };
 }
 
-/** ioredis has just ended the stream because of the reply. */
+/** Whether ioredis has just ended the stream because of the reply. */
 function isReconnecting(client: RedisClient): boolean {
   return !client.isCluster && !(client as Redis).stream.writable;
 }
@@ -78,11 +77,11 @@ function translate(client: RedisClient, command: Command, error: Error, options:
   // ioredis attaches name and arguments to error replies; those of AUTH and HELLO hold the password.
   if ('command' in error) error.command = { name: command.name };
   const reason = unavailableReason(error);
-  // ioredis would go on and work in database 0.
+  // Otherwise ioredis would continue in database 0.
   if (reason === 'bad-db') setImmediate(() => client.disconnect(true));
   if (reason === undefined) return error;
   options.onUnavailable(reason);
-  // ioredis decides by the text of the original error whether a pipeline on a Cluster is to be sent again.
+  // ioredis reads the original error to decide whether it sends a pipeline on a Cluster again.
   if (client.isCluster && command.pipelineIndex !== undefined) return error;
   if (error instanceof RedisUnavailableError) return error;
   return new RedisUnavailableError(reason === 'closed' ? (options.knownReason() ?? reason) : reason, error);

@@ -1,14 +1,14 @@
 import type { Socket } from 'node:net';
-import { jitter } from '@yuxi/core';
+import { jitter, Periodic, within } from '@yuxi/core';
 import type { Cluster, Redis } from 'ioredis';
-import type { ConnectionRole } from './client.options.js';
+import type { ConnectionRole } from './client.factory.js';
 import type { RedisClient } from './redis.tokens.js';
 
-const BEAT = 1000;
-const REVIVE_DELAY = 100;
-/** A live client leaves these states within a retry delay; one that stays has lost its timer. */
-const STUCK_AFTER_BEATS = 3;
-const RESTLESS = new Set(['reconnecting', 'close', 'disconnecting']);
+const CHECK_INTERVAL = 1000;
+const RECONNECT_DELAY = 100;
+/** ioredis leaves these states within a retry delay. A client that stays in one has lost its timer. */
+const TRANSIENT_STATES = new Set(['reconnecting', 'close', 'disconnecting']);
+const STUCK_AFTER_CHECKS = 3;
 const QUIT_TIMEOUT = 250;
 
 interface Pinged {
@@ -16,74 +16,73 @@ interface Pinged {
   bytesRead: number;
 }
 
-/** Keeps one client alive: revives it when it ended on its own, cuts links that have gone silent, closes it in the end. */
+/** Keeps one client connected: reconnects one that has ended, disconnects sockets that have gone silent, closes it at shutdown. */
 export class ConnectionSupervisor {
-  readonly #beat: NodeJS.Timeout;
+  readonly #checks: Periodic;
   readonly #pinged = new WeakMap<Redis, Pinged>();
   #closing = false;
-  #revival: NodeJS.Timeout | undefined;
+  #reconnectTimer: NodeJS.Timeout | undefined;
   #lastStatus = '';
-  #restlessBeats = 0;
+  #transientChecks = 0;
 
   constructor(
     readonly client: RedisClient,
     private readonly role: ConnectionRole,
   ) {
-    client.on('end', () => this.#reviveSoon());
-    // Behind a deferral: an answer that arrived while this process was busy is read before the verdict.
-    this.#beat = setInterval(() => setImmediate(() => this.#onBeat()), BEAT).unref();
+    client.on('end', () => this.#reconnectSoon());
+    // Deferred, so that an answer that arrived while this process was busy is read first.
+    this.#checks = new Periodic(() => setImmediate(() => this.#check()), { every: CHECK_INTERVAL, jitter: 0 });
+    this.#checks.start();
   }
 
-  /** Lets commands in flight finish for a moment, then closes for good. Never throws. */
+  /** Waits a moment for commands in flight, then closes for good. Never throws. */
   async close(): Promise<void> {
     if (this.#closing) return;
     this.#closing = true;
-    clearInterval(this.#beat);
-    clearTimeout(this.#revival);
+    void this.#checks.stop();
+    clearTimeout(this.#reconnectTimer);
     const { client } = this;
     if (client.status === 'end') return;
-    if (client.status === 'ready') {
-      const late = new Promise<void>((resolve) => setTimeout(resolve, QUIT_TIMEOUT).unref());
-      await Promise.race([client.quit().catch(() => undefined), late]);
-    }
+    if (client.status === 'ready')
+      await within(QUIT_TIMEOUT, client.quit(), () => new Error('Command timed out')).catch(() => undefined);
     client.disconnect();
   }
 
-  #reviveSoon(): void {
+  #reconnectSoon(): void {
     if (this.#closing) return;
-    clearTimeout(this.#revival);
-    this.#revival = setTimeout(() => this.#revive(), jitter(REVIVE_DELAY));
+    clearTimeout(this.#reconnectTimer);
+    this.#reconnectTimer = setTimeout(() => this.#reconnect(), jitter(RECONNECT_DELAY));
   }
 
-  #revive(): void {
+  #reconnect(): void {
     if (this.#closing) return;
-    // A failed attempt ends in a retry or in another `end`; both come back here or to ioredis' own timer.
+    // A failed attempt leads to a retry by ioredis, or to another `end`.
     this.client.connect().catch(() => undefined);
   }
 
-  #onBeat(): void {
+  #check(): void {
     if (this.#closing) return;
-    this.#watchStatus();
+    this.#checkStatus();
     if (this.client.status !== 'ready' || this.role === 'blocking') return;
     const links = this.client.isCluster ? (this.client as Cluster).nodes() : [this.client as Redis];
-    for (const link of links) this.#watchLink(link);
+    for (const link of links) this.#checkLink(link);
   }
 
-  #watchStatus(): void {
+  #checkStatus(): void {
     const { status } = this.client;
-    this.#restlessBeats = RESTLESS.has(status) && status === this.#lastStatus ? this.#restlessBeats + 1 : 0;
+    this.#transientChecks = TRANSIENT_STATES.has(status) && status === this.#lastStatus ? this.#transientChecks + 1 : 0;
     this.#lastStatus = status;
-    if (this.#restlessBeats < STUCK_AFTER_BEATS) return;
-    this.#restlessBeats = 0;
-    this.#revive();
+    if (this.#transientChecks < STUCK_AFTER_CHECKS) return;
+    this.#transientChecks = 0;
+    this.#reconnect();
   }
 
-  #watchLink(link: Redis): void {
+  #checkLink(link: Redis): void {
     if (link.status !== 'ready') return;
     const socket = link.stream;
     const before = this.#pinged.get(link);
     if (before?.socket === socket && before.bytesRead === socket.bytesRead) {
-      // On a Cluster the node is dropped from the pool and found again through the others.
+      // On a Cluster the pool drops the node and finds it again through the others.
       link.disconnect(!this.client.isCluster);
       return;
     }

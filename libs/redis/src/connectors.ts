@@ -1,21 +1,23 @@
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { AbstractConnector, type RedisOptions } from 'ioredis';
-import { DISCONNECT_TIMEOUT } from './client.options.js';
 import type { RedisEndpoint } from './redis.options.js';
+
+/** A server that hangs never answers our FIN: after so many milliseconds the next attempt begins without it. */
+export const DISCONNECT_TIMEOUT = 100;
 
 type Connector = new (options: unknown) => AbstractConnector;
 
 export interface SocketTarget {
-  /** Asked for each connection; default host and port of the options. */
+  /** Called for each connection. Default: host and port of the options. */
   endpoint?: () => RedisEndpoint | Promise<RedisEndpoint>;
-  /** A node that says that it is something else is left again. */
+  /** A node that reports another role is disconnected again. */
   role?: 'master';
 }
 
 /**
- * Opens the sockets in place of ioredis, which listens for one error each: a TLS socket closed during its handshake may
- * emit two, and an error without a listener ends the process.
+ * Opens the sockets instead of ioredis, which listens for one error of each socket. A TLS socket that is closed during
+ * its handshake may emit two, and an error without a listener ends the process.
  */
 export function socketConnector({ endpoint, role }: SocketTarget = {}): Connector {
   return class SocketConnector extends AbstractConnector {
@@ -36,7 +38,7 @@ export function socketConnector({ endpoint, role }: SocketTarget = {}): Connecto
       const { host = 'localhost', port = 6379 } = (await endpoint?.()) ?? given;
       if (!this.connecting) throw new Error('Connection is closed.');
       const socket = tls ? connectTls({ host, port, ...tls }) : connectTcp({ host, port });
-      // ioredis reads it when the socket dies before it is handed over.
+      // ioredis reads `firstError` when the socket fails before this method returns.
       socket.on('error', (error) => {
         this.firstError ??= error;
       });
@@ -46,14 +48,11 @@ export function socketConnector({ endpoint, role }: SocketTarget = {}): Connecto
   };
 }
 
-/**
- * Nodes in turn. Subscriptions on a Cluster take turns: any node carries every message, and a plain connection can be watched
- * and revived, unlike the subscriber inside a Cluster client.
- */
-export function inTurn(nodes: () => readonly RedisEndpoint[]): () => RedisEndpoint {
-  let turn = Math.floor(Math.random() * 1000);
+/** The next node at each call. The first one is random, so that replicas do not all use the same node. */
+export function roundRobin(nodes: () => readonly RedisEndpoint[]): () => RedisEndpoint {
+  let next = Math.floor(Math.random() * 1000);
   return () => {
     const all = nodes();
-    return all[turn++ % all.length]!;
+    return all[next++ % all.length]!;
   };
 }

@@ -1,6 +1,5 @@
-export { type AvailabilityChange, RedisAvailability, type RedisState } from './availability.js';
-export type { ConnectionRole } from './client.options.js';
-export { redisHealth } from './health.js';
+export { type AvailabilityChange, RedisAvailability, redisHealth, type RedisState } from './availability.js';
+export type { ConnectionRole } from './client.factory.js';
 export { companionKey, encodeName, KEY_PREFIX, redisKey } from './keys.js';
 export { RedisConnections } from './redis.connections.js';
 export { RedisUnavailableError, unavailableReason } from './redis.errors.js';

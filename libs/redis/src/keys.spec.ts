@@ -14,7 +14,7 @@ describe('key names', () => {
     ['%uD800', '%25uD800'],
   ])('%j -> %s', (name, encoded) => expect(encodeName(name)).toBe(encoded));
 
-  it('shortens long names at a character and keeps them apart', () => {
+  it('shortens long names between characters, and keeps them different', () => {
     const name = '库'.repeat(60);
     expect(encodeName(name)).toMatch(/^库{42}~[0-9a-f]{32}$/);
     expect(encodeName(name)).not.toBe(encodeName(`${name}2`));
@@ -23,7 +23,7 @@ describe('key names', () => {
     expect(Buffer.byteLength(encodeName('x'.repeat(1_000_000)))).toBe(161);
   });
 
-  it('keeps different names different and lets none choose its slot', () => {
+  it('keeps different names different, and no name chooses its slot', () => {
     const name = string({
       unit: constantFrom('%', '2', '5', '7', 'B', '{', '}', 'u', 'D', '8', '0', '\n', '\ud800'),
     });
@@ -36,7 +36,7 @@ describe('key names', () => {
     );
   });
 
-  it('puts companions into the slot of their key', () => {
+  it('puts companion keys into the slot of their key', () => {
     const key = redisKey('lock', 'index_{db}');
     expect(key).toBe('yuxi:lock:index_%7Bdb%7D');
     expect(companionKey('lockq', key)).toBe('yuxi:lockq:{yuxi:lock:index_%7Bdb%7D}');

@@ -4,18 +4,18 @@ import { createHash } from 'node:crypto';
 export const KEY_PREFIX = 'yuxi:';
 
 const LONGEST_NAME = 128;
-/** Most names are like this: nothing to encode, nothing to shorten. */
+/** Most names match: they need no encoding and no shortening. */
 const PLAIN = /^[\w:.,@/+=~ -]{0,128}$/;
-// Braces would let a name choose its Cluster slot; control characters and lone surrogates would garble or collide.
+// Braces would let a name choose its Cluster slot. Control characters and lone surrogates would be garbled, or collide.
 // eslint-disable-next-line no-control-regex
 const UNSAFE = /[{}\u0000-\u001f\u007f]/g;
 const LONE_SURROGATE = /[\ud800-\udfff]/gu;
-// Only a percent sign that reads like one of our own escapes is escaped, so that ordinary names stay as they are.
+// Only a percent sign that looks like one of our own escapes is escaped, so that ordinary names stay unchanged.
 const LOOKS_ESCAPED = /%(?=[0-9a-f]{2}|u[0-9a-f]{4})/gi;
 
 /**
- * A name made safe as part of a key; different names stay different. Braces and control characters are percent-encoded,
- * over 128 bytes the name is cut and ends in `~` and 128 bits of its SHA-256.
+ * Encodes a name as part of a key; different names stay different. Braces and control characters are percent-encoded.
+ * A name over 128 bytes is cut, and ends in `~` and 128 bits of its SHA-256.
  */
 export function encodeName(name: string): string {
   if (PLAIN.test(name)) return name;
@@ -27,7 +27,7 @@ export function encodeName(name: string): string {
   if (bytes.length <= LONGEST_NAME) return encoded;
   let end = LONGEST_NAME;
   while ((bytes[end]! & 0xc0) === 0x80) end--;
-  // Longer than any name that is kept whole, so that no name can be chosen to equal a shortened one.
+  // The result is longer than any name that is kept whole, so no name can be chosen to equal a shortened one.
   return `${bytes.subarray(0, end).toString()}~${createHash('sha256').update(bytes).digest('hex').slice(0, 32)}`;
 }
 

@@ -2,23 +2,24 @@ import { Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/c
 import { OptionsError } from '@yuxi/core';
 import type { Cluster, Redis } from 'ioredis';
 import { filter, firstValueFrom, timer, map, merge } from 'rxjs';
-import { absentClient } from './absent.client.js';
 import { RedisAvailability } from './availability.js';
 import { AvailabilityMonitor } from './availability.monitor.js';
-import { createClient } from './client.factory.js';
-import type { ConnectionRole } from './client.options.js';
+import { absentClient, type ConnectionRole, createClient } from './client.factory.js';
 import { ConnectionSupervisor } from './connection.supervisor.js';
-import { warnOfEviction } from './eviction.js';
-import { SentinelWatch } from './sentinel.watch.js';
-import { Sentinels } from './sentinels.js';
-import { describeTarget, type RedisEndpoint, type ResolvedRedisOptions, resolveRedisOptions } from './redis.options.js';
-import { optionsOf } from './options-of.js';
+import {
+  describeTarget,
+  optionsOf,
+  type RedisEndpoint,
+  type ResolvedRedisOptions,
+  resolveRedisOptions,
+} from './redis.options.js';
 import type { RedisClient } from './redis.tokens.js';
+import { Sentinels, SentinelWatch } from './sentinels.js';
 
-/** Of the clients that were made here: their other connections. */
-const made = new WeakMap<RedisClient, RedisConnections>();
+/** The connections that belong to each shared client. */
+const connectionsOf = new WeakMap<RedisClient, RedisConnections>();
 
-/** Makes, watches and closes every connection of the process. */
+/** Creates, supervises and closes every connection of the process. */
 export class RedisConnections implements OnModuleInit, OnApplicationShutdown {
   readonly #logger = new Logger('Redis');
   readonly #supervisors = new Map<RedisClient, ConnectionSupervisor>();
@@ -29,36 +30,36 @@ export class RedisConnections implements OnModuleInit, OnApplicationShutdown {
   readonly shared: RedisClient;
 
   /**
-   * The connections that belong to a shared client: where it was bound to `REDIS_CONNECTION` by somebody else, they go to the same Redis,
-   * and it is left to its owner to close it.
+   * The connections that belong to a shared client. For a client that the application has bound to `REDIS_CONNECTION` itself,
+   * they go to the same Redis; the application closes that client.
    */
   static of(client: RedisClient): RedisConnections {
-    const known = made.get(client);
+    const known = connectionsOf.get(client);
     if (known) return known;
     const options = resolveRedisOptions(optionsOf(client));
     return new RedisConnections(options, new RedisAvailability(describeTarget(options.target)), client);
   }
 
-  /** @param given the shared client, where somebody else has made it */
+  /** @param external a shared client that the application has made itself */
   constructor(
     private readonly options: ResolvedRedisOptions,
     readonly availability: RedisAvailability,
-    private readonly given?: RedisClient,
+    private readonly external?: RedisClient,
   ) {
     const { target } = options;
     if (target.mode === 'sentinel') this.#sentinels = new Sentinels(options, target.sentinels, target.name);
-    this.shared = given ?? this.duplicate('command', 'shared');
-    made.set(this.shared, this);
+    this.shared = external ?? this.duplicate('command', 'shared');
+    connectionsOf.set(this.shared, this);
     if (target.mode === 'absent') return;
     this.#monitor = new AvailabilityMonitor(this.shared, availability);
-    warnOfEviction(this.shared, this.#logger);
+    this.#warnOfEviction();
     const clients = () => [...this.#supervisors.keys()] as Redis[];
     this.#watch = this.#sentinels && new SentinelWatch(this.#sentinels, clients);
   }
 
   /**
-   * Where they go and how they log in there, as a copy for a thread that makes connections of its own. Holds the password.
-   * @throws {OptionsError} for options of TLS that cannot be copied, such as functions
+   * A copy of the options for a thread that makes its own connections. It contains the password.
+   * @throws {OptionsError} for TLS options that cannot be copied, such as functions
    */
   forThread(): ResolvedRedisOptions {
     try {
@@ -74,17 +75,17 @@ export class RedisConnections implements OnModuleInit, OnApplicationShutdown {
   }
 
   /**
-   * A connection of its own, kept alive until the module closes it. A `subscriber` is never a `Cluster`, also on one.
-   * Commands are refused until the first `ready` event; subscribe in a `ready` listener. Blocking commands must name a time
-   * to wait: one that blocks for ever cannot be told from a dead link.
-   * @param name shown in CLIENT LIST.
+   * A new connection, kept alive until the module closes it. A `subscriber` is never a `Cluster`, even on a Cluster.
+   * Commands are refused until the first `ready` event, so subscribe in a `ready` listener. Blocking commands need a block
+   * time: one that blocks for ever looks like a dead connection.
+   * @param name shown in CLIENT LIST
    */
   duplicate(role: ConnectionRole, name: string): RedisClient {
     if (this.options.target.mode === 'absent') return absentClient();
     const client = createClient(this.options, role, `yuxi:${role}:${name}`, {
-      onUnavailable: (reason) => this.#monitor?.report(reason),
+      onUnavailable: (reason) => this.#monitor?.onCommandFailure(reason),
       onError: (error) => {
-        if (client === this.shared) this.#monitor?.lost(error);
+        if (client === this.shared) this.#monitor?.onConnectionError(error);
       },
       knownReason: () => this.availability.reason,
       nodes: () => this.#nodes(),
@@ -94,7 +95,7 @@ export class RedisConnections implements OnModuleInit, OnApplicationShutdown {
     return client;
   }
 
-  /** Closes a connection from {@link duplicate} before the module does. Plain `quit()` or `disconnect()` would be undone. */
+  /** Closes a connection of {@link duplicate} early. After `quit()` or `disconnect()` it would be reconnected. */
   async close(client: RedisClient): Promise<void> {
     const supervisor = this.#supervisors.get(client);
     this.#supervisors.delete(client);
@@ -119,7 +120,21 @@ export class RedisConnections implements OnModuleInit, OnApplicationShutdown {
     this.#watch?.stop();
     const others = [...this.#supervisors.keys()].filter((client) => client !== this.shared);
     await Promise.all(others.map((client) => this.close(client)));
-    if (!this.given) await this.close(this.shared);
+    if (!this.external) await this.close(this.shared);
+  }
+
+  /** Locks and counters must not be evicted: warns, once for each policy, when the server is allowed to. */
+  #warnOfEviction(): void {
+    let known = 'noeviction';
+    const check = (info: string) => {
+      const policy = /^maxmemory_policy:(\S+)/m.exec(info)?.[1];
+      if (policy === undefined || policy === known) return;
+      known = policy;
+      if (policy !== 'noeviction')
+        this.#logger.warn(`maxmemory-policy is ${policy}: Redis may drop locks and counters; set it to noeviction`);
+    };
+    // Without permission for INFO, or without a connection, there is no warning.
+    this.shared.on('ready', () => void this.shared.info('memory').then(check, () => undefined));
   }
 
   #nodes(): RedisEndpoint[] {

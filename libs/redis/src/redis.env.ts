@@ -1,12 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { toMs } from '@yuxi/core';
-import type { RedisEndpoint, RedisOptions } from './redis.options.js';
-import { parseRedisUrl } from './redis.url.js';
+import { parseRedisUrl, type RedisEndpoint, type RedisOptions } from './redis.options.js';
 
 export interface RedisEnvironment {
   /** `undefined` when the environment names no Redis, or when there are problems. */
   options?: RedisOptions;
-  /** One sentence per fault, naming the variable; values that may hold a secret are not repeated. */
+  /** One sentence for each invalid variable, naming it; values that may contain a secret are not repeated. */
   problems: string[];
 }
 

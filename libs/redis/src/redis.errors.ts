@@ -1,10 +1,52 @@
 import { YuxiError } from '@yuxi/core';
-import { explainReason } from './reasons.js';
 
-/** Redis cannot serve the call now: it is away, not configured, or refuses the command in its present state. */
+/** Reasons that the server itself reports: connected, but it refuses to work. Only a successful write ends them. */
+export const SERVER_REASONS: ReadonlySet<string> = new Set([
+  'noreplicas',
+  'oom',
+  'misconf',
+  'clusterdown',
+  'busy',
+  'readonly',
+  'loading',
+  'masterdown',
+]);
+
+const EXPLANATIONS: Record<string, string> = {
+  absent: 'none is configured',
+  connecting: 'the first connection is not established yet',
+  refused: 'nothing listens there (connection refused); is the server running and the port right?',
+  'unknown-host': 'the host name does not resolve; check its spelling and DNS',
+  'wrong-password': 'the server does not accept the user name or password',
+  timeout: 'no answer in time; the server hangs or the network drops packets',
+  unreachable: 'no route to the host',
+  closed: 'the connection was closed',
+  tls: 'the TLS handshake failed; check the certificate authority and whether the port speaks TLS',
+  'no-sentinel': 'no Sentinel answers',
+  'no-node': 'no node of the Cluster answers',
+  'unknown-master': 'the Sentinels have no master of that name',
+  'bad-db': 'the server does not have that database number',
+  'max-clients': 'the server has reached its maxclients',
+  'protected-mode': 'the server is in protected mode and accepts local clients only',
+  noreplicas: 'too few replicas are connected to it for writing (min-replicas-to-write)',
+  oom: 'the server is at its maxmemory and refuses writes',
+  misconf: 'the server cannot persist to disk and refuses writes',
+  clusterdown: 'the Cluster does not cover all slots',
+  busy: 'the server is busy with a long-running script',
+  readonly: 'the server is a read-only replica',
+  loading: 'the server is loading its data',
+  masterdown: 'the replica has lost its master',
+};
+
+/** Describes a reason in logs and errors; contains no secret. */
+export function explainReason(reason: string): string {
+  return EXPLANATIONS[reason] ?? 'the server reported an error';
+}
+
+/** Redis cannot serve the call now: it is unreachable, not configured, or refuses the command in its present state. */
 export class RedisUnavailableError extends YuxiError {
   constructor(
-    /** Short stable word, see {@link unavailableReason}. */
+    /** A short, stable reason, see {@link unavailableReason}. */
     readonly reason: string,
     cause?: unknown,
   ) {
@@ -16,7 +58,7 @@ export class RedisUnavailableError extends YuxiError {
   }
 }
 
-/** First word of an error reply -> reason. */
+/** Reason for the first word of an error reply. */
 const REPLIES: Record<string, string> = {
   NOREPLICAS: 'noreplicas',
   OOM: 'oom',
@@ -56,7 +98,7 @@ const TEXTS: [RegExp, string][] = [
   ],
 ];
 
-/** An error that a script met inside is reported by older servers as text within `ERR`. */
+/** Older servers report the error of a command inside a script as text within `ERR`. */
 const INSIDE_SCRIPT = /^ERR Error running script.*?-(NOREPLICAS|OOM|MISCONF|CLUSTERDOWN|BUSY|READONLY|LOADING)\b/;
 
 interface ErrorShape {
@@ -73,7 +115,7 @@ interface ErrorShape {
  * `undefined`: the error is about the call, not about availability.
  */
 export function unavailableReason(error: unknown): string | undefined {
-  // By shape, not by class: errors of Node's own modules come from another realm under some test runners.
+  // Not `instanceof`: under some test runners errors of Node's own modules come from another realm.
   if (typeof error !== 'object' || error === null) return undefined;
   const { message, code, reason, lastNodeError, previousErrors } = error as ErrorShape;
   if (typeof message !== 'string') return undefined;
@@ -96,4 +138,9 @@ export function unavailableReason(error: unknown): string | undefined {
 
 function isTlsCode(code: string): boolean {
   return /^ERR_(TLS|SSL|OSSL)|CERT|^UNABLE_TO_|^EPROTO$/.test(code);
+}
+
+/** Whether the reply means: this server does not serve the command, but a new connection may reach one that does. */
+export function isMoved(error: Error): boolean {
+  return /^(READONLY|LOADING)\b/.test(error.message);
 }

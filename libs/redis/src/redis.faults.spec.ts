@@ -14,7 +14,7 @@ describe('a fault of the server or the network', () => {
   });
   afterAll(() => server.stop());
 
-  it('answers at once when the server is dead, and is back when the server is', async () => {
+  it('a dead server: commands reject at once, and succeed when the server is back', async () => {
     await using redis = open({ host: server.host, port: server.port });
     await eventually(() => redis.availability.state === 'up');
     const states: string[] = [];
@@ -38,7 +38,7 @@ describe('a fault of the server or the network', () => {
     expect(log.filter((line) => line.includes('back'))).toHaveLength(1);
   });
 
-  it('gives a hung server commandTimeout and no longer', async () => {
+  it('a hung server: a command rejects after commandTimeout', async () => {
     await using redis = open({ url: server.url });
     await eventually(() => redis.availability.state === 'up');
     server.pause();
@@ -54,12 +54,12 @@ describe('a fault of the server or the network', () => {
     await eventually(() => redis.availability.state === 'up', { timeout: 2000 });
   });
 
-  it('does not take its own busy process for a slow server', async () => {
+  it('a process that was busy does not time out an answer that has arrived', async () => {
     await using redis = open({ url: server.url, commandTimeout: 50 });
     await eventually(() => redis.availability.state === 'up');
     using control = closing(new Redis(server.url, { commandTimeout: 50 }));
     await eventually(() => control.status === 'ready');
-    // From here the event loop looks at its timers before it reads from sockets.
+    // From here the event loop runs its timers before it reads from sockets.
     await new Promise(setImmediate);
     const answer = redis.client.get('yuxi:none');
     const controlled = timed(() => control.get('yuxi:none'));
@@ -70,7 +70,7 @@ describe('a fault of the server or the network', () => {
     expect(redis.availability.state).toBe('up');
   });
 
-  it('notices a link that is silent, on idle connections too', async () => {
+  it('a silent link is detected, on idle connections too', async () => {
     const proxy = await startProxy(server);
     try {
       await using redis = open({ host: proxy.host, port: proxy.port });
@@ -88,7 +88,7 @@ describe('a fault of the server or the network', () => {
     }
   });
 
-  it('gives up a blocking command on a silent link, but not on a quiet server', async () => {
+  it('a blocking command rejects on a silent link, but not on a server without data', async () => {
     const proxy = await startProxy(server);
     try {
       await using redis = open({ host: proxy.host, port: proxy.port });
@@ -98,7 +98,7 @@ describe('a fault of the server or the network', () => {
       const closed = once(blocking, 'close');
       proxy.blackhole();
       await expect(blocking.blpop('yuxi:none', 0.1)).rejects.toMatchObject({ reason: 'timeout' });
-      // Its connection is not used again, even if the link comes back.
+      // Its connection is not used again, even when the link works again.
       await closed;
       await proxy.heal();
       await eventually(() => blocking.blpop('yuxi:none', 0.01).then(() => true), { timeout: 3000 });
@@ -107,12 +107,12 @@ describe('a fault of the server or the network', () => {
     }
   });
 
-  it('revives a client that ended, subscriptions included', async () => {
+  it('a client that ended is reconnected, and subscribes again', async () => {
     await using redis = open({ url: server.url });
     const subscriber = redis.connections.duplicate('subscriber', 'test');
     subscriber.on('ready', () => void subscriber.subscribe('yuxi:test'));
-    const heard: string[] = [];
-    subscriber.on('message', (_, message) => heard.push(message));
+    const received: string[] = [];
+    subscriber.on('message', (_, message) => received.push(message));
     await eventually(() => redis.availability.state === 'up' && subscriber.status === 'ready');
     const ended: string[] = [];
     const control = new Redis(server.url);
@@ -123,12 +123,12 @@ describe('a fault of the server or the network', () => {
     await eventually(() => ended.length === 3);
     await eventually(async () => {
       await redis.client.publish('yuxi:test', 'again');
-      expect(heard).toContain('again');
+      expect(received).toContain('again');
     });
     expect(control.status).toBe('end');
   });
 
-  it('revives a client that waits for a reconnection which will never come', async () => {
+  it('a client whose reconnection timer is lost is reconnected', async () => {
     await using redis = open({ url: server.url });
     await eventually(() => redis.availability.state === 'up');
     await server.kill();
@@ -138,7 +138,7 @@ describe('a fault of the server or the network', () => {
     await eventually(() => redis.availability.state === 'up', { timeout: 10_000 });
   });
 
-  it('leaves a client alone that the application closed', async () => {
+  it('a client that the application closed is not reconnected', async () => {
     await using redis = open({ url: server.url });
     const own = redis.connections.duplicate('command', 'own') as Redis;
     await eventually(() => own.status === 'ready');

@@ -3,8 +3,7 @@ import { Injectable, Module, type OnApplicationShutdown } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
 import { eventually, freePort, type RedisServer, startRedis } from '@yuxi/testing';
 import type { Redis } from 'ioredis';
-import { RedisAvailability } from './availability.js';
-import { redisHealth } from './health.js';
+import { RedisAvailability, redisHealth } from './availability.js';
 import { RedisConnections } from './redis.connections.js';
 import { RedisUnavailableError } from './redis.errors.js';
 import { captureLog, open, timed } from '../../../test/support/redis.fixture.js';
@@ -39,7 +38,7 @@ describe('RedisModule', () => {
   });
   afterAll(() => server.stop());
 
-  it('gives a thread a copy of where it goes, and names what cannot be copied', async () => {
+  it('gives a thread a copy of its options, and names an option that cannot be copied', async () => {
     await using plain = open({ url: server.url, tls: { servername: 'redis' } });
     const copy = plain.connections.forThread();
     expect(copy).toMatchObject({ target: { mode: 'standalone', port: server.port }, password: 'secret' });
@@ -49,7 +48,7 @@ describe('RedisModule', () => {
     expect(() => checked.connections.forThread()).toThrow(/tls must be without functions/);
   });
 
-  it('is up after init, warns of eviction, and closes after those who use it', async () => {
+  it('is up after init, and closes after the providers that use it', async () => {
     const imports = [FeatureModule, RedisModule.forRootAsync({ useFactory: () => ({ url: server.url }) })];
     const app = await Test.createTestingModule({ imports }).compile();
     app.useLogger(false);
@@ -68,7 +67,7 @@ describe('RedisModule', () => {
     await eventually(() => client.status === 'end' && blocking.status === 'end');
   });
 
-  it('goes on degraded when Redis does not answer in time', async () => {
+  it('starts degraded when Redis does not answer in time', async () => {
     const options = { host: '127.0.0.1', port: await freePort(), startupWait: 100 };
     const app = await Test.createTestingModule({ imports: [RedisModule.forRoot(options)] }).compile();
     const { ms } = await timed(() => app.init());
@@ -123,7 +122,7 @@ describe('RedisModule', () => {
     expect(availability.state).toBe('up');
   });
 
-  it('says that the server may evict', async () => {
+  it('warns when the server may evict keys', async () => {
     const lines = captureLog();
     await using redis = open({ url: server.url });
     await eventually(() => lines.some((line) => line.includes('maxmemory-policy is allkeys-lru')));

@@ -11,9 +11,10 @@ const { ConfigurableModuleClass } = new ConfigurableModuleBuilder<RedisOptions>(
   .setExtras({}, (definition) => ({ ...definition, global: true }))
   .build();
 
-/** Global. Import once; every library finds the connection by itself. */
+/** Global: import it once, and every library finds the connection. */
 @Module({
-  // All comes from the shared client: who binds another one to REDIS_CONNECTION, e.g. in a test, moves every service to its Redis.
+  // Everything is derived from the shared client. Binding another client to REDIS_CONNECTION, for example in a test, therefore
+  // moves every service to the Redis of that client.
   providers: [
     {
       provide: REDIS_CONNECTION,
@@ -41,7 +42,7 @@ const { ConfigurableModuleClass } = new ConfigurableModuleBuilder<RedisOptions>(
 export class RedisModule extends ConfigurableModuleClass {
   /**
    * Without options there is no Redis: the state is `absent` and every command rejects at once.
-   * @throws {OptionsError} while the application starts, for options that contradict each other or are out of range.
+   * @throws {OptionsError} while the application starts, for options that contradict each other or are out of range
    */
   static override forRoot(options: RedisOptions = {}): DynamicModule {
     return super.forRoot(options);

@@ -1,10 +1,10 @@
 import { Inject } from '@nestjs/common';
 import type { Cluster, Redis } from 'ioredis';
 
-/** What {@link REDIS_CONNECTION} holds. Without a configured Redis it has the same shape and rejects every command. */
+/** Type of {@link REDIS_CONNECTION}. Without a configured Redis the client rejects every command. */
 export type RedisClient = Redis | Cluster;
 
-/** Injection token of the shared command connection. Never block on it and never subscribe on it: use `RedisConnections`. */
+/** Injection token of the shared command connection. For blocking commands and subscriptions use `RedisConnections`. */
 export const REDIS_CONNECTION = Symbol.for('@yuxi/redis:Connection');
 
 /** Injection token of the options given to `RedisModule`. */

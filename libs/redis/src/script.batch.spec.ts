@@ -22,7 +22,7 @@ end
 return answers
 `;
 
-/** Longer than a busy machine keeps a process waiting. */
+/** Longer than any delay of a busy machine. */
 const commandTimeout = '5s';
 
 describe('ScriptBatch', () => {
@@ -55,17 +55,17 @@ describe('ScriptBatch', () => {
     return (await evalshas()) - before;
   }
 
-  it('takes the answer to a single operation without a list, from a script that gives it so', async () => {
+  it('takes the answer to a single operation without a list, from a script with unwrapSingle', async () => {
     const source = SOURCE.replace('return answers', 'return #KEYS == 1 and answers[1] or answers');
-    writeFileSync(join(folder, 'alone.lua'), source);
-    const alone = defineScript('alone', pathToFileURL(join(folder, 'alone.lua')));
-    const batch = new ScriptBatch(redis.client, alone, { common: () => [''], alone: true });
-    expect(await batch.send(['yuxi:alone:1'], ['a'])).toBe(1);
-    const two = [batch.send(['yuxi:alone:1'], ['b']), batch.send(['yuxi:alone:2'], ['c'])];
+    writeFileSync(join(folder, 'single.lua'), source);
+    const single = defineScript('single', pathToFileURL(join(folder, 'single.lua')));
+    const batch = new ScriptBatch(redis.client, single, { common: () => [''], unwrapSingle: true });
+    expect(await batch.send(['yuxi:single:1'], ['a'])).toBe(1);
+    const two = [batch.send(['yuxi:single:1'], ['b']), batch.send(['yuxi:single:2'], ['c'])];
     expect(await Promise.all(two)).toEqual([2, 1]);
   });
 
-  it('carries what one turn of the event loop sends in one script, in order, with one answer each', async () => {
+  it('sends the operations of one turn of the event loop in one script, in order, with one answer each', async () => {
     const batch = new ScriptBatch(redis.client, script, { common: () => ['p:'] });
     let answers: unknown[] = [];
     const sent = await scriptsSent(async () => {
@@ -89,7 +89,7 @@ describe('ScriptBatch', () => {
     expect(sent).toEqual([2, 1]);
   });
 
-  it('lets what other callbacks of the same turn send travel together while a script is under way', async () => {
+  it('sends the operations of several callbacks of one turn in one script while another script runs', async () => {
     const sizes: number[] = [];
     const finish: Array<() => void> = [];
     const run: Script['run'] = (_client, keys) => {
@@ -97,7 +97,7 @@ describe('ScriptBatch', () => {
       return new Promise((resolve) => finish.push(() => resolve(keys.map(() => 'done'))));
     };
     const batch = new ScriptBatch(redis.client, { ...script, run });
-    /** Callbacks of one turn, as sockets that became readable together give them. */
+    /** Callbacks of one turn, like those of sockets that become readable together. */
     const fromCallbacks = (keys: string[]) =>
       Promise.all(
         keys.map((key) => new Promise((resolve) => setImmediate(() => resolve({ answer: batch.send([key], []) })))),
@@ -112,16 +112,16 @@ describe('ScriptBatch', () => {
     for (const end of finish) end();
     const answers = [...first, ...others].map(({ answer }) => answer);
     expect(await Promise.all(answers)).toEqual(Array.from({ length: 4 }, () => 'done'));
-    // With nothing under way nobody waits for others.
+    // When no script runs, an operation does not wait for others.
     const last = await fromCallbacks(['e']);
     expect(sizes).toEqual([1, 3, 1]);
     finish.at(-1)!();
     await last[0]!.answer;
   });
 
-  it('gives each operation what the script says for all', async () => {
+  it('resolves each operation with the shared element', async () => {
     const batch = new ScriptBatch(redis.client, script, { common: () => [''], shared: true });
-    // The script has no element more.
+    // This script returns no shared element.
     const pair = Promise.all([batch.send(['yuxi:shared'], ['x']), batch.send(['yuxi:shared'], ['y'])]);
     expect(await pair).toEqual([
       [1, undefined],
@@ -139,7 +139,7 @@ describe('ScriptBatch', () => {
     ]);
   });
 
-  it('puts what answers of one script set off into one script again', async () => {
+  it('sends operations that the answers of one script cause in one script again', async () => {
     const batch = new ScriptBatch(redis.client, script, { common: () => [''] });
     const caller = async (_: unknown, i: number) => {
       for (let turn = 1; turn <= 3; turn++) expect(await batch.send([`yuxi:again:${i}`], ['x'])).toBe(turn);
@@ -158,7 +158,7 @@ describe('ScriptBatch', () => {
     expect(sent).toBe(3);
   });
 
-  it('rejects those that travelled together on an error reply, not those of the next script', async () => {
+  it('an error reply rejects the operations of its script, not those of the next', async () => {
     const batch = new ScriptBatch(redis.client, script, { common: () => [''], perScript: 2 });
     const texts = ['fail', 'x', 'y'];
     const results = await Promise.allSettled(texts.map((text) => batch.send(['yuxi:error'], [text])));
@@ -166,7 +166,7 @@ describe('ScriptBatch', () => {
     expect(results[0]).toMatchObject({ reason: { message: expect.stringContaining('REFUSED') } });
   });
 
-  it('gives up within one command timeout for all when Redis hangs, at once when it is gone', async () => {
+  it('all operations reject within one command timeout when Redis hangs, at once when it is dead', async () => {
     const own = await startRedis();
     await using hanging = open({ url: own.url, commandTimeout: 200 });
     await eventually(() => hanging.availability.state === 'up');
@@ -196,7 +196,7 @@ describe('ScriptBatch on a Cluster', () => {
     await cluster?.stop();
   });
 
-  it('sends operations of different slots apart', async () => {
+  it('sends operations of different slots in separate scripts', async () => {
     const script = defineScript('append', pathToFileURL(join(folder, 'append.lua')));
     await using redis = open({ clusterNodes: cluster.nodes, startupWait: '10s', commandTimeout });
     await eventually(() => redis.availability.state === 'up', { timeout: 10_000 });
@@ -208,7 +208,7 @@ describe('ScriptBatch on a Cluster', () => {
     await expect(script.run(redis.client, keys, ['', ...keys])).rejects.toThrow(/CROSSSLOT|same slot/);
   });
 
-  it('knows the slot of a key as the server does', async () => {
+  it('computes the slot of a key as the server does', async () => {
     await using redis = open({ clusterNodes: cluster.nodes, startupWait: '10s', commandTimeout });
     await eventually(() => redis.availability.state === 'up', { timeout: 10_000 });
     for (const key of ['yuxi:a', 'yuxi:limit:{a:b}', 'yuxi:limit:{yuxi:login_attempts:1.2.3.4}:log', '{}x'])

@@ -3,19 +3,19 @@ import type { RedisClient } from './redis.tokens.js';
 import type { Script, ScriptArgument } from './script.js';
 
 export interface ScriptBatchOptions {
-  /** Arguments that precede those of the operations; asked for once per script. Default none. */
+  /** Returns arguments that precede those of the operations; called once per script. Default: none. */
   common?: () => readonly ScriptArgument[];
-  /** Keys that precede those of the operations, in the slot of them all. Default none. */
+  /** Keys that precede those of the operations. On a Cluster all keys must then share one slot. Default: none. */
   commonKeys?: readonly string[];
   /**
-   * Most operations in one script, default 16. While Redis works on one script the client writes the next one, and nobody
-   * else waits long for either.
+   * Most operations in one script, default 16. While Redis runs one script the client writes the next, and commands of other
+   * clients are not delayed for long.
    */
   perScript?: number;
-  /** The script answers a single operation without a list around the answer, which spares what most calls are. Default `false`. */
-  alone?: boolean;
+  /** The script answers a single operation with the answer itself, not with a list of one. Default `false`. */
+  unwrapSingle?: boolean;
   /**
-   * The script answers with one element more, which belongs to all operations: each resolves with `[answer, shared]`.
+   * The script returns one more element, which belongs to all operations: each resolves with `[answer, shared]`.
    * Default `false`.
    */
   shared?: boolean;
@@ -29,36 +29,44 @@ interface Operation {
 }
 
 /**
- * Sends operations of one kind; all of one turn of the event loop travel in one script. It gets the keys of all operations,
- * the common arguments and then those of each operation, and must answer with one element for each of them.
- * An operation that finds no script under way leaves when the running callback ends; others wait for the end of the turn, so that
- * requests which come in on many connections travel together.
- * Operations on the same key are carried out in the order in which they were sent. An error reply rejects all that travelled
- * together. On a Cluster the keys of one operation must share a slot; operations of different slots travel apart.
+ * Sends operations of one kind; those of one turn of the event loop are sent in one script. The script gets the keys of all
+ * operations, the common arguments, and then the arguments of each operation. It must return one element for each operation.
+ *
+ * When no script is running, an operation is sent at the end of the current callback. Otherwise it is sent at the end of
+ * the turn, so that requests from many connections share a script.
+ *
+ * Operations on the same key run in the order in which they were sent. An error reply rejects all operations of the script.
+ * On a Cluster the keys of one operation must share a slot; operations of different slots are sent in separate scripts.
  */
 export class ScriptBatch {
   readonly #common: () => readonly ScriptArgument[];
   readonly #commonKeys: readonly string[];
   readonly #perScript: number;
-  readonly #alone: boolean;
+  readonly #unwrapSingle: boolean;
   readonly #shared: boolean;
   #pending: Operation[] = [];
-  #underWay = 0;
+  #running = 0;
 
   constructor(
     private readonly client: RedisClient,
     private readonly script: Script,
-    { common = () => [], commonKeys = [], perScript = 16, alone = false, shared = false }: ScriptBatchOptions = {},
+    {
+      common = () => [],
+      commonKeys = [],
+      perScript = 16,
+      unwrapSingle = false,
+      shared = false,
+    }: ScriptBatchOptions = {},
   ) {
     this.#common = common;
     this.#commonKeys = commonKeys;
     this.#perScript = perScript;
-    this.#alone = alone;
+    this.#unwrapSingle = unwrapSingle;
     this.#shared = shared;
   }
 
   /**
-   * @param read makes the result of the answer; what it throws rejects. Default: the answer itself.
+   * @param read converts the answer to the result; when it throws, the operation rejects. Default: the answer itself.
    * @throws {RedisUnavailableError} when Redis cannot serve it. After a timeout it may still have run.
    */
   send<T = unknown>(
@@ -75,11 +83,11 @@ export class ScriptBatch {
           reject(error);
         }
       };
-      // After the microtasks, so that what the answers of one script set off goes together again; a full script at once, so that
-      // Redis works on it meanwhile.
+      // A full script is sent at once, so that Redis can begin. Others are sent after the microtasks, so that operations which
+      // the answers of one script cause share a script again.
       const pending = this.#pending.push({ keys, args, resolve, reject });
       if (pending === this.#perScript) this.#flush();
-      else if (pending === 1 && this.#underWay === 0) process.nextTick(this.#flush);
+      else if (pending === 1 && this.#running === 0) process.nextTick(this.#flush);
       else if (pending === 1) setImmediate(this.#flush);
     });
   }
@@ -93,7 +101,7 @@ export class ScriptBatch {
 
   async #run(batch: readonly Operation[]): Promise<void> {
     if (batch.length === 0) return;
-    this.#underWay++;
+    this.#running++;
     try {
       const all = [...this.#commonKeys];
       const args = [...this.#common()];
@@ -102,13 +110,13 @@ export class ScriptBatch {
         for (const arg of operation.args) args.push(arg);
       }
       const answer = await this.script.run(this.client, all, args);
-      const answers = this.#alone && batch.length === 1 ? [answer] : (answer as unknown[]);
+      const answers = this.#unwrapSingle && batch.length === 1 ? [answer] : (answer as unknown[]);
       const shared = answers[batch.length];
       for (let i = 0; i < batch.length; i++) batch[i]!.resolve(this.#shared ? [answers[i], shared] : answers[i]);
     } catch (error) {
       for (const operation of batch) operation.reject(error);
     } finally {
-      this.#underWay--;
+      this.#running--;
     }
   }
 }

@@ -5,24 +5,22 @@ import type { RedisClient } from './redis.tokens.js';
 
 export type ScriptArgument = string | number | Buffer;
 
-/** A Lua script that runs by its hash; a server that does not know it (restart, SCRIPT FLUSH) is sent the text. */
+/** A Lua script that runs by its hash. When the server does not have it (restart, SCRIPT FLUSH), its text is sent. */
 export interface Script {
   readonly name: string;
   readonly sha: string;
   readonly source: string;
   /**
-   * On a Cluster all keys must share a slot. Integers come back as numbers, strings decoded as UTF-8.
+   * On a Cluster all keys must share a slot. Integers are returned as numbers, strings decoded as UTF-8.
    * @throws {RedisUnavailableError} when Redis cannot serve it. After a timeout it may still have run.
    */
   run(client: RedisClient, keys: readonly string[], args?: readonly ScriptArgument[]): Promise<unknown>;
-  /** As `run`, strings come back as Buffers. */
-  runBuffer(client: RedisClient, keys: readonly string[], args?: readonly ScriptArgument[]): Promise<unknown>;
 }
 
 /**
- * Reads a `.lua` file once. It must begin with comment lines that say KEYS, ARGV and Returns.
- * @param url of a script made of several files: what scripts share comes first, the file with the header last.
- * @param numberOfKeys checked at each run; leave out for a script that takes any number.
+ * Reads a `.lua` file once. It must begin with comment lines that state KEYS, ARGV and Returns.
+ * @param url of a script made of several files: shared parts first, the file with the header last
+ * @param numberOfKeys checked at each run; omit it for a script that takes any number
  * @throws {YuxiError} `SCRIPT_UNREADABLE`, `SCRIPT_HEADER`
  */
 export function defineScript(name: string, url: URL | readonly URL[], numberOfKeys?: number): Script {
@@ -31,33 +29,20 @@ export function defineScript(name: string, url: URL | readonly URL[], numberOfKe
   const source = files.join('\n');
   const sha = createHash('sha1').update(source).digest('hex');
 
-  const checked = (keys: readonly string[], args: readonly ScriptArgument[]) => {
-    if (numberOfKeys !== undefined && keys.length !== numberOfKeys)
-      throw new OptionsError('keys', `${numberOfKeys} key(s)`, keys.length, `script ${name}`);
-    return [...keys, ...args];
-  };
   return {
     name,
     sha,
     source,
     run: async (client, keys, args = []) => {
-      const all = checked(keys, args);
-      return orEval(client.evalsha(sha, keys.length, ...all), () => client.eval(source, keys.length, ...all));
-    },
-    runBuffer: async (client, keys, args = []) => {
-      const all = checked(keys, args);
-      return orEval(client.callBuffer('evalsha', sha, keys.length, ...all), () =>
-        client.callBuffer('eval', source, keys.length, ...all),
-      );
+      if (numberOfKeys !== undefined && keys.length !== numberOfKeys)
+        throw new OptionsError('keys', `${numberOfKeys} key(s)`, keys.length, `script ${name}`);
+      const all = [...keys, ...args];
+      return client.evalsha(sha, keys.length, ...all).catch((error: Error) => {
+        if (error.message.startsWith('NOSCRIPT')) return client.eval(source, keys.length, ...all);
+        throw error;
+      });
     },
   };
-}
-
-function orEval(bySha: Promise<unknown>, byText: () => Promise<unknown>): Promise<unknown> {
-  return bySha.catch((error: Error) => {
-    if (error.message.startsWith('NOSCRIPT')) return byText();
-    throw error;
-  });
 }
 
 function read(name: string, url: URL): string {

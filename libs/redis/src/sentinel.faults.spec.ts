@@ -4,8 +4,7 @@ import { askRedis, eventually, freePort, type SentinelTrio, startSentinel } from
 import { Redis } from 'ioredis';
 import { captureLog, open } from '../../../test/support/redis.fixture.js';
 import { resolveRedisOptions } from './redis.options.js';
-import { SentinelWatch } from './sentinel.watch.js';
-import { Sentinels } from './sentinels.js';
+import { Sentinels, SentinelWatch } from './sentinels.js';
 
 const HOUR = 3_600_000;
 
@@ -21,7 +20,7 @@ describe('Sentinel', () => {
 
   const options = () => ({ sentinels: trio.sentinels, sentinelName: trio.masterName, password: trio.password });
 
-  it('follows the master through two failovers with every client', async () => {
+  it('every client follows the master through two failovers', async () => {
     const opened = Array.from({ length: 5 }, () => open(options()));
     try {
       for (let round = 0; round < 2; round++) {
@@ -42,7 +41,7 @@ describe('Sentinel', () => {
     }
   });
 
-  it('leaves a master that hangs for the new one', async () => {
+  it('a client leaves a master that hangs for the new one', async () => {
     await using redis = open(options());
     await eventually(() => redis.availability.state === 'up', { timeout: 10_000 });
     const master = await trio.master();
@@ -61,7 +60,7 @@ describe('Sentinel', () => {
     }
   });
 
-  it('leaves a former master that serves on as soon as one of the Sentinels knows', async () => {
+  it('a client leaves a former master that still serves as soon as one Sentinel names another', async () => {
     const former = await trio.master();
     const client = new Redis({ ...former, password: trio.password, retryStrategy: null });
     const { sentinels, masterName } = trio;
@@ -75,7 +74,7 @@ describe('Sentinel', () => {
         await eventually(async () => expect(await askRedis(each, 'CLIENT LIST')).toContain('sub=2'));
       const left = once(client, 'close');
       await Promise.all([trio.failover(), left]);
-      // The Sentinels make a replica of it eight seconds later, and close its connections then.
+      // Eight seconds later the Sentinels demote it to a replica, and close its connections.
       expect(await askRedis(former, 'ROLE')).toContain('master');
     } finally {
       watch.stop();
@@ -83,13 +82,13 @@ describe('Sentinel', () => {
     }
   });
 
-  it('says that no Sentinel answers', async () => {
+  it('reports that no Sentinel answers', async () => {
     await using redis = open({ sentinels: [{ host: '127.0.0.1', port: await freePort() }], sentinelName: 'm' });
     await eventually(() => redis.availability.reason === 'no-sentinel' || redis.availability.reason === 'refused');
   });
 
-  it('names a master that the Sentinels do not know', async () => {
-    await using redis = open({ ...options(), sentinelName: 'nobody' });
+  it('reports a master that no Sentinel has', async () => {
+    await using redis = open({ ...options(), sentinelName: 'unknown' });
     await eventually(() => redis.availability.reason === 'unknown-master');
   });
 });

@@ -2,19 +2,20 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { median } from '../measure.mjs';
-import { OURS, say } from './names.mjs';
+import { OURS } from './ours.mjs';
 import { open } from './peers.mjs';
 
 const CONTENDER = fileURLToPath(new URL('contender.mjs', import.meta.url));
 const PROCESSES = 4;
 const LOOPS = 8;
-/** Milliseconds: of one run of 32 callers, the longest that 500 may take. */
+/** Duration of one run of 32 callers, milliseconds. */
 const CONTENDED = 3000;
+/** Longest time for 500 callers, milliseconds. */
 const DRAIN = 30_000;
 
 let runs = 0;
 
-/** Peers that poll are asked at their default and at 5 ms, which is the better one for most. */
+/** Peers that poll are measured with their default interval and with 5 ms, which is better for most of them. */
 const all = (peers) => [
   { name: OURS, poll: 0 },
   ...peers.flatMap(({ name, polls }) => (polls ? [0, 5] : [0]).map((poll) => ({ name, poll }))),
@@ -32,7 +33,9 @@ export async function contended({ server, rounds, peers, row }) {
       const result = figures(await contend(server, system, { loops: LOOPS, ms: CONTENDED, section: 1 }), trip);
       results.get(label(system)).push(result);
       const { changes, jain, errors } = result;
-      say(`${label(system)}: ${changes.toFixed(0)} owners/s, Jain ${jain.toFixed(3)}, ${errors} errors`);
+      console.error(
+        `[lock] ${label(system)}: ${changes.toFixed(0)} owners/s, Jain ${jain.toFixed(3)}, ${errors} errors`,
+      );
     }
   const of = (name, field) => median(results.get(name).map((result) => result[field]));
   for (const system of systems) {
@@ -57,13 +60,13 @@ export async function contended({ server, rounds, peers, row }) {
 function figures(answers, trip) {
   const turns = answers.flatMap((answer) => answer.turns).toSorted((a, b) => a.entered - b.entered);
   const counts = new Map();
-  for (const { who } of turns) counts.set(who, (counts.get(who) ?? 0) + 1);
-  // Who never got a turn counts as well.
+  for (const { caller } of turns) counts.set(caller, (counts.get(caller) ?? 0) + 1);
+  // PROCESSES * LOOPS also counts callers without a turn.
   const squares = [...counts.values()].reduce((sum, count) => sum + count ** 2, 0);
-  const waits = turns.map(({ asked, entered }) => entered - asked).toSorted((a, b) => a - b);
+  const waits = turns.map(({ requested, entered }) => entered - requested).toSorted((a, b) => a - b);
   const p = (share) => waits[Math.floor(waits.length * share)] ?? Number.NaN;
   const section = median(turns.map(({ entered, left }) => left - entered)) ?? Number.NaN;
-  const changes = turns.filter(({ who }, i) => i > 0 && who !== turns[i - 1].who).length / (CONTENDED / 1000);
+  const changes = turns.filter(({ caller }, i) => i > 0 && caller !== turns[i - 1].caller).length / (CONTENDED / 1000);
   const commands = answers.reduce((sum, answer) => sum + answer.commands, 0) / turns.length;
   return {
     changes,
@@ -92,7 +95,9 @@ export async function drained({ server, rounds, peers, row }) {
       const seconds = turns.length < 500 ? DRAIN / 1000 : (Math.max(...turns.map(({ left }) => left)) - from) / 1000;
       took.get(label(system)).push(seconds);
       const errors = answers.flatMap(({ error }) => error ?? [])[0] ?? '';
-      say(`${label(system)}: ${turns.length} of 500 in ${seconds.toFixed(2)} s ${errors.slice(0, 120)}`);
+      console.error(
+        `[lock] ${label(system)}: ${turns.length} of 500 in ${seconds.toFixed(2)} s ${errors.slice(0, 120)}`,
+      );
     }
   const of = (system) => median(took.get(label(system)));
   for (const system of systems) row(`500 callers, ${label(system)}: drained in`, of(system), 's');
@@ -117,7 +122,7 @@ async function contend(server, { name, poll }, order) {
   }
 }
 
-/** Asks for the median milliseconds of one command on an idle connection: half of an uncontended pair. */
+/** Measures the median milliseconds of one command on an idle connection: half of an uncontended pair. */
 async function roundTrips(url) {
   const pair = await open('raw', url);
   return async () => {

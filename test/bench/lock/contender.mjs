@@ -1,4 +1,4 @@
-// One process of several at one lock, whichever it is: answers with its turns, by the clock all processes share.
+// One of several processes that compete for one lock. It reports its turns, with times of the clock that all processes share.
 import 'reflect-metadata';
 import { setTimeout as pause } from 'node:timers/promises';
 import { commandsSent, open } from './peers.mjs';
@@ -21,14 +21,14 @@ async function run({ name, url, poll, key, loops, ms, once, section }) {
   const state = { ended: false };
   const loop = async (_, i) => {
     while (!state.ended) {
-      const asked = clock();
+      const requested = clock();
       try {
         const release = await acquire(key);
         const entered = clock();
         if (section > 0) await pause(section);
         const left = clock();
         await release();
-        if (!state.ended) turns.push({ who: `${process.pid}.${i}`, asked, entered, left });
+        if (!state.ended) turns.push({ caller: `${process.pid}.${i}`, requested, entered, left });
       } catch (error) {
         errors.push(String(error));
         await pause(50);
@@ -41,6 +41,6 @@ async function run({ name, url, poll, key, loops, ms, once, section }) {
   await (once ? Promise.race([loopsDone, pause(ms, undefined, { ref: false })]) : pause(ms));
   state.ended = true;
   const commands = commandsSent() - before;
-  // Ends at once: what still waits would wait for ever, its lock's name is not used again.
+  // Exits at once. Callers that still wait would never get a lock, because its name is not used again.
   process.send({ from, turns, commands, errors: errors.length, error: errors[0] }, () => process.exit(0));
 }

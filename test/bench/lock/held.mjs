@@ -5,13 +5,13 @@ import { openLocks } from './ours.mjs';
 
 const COUNT = 10_000;
 const TOGETHER = 500;
-/** Milliseconds in which each lock with a ttl of 30 s is renewed once, and some more. */
+/** Longer than a third of the ttl, so that each lock is renewed once, milliseconds. */
 const WATCHED = 12_000;
 
 setFlagsFromString('--expose-gc');
 const collect = runInNewContext('gc');
 
-/** 10,000 locks held by one process: what their renewal and their memory cost. */
+/** Cost of 10,000 locks that one process holds: renewal and memory. */
 export async function held({ server, row }) {
   const { app, locks } = await openLocks(server.url);
   await locks.withLock('warm', async () => undefined);

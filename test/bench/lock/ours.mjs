@@ -6,7 +6,9 @@ import { RedisModule } from '@yuxi/redis';
 function App() {}
 Module({})(App);
 
-/** LockService in an application of its own. */
+export const OURS = '@yuxi/lock';
+
+/** LockService in a separate application. */
 export async function openLocks(url) {
   const imports = [RedisModule.forRoot({ url }), LockModule.forRoot()];
   const app = await NestFactory.createApplicationContext({ module: App, imports }, { logger: ['error'] });

@@ -1,23 +1,23 @@
-// Other locks behind one face: `acquire(key)` resolves with what gives the lock back.
+// Other locks behind one interface: `acquire(key)` resolves with a function that releases the lock.
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { installPeersIn } from '../install-peers.mjs';
-import { openLocks } from './ours.mjs';
+import { openLocks, OURS } from './ours.mjs';
 
 const FOLDER = fileURLToPath(new URL('.', import.meta.url));
 const require = createRequire(import.meta.url);
-/** The ioredis of @yuxi/redis; the peers have one of their own beside this file. */
+/** The ioredis of @yuxi/redis. The peers have their own one beside this file. */
 const { Redis: OurRedis } = createRequire(import.meta.resolve('@yuxi/redis'))('ioredis');
 const TTL = 30_000;
-/** Longer than any part of the benchmark: nobody gives up. */
+/** Longer than any part of the benchmark, so that no caller times out. */
 const WAIT = 120_000;
 const COMPARE_AND_DELETE =
   'if redis.call("get", KEYS[1]) == ARGV[1] then return redis.call("del", KEYS[1]) end return 0';
 
 let sent = 0;
 
-/** Commands that this process has given to ioredis; what scripts call inside Redis is not among them. */
+/** Commands that this process has sent with ioredis, without those that scripts call inside Redis. */
 export const commandsSent = () => sent;
 
 function count(Redis) {
@@ -46,7 +46,7 @@ const redlock = (name, load) => ({
   },
 });
 
-/** `polls`: how often it looks can be chosen. */
+/** `polls`: the polling interval can be set. */
 export const PEERS = [
   redlock('redlock', async () => (await import('redlock')).default),
   redlock('@sesamecare-oss/redlock', async () => (await import('@sesamecare-oss/redlock')).Redlock),
@@ -107,18 +107,18 @@ export const PEERS = [
   },
 ];
 
-/** Peers that can be loaded here; the others are named on stderr. */
+/** Peers that are installed. Missing ones are reported on stderr. */
 export function availablePeers() {
   return PEERS.filter(({ name }) => {
     const found = existsSync(`${FOLDER}node_modules/${name}`);
-    if (!found) console.error(`[lock] ${name} could not be installed`);
+    if (!found) console.error(`[lock] ${name} is not installed`);
     return found;
   });
 }
 
-/** Opens `raw`, `@yuxi/lock` or a peer; `poll` in milliseconds, 0: its default. */
+/** Opens `raw`, `@yuxi/lock` or a peer. `poll` in milliseconds; 0: the default. */
 export async function open(name, url, poll = 0) {
-  if (name === '@yuxi/lock') return openOurs(url);
+  if (name === OURS) return openOurs(url);
   if (name === 'raw') return openRaw(url);
   const { Redis } = require('ioredis');
   countOnce(Redis);
@@ -142,7 +142,7 @@ async function openOurs(url) {
   };
 }
 
-/** The two commands without which there is no lock. Does not wait. */
+/** The two commands that every lock needs. Does not wait. */
 async function openRaw(url) {
   countOnce(OurRedis);
   const client = new OurRedis(url);

@@ -1,12 +1,12 @@
 import { cpuOf, median } from '../measure.mjs';
-import { OURS } from './names.mjs';
+import { OURS } from './ours.mjs';
 import { commandsSent, open } from './peers.mjs';
 
-/** Milliseconds for which one lock is measured before the next one has its turn. */
+/** How long one lock is measured before the next one, milliseconds. */
 const SLICE = 700;
 const BARS = { 1: { commands: '<= 2', cpu: '<= 1.15' }, 64: { rate: '>= 1', cpu: '<= 1' } };
 
-/** Pairs of acquire and release that nobody competes for, `width` of them in flight, each on a name of its own. */
+/** Pairs of acquire and release without competition, `width` of them in flight, each with its own name. */
 export const uncontended =
   (width) =>
   async ({ server, rounds, peers, row }) => {
@@ -14,7 +14,7 @@ export const uncontended =
     const opened = new Map();
     for (const name of systems) opened.set(name, await open(name, server.url));
     const results = new Map(systems.map((name) => [name, []]));
-    // The first round compiles.
+    // The first round is not measured, because the JIT compiler runs in it.
     for (let round = 0; round <= rounds; round++)
       for (const [name, acquire] of opened) {
         const result = await slice(acquire, width, `${name} ${width}`, server.pid);

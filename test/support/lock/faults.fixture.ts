@@ -16,45 +16,45 @@ import { lockKey, queueKey } from '../../../libs/lock/src/lock.names.js';
 import type { LockModuleOptions } from '../../../libs/lock/src/lock.options.js';
 
 /** A replica whose renewals are counted. */
-export interface Counted extends Replica {
-  /** How many have ended, so or anyhow. */
+export interface CountedReplica extends Replica {
+  /** Number of renewals with this result, or of all. */
   renewals(result?: 'ok' | 'lost' | 'error'): Promise<number>;
 }
 
 /**
- * One Redis, one link to it that can be disturbed, and replicas on either way. All of it ends with the test. Jest itself
- * fails a test that leaves a rejection unhandled.
+ * One Redis, one link to it with faults, and replicas with or without the link. All of it is closed at the end of the test.
+ * Jest itself fails a test with an unhandled rejection.
  */
-export class Stage implements AsyncDisposable {
+export class FaultSetup implements AsyncDisposable {
   readonly #replicas: Replica[] = [];
   readonly #monitors: Redis[] = [];
 
   private constructor(
     readonly server: RedisServer,
     readonly link: ChaosProxy,
-    /** Looks at the server from outside. */
+    /** A client of the test itself. */
     readonly admin: Redis,
   ) {}
 
-  static async open(o?: StartRedisOptions): Promise<Stage> {
+  static async open(o?: StartRedisOptions): Promise<FaultSetup> {
     captureLog();
     const server = await startRedis(o);
     const admin = new Redis(server.url);
     admin.on('error', () => undefined);
-    return new Stage(server, await startProxy(server), admin);
+    return new FaultSetup(server, await startProxy(server), admin);
   }
 
-  /** A replica with a straight way to Redis; it says so when Redis is away, unless told otherwise. */
-  direct(lock?: LockModuleOptions): Promise<Counted> {
+  /** A replica with a direct connection to Redis. By default its calls throw when Redis is unavailable. */
+  direct(lock?: LockModuleOptions): Promise<CountedReplica> {
     return this.#add({ url: this.server.url }, lock);
   }
 
-  /** A replica that reaches Redis over the link. */
-  linked(lock?: LockModuleOptions, redis?: RedisOptions): Promise<Counted> {
+  /** A replica that reaches Redis through the link. */
+  linked(lock?: LockModuleOptions, redis?: RedisOptions): Promise<CountedReplica> {
     return this.#add({ url: `redis://${this.link.host}:${this.link.port}`, ...redis }, lock);
   }
 
-  /** Commands that clients send from here on, without those of scripts. */
+  /** Collects the commands that clients send from now on, without those of scripts. */
   async commands(): Promise<string[][]> {
     const seen: string[][] = [];
     const monitor = await this.admin.monitor();
@@ -65,7 +65,7 @@ export class Stage implements AsyncDisposable {
     return seen;
   }
 
-  /** Waits until so many callers are in the queue. */
+  /** Waits until `count` callers are in the queue. */
   queued(name: string, count = 1): Promise<unknown> {
     const key = queueKey(lockKey(name));
     return eventually(async () => (await this.admin.llen(key)) === count, { describe: `${count} in the queue` });
@@ -84,7 +84,7 @@ export class Stage implements AsyncDisposable {
     await this.server.stop();
   }
 
-  async #add(redis: RedisOptions, lock: LockModuleOptions = {}): Promise<Counted> {
+  async #add(redis: RedisOptions, lock: LockModuleOptions = {}): Promise<CountedReplica> {
     const registry = new Registry();
     const metrics = { provide: METRICS, useValue: registry };
     const made = await replica(redis, { onUnavailable: 'fail', ...lock }, [metrics]);
@@ -98,35 +98,35 @@ export class Stage implements AsyncDisposable {
   }
 }
 
-/** What a lock protects: takes note of owners that believe in their locks together, refuses who comes with an old fence. */
-export class Register {
-  /** How often an owner came in while an earlier one still claimed to be valid. */
+/** What a lock protects. It counts owners with valid locks at the same time, and refuses writes with an old fence. */
+export class FencedResource {
+  /** How often an owner entered while the lock of an earlier owner was still valid. */
   overlaps = 0;
-  /** How often an owner came in while an earlier one, no longer valid, had not been told so by its signal. */
-  untold = 0;
-  /** How often an owner came in with a fence that was not above that of the one before. */
-  backwards = 0;
+  /** How often an owner entered while an earlier lock was invalid, but its signal had not aborted yet. */
+  lateSignals = 0;
+  /** How often an owner entered with a fence that was not higher than the one before. */
+  fencesOutOfOrder = 0;
   readonly #owners: Lock[] = [];
-  #seen = 0;
+  #lastFence = 0;
 
   enter(lock: Lock): void {
     for (const owner of this.#owners) {
-      // To ask for the time left is to find out: a signal that aborts by it was late.
+      // Reading `remainingMs` checks the deadline. A signal that aborts only then was late.
       const { aborted } = owner.signal;
       if (owner.remainingMs > 0) this.overlaps++;
-      else if (owner.signal.aborted !== aborted) this.untold++;
+      else if (owner.signal.aborted !== aborted) this.lateSignals++;
     }
-    if (!this.write(lock)) this.backwards++;
+    if (!this.write(lock)) this.fencesOutOfOrder++;
     this.#owners.push(lock);
   }
 
-  /** @returns whether it was taken */
+  /** @returns whether the write was accepted */
   write({ fence }: Lock): boolean {
-    if (fence === null || fence < this.#seen) return false;
-    this.#seen = fence;
+    if (fence === null || fence < this.#lastFence) return false;
+    this.#lastFence = fence;
     return true;
   }
 }
 
-/** What every fault must leave of a register, unless data was lost. */
-export const SOUND = { overlaps: 0, untold: 0, backwards: 0 };
+/** Expected after every fault, unless Redis lost data. */
+export const NO_DAMAGE = { overlaps: 0, lateSignals: 0, fencesOutOfOrder: 0 };

@@ -1,7 +1,7 @@
 import { connect, type Socket } from 'node:net';
 import type { RedisServer } from '@yuxi/testing';
 
-/** What every data node, master or replica, was told about the owner of one lock: reads their MONITOR streams. */
+/** The owners of one lock that each data node, master or replica, has received: reads their MONITOR streams. */
 export class GrantLog {
   readonly #tokens = new Map<number, Set<string>>();
   readonly #sockets = new Map<number, Socket>();
@@ -9,13 +9,13 @@ export class GrantLog {
   #closed = false;
 
   constructor(nodes: readonly RedisServer[], key: string) {
-    // Commands of clients, of scripts and of the replication stream are written alike.
+    // Commands of clients, of scripts and of the replication stream have the same form.
     this.#pattern = new RegExp(`"set" "${key}" "([^"]+)"`, 'gi');
     for (const node of nodes) this.#listen(node);
   }
 
-  /** Whether the node ever had this token as the owner, or refused it while it was the master. */
-  knew({ port }: RedisServer, token: string): boolean {
+  /** Whether the node ever received this token as the owner, also in a refused command. */
+  hasReceived({ port }: RedisServer, token: string): boolean {
     return this.#tokens.get(port)!.has(token);
   }
 
@@ -38,7 +38,7 @@ export class GrantLog {
       for (const [, token] of text.slice(0, end).matchAll(this.#pattern)) tokens.add(token!);
     });
     socket.on('error', () => undefined);
-    // A node that is promoted ends its connections; one that was killed comes back.
+    // A node that is promoted closes its connections; one that was killed starts again.
     socket.on('close', () => {
       if (!this.#closed) setTimeout(() => this.#listen({ host, port, password } as RedisServer), 5);
     });

@@ -1,4 +1,4 @@
-// One process that uses locks as its parent orders, and whose clock and event loop can be disturbed. Answers each order.
+// A process that uses locks as its parent orders. Its clock and its event loop can be disturbed. It answers each order.
 import 'reflect-metadata';
 import { Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
@@ -12,7 +12,7 @@ process.once('message', (order) => void start(order));
 process.once('disconnect', () => process.exit(0));
 process.on('unhandledRejection', (error) => process.send({ unhandled: String(error) }));
 
-/** Everything in JavaScript that tells the wall clock; timers and `performance.now` do not look at it. */
+/** Changes `Date`; timers and `performance.now` do not depend on it. */
 function shiftWallClock(ms) {
   const RealDate = globalThis.Date;
   const now = RealDate.now.bind(RealDate);
@@ -34,7 +34,7 @@ async function start({ redis, options }) {
   const keep = (name, lock) => {
     held.set(name, lock);
     const { fence, token, remainingMs } = lock;
-    return { at: Number(process.hrtime.bigint()) / 1e6, fence, token, remainingMs };
+    return { grantedAt: Number(process.hrtime.bigint()) / 1e6, fence, token, remainingMs };
   };
   const orders = {
     acquire: async ({ name, options: own }) => keep(name, await locks.acquire(name, own)),
@@ -43,7 +43,7 @@ async function start({ redis, options }) {
       await lock?.release();
       return lock !== null;
     },
-    look: ({ name }) => ({
+    inspect: ({ name }) => ({
       wall: Date.now(),
       aborted: held.get(name).signal.aborted,
       remainingMs: held.get(name).remainingMs,
@@ -65,7 +65,7 @@ async function start({ redis, options }) {
   process.send({ id: 0 });
 }
 
-/** Nothing else runs in this process meanwhile. */
+/** Blocks the event loop. */
 function block(ms) {
   const end = performance.now() + ms;
   while (performance.now() < end);

@@ -5,10 +5,10 @@ import type { RedisOptions } from '@yuxi/redis';
 
 const PROCESS = fileURLToPath(new URL('./lock-caller-process.mjs', import.meta.url));
 
-/** A lock that the other process holds, as it was when it came. */
-export interface CallersLock {
+/** A lock of the other process at the time of its grant. */
+export interface RemoteLock {
   /** CLOCK_MONOTONIC, milliseconds. */
-  at: number;
+  grantedAt: number;
   fence: number;
   token: string;
   remainingMs: number;
@@ -21,9 +21,9 @@ interface Answer {
   unhandled?: string;
 }
 
-/** Another process that uses locks: its clock and its event loop can be disturbed without ours. */
+/** Another process that uses locks. Its clock and its event loop can be disturbed without those of the test. */
 export class LockCaller implements AsyncDisposable {
-  /** Rejections that nobody handled. */
+  /** Unhandled rejections. */
   readonly unhandled: string[] = [];
   readonly #pending = new Map<number, { resolve: (answer: unknown) => void; reject: (error: Error) => void }>();
   readonly #child: ChildProcess;
@@ -45,32 +45,32 @@ export class LockCaller implements AsyncDisposable {
     return caller;
   }
 
-  /** @throws Error whose message is the code of the other side's */
-  acquire(name: string, options?: LockOptions): Promise<CallersLock> {
-    return this.#tell('acquire', { name, options });
+  /** @throws Error with the code of the error in the other process as message */
+  acquire(name: string, options?: LockOptions): Promise<RemoteLock> {
+    return this.#send('acquire', { name, options });
   }
 
   isFree(name: string): Promise<boolean> {
-    return this.#tell('isFree', { name });
+    return this.#send('isFree', { name });
   }
 
   release(name: string): Promise<ReleaseResult> {
-    return this.#tell('release', { name });
+    return this.#send('release', { name });
   }
 
-  /** The lock, and the wall clock as that process has it. */
-  look(name: string): Promise<{ wall: number; aborted: boolean; remainingMs: number }> {
-    return this.#tell('look', { name });
+  /** The lock, and the wall clock of that process. */
+  inspect(name: string): Promise<{ wall: number; aborted: boolean; remainingMs: number }> {
+    return this.#send('inspect', { name });
   }
 
-  /** Moves its wall clock by `ms`. */
+  /** Shifts its wall clock by `ms`. */
   shift(ms: number): Promise<void> {
-    return this.#tell('shift', { ms });
+    return this.#send('shift', { ms });
   }
 
-  /** Keeps its event loop busy for `ms`; resolves when that begins. */
+  /** Blocks its event loop for `ms`; resolves when that begins. */
   block(ms: number): Promise<void> {
-    return this.#tell('block', { ms });
+    return this.#send('block', { ms });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -80,7 +80,7 @@ export class LockCaller implements AsyncDisposable {
     await exited;
   }
 
-  #tell<T>(order: string, details: object): Promise<T> {
+  #send<T>(order: string, details: object): Promise<T> {
     const id = ++this.#orders;
     const answer = this.#answer(id);
     this.#child.send({ id, order, ...details });

@@ -6,33 +6,33 @@ import { eventually, type RedisServer } from '@yuxi/testing';
 
 const WORKER = fileURLToPath(new URL('./lock-worker.mjs', import.meta.url));
 
-/** A section that a worker finished while its lock was valid to the end. */
+/** A critical section of a worker whose lock was valid to the end. */
 export interface Section {
   worker: number;
   /** Monotonic milliseconds, the same clock for all processes. */
-  asked: number;
+  requested: number;
   entered: number;
   left: number;
   fence: number;
   token?: string;
-  /** Whether the guarded resource took the write. */
+  /** Whether the guarded resource accepted the write. */
   accepted: boolean;
 }
 
 /** A section that did not begin, or whose lock was lost before its end. */
 export interface Refusal {
   code: string;
-  /** Of a lock that was lost. */
+  /** Why the lock was lost. */
   reason?: string;
-  /** What it did until then; `undefined`: it did not come to writing. */
+  /** The section until then; `undefined`: it did not write. */
   section?: Section;
 }
 
 export interface LockFleetOptions {
-  /** How the workers reach the Redis of the lock. */
+  /** Options of the workers for the Redis of the lock. */
   redis: RedisOptions;
   /** Server of the guarded resource. */
-  register: RedisServer;
+  resourceServer: RedisServer;
   workers: number;
   /** Callers in each process. */
   loops: number;
@@ -41,12 +41,12 @@ export interface LockFleetOptions {
   options?: Record<string, unknown>;
   /** Shortest and longest pause of an owner between reading and writing, milliseconds; default 0 and 3. */
   pauseMs?: [number, number];
-  /** Of what the workers do at random. */
+  /** Seed of the random pauses. */
   seed: number;
-  /** False: the resource lets everybody in. */
-  guarded?: boolean;
-  /** True: owners write without asking whether the lock is still theirs. */
-  careless?: boolean;
+  /** False: the resource accepts every write. */
+  fenced?: boolean;
+  /** True: owners write without a check that their lock is valid. */
+  unchecked?: boolean;
   /** False: the sections run without the lock. */
   locked?: boolean;
   /** Each caller runs one section. */
@@ -72,28 +72,28 @@ export class LockFleet {
   }
 
   spawn(worker: number): void {
-    const { register, ...order } = this.options;
+    const { resourceServer, ...order } = this.options;
     const child = fork(WORKER, { stdio: ['ignore', 'pipe', 'inherit', 'ipc'], execArgv: [] });
     this.#workers[worker] = child;
     createInterface({ input: child.stdout! }).on('line', (line) => this.#take(worker, line));
-    child.send({ ...order, registerUrl: register.url, seed: order.seed + this.#spawned++ });
+    child.send({ ...order, resourceUrl: resourceServer.url, seed: order.seed + this.#spawned++ });
   }
 
   async ready(): Promise<void> {
     const wanted = this.#workers.length;
-    await eventually(() => this.#ready >= wanted, { timeout: 20_000, describe: 'the workers to begin' });
+    await eventually(() => this.#ready >= wanted, { timeout: 20_000, describe: 'the workers to start' });
   }
 
   signal(worker: number, signal: NodeJS.Signals): void {
     this.#workers[worker]!.kill(signal);
   }
 
-  /** kill -9, and another one in its place. */
+  /** Kills the worker with SIGKILL and starts another one. */
   async replace(worker: number): Promise<void> {
     const before = this.#ready;
     await this.#end(worker);
     this.spawn(worker);
-    await eventually(() => this.#ready > before, { timeout: 20_000, describe: 'the new worker to begin' });
+    await eventually(() => this.#ready > before, { timeout: 20_000, describe: 'the new worker to start' });
   }
 
   async kill(worker: number): Promise<void> {
@@ -104,8 +104,8 @@ export class LockFleet {
     await Promise.all(this.#workers.map((_, worker) => this.#end(worker)));
   }
 
-  /** Sections whose owners heard at their end that they had lost the lock. */
-  get late(): Section[] {
+  /** Sections whose lock was lost before their end. */
+  get lostSections(): Section[] {
     return this.refusals.flatMap(({ section }) => section ?? []);
   }
 
@@ -118,13 +118,13 @@ export class LockFleet {
     });
   }
 
-  /** Sections whose fence is not above that of the one before. */
-  fencesBack(): number {
+  /** Number of sections whose fence is not higher than the one before. */
+  fencesOutOfOrder(): number {
     const sorted = this.sections.toSorted((a, b) => a.entered - b.entered);
     return sorted.filter(({ fence }, i) => i > 0 && fence <= sorted[i - 1]!.fence).length;
   }
 
-  /** Longest time, from `at` on, in which nobody was given the lock. @param at CLOCK_MONOTONIC, milliseconds */
+  /** Longest time without a grant after `at`. @param at CLOCK_MONOTONIC, milliseconds */
   longestGapAfter(at: number): number {
     const entered = this.sections.flatMap((section) => (section.entered > at ? [section.entered] : []));
     return Math.max(...entered.toSorted((a, b) => a - b).map((time, i, all) => time - (all[i - 1] ?? at)));
@@ -133,7 +133,7 @@ export class LockFleet {
   async #end(worker: number): Promise<void> {
     const child = this.#workers[worker]!;
     if (child.exitCode !== null || child.signalCode !== null) return;
-    // A stopped process is killed too; its pipe is read to the end before it counts as gone.
+    // Also ends a stopped process; `close` comes after its pipe was read to the end.
     const closed = new Promise((resolve) => child.once('close', resolve));
     child.kill('SIGKILL');
     await closed;

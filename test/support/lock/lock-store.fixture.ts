@@ -6,13 +6,13 @@ import { REDIS_CONNECTION, type RedisClient, RedisConnections, RedisModule } fro
 import { startRedis } from '@yuxi/testing';
 import { Redis } from 'ioredis';
 import type { AcquireRequest, LockStore, StoreCapabilities } from '../../../libs/lock/src/stores/lock-store.js';
-import { MemoryLockStore } from '../../../libs/lock/src/stores/memory/memory-lock.store.js';
-import { QuorumLockStore } from '../../../libs/lock/src/stores/quorum/quorum-lock.store.js';
+import { MemoryLockStore } from '../../../libs/lock/src/stores/memory-lock.store.js';
+import { QuorumLockStore } from '../../../libs/lock/src/stores/quorum-lock.store.js';
 import { RedisLockStore } from '../../../libs/lock/src/stores/redis/redis-lock.store.js';
 
 /** Servers of one kind of store. */
 export interface Site {
-  /** The store as one more process has it. @param process first part of its tokens */
+  /** Opens the store as another process would. @param process first part of its tokens */
   open: (process: string) => Promise<LockStore>;
   stop: () => Promise<void>;
 }
@@ -70,7 +70,7 @@ export const KINDS: readonly Kind[] = [
   },
 ];
 
-/** One process with a store: makes tokens and requests. */
+/** One process with a store. It creates tokens and requests. */
 export class Client {
   #tokens = 0;
 

@@ -7,7 +7,7 @@ import type { LockModuleOptions } from '../../../libs/lock/src/lock.options.js';
 import { LockService } from '../../../libs/lock/src/lock.service.js';
 import type { LockStore } from '../../../libs/lock/src/stores/lock-store.js';
 
-/** One replica as the specs see it. */
+/** One replica, as used by the specs. */
 export interface Replica extends AsyncDisposable {
   app: INestApplicationContext;
   locks: LockService;
@@ -18,7 +18,7 @@ export interface Replica extends AsyncDisposable {
 @Module({})
 class App {}
 
-/** Boots an application with its own connections; closed at the end of the test by `await using`. */
+/** Starts an application with its own connections. `await using` closes it at the end of the test. */
 export async function replica(
   redis: RedisOptions,
   o: LockModuleOptions = {},
@@ -39,7 +39,7 @@ export async function replica(
 /** An application without RedisModule. */
 export type StoreReplica = Pick<Replica, 'app' | 'locks'> & AsyncDisposable;
 
-/** Boots an application whose locks live in `store`. */
+/** Starts an application whose locks are in `store`. */
 export async function onStore(store: LockStore | undefined, o: LockModuleOptions = {}): Promise<StoreReplica> {
   const root = { module: App, imports: [LockModule.forRoot({ ...o, store })] };
   const app = await NestFactory.createApplicationContext(root, { abortOnError: false });
@@ -54,7 +54,7 @@ export function captureLog(): string[] {
   return lines;
 }
 
-/** A resource that notices when two are inside at once. */
+/** A resource that counts overlapping uses. */
 export class Guarded {
   inside = 0;
   overlaps = 0;

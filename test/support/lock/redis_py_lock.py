@@ -1,4 +1,4 @@
-"""Takes and gives back locks with redis-py, told by JSON lines on stdin; answers each with a JSON line."""
+"""Acquires and releases locks with redis-py. Reads orders as JSON lines from stdin, and answers each with a JSON line."""
 import json
 import sys
 

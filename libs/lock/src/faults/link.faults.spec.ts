@@ -2,87 +2,87 @@ import { describe, expect, it } from '@jest/globals';
 import { eventually } from '@yuxi/testing';
 import type { Replica } from '../../../../test/support/lock/lock.fixture.js';
 import { lockKey } from '../lock.names.js';
-import { Register, SOUND, Stage } from '../../../../test/support/lock/faults.fixture.js';
+import { FencedResource, NO_DAMAGE, FaultSetup } from '../../../../test/support/lock/faults.fixture.js';
 
-const RETURNED = { timeout: 10_000, describe: 'the replica to be back' };
-/** Until then the first answer of Redis is that it does not know the script. */
+const RETURNED = { timeout: 10_000, describe: 'the replica to reach Redis again' };
+/** Loads the script, because otherwise the first answer is NOSCRIPT. */
 const scriptKnown = ({ locks }: Replica) => locks.withLock('any', async () => undefined);
 
 describe('a lock over a bad link', () => {
-  it('F9 ends the claim of an owner that is cut off for longer than the ttl, and its return disturbs nobody', async () => {
-    await using stage = await Stage.open();
-    const [cut, other] = [await stage.linked(), await stage.direct()];
-    const register = new Register();
+  it('F9 the lock of an owner that is cut off for longer than the ttl ends, and its late release does not affect the next owner', async () => {
+    await using setup = await FaultSetup.open();
+    const [cut, other] = [await setup.linked(), await setup.direct()];
+    const resource = new FencedResource();
     const first = await cut.locks.acquire('cut', { ttl: 1000 });
-    register.enter(first);
-    stage.link.blackhole();
+    resource.enter(first);
+    setup.link.blackhole();
     const second = await other.locks.acquire('cut', { ttl: '1h', wait: '20s' });
-    register.enter(second);
+    resource.enter(second);
     expect(first.signal.reason).toMatchObject({ reason: 'expired' });
 
-    await stage.link.heal();
+    await setup.link.heal();
     await eventually(() => cut.availability.state === 'up', RETURNED);
     expect(await first.release()).toBe('lost');
     expect(await cut.locks.tryAcquire('cut')).toBeNull();
-    expect(await stage.holder('cut')).toBe(second.token);
-    expect(register.write(first)).toBe(false);
+    expect(await setup.holder('cut')).toBe(second.token);
+    expect(resource.write(first)).toBe(false);
     expect(await second.release()).toBe('released');
-    register.enter(await cut.locks.acquire('cut', { wait: false }));
-    expect(register).toMatchObject(SOUND);
+    resource.enter(await cut.locks.acquire('cut', { wait: false }));
+    expect(resource).toMatchObject(NO_DAMAGE);
   });
 
-  it('F9 a renewal that arrives late neither takes a lock back nor makes it anew', async () => {
-    await using stage = await Stage.open();
-    const [slow, other] = [await stage.linked(), await stage.direct()];
-    const register = new Register();
+  it('F9 a renewal that arrives late neither takes a lock back nor creates it again', async () => {
+    await using setup = await FaultSetup.open();
+    const [slow, other] = [await setup.linked(), await setup.direct()];
+    const resource = new FencedResource();
     const taken = await slow.locks.acquire('taken', { ttl: 900 });
     const free = await slow.locks.acquire('free', { ttl: 900 });
-    register.enter(taken);
-    const commands = await stage.commands();
-    stage.link.latency(2500);
+    resource.enter(taken);
+    const commands = await setup.commands();
+    setup.link.latency(2500);
     const second = await other.locks.acquire('taken', { ttl: '1h', wait: '20s' });
-    register.enter(second);
-    await second.extend(); // A waiter is given little until it has said that it lives.
+    resource.enter(second);
+    await second.extend(); // A waiter has a short ttl until its first renewal.
     commands.length = 0;
     const late = ({ token }: { token: string }) =>
       commands.some((command) => command.some((word) => word.includes(token)));
     await eventually(() => late(taken) && late(free), { timeout: 10_000, describe: 'the late renewals' });
 
-    expect(await stage.holder('taken')).toBe(second.token);
-    expect(await stage.admin.pttl(lockKey('taken'))).toBeGreaterThan(60_000);
-    expect(await stage.holder('free')).toBeNull();
+    expect(await setup.holder('taken')).toBe(second.token);
+    expect(await setup.admin.pttl(lockKey('taken'))).toBeGreaterThan(60_000);
+    expect(await setup.holder('free')).toBeNull();
     expect([await taken.release(), await free.release()]).toEqual(['lost', 'lost']);
     second.assertValid();
-    expect(register).toMatchObject(SOUND);
+    expect(resource).toMatchObject(NO_DAMAGE);
   });
 
   it('F10 an acquisition whose answer was lost is withdrawn', async () => {
-    await using stage = await Stage.open();
-    const [deaf, other] = [await stage.linked(), await stage.direct()];
+    await using setup = await FaultSetup.open();
+    const [deaf, other] = [await setup.linked(), await setup.direct()];
     await scriptKnown(other);
-    stage.link.loseAnswers();
+    setup.link.loseAnswers();
     const refused = deaf.locks.acquire('lost', { ttl: '1h' });
-    await eventually(async () => expect(await stage.holder('lost')).not.toBeNull(), { every: 1 });
+    await eventually(async () => expect(await setup.holder('lost')).not.toBeNull(), { every: 1 });
     await expect(refused).rejects.toMatchObject({ code: 'LOCK_UNAVAILABLE', reason: 'timeout' });
     await using lock = await other.locks.acquire('lost', { wait: '10s' });
     expect(lock.degraded).toBe(false);
   });
 
-  it('F10 an acquisition whose answer and withdrawal were lost keeps out neither others nor this process', async () => {
-    await using stage = await Stage.open();
-    const [deaf, other] = [await stage.linked({}, { commandTimeout: '1s' }), await stage.direct()];
+  it('F10 an acquisition whose answer and withdrawal were lost blocks neither other processes nor its own', async () => {
+    await using setup = await FaultSetup.open();
+    const [deaf, other] = [await setup.linked({}, { commandTimeout: '1s' }), await setup.direct()];
     await scriptKnown(other);
-    stage.link.loseAnswers();
+    setup.link.loseAnswers();
     const refused = deaf.locks.acquire('lost', { ttl: '1h' });
     const local = deaf.locks.acquire('local', { ttl: '1h', onUnavailable: 'local' });
     for (const name of ['lost', 'local'])
-      await eventually(async () => expect(await stage.holder(name)).not.toBeNull(), { every: 1 });
-    stage.link.blackhole();
+      await eventually(async () => expect(await setup.holder(name)).not.toBeNull(), { every: 1 });
+    setup.link.blackhole();
     await expect(refused).rejects.toMatchObject({ code: 'LOCK_UNAVAILABLE', reason: 'timeout' });
     expect(await local).toMatchObject({ degraded: true });
     expect(await other.locks.tryAcquire('lost')).toBeNull();
 
-    await stage.link.heal();
+    await setup.link.heal();
     for (const name of ['lost', 'local']) {
       const lock = await other.locks.acquire(name, { wait: '10s' });
       expect(await lock.release()).toBe('released');
@@ -94,21 +94,21 @@ describe('a lock over a bad link', () => {
     }
   });
 
-  it('F10 a place in the queue whose answer was lost holds up nobody behind it', async () => {
-    await using stage = await Stage.open();
-    const [deaf, a, b] = [await stage.linked({}, { commandTimeout: '1s' }), await stage.direct(), await stage.direct()];
+  it('F10 a queued acquisition whose answer was lost does not block the waiters behind it', async () => {
+    await using setup = await FaultSetup.open();
+    const [deaf, a, b] = [await setup.linked({}, { commandTimeout: '1s' }), await setup.direct(), await setup.direct()];
     const first = await a.locks.acquire('queue', { ttl: '1h' });
-    stage.link.loseAnswers();
+    setup.link.loseAnswers();
     const refused = deaf.locks.acquire('queue', { ttl: '1h', wait: '1m' });
-    await stage.queued('queue', 1);
-    stage.link.blackhole();
+    await setup.queued('queue', 1);
+    setup.link.blackhole();
     const second = b.locks.acquire('queue', { wait: '20s' });
-    await stage.queued('queue', 2);
-    // The one in front is served, and will never know of it.
+    await setup.queued('queue', 2);
+    // The first waiter gets the lock, but no answer.
     expect(await first.release()).toBe('handed-off');
     await expect(refused).rejects.toMatchObject({ code: 'LOCK_UNAVAILABLE', reason: 'timeout' });
     expect(await (await second).release()).toBe('released');
-    await stage.link.heal();
+    await setup.link.heal();
     const lock = (await eventually(() => deaf.locks.tryAcquire('queue'), RETURNED))!;
     expect(lock.fence).toBeGreaterThan(first.fence!);
   });
@@ -116,15 +116,15 @@ describe('a lock over a bad link', () => {
   it.each([
     ['CLIENT PAUSE', ['CLIENT', 'PAUSE', '2500', 'ALL']],
     ['DEBUG SLEEP', ['DEBUG', 'SLEEP', '2.5']],
-  ])('F8 %s ends claims at their deadline, and nothing that was sent meanwhile comes true', async (_, command) => {
-    await using stage = await Stage.open();
-    const [a, b] = [await stage.direct(), await stage.direct()];
-    const register = new Register();
+  ])('F8 %s ends locks at their deadline, and commands sent meanwhile leave no lock', async (_, command) => {
+    await using setup = await FaultSetup.open();
+    const [a, b] = [await setup.direct(), await setup.direct()];
+    const resource = new FencedResource();
     const first = await a.locks.acquire('slow', { ttl: 1000 });
-    register.enter(first);
+    resource.enter(first);
     const waiting = b.locks.acquire('slow', { wait: '20s' });
-    await stage.queued('slow');
-    const paused = stage.admin.call(command[0]!, ...command.slice(1));
+    await setup.queued('slow');
+    const paused = setup.admin.call(command[0]!, ...command.slice(1));
     await expect(waiting).rejects.toMatchObject({ code: 'LOCK_UNAVAILABLE' });
     const local = await b.locks.acquire('other', { ttl: '1h', onUnavailable: 'local' });
     expect(local.degraded).toBe(true);
@@ -132,9 +132,9 @@ describe('a lock over a bad link', () => {
     expect(first.signal.reason).toMatchObject({ reason: 'expired' });
     await paused;
     for (const { availability } of [a, b]) await eventually(() => availability.state === 'up', RETURNED);
-    register.enter(await b.locks.acquire('slow', { wait: '10s' }));
-    await eventually(async () => expect(await stage.holder('other')).toBeNull());
+    resource.enter(await b.locks.acquire('slow', { wait: '10s' }));
+    await eventually(async () => expect(await setup.holder('other')).toBeNull());
     expect(await first.release()).toBe('lost');
-    expect(register).toMatchObject(SOUND);
+    expect(resource).toMatchObject(NO_DAMAGE);
   });
 });

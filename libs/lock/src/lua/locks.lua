@@ -1,22 +1,22 @@
--- Carries out the operations on locks that one process has collected in one turn of its event loop.
--- Companions of a lock key carry it as their tag, so that all of them are in its Cluster slot:
---   yuxi:lockq:{key}  LIST  tokens of the waiters, first come first served
---   yuxi:lockw:{key}  HASH  token -> "ttl deadline" of a waiter; process id -> time until which the process is known to live
+-- Runs the operations on locks that one process has collected in one turn of its event loop.
+-- Companion keys have the lock key as their hash tag, so that all of them are in its Cluster slot:
+--   yuxi:lockq:{key}  LIST  tokens of the waiters, first come, first served
+--   yuxi:lockw:{key}  HASH  token -> "ttl deadline" of a waiter; process id -> time until which the process counts as alive
 --   yuxi:lockf:{key}  STRING  last fence
--- A token is "process id.number". Times in the companions are those of the server.
+-- A token is "process id.number". Times in the companion keys are those of the server.
 -- KEYS[i]  lock key of operation i; a plain string that holds the owner's token (what redis-py's Lock writes)
 -- ARGV     four for each operation: its name and three arguments
 --   acquire token ttl wait -> fence (string) when held by the token; { ms until it expires (-1: never) } when refused;
---                             { ms until it expires, least fence of a grant to come } when queued. ttl and wait: ms
+--                             { ms until it expires, lowest fence of a future grant } when queued. ttl and wait: ms
 --   again   token ttl wait -> the same for a token that may be queued or granted already
---   release token          -> 0 not ours, 1 released, 2 handed to the next waiter, which has been told;
---                             { its token, fence } when that is one of the same process
---   renew   token ttl      -> 0 not ours, 1 renewed
---   cancel  token          -> 0 it was not waiting and not granted, 1 it is neither any more
+--   release token          -> 0 not held by the token, 1 released, 2 granted to the next waiter, whose process gets a message;
+--                             { its token, fence } when that waiter is of the same process
+--   renew   token ttl      -> 0 not held by the token, 1 renewed
+--   cancel  token          -> 0 it neither waited nor held the lock, 1 it did and was removed
 --   pump    process        -> { ms until it expires (-1 never, -2 free), tokens of the process that wait }
---   force                  -> 0 was free, 1 taken away
--- Returns  the answer to a single operation, a list of one for each to several
-local FENCE_TTL = 604800000 -- How long the last fence of a key is remembered: 7 days.
+--   force                  -> 0 it was free, 1 released on behalf of its owner
+-- Returns  the answer to a single operation; for several operations a list with one answer for each
+local FENCE_TTL = 604800000 -- Last fences are kept for 7 days.
 local call = redis.call
 
 local clock
@@ -32,7 +32,7 @@ local function text(number)
   return string.format('%.0f', number)
 end
 
--- The clock is the floor: a fence lost with the data, or never replicated, still cannot come back smaller.
+-- No fence is lower than the clock. So fences grow even when the last one was lost, or never replicated.
 local function nextFence(key)
   local at = 'yuxi:lockf:{' .. key .. '}'
   local fence = text(micros())
@@ -45,8 +45,8 @@ local function nextFence(key)
   return fence
 end
 
--- What most calls are: a free lock that is taken, one that nobody waits for given back. Returns nothing for all others.
-local function quick(key, operation, token, ttl)
+-- Most calls: a free lock is acquired, or a lock without waiters is released. Returns nil for all others.
+local function fastPath(key, operation, token, ttl)
   if operation == 'acquire' then
     if call('EXISTS', 'yuxi:lockq:{' .. key .. '}') == 0 and call('SET', key, token, 'PX', ttl, 'NX') then
       return nextFence(key)
@@ -59,17 +59,17 @@ local function quick(key, operation, token, ttl)
   end
 end
 
--- Before the rest is even defined, which costs as much as all of this.
+-- Runs before the other functions are defined, because that costs as much as the fast path itself.
 if #KEYS == 1 then
-  local answer = quick(KEYS[1], ARGV[1], ARGV[2], ARGV[3])
+  local answer = fastPath(KEYS[1], ARGV[1], ARGV[2], ARGV[3])
   if answer then
     return answer
   end
 end
 
-local LEASE = 1500 -- A process that waits is known to live for so long after its last word, ms.
-local PROVISIONAL = 1500 -- Longest ttl of a lock that was handed to a waiter, until the waiter renews it, ms.
-local KEPT = 60000 -- Queues of processes that all died end by themselves, ms.
+local LEASE = 1500 -- A process that waits counts as alive for so long after its last command, ms.
+local PROVISIONAL = 1500 -- Longest ttl of a lock that was granted to a waiter, until the waiter renews it, ms.
+local QUEUE_TTL = 60000 -- Queues whose processes have all died expire after this time, ms.
 
 local function millis()
   return math.floor(micros() / 1000)
@@ -87,9 +87,9 @@ local function processOf(token)
   return string.match(token, '^[^.]+')
 end
 
--- Gives a free lock to the first waiter whose process lives and who still waits; frees the key when there is none.
--- Returns its token, and the fence if it belongs to the process that asks, which then needs no message.
-local function handOff(key, asking)
+-- Grants a lock to the first waiter that still waits and whose process is alive; deletes the key when there is none.
+-- Returns its token, and the fence if the waiter is of the calling process, which then needs no message.
+local function handOff(key, caller)
   local queue, waiters = queueOf(key), waitersOf(key)
   while true do
     local token = call('LPOP', queue)
@@ -104,7 +104,7 @@ local function handOff(key, asking)
     if ttl and tonumber(deadline) > millis() and tonumber(found[2] or 0) > millis() then
       call('SET', key, token, 'PX', math.min(ttl, PROVISIONAL))
       local fence = nextFence(key)
-      if process == asking then
+      if process == caller then
         return token, fence
       end
       call('PUBLISH', 'yuxi:lockc:' .. process, token .. ' ' .. fence .. ' ' .. key)
@@ -113,19 +113,18 @@ local function handOff(key, asking)
   end
 end
 
--- A waiter comes last. Whoever waits looks after the key from then on, which keeps the companions alive.
-local function enter(key, token, ttl, wait)
+-- Appends a waiter to the queue. Its process pumps the key from now on, and each pump renews the TTL of the companion keys.
+local function enqueue(key, token, ttl, wait)
   local queue, waiters = queueOf(key), waitersOf(key)
   local deadline, lease = text(millis() + wait), text(millis() + LEASE)
   local added = call('HSET', waiters, token, ttl .. ' ' .. deadline, processOf(token), lease)
   if call('RPUSH', queue, token) == 1 or added == 2 then
-    call('PEXPIRE', queue, KEPT)
-    call('PEXPIRE', waiters, KEPT)
+    call('PEXPIRE', queue, QUEUE_TTL)
+    call('PEXPIRE', waiters, QUEUE_TTL)
   end
 end
 
--- Least fence that a grant from now on can have: a message about an earlier one, for a token that was granted, passed over
--- and queued again, is known by it.
+-- Lowest fence of a future grant. It identifies a late message about an earlier grant of a token that was queued again.
 local function leastFence(key)
   return text(math.max(micros(), (call('GET', 'yuxi:lockf:{' .. key .. '}') or 0) + 1))
 end
@@ -139,7 +138,7 @@ function operations.acquire(key, token, ttl, wait, before)
     return nextFence(key)
   end
   if owner == token then
-    -- The answer to the same question was lost, or the message about the grant.
+    -- The answer to the same acquisition was lost, or the message about the grant.
     call('PEXPIRE', key, ttl)
     return call('GET', 'yuxi:lockf:{' .. key .. '}') or nextFence(key)
   end
@@ -147,7 +146,7 @@ function operations.acquire(key, token, ttl, wait, before)
     return { call('PTTL', key) }
   end
   if not before or call('HEXISTS', waitersOf(key), token) == 0 then
-    enter(key, token, ttl, wait)
+    enqueue(key, token, ttl, wait)
   end
   return { call('PTTL', key), before and leastFence(key) or '0' }
 end
@@ -193,8 +192,8 @@ function operations.pump(key, process)
   end
   if #mine > 0 then
     call('HSET', waiters, process, text(millis() + LEASE))
-    call('PEXPIRE', queue, KEPT)
-    call('PEXPIRE', waiters, KEPT)
+    call('PEXPIRE', queue, QUEUE_TTL)
+    call('PEXPIRE', waiters, QUEUE_TTL)
   end
   if call('EXISTS', key) == 0 then
     handOff(key)
@@ -217,6 +216,6 @@ local answers = {}
 for i, key in ipairs(KEYS) do
   local at = i * 4 - 3
   local operation, token, ttl, wait = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
-  answers[i] = quick(key, operation, token, ttl) or operations[operation](key, token, ttl, wait)
+  answers[i] = fastPath(key, operation, token, ttl) or operations[operation](key, token, ttl, wait)
 end
 return answers

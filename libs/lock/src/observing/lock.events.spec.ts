@@ -20,7 +20,7 @@ describe('events of the lock', () => {
     await one.app.close();
   });
 
-  it('tell what was asked for, granted and given back', async () => {
+  it('report acquisitions and releases', async () => {
     const lock = await one.locks.acquire(['b', 'a']);
     const fences = [lock.fenceOf('a'), lock.fenceOf('b')];
     await lock.release();
@@ -33,7 +33,7 @@ describe('events of the lock', () => {
     ]);
   });
 
-  it('tell of refusals, renewals and losses', async () => {
+  it('report refusals, renewals and losses', async () => {
     const held = await one.locks.acquire('x', { ttl: 300 });
     await one.locks.tryAcquire('x');
     await held.extend();

@@ -1,16 +1,16 @@
 import { channel } from 'node:diagnostics_channel';
 import type { LostReason } from '../lock.errors.js';
 
-/** `reentrant`: held further up in the same chain of calls; `degraded`: granted without Redis. */
+/** `reentrant`: already held by the same chain of calls; `degraded`: granted without Redis. */
 export type AcquireResult = 'ok' | 'reentrant' | 'degraded' | 'busy' | 'unavailable';
 export type RenewResult = 'ok' | 'lost' | 'error';
 
-/** Published when a call for one or several locks has its answer. */
+/** Published when a call for one or several locks has its result. */
 export interface LockAcquireEvent {
   names: readonly string[];
   result: AcquireResult;
   waitedMs: number;
-  /** `null`: none, or degraded. In the order of the names; empty when nothing was granted. */
+  /** In the order of the names; `null` without a fence or when degraded. Empty when nothing was granted. */
   fences: readonly (number | null)[];
 }
 
@@ -20,7 +20,7 @@ export interface LockEndEvent {
   token: string;
   fence: number | null;
   heldMs: number;
-  /** Why it was lost; absent when it was given back. */
+  /** Why it was lost; missing when it was released. */
   lost?: LostReason;
 }
 
@@ -30,7 +30,7 @@ export interface LockRenewEvent {
   result: RenewResult;
 }
 
-/** Channels of `node:diagnostics_channel`, for tracing. Publishing costs nothing while nobody subscribes. */
+/** Channels of `node:diagnostics_channel`, for tracing. Without subscribers nothing is published. */
 export const LOCK_CHANNELS = {
   /** {@link LockAcquireEvent} */
   acquire: channel('yuxi:lock:acquire'),

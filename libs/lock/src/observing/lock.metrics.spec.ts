@@ -23,7 +23,7 @@ describe('metrics of the lock', () => {
     await server.stop();
   });
 
-  it('counts results and losses, and never names a lock', async () => {
+  it('count results and losses, and contain no lock names', async () => {
     const { locks } = one;
     await locks.withLock('secret-name', () => locks.withLock('secret-name', async () => {}));
     const held = await locks.acquire('secret-name', { ttl: 300 });
@@ -40,7 +40,7 @@ describe('metrics of the lock', () => {
     expect(text).not.toContain('secret-name');
   });
 
-  it('counts who waits', async () => {
+  it('count the waiters', async () => {
     const held = await one.locks.acquire('queued');
     const waiting = [1, 2, 3].map(() => one.locks.acquire('queued'));
     expect(await value('yuxi_lock_waiting')).toBe(3);
@@ -49,7 +49,7 @@ describe('metrics of the lock', () => {
     expect(await value('yuxi_lock_waiting')).toBe(0);
   });
 
-  it('shows that locks are granted without Redis until it is back', async () => {
+  it('show that locks are granted without Redis until it is back', async () => {
     expect(await value('yuxi_lock_degraded')).toBe(0);
     await server.kill();
     await eventually(() => one.availability.state === 'down');

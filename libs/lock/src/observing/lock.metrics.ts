@@ -5,7 +5,7 @@ import type { AcquireResult, RenewResult } from './lock.events.js';
 
 const SECONDS = [0.001, 0.005, 0.025, 0.1, 0.5, 1, 5, 15, 60, 300, 1800];
 
-/** Never labelled by lock name: names carry ids, and their number has no bound. */
+/** Never labelled with lock names: they contain ids, and their number has no limit. */
 export class LockMetrics {
   readonly #wait;
   readonly #hold;
@@ -14,11 +14,11 @@ export class LockMetrics {
   readonly #degraded;
   readonly #renewed;
 
-  /** @param waiting callers of this process that wait now */
+  /** @param waiting number of callers of this process that wait now */
   constructor(registry: Registry | undefined, waiting: () => number) {
     this.#wait = bufferedHistogram(registry, {
       name: 'yuxi_lock_wait_seconds',
-      help: 'Time from asking for a lock to its grant.',
+      help: 'Time from the request for a lock to its grant.',
       buckets: SECONDS,
     });
     this.#hold = bufferedHistogram(registry, {
@@ -28,7 +28,7 @@ export class LockMetrics {
     });
     this.#acquired = bufferedCounter<[AcquireResult]>(registry, {
       name: 'yuxi_lock_acquire_total',
-      help: 'Attempts to take a lock, by result.',
+      help: 'Attempts to acquire a lock, by result.',
       labelNames: ['result'],
     });
     this.#lost = bufferedCounter<[LostReason]>(registry, {
@@ -43,7 +43,7 @@ export class LockMetrics {
     });
     gauge(registry, {
       name: 'yuxi_lock_waiting',
-      help: 'Callers of this process that wait for a lock; summed over the replicas the length of all queues.',
+      help: 'Callers of this process that wait for a lock. The sum over the replicas is the length of all queues.',
       collect() {
         this.set(waiting());
       },

@@ -3,12 +3,12 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { monotonicMs } from '@yuxi/core';
 import { Client, freshKey, KINDS, type Site } from '../../../../test/support/lock/lock-store.fixture.js';
 import type { AcquireRequest, LockStore, StoreGrant } from './lock-store.js';
-import { MemoryLockStore } from './memory/memory-lock.store.js';
+import { MemoryLockStore } from './memory-lock.store.js';
 
-/** Longer than any wait of a store that works, shorter than the limit of a test. */
+/** Longer than any wait in a correct store, shorter than the time limit of a test. */
 const LONG = 10_000;
 
-/** Two tokens are never inside together, and the second comes in when the first has left. */
+/** Two tokens never hold the key together, and the second gets it after the first has released it. */
 async function exclusion(a: Client, b: Client): Promise<void> {
   const key = freshKey();
   const first = a.request(key);
@@ -43,12 +43,12 @@ describe.each(KINDS)('lock store: $name', ({ capabilities, start }) => {
     return { ...request, grant };
   }
 
-  /** Asks in this order: a round trip by the same way lies between two questions. */
+  /** Queues requests in the order of the calls: each waits for one more round trip on the same connection. */
   async function queued(key: string, waitMs = LONG, o: Partial<AcquireRequest> = {}) {
     const request = client.request(key, waitMs, o);
     const ended = store.acquire(request);
     ended.catch(() => undefined);
-    await store.renew(key, 'nobody.0', 1000);
+    await store.renew(key, 'none.0', 1000);
     return { ...request, ended };
   }
 
@@ -59,7 +59,7 @@ describe.each(KINDS)('lock store: $name', ({ capabilities, start }) => {
     return free;
   };
 
-  it('declares what is asked for here', () => {
+  it('declares the capabilities that are tested here', () => {
     expect(store.capabilities).toEqual(capabilities);
   });
 
@@ -74,7 +74,7 @@ describe.each(KINDS)('lock store: $name', ({ capabilities, start }) => {
       await other.store.close();
     });
 
-  it('takes the same token for the same request', async () => {
+  it('treats the same token as the same request', async () => {
     const key = freshKey();
     const { grant, ...request } = await held(key);
     const again = await store.acquire(request);
@@ -83,7 +83,7 @@ describe.each(KINDS)('lock store: $name', ({ capabilities, start }) => {
     expect(await isFree(key)).toBe(true);
   });
 
-  it('claims no more than the ttl, from before the question', async () => {
+  it('grants no more than the ttl, counted from before the request', async () => {
     const before = monotonicMs();
     const { grant, key, token } = await held(freshKey());
     expect(grant.sentAt).toBeGreaterThanOrEqual(before);
@@ -93,7 +93,7 @@ describe.each(KINDS)('lock store: $name', ({ capabilities, start }) => {
     await store.release(key, token);
   });
 
-  it('serves the next waiter after the ttl, and not before', async () => {
+  it('grants to the next waiter after the ttl, and not before', async () => {
     const key = freshKey();
     const first = await held(key, { ttlMs: 300 });
     const next = await queued(key);
@@ -113,7 +113,7 @@ describe.each(KINDS)('lock store: $name', ({ capabilities, start }) => {
     expect(await store.release(key, token)).toBe('released');
   });
 
-  it('shortens a life too, with somebody waiting', async () => {
+  it('shortens a ttl too, while another caller waits', async () => {
     const key = freshKey();
     const { token } = await held(key);
     const next = await queued(key);
@@ -122,7 +122,7 @@ describe.each(KINDS)('lock store: $name', ({ capabilities, start }) => {
     await store.release(key, next.token);
   });
 
-  it('renews nothing for a stranger', async () => {
+  it('renews nothing for another token', async () => {
     const key = freshKey();
     expect(await store.renew(key, client.token(), 1000)).toBe(false);
     expect(await isFree(key)).toBe(true);
@@ -131,7 +131,7 @@ describe.each(KINDS)('lock store: $name', ({ capabilities, start }) => {
     await store.release(key, token);
   });
 
-  it('deletes nothing for a stranger', async () => {
+  it('deletes nothing for another token', async () => {
     const key = freshKey();
     const { token } = await held(key);
     expect(await store.release(key, client.token())).toBe('lost');
@@ -140,7 +140,7 @@ describe.each(KINDS)('lock store: $name', ({ capabilities, start }) => {
     expect(await store.release(key, token)).toBe('released');
   });
 
-  it('gives back once', async () => {
+  it('releases once', async () => {
     const key = freshKey();
     const { token } = await held(key);
     expect(await store.release(key, token)).toBe('released');
@@ -168,7 +168,7 @@ describe.each(KINDS)('lock store: $name', ({ capabilities, start }) => {
     expect(await isFree(key)).toBe(true);
   });
 
-  it('gives null to a waiter whose time is over, and forgets it', async () => {
+  it('returns null to a waiter after its wait, and removes it', async () => {
     const key = freshKey();
     const { token } = await held(key);
     const waiting = await queued(key, 200);
@@ -178,7 +178,7 @@ describe.each(KINDS)('lock store: $name', ({ capabilities, start }) => {
     expect(await isFree(key)).toBe(true);
   });
 
-  it('rejects with the reason of the signal, and forgets the waiter', async () => {
+  it('rejects with the reason of the signal, and removes the waiter', async () => {
     const key = freshKey();
     const { token } = await held(key);
     const reason = new Error('changed my mind');
@@ -192,7 +192,7 @@ describe.each(KINDS)('lock store: $name', ({ capabilities, start }) => {
   });
 
   if (capabilities.fifo)
-    it('serves waiters in their order', async () => {
+    it('serves waiters in the order of their requests', async () => {
       const key = freshKey();
       const { token } = await held(key);
       const order: number[] = [];
@@ -212,19 +212,19 @@ describe.each(KINDS)('lock store: $name', ({ capabilities, start }) => {
     });
 
   if (capabilities.push)
-    it('hands over at once', async () => {
+    it('grants to the next waiter in the release itself', async () => {
       const key = freshKey();
       const { token } = await held(key);
       const next = await queued(key);
       expect(await store.release(key, token)).toBe('handed-off');
-      // It is never free in between, so nobody can come first.
+      // The key is never free in between, so no other caller can get it first.
       expect(await isFree(key)).toBe(false);
       expect(await next.ended).not.toBeNull();
       expect(await store.release(key, next.token)).toBe('released');
     });
 
   if (capabilities.fence)
-    it('gives fences that grow', async () => {
+    it('grants fences that grow', async () => {
       const key = freshKey();
       const fences: number[] = [];
       let { token, grant } = await held(key);
@@ -242,32 +242,32 @@ describe.each(KINDS)('lock store: $name', ({ capabilities, start }) => {
       expect(fences).toEqual([...new Set(fences)].sort((x, y) => x - y));
     });
   else
-    it('gives no fence', async () => {
+    it('grants no fence', async () => {
       expect((await held(freshKey())).grant.fence).toBeNull();
     });
 
-  it('rejects who waits when it is closed', async () => {
+  it('rejects waiters when it is closed', async () => {
     const other = await Client.of(site.open);
     const key = freshKey();
     expect(await other.store.acquire(other.request(key))).not.toBeNull();
     const waiting = other.store.acquire(other.request(key, LONG));
     const ended = expect(waiting).rejects.toThrow('shutting down');
-    await other.store.renew(key, 'nobody.0', 1000);
+    await other.store.renew(key, 'none.0', 1000);
     await other.store.close();
     await ended;
   });
 });
 
-describe('the contract itself', () => {
-  /** Looks at no holder but its own. */
-  class HeedlessStore extends MemoryLockStore {
+describe('the contract suite itself', () => {
+  /** Ignores all other holders. */
+  class NoExclusionStore extends MemoryLockStore {
     override acquire(request: AcquireRequest): Promise<StoreGrant | null> {
       return super.acquire({ ...request, key: `${request.key} ${request.token}` });
     }
   }
 
-  it('notices a store that excludes nobody', async () => {
-    const client = await Client.of(async () => new HeedlessStore());
+  it('fails for a store without exclusion', async () => {
+    const client = await Client.of(async () => new NoExclusionStore());
     await expect(exclusion(client, client)).rejects.toThrow('toBeNull');
     const sound = await Client.of(async () => new MemoryLockStore());
     await expect(exclusion(sound, sound)).resolves.toBeUndefined();

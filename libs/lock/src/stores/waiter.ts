@@ -1,16 +1,16 @@
 import { monotonicMs } from '@yuxi/core';
 import type { AcquireRequest, StoreGrant } from './lock-store.js';
 
-/** One call that waits for a lock. Ends once: with a grant, without one, or with an error. */
+/** One call that waits for a lock. It ends once: with a grant, without one, or with an error. */
 export class Waiter {
-  /** A grant is being looked into. */
+  /** A message about a grant is being confirmed. */
   confirming = false;
   /**
-   * Monotonic time at which it surely had not been granted yet: the sending of the last command that found it waiting.
-   * A grant is younger than that, which bounds how long the lock lives without comparing any two clocks.
+   * Monotonic time at which it certainly had no grant yet: when the last command was sent that found it waiting. A grant is
+   * later than this. So the end of the lock is known without comparing two clocks.
    */
   ungrantedAt: number;
-  /** Least fence of a grant to come: a message with a smaller one is about a grant that has been given up since. */
+  /** The lowest fence of a future grant. A message with a lower one is about an earlier grant, which has been withdrawn. */
   leastFence: number;
   readonly ended: Promise<StoreGrant | null>;
   #over = false;
@@ -33,7 +33,8 @@ export class Waiter {
     });
   }
 
-  get left(): number {
+  /** Milliseconds until the caller stops waiting. */
+  get remainingMs(): number {
     return this.request.waitUntil - monotonicMs();
   }
 
@@ -41,12 +42,12 @@ export class Waiter {
     return this.#over;
   }
 
-  /** From here on it ends by its time or its signal. */
+  /** Starts the timeout, and listens to the signal. */
   start(): void {
     const { signal } = this.request;
     if (signal?.aborted) return this.#abort();
     signal?.addEventListener('abort', this.#abort, { once: true });
-    this.#timer = setTimeout(() => this.giveUp(), Math.max(0, this.left)).unref();
+    this.#timer = setTimeout(() => this.giveUp(), Math.max(0, this.remainingMs)).unref();
   }
 
   giveUp(): void {

@@ -1,35 +1,35 @@
 import type { Lock, ReleaseResult } from '@yuxi/lock';
 import { eventually } from '@yuxi/testing';
 
-/** Names of locks, in the order in which they are taken. */
+/** Names of locks, in the order in which they are acquired. */
 export const LETTERS = ['a', 'b', 'c'] as const;
 export type Letter = (typeof LETTERS)[number];
 
-/** One call that asks for names and waits for each in turn. */
-export interface Claim {
+/** One call that acquires names, one after the other. */
+export interface LockCall {
   readonly letters: readonly Letter[];
-  /** What the product answers. */
+  /** The result of the product. */
   readonly outcome: Promise<Lock>;
-  /** Its answer, once it is there. */
+  /** The lock, once it is granted. */
   lock?: Lock;
-  /** Ends the waiting. */
-  readonly gone: AbortController;
+  /** Ends the wait. */
+  readonly controller: AbortController;
   state: 'waiting' | 'held' | 'ended';
-  /** How many of the letters it has been given. */
-  given: number;
+  /** Number of letters that are granted. */
+  granted: number;
 }
 
-/** What must be true of the locks after each command: who has which name, and who waits for it in which order. */
+/** The expected state of the locks after each command: the owner of each name, and its queue. */
 export class LockModel {
-  readonly claims: Claim[] = [];
-  readonly owners = new Map<Letter, Claim>();
-  /** All owners that a name has had, in their order, and fences that were written by hand. */
-  readonly history = new Map<Letter, (Claim | number)[]>(LETTERS.map((letter) => [letter, []]));
-  /** Groups in the order of service; within a group anybody may come first. */
-  readonly #queues = new Map<Letter, Claim[][]>(LETTERS.map((letter) => [letter, []]));
+  readonly calls: LockCall[] = [];
+  readonly owners = new Map<Letter, LockCall>();
+  /** All owners of a name in order, and fences that a test has written. */
+  readonly history = new Map<Letter, (LockCall | number)[]>(LETTERS.map((letter) => [letter, []]));
+  /** Groups in the order of service; within a group the order is unknown. */
+  readonly #queues = new Map<Letter, LockCall[][]>(LETTERS.map((letter) => [letter, []]));
 
-  of(state: Claim['state']): Claim[] {
-    return this.claims.filter((claim) => claim.state === state);
+  of(state: LockCall['state']): LockCall[] {
+    return this.calls.filter((call) => call.state === state);
   }
 
   isFree(letters: readonly Letter[]): boolean {
@@ -40,79 +40,79 @@ export class LockModel {
     return this.#queues.get(letter)!.flat().length;
   }
 
-  /** Whether something that it was given has stopped being its own. */
-  hasLost(claim: Claim): boolean {
-    return claim.letters.slice(0, claim.given).some((letter) => this.owners.get(letter) !== claim);
+  /** Whether it has lost a granted name. */
+  hasLost(call: LockCall): boolean {
+    return call.letters.slice(0, call.granted).some((letter) => this.owners.get(letter) !== call);
   }
 
-  enter(claim: Claim): void {
-    this.claims.push(claim);
-    this.#goOn(claim);
+  enter(call: LockCall): void {
+    this.calls.push(call);
+    this.#advance(call);
   }
 
-  /** Gives back what it has, and its place in a queue. @returns what `release` must answer */
-  async leave(claim: Claim): Promise<ReleaseResult> {
-    const lost = this.hasLost(claim);
-    claim.state = 'ended';
-    const awaited = claim.letters[claim.given];
-    if (awaited) this.#unqueue(awaited, claim);
-    const served = await this.free(claim.letters.filter((letter) => this.owners.get(letter) === claim));
+  /** Releases its names and its place in a queue. @returns what `release` must return */
+  async leave(call: LockCall): Promise<ReleaseResult> {
+    const lost = this.hasLost(call);
+    call.state = 'ended';
+    const next = call.letters[call.granted];
+    if (next) this.#dequeue(next, call);
+    const served = await this.free(call.letters.filter((letter) => this.owners.get(letter) === call));
     if (lost) return 'lost';
     return served > 0 ? 'handed-off' : 'released';
   }
 
-  /** Whoever is next gets them. @returns how many came in */
+  /** Grants the names to the next waiters. @returns how many got one */
   async free(letters: readonly Letter[]): Promise<number> {
     for (const letter of letters) this.owners.delete(letter);
-    const served: Claim[] = [];
+    const served: LockCall[] = [];
     for (const letter of letters) {
       const next = await this.#next(letter);
       if (!next) continue;
-      this.#unqueue(letter, next);
-      this.#give(letter, next);
+      this.#dequeue(letter, next);
+      this.#grant(letter, next);
       served.push(next);
     }
-    for (const claim of served) this.#goOn(claim);
+    for (const call of served) this.#advance(call);
     return served.length;
   }
 
-  /** The data is lost: nobody has anything, and who waits queues again in any order. */
-  async forget(): Promise<void> {
-    // The clock alone keeps the fences growing, and it stands before what was written by hand.
+  /** Redis lost its data: there are no owners, and the waiters queue again in an unknown order. */
+  async loseData(): Promise<void> {
+    // New fences come from the clock, which is behind the fences that a test has written.
     for (const [letter, fences] of this.history)
       if (fences.some((fence) => typeof fence === 'number')) this.history.set(letter, []);
-    for (const [letter, groups] of this.#queues) this.#queues.set(letter, [groups.flat()].filter(someone));
+    for (const [letter, groups] of this.#queues) this.#queues.set(letter, [groups.flat()].filter(isNotEmpty));
     await this.free(LETTERS);
   }
 
-  async #next(letter: Letter): Promise<Claim | undefined> {
+  async #next(letter: Letter): Promise<LockCall | undefined> {
     const [group] = this.#queues.get(letter)!;
     if (!group || group.length === 1) return group?.[0];
-    // Only the product knows.
+    // Only the product decides which one.
     const served = () => group.find(({ lock }) => lock) ?? false;
     return (await eventually(served, { every: 1, describe: `one of ${group.length} to get ${letter}` })) || undefined;
   }
 
-  #goOn(claim: Claim): void {
-    for (const letter of claim.letters.slice(claim.given)) {
-      if (this.owners.has(letter)) return void this.#queues.get(letter)!.push([claim]);
-      this.#give(letter, claim);
+  #advance(call: LockCall): void {
+    for (const letter of call.letters.slice(call.granted)) {
+      if (this.owners.has(letter)) return void this.#queues.get(letter)!.push([call]);
+      this.#grant(letter, call);
     }
-    claim.state = 'held';
+    call.state = 'held';
   }
 
-  #give(letter: Letter, claim: Claim): void {
-    this.owners.set(letter, claim);
-    this.history.get(letter)!.push(claim);
-    claim.given++;
+  #grant(letter: Letter, call: LockCall): void {
+    this.owners.set(letter, call);
+    this.history.get(letter)!.push(call);
+    call.granted++;
   }
 
-  #unqueue(letter: Letter, claim: Claim): void {
-    const groups = this.#queues.get(letter)!.map((group) => group.filter((one) => one !== claim));
-    this.#queues.set(letter, groups.filter(someone));
+  #dequeue(letter: Letter, call: LockCall): void {
+    const groups = this.#queues.get(letter)!.map((group) => group.filter((one) => one !== call));
+    this.#queues.set(letter, groups.filter(isNotEmpty));
   }
 }
 
-function someone(group: readonly Claim[]): boolean {
+function isNotEmpty(group: readonly LockCall[]): boolean {
   return group.length > 0;
 }

@@ -3,12 +3,12 @@ import { eventually } from '@yuxi/testing';
 import type { Replica } from '../lock.fixture.js';
 import type { Letter } from './model.js';
 
-/** Which of the two replicas is asked. */
-export type Party = 0 | 1;
+/** Which of the two replicas is called. */
+export type ReplicaIndex = 0 | 1;
 
-/** The locks of one run as two replicas have them, under names of its own, and an administrator of their Redis. */
-export class Ground {
-  /** @param done how often each command was carried out, over all runs */
+/** The product: two replicas with the locks of one run, under its own names, and an administrator of their Redis. */
+export class RealLocks {
+  /** @param done how often each command ran, over all runs */
   constructor(
     private readonly replicas: readonly [Replica, Replica],
     private readonly admin: Replica,
@@ -28,15 +28,15 @@ export class Ground {
     return letters.map((letter) => this.name(letter));
   }
 
-  locks(party: Party): LockService {
-    return this.replicas[party].locks;
+  locks(replica: ReplicaIndex): LockService {
+    return this.replicas[replica].locks;
   }
 
   fenceOf(lock: Lock, letter: Letter): number | null {
     return lock.fenceOf(this.name(letter));
   }
 
-  look(letter: Letter): Promise<LockState> {
+  inspect(letter: Letter): Promise<LockState> {
     return this.admin.locks.inspect(this.name(letter));
   }
 
@@ -44,7 +44,7 @@ export class Ground {
     return this.admin.locks.forceRelease(this.name(letter));
   }
 
-  /** Ends the life of a key that is held. */
+  /** Deletes or expires a held key. */
   async expire(letter: Letter, how: 'DEL' | 'PEXPIRE'): Promise<void> {
     const { redis } = this.admin;
     const key = lockKey(this.name(letter));
@@ -54,8 +54,8 @@ export class Ground {
     await eventually(async () => (await redis.get(key)) !== owner, { every: 1, describe: `${key} to expire` });
   }
 
-  /** As if the clock of Redis had been put back: the last fence lies an hour ahead. @returns that fence */
-  async skew(letter: Letter): Promise<number> {
+  /** Like a clock of Redis that was set back: the last fence is an hour ahead. @returns that fence */
+  async skewClock(letter: Letter): Promise<number> {
     const key = `yuxi:lockf:{${lockKey(this.name(letter))}}`;
     const ahead = Math.max(Number(await this.admin.redis.get(key)) + 1, (Date.now() + 3_600_000) * 1000);
     await this.admin.redis.set(key, ahead, 'PX', 60_000);
@@ -70,12 +70,12 @@ export class Ground {
     await this.admin.redis.script('FLUSH');
   }
 
-  /** Breaks the connections on which the replicas hear of their grants; they make new ones. */
-  async deafen(): Promise<void> {
+  /** Closes the subscriptions of the replicas; they connect again. */
+  async dropSubscriptions(): Promise<void> {
     await this.admin.redis.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
   }
 
-  /** The keys of queues, and of what is known of who waits in them. */
+  /** The keys of queues and their waiters. */
   async companions(): Promise<string[]> {
     return this.admin.redis.keys(`yuxi:lock[qw]:{${lockKey(`? ${this.run}`)}}`);
   }

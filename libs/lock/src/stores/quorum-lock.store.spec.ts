@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type RedisServer, startRedis } from '@yuxi/testing';
 import { Redis } from 'ioredis';
-import { Client, freshKey } from '../../../../../test/support/lock/lock-store.fixture.js';
+import { Client, freshKey } from '../../../../test/support/lock/lock-store.fixture.js';
 import { QuorumLockStore } from './quorum-lock.store.js';
 
 describe('quorum of three nodes', () => {
@@ -20,7 +20,7 @@ describe('quorum of three nodes', () => {
     await Promise.all(servers.map((server) => server.stop()));
   });
 
-  it('writes a plain key with a life to every node', async () => {
+  it('writes a plain key with a TTL to every node', async () => {
     const request = client.request(freshKey());
     await client.store.acquire(request);
     for (const node of nodes) {
@@ -31,16 +31,16 @@ describe('quorum of three nodes', () => {
     for (const node of nodes) expect(await node.exists(request.key)).toBe(0);
   });
 
-  it('leaves a minority that it got, and no stranger’s key', async () => {
+  it('withdraws a minority that it got, and keeps the keys of others', async () => {
     const request = client.request(freshKey());
-    await nodes[0]!.set(request.key, 'stranger');
-    await nodes[1]!.set(request.key, 'stranger');
+    await nodes[0]!.set(request.key, 'other');
+    await nodes[1]!.set(request.key, 'other');
     expect(await client.store.acquire(request)).toBeNull();
     expect(await nodes[2]!.exists(request.key)).toBe(0);
-    expect(await nodes[0]!.get(request.key)).toBe('stranger');
+    expect(await nodes[0]!.get(request.key)).toBe('other');
   });
 
-  it('is lost with the majority of its keys', async () => {
+  it('a lock is lost with the majority of its keys', async () => {
     const request = client.request(freshKey());
     await client.store.acquire(request);
     await nodes[0]!.del(request.key);
@@ -51,12 +51,12 @@ describe('quorum of three nodes', () => {
     expect(await nodes[2]!.exists(request.key)).toBe(0);
   });
 
-  it('gives nothing whose life is over before the answer', async () => {
+  it('grants no lock that has expired before the answer', async () => {
     const request = client.request(freshKey(), 0, { ttlMs: 2 });
     expect(await client.store.acquire(request)).toBeNull();
   });
 
-  it('works with one node hanging, and says so with two', async () => {
+  it('works while one node hangs, and rejects while two do', async () => {
     const request = client.request(freshKey());
     const { key, token } = request;
     servers[0]!.pause();

@@ -15,7 +15,7 @@ describe('the reason why Redis is unavailable', () => {
   });
   afterAll(() => server.stop());
 
-  it('tells wrong password, unknown host and refused port apart, and never the password', async () => {
+  it('differs for a wrong password, an unknown host and a refused port, and never contains the password', async () => {
     const { host, port } = server;
     const cases = {
       'wrong-password': { host, port, password: WRONG },
@@ -36,19 +36,19 @@ describe('the reason why Redis is unavailable', () => {
     expect(log.filter((line) => line.includes('wrong-password'))).toHaveLength(1);
   });
 
-  it('asks for a password where none is given', async () => {
+  it('is wrong-password when no password is given', async () => {
     await using redis = open({ host: server.host, port: server.port });
     await eventually(() => redis.availability.reason === 'wrong-password');
   });
 
-  it('names a database that does not exist instead of working in another', async () => {
+  it('is bad-db for a database that does not exist, and no other database is used', async () => {
     await using redis = open({ host: server.host, port: server.port, password: PASSWORD, db: 99 });
     await eventually(() => redis.availability.reason === 'bad-db');
     expect((await timed(() => redis.client.set('yuxi:a', 1))).error).toMatchObject({ reason: 'bad-db' });
     expect(redis.availability.state).toBe('down');
   });
 
-  it('turns down when the memory is full, up when there is room again', async () => {
+  it('is oom when the memory is full, and the state is up when there is room again', async () => {
     await using redis = open({ url: server.url });
     await eventually(() => redis.availability.state === 'up');
     await redis.client.config('SET', 'maxmemory', '1mb');
@@ -62,7 +62,7 @@ describe('the reason why Redis is unavailable', () => {
     await eventually(() => redis.availability.state === 'up', { timeout: 2000 });
   });
 
-  it('turns down on too few replicas', async () => {
+  it('is noreplicas when too few replicas are connected', async () => {
     await using redis = open({ url: server.url });
     await eventually(() => redis.availability.state === 'up');
     await redis.client.config('SET', 'min-replicas-to-write', '1');
@@ -71,7 +71,7 @@ describe('the reason why Redis is unavailable', () => {
     await eventually(() => redis.availability.state === 'up', { timeout: 2000 });
   });
 
-  it('reconnects and repeats on a read-only server, and gives up in time', async () => {
+  it('is readonly after one reconnection: a command on a read-only server rejects within its timeout', async () => {
     const replica = await startRedis();
     try {
       await using redis = open({ url: replica.url });
@@ -93,7 +93,7 @@ describe('the reason why Redis is unavailable', () => {
     }
   });
 
-  it('repeats a command that met the server while it was read-only', async () => {
+  it('ends with a server that becomes writable: the refused command is repeated', async () => {
     const changing = await startRedis();
     try {
       await using redis = open({ url: changing.url, commandTimeout: 2000 });
@@ -123,11 +123,11 @@ describe('the reason why Redis is unavailable', () => {
     ["NOPERM User app has no permissions to run the 'flushall' command", undefined],
     ['BUSYGROUP Consumer Group name already exists', undefined],
     ['ERR syntax error', undefined],
-  ])('%s -> %s', (message, reason) => {
+  ])('of the error %s is %s', (message, reason) => {
     expect(unavailableReason(new Error(message))).toBe(reason);
   });
 
-  it('knows a certificate problem', () => {
+  it('is tls for a certificate problem', () => {
     expect(unavailableReason(Object.assign(new Error('x'), { code: 'SELF_SIGNED_CERT_IN_CHAIN' }))).toBe('tls');
     expect(unavailableReason('ECONNREFUSED')).toBeUndefined();
   });
