@@ -11,14 +11,14 @@ import {
 } from '@yuxi/observability';
 import type { Counter, Registry } from 'prom-client';
 import { QueueEngines } from './queue-engines.js';
-import type { QueueDepth } from './store/queues.js';
+import type { QueueDepth } from './queue-operator.js';
 import { TASK_CHANNELS, type TaskEndEvent, type TasksRecoveredEvent, type TaskStartEvent } from './task.channels.js';
 import type { Run } from './worker/run.js';
 import type { Outcome } from './worker/worker.store.js';
 
 @Injectable()
 export class TaskMetrics {
-  /** Set by the owner of the number. */
+  /** Set by the host of the worker. */
   concurrency: () => number = () => 0;
   private running = 0;
   private readonly total: BufferedCounter<readonly [name: string, result: string]>;
@@ -37,7 +37,7 @@ export class TaskMetrics {
     const concurrency = () => this.concurrency();
     gauge(registry, {
       name: 'yuxi_tasks_concurrency',
-      help: 'Handlers that this process may run at once; 0: it runs none',
+      help: 'Handlers that this process may run at once; 0: it runs no tasks',
       collect() {
         this.set(concurrency());
       },
@@ -55,13 +55,13 @@ export class TaskMetrics {
     });
     this.recoveredTotal = counter(registry, {
       name: 'yuxi_tasks_recovered_total',
-      help: 'Tasks of workers that died which this process took back',
+      help: 'Tasks that this process has taken back from dead workers',
     });
-    // A queue that was emptied is shown with 0, not left out.
+    // A queue that has become empty is reported as 0, not omitted.
     const seen = new Set<string>();
     gauge(registry, {
       name: 'yuxi_queue_depth',
-      help: 'Tasks of a queue that are due and not running, in the whole cluster; absent while what holds them is away',
+      help: 'Tasks of a queue that are due and not running, in the whole cluster; absent while their store is unavailable',
       labelNames: ['queue'],
       async collect() {
         this.reset();
@@ -94,7 +94,7 @@ export class TaskMetrics {
     return took;
   }
 
-  /** Tasks of workers that had died. */
+  /** Counts tasks that were taken back from dead workers. */
   recovered(count: number): void {
     this.recoveredTotal?.inc(count);
     TASK_CHANNELS.recovered.publish({ count } satisfies TasksRecoveredEvent);
@@ -107,7 +107,7 @@ function resultOf(outcome: Outcome | undefined): string {
   return outcome.counted === false ? 'put_back' : 'retried';
 }
 
-/** Of both engines, which may share a queue. Undefined when one of them does not answer: part of it would be wrong. */
+/** Of both engines, which may share a queue. Undefined when one engine is unavailable, because a partial depth would be wrong. */
 async function readDepths({ all }: QueueEngines): Promise<QueueDepth[] | undefined> {
   try {
     return (await Promise.all(all.map((engine) => engine.depths()))).flat();

@@ -4,11 +4,11 @@ import type { TaskQueue } from '../task.queue.js';
 import type { RegisteredTask, TaskRegistry } from '../task.registry.js';
 import type { CronPlan } from './cron-plan.js';
 
-/** A clock that is set, or a machine that slept, is noticed after so long at most, milliseconds. */
+/** Longest sleep, so that a change of the clock or a suspended machine is noticed in time, milliseconds. */
 const LONGEST_SLEEP = 30_000;
-const TRY_AGAIN = 1000;
+const RETRY_AFTER = 1000;
 
-/** What the time is, and how to wait. */
+/** Source of the time, replaced in tests. */
 export interface Clock {
   now(): Date;
   sleep(ms: number, signal: AbortSignal): Promise<void>;
@@ -17,8 +17,8 @@ export interface Clock {
 const REAL: Clock = { now: () => new Date(), sleep };
 
 /**
- * Enqueues scheduled tasks at their ticks. Every worker has one, and all of them try: whoever moves the last tick in the
- * database enqueues the task in the same transaction, so that there is one for each tick.
+ * Enqueues scheduled tasks at their ticks. Every worker has such a clock, and all of them try at each tick. The transaction that moves
+ * the last tick in the database also enqueues the task, so that each tick has one task.
  */
 export class CronClock {
   readonly #log = new Logger('CronClock');
@@ -47,18 +47,18 @@ export class CronClock {
     await this.#untilDone(name, () => this.#begin(name, plan, from));
     for (;;) {
       const next = plan.next(from);
-      if (!next) return this.#log.warn(`${name} has no tick any more`);
+      if (!next) return this.#log.warn(`the schedule of ${name} has no more ticks`);
       while (!signal.aborted && this.clock.now() < next)
         await this.clock.sleep(Math.min(LONGEST_SLEEP, next.getTime() - this.clock.now().getTime()), signal);
       if (signal.aborted) return;
-      // Of ticks that went by while the machine slept, the latest.
+      // After a suspension of the machine only the latest missed tick counts.
       const tick = plan.latest(this.clock.now()) ?? next;
       await this.#untilDone(name, () => this.#fire(name, plan, tick));
       from = tick;
     }
   }
 
-  /** A task that is new has no tick behind it; one that is known may have missed some. */
+  /** A new task has missed no tick. A task with a stored tick may have. */
   async #begin(name: string, plan: CronPlan, now: Date): Promise<void> {
     await this.sql.query('INSERT INTO task_cron (name, last_tick) VALUES ($1, $2) ON CONFLICT DO NOTHING', [name, now]);
     const missed = plan.missed === 'once' ? plan.latest(now) : undefined;
@@ -75,14 +75,14 @@ export class CronClock {
     });
   }
 
-  /** While the database is away the tick waits. */
+  /** Repeats the work until it succeeds: a tick waits while the database is unavailable. */
   async #untilDone(name: string, work: () => Promise<void>): Promise<void> {
-    for (let told = false; !this.#stopping.signal.aborted; told = true) {
+    for (let logged = false; !this.#stopping.signal.aborted; logged = true) {
       try {
         return await work();
       } catch (error) {
-        if (!told) this.#log.warn(`a tick of ${name} waits: ${(error as Error).message}`);
-        await this.clock.sleep(jitter(TRY_AGAIN), this.#stopping.signal);
+        if (!logged) this.#log.warn(`a tick of ${name} waits for the database: ${(error as Error).message}`);
+        await this.clock.sleep(jitter(RETRY_AFTER), this.#stopping.signal);
       }
     }
   }

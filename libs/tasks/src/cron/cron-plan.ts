@@ -4,7 +4,7 @@ import type { TaskCron } from '../task.types.js';
 
 const MISSED: readonly unknown[] = ['skip', 'once'] satisfies TaskCron['missed'][];
 
-/** When a task is due. */
+/** The schedule of a task. */
 export class CronPlan {
   readonly #cron: Cron;
   readonly payload: unknown;
@@ -15,7 +15,7 @@ export class CronPlan {
     this.payload = payload;
     this.missed = missed;
     if (!MISSED.includes(missed)) throw new OptionsError('cron.missed', "'skip' or 'once'", missed, where);
-    // A pattern with dates instead of fields would be taken as well, and names of months in other languages.
+    // croner also accepts dates and names of months, which other readers of cron patterns do not.
     if (typeof pattern !== 'string' || !/^[\w*/,?#+LW-]+( [\w*/,?#+LW-]+){4,5}$/.test(pattern))
       throw new OptionsError('cron.pattern', 'five or six fields of a cron pattern', pattern, where);
     try {
@@ -26,14 +26,14 @@ export class CronPlan {
     }
   }
 
-  /** The first tick after; undefined: there is none any more. */
+  /** The first tick after a time. Undefined: the schedule has no more ticks. */
   next(after: Date): Date | undefined {
     return this.#cron.nextRun(after) ?? undefined;
   }
 
   /** The last tick that is not after `now`. */
   latest(now: Date): Date | undefined {
-    // Asked for ticks before, and for whole seconds.
+    // croner returns ticks before a time, in whole seconds. The next second makes `now` itself count.
     return this.#cron.previousRuns(1, new Date(Math.floor(now.getTime() / 1000) * 1000 + 1000))[0];
   }
 }
