@@ -20,13 +20,13 @@ import type { Outcome } from './worker/worker.store.js';
 export class TaskMetrics {
   /** Set by the host of the worker. */
   concurrency: () => number = () => 0;
-  private running = 0;
-  private readonly total: BufferedCounter<readonly [name: string, result: string]>;
-  private readonly duration: BufferedHistogram;
-  private readonly recoveredTotal?: Counter;
+  #running = 0;
+  readonly #total: BufferedCounter<readonly [name: string, result: string]>;
+  readonly #duration: BufferedHistogram;
+  readonly #recoveredTotal?: Counter;
 
   constructor(@Optional() @Inject(METRICS) registry: Registry | undefined, engines: QueueEngines) {
-    const running = () => this.running;
+    const running = () => this.#running;
     gauge(registry, {
       name: 'yuxi_tasks_running',
       help: 'Handlers running in this process',
@@ -42,18 +42,18 @@ export class TaskMetrics {
         this.set(concurrency());
       },
     });
-    this.total = bufferedCounter(registry, {
+    this.#total = bufferedCounter(registry, {
       name: 'yuxi_tasks_total',
       help: 'Runs that ended in this process: success, failed, cancelled, retried, put_back or lost',
       labelNames: ['name', 'result'],
     });
-    this.duration = bufferedHistogram(registry, {
+    this.#duration = bufferedHistogram(registry, {
       name: 'yuxi_task_duration_seconds',
       help: 'Time a handler took',
       labelNames: ['name'],
       buckets: [0.005, 0.02, 0.1, 0.5, 1, 5, 15, 60, 300, 1800],
     });
-    this.recoveredTotal = counter(registry, {
+    this.#recoveredTotal = counter(registry, {
       name: 'yuxi_tasks_recovered_total',
       help: 'Tasks that this process has taken back from dead workers',
     });
@@ -78,7 +78,7 @@ export class TaskMetrics {
   }
 
   began({ row: { id, name, attempt } }: Run): void {
-    this.running++;
+    this.#running++;
     if (TASK_CHANNELS.start.hasSubscribers) TASK_CHANNELS.start.publish({ id, name, attempt } satisfies TaskStartEvent);
   }
 
@@ -86,9 +86,9 @@ export class TaskMetrics {
   ended({ row: { id, name, attempt }, startedAt }: Run, outcome: Outcome | undefined): number {
     const took = monotonicMs() - startedAt;
     const result = resultOf(outcome);
-    this.running--;
-    this.duration.observe(took / 1000, name);
-    this.total.inc(name, result);
+    this.#running--;
+    this.#duration.observe(took / 1000, name);
+    this.#total.inc(name, result);
     if (TASK_CHANNELS.end.hasSubscribers)
       TASK_CHANNELS.end.publish({ id, name, attempt, result, took, error: outcome?.error } satisfies TaskEndEvent);
     return took;
@@ -96,7 +96,7 @@ export class TaskMetrics {
 
   /** Counts tasks that were taken back from dead workers. */
   recovered(count: number): void {
-    this.recoveredTotal?.inc(count);
+    this.#recoveredTotal?.inc(count);
     TASK_CHANNELS.recovered.publish({ count } satisfies TasksRecoveredEvent);
   }
 }
