@@ -21,7 +21,7 @@ export class TasksHealth {
     for (const [loop, stillFor] of this.#loops) {
       const ms = stillFor();
       if (ms > STUCK_AFTER)
-        return { status: 'down', state: `${loop} has not looked for tasks for ${Math.round(ms / 1000)} s` };
+        return { status: 'down', state: `${loop} has not checked for tasks for ${Math.round(ms / 1000)} s` };
     }
     return { status: 'up' };
   }

@@ -165,7 +165,7 @@ describe('TasksModule', () => {
     health.watch('a loop that turns', () => 10);
     expect(await registry.ask('tasks')).toEqual({ status: 'up' });
     health.watch('the worker', () => 31_000);
-    expect(health.check()).toEqual({ status: 'down', state: 'the worker has not looked for tasks for 31 s' });
+    expect(health.check()).toEqual({ status: 'down', state: 'the worker has not checked for tasks for 31 s' });
   });
 
   it('runs no task without a worker, but checks payloads', async () => {

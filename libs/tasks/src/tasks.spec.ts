@@ -193,7 +193,7 @@ onBothDrivers(
       expect(free).toBe(3);
     });
 
-    it('group is counted over its members', async () => {
+    it('that is a group counts its members', async () => {
       const { opened, open } = gate();
       const run = async (n: number) => {
         if (n === 3) throw new YuxiError('three is bad', { code: 'X' });
@@ -236,7 +236,7 @@ onBothDrivers(
       expect(stored.rows).toEqual([{ status: 'failed' }]);
     });
 
-    it('group may be empty or larger than one statement', async () => {
+    it('that is a group may be empty, or larger than one statement', async () => {
       const one = replica({ member: { run: () => 1 } });
       const empty = await one.queue.enqueueGroup('member', []);
       expect(await one.service.get(empty)).toMatchObject({ status: 'success', progress: 100, message: '0 of 0' });

@@ -38,7 +38,7 @@ describe('a membership', () => {
       succeeded: [],
       others: [],
       releases: [],
-      want: 1,
+      requested: 1,
       slots: 1,
       holds: 0,
       idle: false,

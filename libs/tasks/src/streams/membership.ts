@@ -63,7 +63,7 @@ export interface StepRequest extends Readonly<Acks> {
   /** Number of the last step whose reply the worker has received. */
   answered: number;
   /** Tasks that the worker requests. */
-  want: number;
+  requested: number;
   /** Tasks that the worker can begin at once. */
   slots: number;
   /** Tasks that the worker holds after this step. */
@@ -81,7 +81,7 @@ export interface StepRequest extends Readonly<Acks> {
 
 /** What the worker itself adds to a step. */
 export type StepInput = Acks &
-  Pick<StepRequest, 'want' | 'slots' | 'holds' | 'idle'> & {
+  Pick<StepRequest, 'requested' | 'slots' | 'holds' | 'idle'> & {
     /** Called only when the reply to an earlier step is missing. */
     held: () => readonly EntryRef[];
   };
@@ -220,9 +220,9 @@ const REFUSED = ['no member', 'too late', 'recount'] as const;
 /** Arguments of `step.lua`. */
 function writeRequest(step: StepRequest): ScriptArgument[] {
   const letters = (step.idle ? 'i' : '') + (step.handlers ? 'k' : '') + (step.held ? 'r' : '');
-  const { worker, number, answered, want, slots, holds, cancels } = step;
+  const { worker, number, answered, requested, slots, holds, cancels } = step;
   const limit = writeLimit(step.limit);
-  const args: ScriptArgument[] = [worker, number, answered, want, slots, holds, letters, cancels, limit];
+  const args: ScriptArgument[] = [worker, number, answered, requested, slots, holds, letters, cancels, limit];
   for (const stream of STREAMS) {
     const entries = step.succeeded.flatMap((at) => (at.stream === stream ? at.entry : []));
     args.push(entries.length, ...entries);

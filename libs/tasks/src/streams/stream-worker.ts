@@ -156,10 +156,10 @@ export class StreamWorker {
 
   async #step(): Promise<void> {
     const acks = this.#acks.take();
-    const want = this.#tasksToRequest();
+    const requested = this.#tasksToRequest();
     const input = {
       ...acks,
-      want,
+      requested,
       slots: Math.max(0, this.#slots.free),
       holds: this.#held.size,
       idle: this.#idle,
@@ -172,11 +172,11 @@ export class StreamWorker {
     });
     if (reply.state === 'no member') return this.#lost();
     if (reply.state !== 'ok') return this.#acks.putBack(acks);
-    stepped(reply.tasks.length >= want);
+    stepped(reply.tasks.length >= requested);
     this.#draining = reply.drain && this.#held.size > 0;
     if (reply.cancels) for (const each of this.#held.values()) this.#abortIfCancelled(each);
     for (const entry of reply.tasks) this.#receive(entry);
-    this.#idle = reply.tasks.length < want;
+    this.#idle = reply.tasks.length < requested;
     if (this.#idle) this.#wakeList.wait(`${this.#membership.key}:k:${this.#membership.id}`, reply.due);
   }
 
