@@ -14,7 +14,7 @@ end
 
 -- @return the id of the task that holds a dedupe key. A task that is being cancelled never runs again, so that it holds its key only
 -- for the requested time.
-local function holderOf(dedupe)
+local function activeHolder(dedupe)
   local id, untilMs = holder(dedupe)
   if id and (untilMs > now or not call('ZSCORE', base .. ':cx', id)) then
     return id
@@ -22,7 +22,7 @@ local function holderOf(dedupe)
 end
 
 local function putSpecial(place, delay, id, own, dedupeMs, dedupe, envelope)
-  local there = (own and holder('#' .. id)) or (dedupe ~= '' and holderOf(dedupe))
+  local there = (own and holder('#' .. id)) or (dedupe ~= '' and activeHolder(dedupe))
   if there then
     return there
   end
