@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { integerOption, jitter, OptionsError, toMs, YuxiError } from '@yuxi/core';
 import { z } from 'zod';
-import { CronPlan } from './cron/cron-plan.js';
+import { CronPlan } from './cron.js';
 import { PayloadError } from './tasks.errors.js';
 import { TASK_ENGINES, type TaskEngineName, type TaskHandler, type TaskOptions } from './task.types.js';
 

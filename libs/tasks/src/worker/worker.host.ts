@@ -6,7 +6,7 @@ import {
   type OnModuleDestroy,
 } from '@nestjs/common';
 import type { SqlClient } from '@yuxi/core';
-import { CronClock } from '../cron/cron-clock.js';
+import { CronClock } from '../cron.js';
 import { QueueLimits, WorkerSize } from '../limits.js';
 import { TaskMetrics } from '../task.metrics.js';
 import { TaskQueue } from '../task.queue.js';

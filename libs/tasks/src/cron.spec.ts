@@ -2,15 +2,14 @@ import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals
 import { Logger } from '@nestjs/common';
 import { eventually } from '@yuxi/testing';
 import { z } from 'zod';
-import { onBothDrivers } from '../../../../test/support/both-drivers.js';
-import { tasksMigrations } from '../migrations/index.js';
-import { StreamTasks } from '../streams/stream-tasks.js';
-import { TaskQueue } from '../task.queue.js';
-import { TaskRegistry } from '../task.registry.js';
-import type { TaskCron } from '../task.types.js';
-import { WakeUp } from '../worker/wake-up.js';
-import { CronClock } from './cron-clock.js';
-import { CronPlan } from './cron-plan.js';
+import { onBothDrivers } from './../../test/support/both-drivers.js';
+import { CronClock, CronPlan } from './cron.js';
+import { tasksMigrations } from './migrations/index.js';
+import { StreamTasks } from './streams/stream-tasks.js';
+import { TaskQueue } from './task.queue.js';
+import { TaskRegistry } from './task.registry.js';
+import type { TaskCron } from './task.types.js';
+import { WakeUp } from './worker/wake-up.js';
 
 /** Lets all other work run. The time of the test clock does not depend on it. */
 const sleep = () => new Promise<void>((resolve) => setImmediate(resolve));
