@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals
 import { Logger } from '@nestjs/common';
 import { eventually } from '@yuxi/testing';
 import { z } from 'zod';
-import { onBothDrivers } from './../../test/support/both-drivers.js';
+import { onBothDrivers } from '../../../test/support/both-drivers.js';
 import { CronClock, CronPlan } from './cron.js';
 import { tasksMigrations } from './migrations/index.js';
 import { StreamTasks } from './streams/stream-tasks.js';
