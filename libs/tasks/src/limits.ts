@@ -89,7 +89,8 @@ function resolve(limits: Readonly<Record<string, QueueLimit>>): Map<string, Reso
 function resolveOne(queue: string, { concurrency, rate }: QueueLimit): ResolvedQueueLimit {
   const where = `limits of queue ${queue}`;
   return {
-    concurrency: concurrency === undefined ? undefined : integerOption('concurrency', concurrency, { max: 100_000, where }),
+    concurrency:
+      concurrency === undefined ? undefined : integerOption('concurrency', concurrency, { max: 100_000, where }),
     rate: rate && {
       tasks: integerOption('rate.tasks', rate.tasks, { max: 1_000_000, where }),
       per: toMs('rate.per', rate.per, { min: 1, max: DAY, where }),

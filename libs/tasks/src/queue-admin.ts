@@ -1,13 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { integerOption, OptionsError } from '@yuxi/core';
 import { QueueEngines } from './queue-engines.js';
-import type {
-  DeadLetter,
-  DeadLetterChoice,
-  DeadLetterQuery,
-  QueueOperator,
-  QueueView,
-} from './queue-operator.js';
+import type { DeadLetter, DeadLetterChoice, DeadLetterQuery, QueueOperator, QueueView } from './queue-operator.js';
 import { WakeUp } from './worker/wake-up.js';
 
 /** Shows and controls the queues of both engines, for operators. A change applies to the workers of all processes. */

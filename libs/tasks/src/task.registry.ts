@@ -71,7 +71,8 @@ function resolve(options: TaskOptions, where: string, run: TaskHandler): Registe
     engine: options.engine && checkEngine(options.engine, where),
     attempts: integerOption('retry.attempts', retry.attempts ?? 3, { max: 100, where }),
     timeout: options.timeout === undefined ? undefined : toMs('timeout', options.timeout, { where }),
-    concurrency: options.concurrency === undefined
+    concurrency:
+      options.concurrency === undefined
         ? undefined
         : integerOption('concurrency', options.concurrency, { max: 1000, where }),
     cron: options.cron && new CronPlan(options.cron, where),

@@ -172,7 +172,11 @@ onBothDrivers(
       const one = replica({ t: { run } }).start();
       const id = await one.queue.enqueue('t', 1);
       await eventually(async () =>
-        expect(await one.service.get(id)).toMatchObject({ status: 'running', progress: 12.5, message: 'one eighth\uFFFD' }),
+        expect(await one.service.get(id)).toMatchObject({
+          status: 'running',
+          progress: 12.5,
+          message: 'one eighth\uFFFD',
+        }),
       );
       open();
       await becomes(one, id, 'success');

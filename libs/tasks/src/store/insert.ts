@@ -59,7 +59,9 @@ export async function insertTask(sql: SqlClient, task: NewTask): Promise<string>
     if (existing.rows[0]) return existing.rows[0].id;
     // The task that held the key ended between the two statements, so that the next insert can succeed.
   }
-  throw new Error(`task ${task.name} with dedupe key ${task.dedupe} ended during each of 10 attempts to enqueue the next one: retry`);
+  throw new Error(
+    `task ${task.name} with dedupe key ${task.dedupe} ended during each of 10 attempts to enqueue the next one: retry`,
+  );
 }
 
 export interface NewGroup {

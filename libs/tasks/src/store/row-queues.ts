@@ -81,10 +81,7 @@ export class RowQueues implements QueueOperator {
   }
 
   /** Includes members of groups. */
-  async deadLetters(
-    { queue, name, limit = 50 }: DeadLetterQuery,
-    before?: DeadLetterCursor,
-  ): Promise<DeadLetter[]> {
+  async deadLetters({ queue, name, limit = 50 }: DeadLetterQuery, before?: DeadLetterCursor): Promise<DeadLetter[]> {
     const time = `date_trunc('milliseconds', completed_at)`;
     const { rows } = await this.sql.query<DeadLetter>(
       `SELECT id, name, queue, title, version, payload, error, attempt AS attempts, owner_id AS owner, group_id, created_at,
