@@ -1,9 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
 import { isStatementRefused } from './sql-errors.js';
 
-describe('a failed statement', () => {
-  const failure = (code: string) => Object.assign(new Error('failed'), { code });
+const failure = (code: string) => Object.assign(new Error('failed'), { code });
 
+describe('a failed statement', () => {
   it.each(['22P02', '23505', '42P01', 'XX000'])('is refused for good with %s', (code) => {
     expect(isStatementRefused(failure(code))).toBe(true);
     expect(isStatementRefused(new Error('wrapped', { cause: failure(code) }))).toBe(true);
