@@ -1,5 +1,5 @@
-// An application with the three guards: ThrottlerGuard of @nestjs/throttler, RateLimitGuard and LoginGuard. A process of its own, since
-// Jest cannot load @nestjs/throttler: node guarded-app.mjs <fastify|express> <address of Redis|memory>. Its log goes to stdout.
+// An application with three guards: ThrottlerGuard of @nestjs/throttler, RateLimitGuard and LoginGuard. It runs in its own process,
+// because Jest cannot load @nestjs/throttler: node guarded-app.mjs <fastify|express> <address of Redis|memory>. Its log goes to stdout.
 import 'reflect-metadata';
 import { Body, Controller, Get, Post, Req, UseGuards } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';

@@ -2,6 +2,7 @@ import { STATUS_CODES } from 'node:http';
 import { HttpException } from '@nestjs/common';
 import { isConnectionError, isStorageFull, YuxiError } from '@yuxi/core';
 import { LimiterError, LimiterUnavailableError } from '@yuxi/throttler';
+import { refusalText } from '../compat/legacy-fields.js';
 import { codeOfStatus, STATUS_OF_CODE } from './error-status.js';
 
 /** Body of every answer from 400 on. */
@@ -91,8 +92,9 @@ function fromHttp(error: HttpException): Known {
 }
 
 function fromLimiter(error: LimiterError): Omit<Known, 'status'> {
-  const { code, message, retryAfterSeconds } = error;
-  return { code, retryAfterSeconds, detail: error instanceof LimiterUnavailableError ? UNAVAILABLE : message };
+  const { code, retryAfterSeconds } = error;
+  const detail = error instanceof LimiterUnavailableError ? UNAVAILABLE : refusalText(error);
+  return { code, retryAfterSeconds, detail };
 }
 
 function fromFastify(error: Error): Known {
