@@ -1,3 +1,5 @@
+import { YuxiError } from './errors.js';
+
 /** An error of the database server, as drivers for PostgreSQL carry it. */
 export interface SqlFault extends Error {
   /** SQLSTATE. */
@@ -31,4 +33,13 @@ export function isDeadlock(error: unknown): boolean {
 /** Whether a statement did not get a lock within `lock_timeout`, or at once where it would not wait. */
 export function isLockTimeout(error: unknown): boolean {
   return sqlFault(error)?.code === '55P03';
+}
+
+/**
+ * Whether the database, its driver or the connection failed. Errors of a driver or a socket carry a `code`; a {@link YuxiError} counts
+ * only when its code begins with `DATABASE_`. Anything else is a mistake in the program.
+ */
+export function isDatabaseFailure(error: unknown): boolean {
+  if (error instanceof YuxiError) return error.code.startsWith('DATABASE_');
+  return typeof (error as { code?: unknown } | undefined)?.code === 'string';
 }
