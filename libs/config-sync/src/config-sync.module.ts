@@ -20,7 +20,7 @@ import { ReplicaReporter } from './rollout/replica-reporter.js';
 import { ReplicaStore } from './rollout/replica.store.js';
 import { ConfigSchema } from './schema/config-schema.js';
 
-/** Live configuration of the application. Needs a global `RedisModule`, a global `SQL_CLIENT` and the tables of {@link configMigrations}. */
+/** Live configuration. Needs a global `RedisModule`, a global `SQL_CLIENT` and the tables of {@link configMigrations}. */
 @Module({
   imports: [DiscoveryModule],
   providers: [

@@ -166,13 +166,13 @@ describe('replicas that share a Redis and a PostgreSQL', () => {
       },
     });
     await eventually(async () => expect(await listeners()).toBe(1));
-    await mute.live.update({ general: { title: 'from afar' } });
+    await mute.live.update({ general: { title: 'remote' } });
     expect(title(a)).toBe('Yuxi');
     await outsider.publish(
       CONFIG_CHANNEL,
       '{"event":"config_changed","type":"agent","timestamp":"2026-01-02T03:04:05"}',
     );
-    await eventually(() => expect(title(a)).toBe('from afar'), { timeout: 1000 });
+    await eventually(() => expect(title(a)).toBe('remote'), { timeout: 1000 });
   });
 
   it('50 concurrent writers on two replicas lose no change, and both replicas end at revision 50', async () => {

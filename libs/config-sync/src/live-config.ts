@@ -172,7 +172,7 @@ export class LiveConfig<T extends object = Record<string, Record<string, unknown
     return toSnapshot(this.#current());
   }
 
-  /** Like {@link snapshot}, with `***` in place of each reference to a secret, for display. @throws {ConfigUnavailableError} as {@link get} */
+  /** Like {@link snapshot}, with `***` in place of each reference to a secret. @throws {ConfigUnavailableError} as {@link get} */
   masked(): ConfigSnapshot<T> {
     const { values, ...version } = this.snapshot();
     return { ...version, values: this.schema.secrets.mask(values as Values) as T };

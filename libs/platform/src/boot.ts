@@ -14,8 +14,8 @@ const EXIT_INTERRUPTED = 130;
 const VERBOSE = new Set(['InstanceLoader', 'RoutesResolver', 'RouterExplorer', 'NestFactory', 'NestApplication']);
 
 /**
- * The log of an application. It lowers the lines of Nest about its own start to `debug`. On a terminal it also lowers all `info` lines until
- * {@link started}, so that only notices and problems are visible.
+ * The log of an application. It lowers the lines of Nest about its own start to `debug`. On a terminal it also lowers all `info` lines
+ * until {@link started}, so that only notices and problems are visible.
  */
 export class BootLog extends Log {
   #started = false;
@@ -51,7 +51,7 @@ export interface BootSteps {
   started?: (app: NestFastifyApplication, parts: Parts) => Promise<void>;
 }
 
-/** For a terminal: an error with a known cause (such as a port in use) is shown without its stack, unless the level is `debug` or `trace`. */
+/** For a terminal: an error with a known cause, such as a port in use, is shown without its stack, except at `debug` and `trace`. */
 function readable(error: unknown, { level }: Log): unknown {
   const known = error instanceof Error && 'code' in error && level !== 'debug' && level !== 'trace';
   return known ? error.message : error;

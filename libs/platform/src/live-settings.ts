@@ -20,7 +20,7 @@ export class LogLevel {
   }
 }
 
-/** Sets the concurrency of tasks and the limits of queues from the live settings. While the concurrency is unset, `YUXI_WORKER_CONCURRENCY` applies. */
+/** Sets the concurrency of tasks and the limits of queues from the live settings. `YUXI_WORKER_CONCURRENCY` applies while none is set. */
 @Injectable()
 export class LiveWorker {
   constructor(

@@ -15,7 +15,7 @@ import { resumed, stuck } from './run/transitions.js';
 import { type ResolvedSagaOptions, resolveSagaOptions, SAGA_OPTIONS, type SagaModuleOptions } from './saga.options.js';
 import { type Orphan, SAGA_STORE, type SagaStore } from './store/saga.store.js';
 
-/** Resumes instances without a task, and removes old ones. Every process runs it; the compare-and-set allows one of them to change an instance. */
+/** Resumes instances without a task, and removes old ones. Every process runs it. The compare-and-set lets one of them change an instance. */
 @Injectable()
 export class SagaKeeper implements OnApplicationBootstrap, BeforeApplicationShutdown {
   readonly #log = new Logger('Sagas');

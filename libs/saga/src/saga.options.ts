@@ -5,7 +5,7 @@ import { type RetryPolicy, retryPolicyOf } from './definition/saga.definition.js
 export const SAGA_STORES = ['postgres', 'redis'] as const;
 
 export interface SagaModuleOptions {
-  /** Where instances live. Default: `postgres` when `SQL_CLIENT` is bound, else `redis`. */
+  /** Where instances are stored. Default: `postgres` when `SQL_CLIENT` is bound, else `redis`. */
   store?: (typeof SAGA_STORES)[number];
   /**
    * Attempts of compensations, and of steps from the pivot on, before the instance is `stuck`. Default: 20 attempts with pauses of 1 s,

@@ -17,7 +17,7 @@ import { SAGA_STORE, type SagaStore } from './store/saga.store.js';
 type Act = (context: SagaContext) => unknown;
 type Compensation = (context: CompensationContext) => unknown;
 
-/** A saga with the steps a, b and c: its class, and the list of what ran. `acts` are the bodies of the steps; the compensation of a is `-a`. */
+/** A saga with the steps a, b and c: its class, and the list of what ran. `acts` has their bodies; the compensation of a is `-a`. */
 function trip(
   acts: Record<string, Act | Compensation> = {},
   more: { steps?: Record<string, Partial<SagaStepOptions>>; version?: number; deadline?: string } = {},

@@ -126,7 +126,7 @@ function versionOf(sections: readonly [string, z.ZodObject][]): string {
   return createHash('sha256').update(JSON.stringify(schemas)).digest('hex').slice(0, 12);
 }
 
-/** Keys of the patch that are missing in the parsed values, because the schema does not know them. */
+/** Keys of the patch that are missing in the parsed values, because the schema does not have them. */
 function unknownKeys(
   patch: JsonObject,
   parsed: Json | undefined,
