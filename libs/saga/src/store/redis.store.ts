@@ -37,19 +37,7 @@ export class RedisSagaStore implements SagaStore {
     if (tx) throw new OptionsError('tx', 'left out for sagas stored in Redis', 'given', `start ${saga.name}`);
     const { id, name, key, deadline, version, input, pivot } = saga;
     const { how, envelope, taskId } = await this.#serialized(id, 1, change, task);
-    const fields = [
-      ...fieldsOf(change),
-      'version',
-      version,
-      'input',
-      input,
-      'pivot',
-      pivot,
-      'epoch',
-      1,
-      'task',
-      taskId,
-    ];
+    const fields = [...fieldsOf(change), ...Object.entries({ version, input, pivot, epoch: 1, task: taskId }).flat()];
     const holder = await START.run(
       this.redis,
       [KEY],
