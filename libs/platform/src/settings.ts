@@ -25,7 +25,12 @@ export const SETTINGS = {
       .describe(
         'Requests per minute of one user, or of one client address without a user; 0: no limit; unset: YUXI_REQUESTS_PER_MINUTE',
       ),
-    login_attempts: z.int().min(3).max(1000).default(10).describe('Login attempts of one client address within a window'),
+    login_attempts: z
+      .int()
+      .min(3)
+      .max(1000)
+      .default(10)
+      .describe('Login attempts of one client address within a window'),
     login_window_seconds: z.int().min(10).max(3600).default(60).describe('Length of that window'),
     refreshes_per_minute: z
       .int()
@@ -59,9 +64,7 @@ export const SETTINGS = {
       .min(1)
       .max(1_000_000_000)
       .default(8_000_000)
-      .describe(
-        'Most different terms of one document, summed over its chunks; indexing of a larger document fails',
-      ),
+      .describe('Most different terms of one document, summed over its chunks; indexing of a larger document fails'),
   }),
   tasks: z.strictObject({
     worker_concurrency: z

@@ -145,7 +145,9 @@ export class SagaService {
 function whyNot({ status, direction, step, pivot }: SagaState): string {
   if (hasEnded(status)) return `is ${status}`;
   if (direction === 'back') return 'goes back already';
-  return step >= pivot ? 'has reached its pivot and cannot go back' : 'has changed in the meantime: read it again, then decide';
+  return step >= pivot
+    ? 'has reached its pivot and cannot go back'
+    : 'has changed in the meantime: read it again, then decide';
 }
 
 /** @param definition undefined when this process has none */

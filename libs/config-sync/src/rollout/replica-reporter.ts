@@ -40,7 +40,9 @@ export class ReplicaReporter {
     try {
       if (this.#joined) await this.store.leave(this.#name, this.#instance);
     } catch (error) {
-      this.#log.warn(`Rollouts list ${this.#name} as missing for an hour, because its row could not be removed: ${(error as Error).message}`);
+      this.#log.warn(
+        `Rollouts list ${this.#name} as missing for an hour, because its row could not be removed: ${(error as Error).message}`,
+      );
     }
   }
 

@@ -198,7 +198,8 @@ export function namedVariable(name: string): string | undefined {
 export function jwtSecretProblem(secret: string | undefined, production: boolean): string | undefined {
   const remedy = "generate one with: node -p \"require('crypto').randomBytes(48).toString('base64url')\"";
   if (!secret) return production ? `JWT_SECRET must be set in production (${remedy})` : undefined;
-  if (Buffer.byteLength(secret) < MIN_SECRET_BYTES) return `JWT_SECRET must have at least ${MIN_SECRET_BYTES} bytes (${remedy})`;
+  if (Buffer.byteLength(secret) < MIN_SECRET_BYTES)
+    return `JWT_SECRET must have at least ${MIN_SECRET_BYTES} bytes (${remedy})`;
   if (WELL_KNOWN_SECRETS.some((pattern) => pattern.test(secret)))
     return `JWT_SECRET is a well-known or repeating value (${remedy})`;
   return undefined;

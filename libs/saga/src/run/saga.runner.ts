@@ -60,7 +60,10 @@ export class SagaRunner {
     if (next.runIn !== undefined)
       await this.hooks.at('before-intent', definition.steps[next.step]!.name, next.direction);
     const written = await orRetryLater(() => this.writer.advance(definition, state, next));
-    if (!written) this.#log.warn(`saga ${saga}: the result of step ${name} is ignored, because another process has continued the saga`);
+    if (!written)
+      this.#log.warn(
+        `saga ${saga}: the result of step ${name} is ignored, because another process has continued the saga`,
+      );
     await this.hooks.at('after-outcome', name, state.direction);
   }
 

@@ -25,7 +25,13 @@ export function sagaTaskName({ name, version }: { name: string; version: number 
 }
 
 export function sagaTask(saga: { name: string; version: number }, engine: TaskEngineName): TaskOptions {
-  return { name: sagaTaskName(saga), queue: SAGA_QUEUE, engine, schema, retry: { attempts: MAX_CRASHES, backoff: '1s' } };
+  return {
+    name: sagaTaskName(saga),
+    queue: SAGA_QUEUE,
+    engine,
+    schema,
+    retry: { attempts: MAX_CRASHES, backoff: '1s' },
+  };
 }
 
 /** Every change of a started instance goes through here. */

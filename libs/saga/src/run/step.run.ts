@@ -40,7 +40,8 @@ export class StepRun {
     const abort = () => this.#controller.abort(signal.reason as Error);
     if (signal.aborted) abort();
     else signal.addEventListener('abort', abort, { once: true });
-    if (step.timeout !== undefined) this.#abortAfter(step.timeout, () => new SagaStepTimeoutError(step.name, step.timeout!));
+    if (step.timeout !== undefined)
+      this.#abortAfter(step.timeout, () => new SagaStepTimeoutError(step.name, step.timeout!));
     const mayGoBack = state.direction === 'forward' && state.step < state.pivot;
     if (mayGoBack && state.timeLeft !== null) this.#abortAfter(state.timeLeft, () => new SagaDeadlineError(state.id));
     try {
