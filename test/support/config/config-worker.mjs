@@ -30,11 +30,7 @@ const sections = {
 /** What a library without one step would do. Each runs before the application is built, and may return a function to run after it. */
 const CONTROLS = {
   'only notices count'() {
-    ConfigFollower.prototype.onModuleInit = async function follow() {
-      await this.reporter.beat();
-      for (; !this.replica.applied; await pause(50)) await this.replica.refresh();
-      this.pubSub.changes.subscribe(() => this.replica.refresh());
-    };
+    ConfigFollower.prototype.onModuleInit = followNoticesOnly;
   },
   'the order of revisions does not count'() {
     ConfigStore.isBehind = () => false;
@@ -52,6 +48,12 @@ const CONTROLS = {
     };
   },
 };
+
+async function followNoticesOnly() {
+  await this.reporter.beat();
+  for (; !this.replica.applied; await pause(50)) await this.replica.refresh();
+  this.pubSub.changes.subscribe(() => this.replica.refresh());
+}
 
 let app;
 let live;

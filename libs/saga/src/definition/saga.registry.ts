@@ -68,7 +68,7 @@ export class SagaExplorer implements OnModuleInit {
           where,
         );
       const steps = methodsOf(saga, stepOptionsOf).map(({ key, metadata }) => ({ method: key, options: metadata }));
-      const definition = defineSaga(options, steps, saga.instance as Record<string, unknown>, where);
+      const definition = defineSaga(options, steps, saga.instance, where);
       this.sagas.add(definition, where);
       this.tasks.add(sagaTask(definition, this.runner.engine), where, (payload, context) =>
         this.runner.run(definition, payload as never, context),
