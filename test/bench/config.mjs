@@ -1,4 +1,4 @@
-// How long replicas of a live configuration take to serve a change, healthy and under faults, beside a plain message of Redis.
+// How long replicas of a live configuration take to serve a change, without and under faults, beside a plain message of Redis.
 // npm run bench -- config [--json] [--check] [--rounds N] [--part healthy|lost|restarted|gone|half-open]
 import { setTimeout as pause } from 'node:timers/promises';
 import { startFleet } from './config/fleet.mjs';
@@ -21,7 +21,7 @@ const row = (what, value, unit, bar) => rows.push({ what, value, unit, bar });
 const at = (values, share) =>
   values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * share))];
 
-/** Runs `body` over a fleet of its own. */
+/** Runs `body` on a fleet of its own. */
 async function withFleet(count, replicaOptions, body) {
   const fleet = await startFleet(count, replicaOptions);
   try {
@@ -32,10 +32,10 @@ async function withFleet(count, replicaOptions, body) {
   }
 }
 
-/** By then every subscription stands again. */
+/** By then every subscription is active again. */
 const SETTLED = 2000;
 
-/** `times` measurements of a fault, worst and median. */
+/** Measures a fault `times` times, and reports the median and the longest. */
 async function few(what, bar, times, measure) {
   const taken = [];
   for (let i = 0; i < times; i++) {
@@ -69,9 +69,9 @@ const PARTS = {
         }
       });
   },
-  /** No replica hears anything. */
+  /** No replica receives a notice. */
   lost: () =>
-    withFleet(3, { deaf: true, notify: false }, (fleet) =>
+    withFleet(3, { subscribe: false, notify: false }, (fleet) =>
       few('every notice lost', '<= 2500', FEW, () => fleet.changed()),
     ),
   async restarted() {
@@ -84,7 +84,7 @@ const PARTS = {
           async () => {
             await fleet.redis.kill();
             await pause(down);
-            // Committed just before, so that no look by itself brings it.
+            // Committed just before, so that no periodic read brings it.
             const taken = await fleet.servedAfter(() => fleet.redis.restart());
             await pause(SETTLED);
             return taken;

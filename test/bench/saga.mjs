@@ -1,5 +1,5 @@
-// What a saga costs beyond the tasks that run its steps: chains of four empty tasks, each of which enqueues the next one, beside sagas of
-// four empty steps. npm run bench -- saga [--json] [--check] [--sagas N]
+// The cost of a saga beyond the tasks that run its steps. Compares chains of four empty tasks, each of which enqueues the next one, with
+// sagas of four empty steps. npm run bench -- saga [--json] [--check] [--sagas N]
 import 'reflect-metadata';
 import { createRequire } from 'node:module';
 import { Module } from '@nestjs/common';
@@ -45,7 +45,7 @@ class Empty {
 ['one', 'two', 'three', 'four'].forEach((name, order) => decorate(Empty, name, SagaStep({ order, compensate: false })));
 Saga({ name: 'empty', schema: z.object({ n: z.int() }) })(Empty);
 
-/** The same as tasks that pass the work on; what a crash between the two would lose is lost. */
+/** The same as tasks that enqueue the next one. A crash between two of them loses the rest of the chain. */
 class Chain {
   constructor(queue) {
     this.queue = queue;
@@ -57,7 +57,7 @@ class Chain {
 }
 decorate(Chain, 'link', Task({ name: 'link', schema: z.object({ n: z.int(), step: z.int() }) }));
 
-/** Counts what goes to the database. */
+/** Counts the statements and transactions of the database. */
 function counting(sql, counts) {
   return {
     query: (...args) => {
@@ -78,7 +78,7 @@ async function allEnded(count) {
   while (sagas.ended < count) await new Promise((resolve) => setTimeout(resolve, 2));
 }
 
-/** @param cost what the rounds have cost so far */
+/** @param cost returns the counts so far */
 async function compare(kind, modules, cost) {
   const providers = [Empty, { provide: Chain, inject: [TaskQueue], useFactory: (queue) => new Chain(queue) }];
   const tasks = TasksModule.forRoot({
@@ -101,7 +101,7 @@ async function compare(kind, modules, cost) {
       await Promise.all(Array.from({ length: SAGAS }, (_, n) => begin(n)));
       await allEnded(SAGAS);
       const seconds = (performance.now() - from) / 1000;
-      // The last tasks tell their queue how they ended.
+      // The last tasks report their outcome to the queue.
       await new Promise((resolve) => setTimeout(resolve, 300));
       const after = await cost();
       (results.rates[name] ??= []).push((SAGAS * STEPS) / seconds);

@@ -22,7 +22,7 @@ afterEach(async () => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-/** A process of the API with nothing in its environment but what the test gives it. */
+/** A process of the API whose environment comes only from the test. */
 class Started {
   output = '';
   readonly exit: Promise<number | null>;
@@ -73,7 +73,7 @@ async function refused(env: Record<string, string>): Promise<{ code: number | nu
   return { code: await process.exit, output: process.output };
 }
 
-describe('an environment that cannot be used', () => {
+describe('an invalid environment', () => {
   it('ends the process with 78 and every problem in one list, without a secret', async () => {
     const { code, output } = await refused({
       NODE_ENV: 'production',
@@ -102,11 +102,11 @@ describe('an environment that cannot be used', () => {
     ['a short secret', { NODE_ENV: 'production', JWT_SECRET: 'hunter2' }, /JWT_SECRET must have at least 32 bytes/],
     ['a known secret', { NODE_ENV: 'production', JWT_SECRET: 'yuxi_know_secure_key_hunter2_hunter2' }, /JWT_SECRET is a well-known/],
     ['sentinels without a master', { REDIS_SENTINELS: 'a:26379' }, /REDIS_SENTINEL_NAME/],
-    ['no address', { TRUSTED_PROXIES: '999.1.1.1/8' }, /TRUSTED_PROXIES/],
+    ['an invalid address', { TRUSTED_PROXIES: '999.1.1.1/8' }, /TRUSTED_PROXIES/],
     ['a pause outside of tests', { YUXI_TEST_PAUSE_AT: 'before-claim' }, /YUXI_TEST_PAUSE_AT .*NODE_ENV=test/],
   ]; // prettier-ignore
-  it('names the one variable that is wrong', async () => {
-    // At once: what takes the time is starting Node.
+  it('is reported with the name of the invalid variable', async () => {
+    // In parallel, because each start of Node takes time.
     const outcomes = await Promise.all(
       ROWS.map(async ([row, env, message]) => ({ row, message, ...(await refused(env)) })),
     );
@@ -120,14 +120,14 @@ describe('an environment that cannot be used', () => {
 const embedded = () => ({ YUXI_DATA_DIR: join(folder, 'data') });
 
 describe('embedded mode', () => {
-  it('says how to become administrator, and keeps everything over a restart', async () => {
+  it('shows how to create the administrator, and keeps all data over a restart', async () => {
     const first = await start({ ...embedded(), YUXI_DATA_DIRR: 'x', YUXI_REDIS_PASWORD: 'hunter2' });
     await first.listening();
     await eventually(() => first.output.includes('/api/auth/initialize -H'), { describe: 'the command to be printed' });
     expect(first.output).toMatch(/YUXI_DATA_DIRR .*did you mean YUXI_DATA_DIR\?/);
     expect(first.output).toMatch(/YUXI_REDIS_PASWORD .*did you mean REDIS_PASSWORD\?/);
     expect(first.output).not.toContain('hunter2');
-    // It goes into a pipe, so that all of it is for programs.
+    // The output is a pipe, so every line is JSON.
     for (const line of first.output.trimEnd().split('\n')) expect(JSON.parse(line)).toHaveProperty('message');
     const made = await api(first.baseUrl).post<{ access_token: string }>('/api/auth/initialize', { json: ADMIN });
     expect(made.status).toBe(200);
@@ -135,7 +135,7 @@ describe('embedded mode', () => {
     const json = { database_name: 'kept' };
     expect((await api(first.baseUrl).post('/api/knowledge/databases', { json, token })).status).toBeLessThan(300);
 
-    // Files of Swagger, and its document of all routes: none of them is in the bundle.
+    // The files of Swagger and its document of all routes are not part of the bundle.
     const pages = ['/docs', '/docs/swagger-ui.css', '/api/openapi.json'];
     expect(await Promise.all(pages.map(async (path) => (await fetch(first.baseUrl + path)).status))).toEqual([
       200, 200, 200,
@@ -161,7 +161,7 @@ describe('embedded mode', () => {
     expect(await again.stop('SIGTERM')).toBe(0);
   }, 180_000);
 
-  it('starts without Redis that is configured and away, and says so', async () => {
+  it('starts while the configured Redis is unavailable, and shows it as degraded', async () => {
     const url = `redis://:hunter2@127.0.0.1:${await freePort()}`;
     const replica = await start({ ...embedded(), REDIS_URL: url, JWT_SECRET: SECRET });
     await replica.listening();

@@ -10,7 +10,7 @@ const REPLICAS = size(4, 8);
 const PACE = 20;
 const SEED = runSeed();
 
-/** Falls within one epoch, and mixtures, in what the replicas had in force. */
+/** Decreasing revisions within one epoch, and mixtures of two revisions, in the logs of the replicas. */
 function violations(fleet: ConfigFleet): string[] {
   return fleet.histories().flatMap(({ member, lines }) => {
     const newest = new Map<string, number>();
@@ -29,7 +29,7 @@ describe('a live configuration under faults', () => {
   afterEach(() => fleet?.stop(), MINUTES);
 
   it(
-    'brings every replica to the head, forwards only and never in half, and follows a restored database',
+    'reaches every replica, moves only forward, never mixes two revisions, and follows a restored database',
     async () => {
       fleet = await ConfigFleet.start({ replicas: REPLICAS });
       const faults = new ConfigFaults(fleet, seededRandom(SEED));
@@ -39,7 +39,7 @@ describe('a live configuration under faults', () => {
       const copy = half - 20;
       const epoch = await fleet.epoch();
       await fleet.restore(copy);
-      // As long as nobody looked, the old epoch goes on.
+      // A replica renews the epoch when it reads the restored head.
       await eventually(async () => expect(await fleet.epoch()).not.toBe(epoch), { timeout: 10_000 });
       const last = await fleet.write(half + 1, REVISIONS, PACE);
       await faults.stop();
@@ -66,7 +66,7 @@ describe('a live configuration under faults', () => {
   );
 
   it.each([
-    ['is found by looking', undefined],
+    ['is found by the next reconcile', undefined],
     ['control: is not found when only notices count', 'only notices count'],
   ])(
     'a change whose notice was lost %s',
@@ -84,10 +84,10 @@ describe('a live configuration under faults', () => {
   );
 
   it.each([
-    ['to forwards only, in a new epoch', undefined],
-    ['control: backwards when their order does not count', 'the order of revisions does not count'],
+    ['only forward, in a new epoch', undefined],
+    ['control: backwards when the order of revisions does not count', 'the order of revisions does not count'],
   ])(
-    'a restored database leads replicas %s',
+    'a restored database moves replicas %s',
     async (_, control) => {
       fleet = await ConfigFleet.start({ replicas: 1, control });
       await fleet.write(1, 5, 0);
@@ -100,7 +100,7 @@ describe('a live configuration under faults', () => {
   );
 
   it(
-    'control: a mixture of two revisions is noticed',
+    'control: a mixture of two revisions is detected',
     async () => {
       fleet = await ConfigFleet.start({ replicas: 1, control: 'sections are replaced one after the other' });
       await fleet.write(1, 20, PACE);

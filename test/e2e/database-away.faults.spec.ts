@@ -15,7 +15,7 @@ import {
 const MINUTES = 60_000;
 const LOGIN = '/api/auth/token';
 
-describe('a replica whose PostgreSQL is away', () => {
+describe('a replica without its PostgreSQL', () => {
   let server: PostgresServer;
   let proxy: ChaosProxy;
   let replica: Replica;
@@ -40,17 +40,17 @@ describe('a replica whose PostgreSQL is away', () => {
     await server?.stop();
   }, MINUTES);
 
-  it('starts, is alive, is not ready, and says why a request cannot be served', async () => {
+  it('starts, is alive, is not ready, and answers a request with the reason', async () => {
     expect(await probes()).toEqual([200, 200, 503]);
     const { status, headers, body } = await login();
     expect([status, headers.get('retry-after'), body.code]).toEqual([503, '1', 'DATABASE_UNAVAILABLE']);
     expect(JSON.stringify(body)).not.toContain('127.0.0.1');
-    // Who has nothing to ask does not know that it answers.
+    // Without a connection, no line may say that the database answers again.
     expect(replica.logs.filter((line) => line.includes('answers again'))).toEqual([]);
   });
 
   it(
-    'comes up by itself when the database comes: schema, settings and the first administrator',
+    'recovers by itself when the database is available: schema, settings and the first administrator',
     async () => {
       await proxy.heal();
       await eventually(async () => expect(await probes()).toEqual([200, 200, 200]), { timeout: 15_000 });
@@ -63,7 +63,7 @@ describe('a replica whose PostgreSQL is away', () => {
   );
 
   it(
-    'answers 503, never 500, while it is away later, and serves again when it is back',
+    'answers 503, never 500, during a later outage, and serves again afterwards',
     async () => {
       await proxy.refuse();
       await eventually(async () => expect(await probes()).toEqual([200, 200, 503]), { timeout: 5000 });

@@ -17,14 +17,14 @@ const MB = 1_000_000;
 const IMAGE = 'yuxi-know-api:0.1.0';
 const run = promisify(execFile);
 
-/** Of the n-th request: another address each time, as an attacker would send. */
+/** Headers of the n-th request: each claims another address, like those of an attacker. */
 const claimed = (index: number) => ({ 'x-forwarded-for': `203.0.113.${index}` });
 
-describe('what the image holds', () => {
+describe('the content of the image', () => {
   const folder = join(temporaryFolder('image'), 'app');
   beforeAll(() => run(process.execPath, ['scripts/image.mjs', folder]), MINUTES);
 
-  it('is neither a test nor a compiler', () => {
+  it('has no test and no compiler', () => {
     const files = filesIn(folder);
     expect(files).toContain('apps/worker/dist/bundle/main.mjs');
     expect(forbiddenFiles(files)).toEqual([]);
@@ -50,7 +50,7 @@ describe('what the image holds', () => {
   );
 });
 
-/** Needs root, and minutes: `npm run prove -- deploy`. */
+/** Needs root and several minutes: `npm run prove -- deploy`. */
 const absent = FULL ? await whyNoEngine() : undefined;
 
 if (absent !== undefined) {
@@ -76,7 +76,7 @@ if (FULL && absent === undefined) {
       engine.docker('run', '--rm', '--read-only', '--network', 'none', IMAGE, 'sh', '-c', script);
 
     it(
-      'compose says what to do while there are no secrets',
+      'compose without secrets shows the command that makes them',
       async () => {
         const { code, output } = await deployment.try('docker compose up --detach');
         expect(code).not.toBe(0);
@@ -140,7 +140,7 @@ if (FULL && absent === undefined) {
         token = body.access_token;
       }, 10 * MINUTES);
 
-      it('makes every container healthy, each read-only where it is ours', async () => {
+      it('makes every container healthy, and the containers of this product read-only', async () => {
         const containers = await deployment.containers();
         expect(containers.map(({ State }) => State.Health?.Status)).toEqual(Array(7).fill('healthy'));
         const ours = [...(await deployment.containers('api')), ...(await deployment.containers('worker'))];
@@ -151,7 +151,7 @@ if (FULL && absent === undefined) {
         }
       });
 
-      it('shows no secret to whoever reads environments and command lines', async () => {
+      it('shows no secret in environments and command lines', async () => {
         const shown = JSON.stringify(await deployment.containers());
         for (const name of ['redis_password', 'postgres_password', 'jwt_secret', 'setup_token'])
           expect(shown).not.toContain(deployment.secret(name));
@@ -177,11 +177,11 @@ if (FULL && absent === undefined) {
         2 * MINUTES,
       );
 
-      it('looks at 10 of 15 wrong logins of one client, whatever address it claims, and still at those of another', async () => {
+      it('checks 10 of 15 wrong logins of one client, whatever address it claims, and still those of another client', async () => {
         const answers = await wrongLogins([api(deployment.url)], 15, { headers: claimed, username: 'nobody' });
         console.info(`15 wrong logins through the front: ${JSON.stringify(tally(answers))}`);
         expect(tally(answers)).toEqual({ 401: 10, 429: 5 });
-        // From an address of its own.
+        // From another address.
         const login = `fetch('http://front:5050/api/auth/token', {
           method: 'POST',
           headers: { 'content-type': 'application/json' },
@@ -203,7 +203,7 @@ if (FULL && absent === undefined) {
     });
 
     it(
-      'passwords of any characters work',
+      'passwords with special characters work',
       async () => {
         await deployment.type('docker compose down --volumes');
         for (const [name, text] of Object.entries({

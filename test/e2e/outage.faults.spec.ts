@@ -10,7 +10,7 @@ import { size } from '../support/size.js';
 import { tasksEnded } from '../support/tasks/tasks.js';
 
 const MINUTES = 60_000;
-const BACK_WITHIN = 2_000;
+const RECOVERED_WITHIN = 2_000;
 const NO_COUNTER = 'Redis unavailable, rate limiting will use in-memory fallback';
 const COUNTER_AGAIN = 'Redis connected for rate limiting';
 const NO_LOCK = /Acquiring lock 'yuxi:lock:index_\w+' without Redis \(no-op mode\)/;
@@ -24,7 +24,7 @@ async function lockIsDegraded(replica: Replica): Promise<boolean> {
   return value === '1';
 }
 
-describe('Redis killed under load, then back', () => {
+describe('an outage of Redis under load', () => {
   let fleet: Fleet;
   let dbId: string;
   let load: ProductLoad;
@@ -49,7 +49,7 @@ describe('Redis killed under load, then back', () => {
     );
 
   it(
-    'fails no login, search or indexing, and is over two seconds after its return',
+    'fails no login, search or indexing, and ends within two seconds after its return',
     async () => {
       await eachOnce(COUNTER_AGAIN, 1, 5_000);
       for (let outage = 1; outage <= size(2, 10); outage++) {
@@ -66,21 +66,21 @@ describe('Redis killed under load, then back', () => {
 
         await fleet.redis.restart();
         const from = performance.now();
-        await redisIs(fleet, 'up', BACK_WITHIN);
-        await eachOnce(COUNTER_AGAIN, outage + 1, BACK_WITHIN);
+        await redisIs(fleet, 'up', RECOVERED_WITHIN);
+        await eachOnce(COUNTER_AGAIN, outage + 1, RECOVERED_WITHIN);
         expect(await Promise.all(fleet.replicas.map(lockIsDegraded))).toEqual([false, false, false]);
         const took = performance.now() - from;
         expect(load.failed()).toEqual([]);
         console.info(`outage ${outage}: everything distributed again after ${took.toFixed(0)} ms`);
-        expect(took).toBeLessThan(BACK_WITHIN);
+        expect(took).toBeLessThan(RECOVERED_WITHIN);
       }
     },
     10 * MINUTES,
   );
 
-  it('takes locks in Redis again', async () => {
+  it('is followed by locks in Redis', async () => {
     const redis = new Redis(fleet.redis.url);
-    // Redis came back empty, and a fence outlives its lock by days: what is there was taken since.
+    // Redis restarted empty and a fence is kept for days, so these locks were acquired after the outage.
     const taken = async () => (await redis.keys('yuxi:lockf:*index_*')).length;
     try {
       const before = await taken();
@@ -92,7 +92,7 @@ describe('Redis killed under load, then back', () => {
   });
 
   it(
-    'left nothing failed, and every file indexed once',
+    'leaves no failed task, and every file indexed once',
     async () => {
       await load.stop();
       expect(load.failed()).toEqual([]);
@@ -104,7 +104,7 @@ describe('Redis killed under load, then back', () => {
     2 * MINUTES,
   );
 
-  it('counts wrong logins over all replicas again', async () => {
+  it('is followed by a common count of wrong logins over all replicas', async () => {
     expect(tally(await wrongLogins(fleet.apis, 15))).toEqual({ 401: 10, 429: 5 });
   });
 });

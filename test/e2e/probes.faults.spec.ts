@@ -31,7 +31,7 @@ describe('the probes of a replica', () => {
   let postgres: PostgresServer;
   let replica: Replica;
   let client: ApiClient;
-  /** Looks at Redis from outside. */
+  /** Connection of the test to Redis. */
   let admin: Redis;
 
   beforeAll(async () => {
@@ -50,7 +50,7 @@ describe('the probes of a replica', () => {
   }, MINUTES);
 
   const ready = () => client.get<Ready>('/health/ready');
-  /** Waits for an answer of readiness; meanwhile the others answer 200, whatever is away. */
+  /** Waits for an answer of readiness. Until then, the other probes must answer 200. */
   const becomes = (expected: object) =>
     eventually(
       async () => {
@@ -62,7 +62,7 @@ describe('the probes of a replica', () => {
       { timeout: 20_000 },
     );
   it.each<[string, string, () => Promise<unknown>, () => Promise<unknown>]>([
-    ['away', 'refused', () => redis.kill(), () => redis.restart({ keepData: true })],
+    ['unavailable', 'refused', () => redis.kill(), () => redis.restart({ keepData: true })],
     ['full', 'oom', () => admin.config('SET', 'maxmemory', '1'), () => admin.config('SET', 'maxmemory', '0')],
     [
       'read-only',
@@ -80,19 +80,19 @@ describe('the probes of a replica', () => {
       () => admin.config('SET', 'requirepass', PASSWORD),
     ],
   ])(
-    'say that Redis is %s: degraded by %s, still ready, and well again afterwards',
-    async (_, state, harm, heal) => {
+    'show that Redis is %s: degraded with the state %s, still ready, and up again afterwards',
+    async (_, state, breakRedis, repair) => {
       await becomes(healthy);
-      await harm();
+      await breakRedis();
       await becomes(degraded(state));
-      await heal();
+      await repair();
       await becomes(healthy);
     },
     MINUTES,
   );
 
   it(
-    'say that PostgreSQL is away: not ready, but alive',
+    'show that PostgreSQL is unavailable: not ready, but alive',
     async () => {
       await postgres.kill();
       await becomes({
@@ -106,7 +106,7 @@ describe('the probes of a replica', () => {
   );
 
   it(
-    'say that it stops while it still serves, for as long as balancers need to hear of it',
+    'show the shutdown while the replica still serves, for the time that load balancers need to detect it',
     async () => {
       const stopped = replica.stop();
       await eventually(

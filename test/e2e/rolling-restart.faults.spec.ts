@@ -23,14 +23,14 @@ const MINUTES = 60_000;
 const LANES = size(6, 24);
 const REQUESTS = size(500, 20_000);
 
-/** The default: so long others need to see that a replica leaves. */
+/** The default, which is the time that load balancers need to detect a shutdown. */
 const DEFAULT_DELAY = { YUXI_SHUTDOWN_DELAY: '' };
 
-/** Ends it as Kubernetes does, starts it again, and goes on when the balancer has seen it. */
-async function restart(replica: Replica, upAgain: () => Promise<boolean>): Promise<void> {
+/** Stops a replica like Kubernetes, starts it again, and waits until it serves. */
+async function restart(replica: Replica, serves: () => Promise<boolean>): Promise<void> {
   expect(await replica.stop()).toBe(0);
   await replica.restart();
-  await eventually(upAgain, { timeout: 30_000, every: 100, describe: 'the replica to be back' });
+  await eventually(serves, { timeout: 30_000, every: 100, describe: 'the replica to serve' });
 }
 
 describe('a rolling restart of APIs behind haproxy and of workers, by SIGTERM alone', () => {
@@ -54,7 +54,7 @@ describe('a rolling restart of APIs behind haproxy and of workers, by SIGTERM al
     await fleet?.stop();
   }, 2 * MINUTES);
 
-  /** A login by a client with an address of its own. */
+  /** A login from a given client address. */
   const login = (from: string, username: string, password: string) =>
     new Promise<number>((resolve, reject) => {
       const body = new URLSearchParams({ username, password }).toString();
@@ -67,7 +67,7 @@ describe('a rolling restart of APIs behind haproxy and of workers, by SIGTERM al
         .end(body);
     });
 
-  it('lets others log in while one client behind the balancer has guessed too often', async () => {
+  it('accepts logins of other clients while one client behind the balancer has reached its limit', async () => {
     if (!haproxy) return reportSkip('rolling restart behind haproxy', 'haproxy is not installed');
     const answers: number[] = [];
     for (let i = 0; i < 15; i++) answers.push(await login('127.0.0.2', `somebody${i}`, 'a guess'));
@@ -107,8 +107,8 @@ describe('a rolling restart of APIs behind haproxy and of workers, by SIGTERM al
       const ended = await tasksEnded(client, token, [body.task_id], 3 * MINUTES);
       expect(ended.map(({ status }) => status)).toEqual(['success']);
       expect(await auditIndex(fleet, dbId)).toEqual([]);
-      const spent = await fleet.sql(`SELECT id FROM tasks WHERE attempt > 1 OR status <> 'success'`);
-      expect(spent).toEqual([]);
+      const repeated = await fleet.sql(`SELECT id FROM tasks WHERE attempt > 1 OR status <> 'success'`);
+      expect(repeated).toEqual([]);
       console.info(`rolling restart: ${load.sent.length} requests, ${load.failed().length} failed`);
     },
     12 * MINUTES,

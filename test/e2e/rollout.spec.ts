@@ -59,7 +59,7 @@ describe('settings of three replicas', () => {
     for (let tries = 0; ; tries++) if ((await login(tries % 3)) === 429) return tries;
   };
 
-  it('are answered 200 once all of them serve the change', async () => {
+  it('answer 200 when all replicas serve the change', async () => {
     const { status, body } = await put({ final_top_k: 21 }, '?wait=5s');
     expect({ status, body }).toMatchObject({ status: 200, body: { converged: true, laggards: [] } });
     for (const replica of [0, 1, 2]) expect((await served(replica))['final_top_k']).toBe(21);
@@ -67,7 +67,7 @@ describe('settings of three replicas', () => {
   });
 
   it(
-    'are answered 202 with the replica that is stopped, which is named as missing until it is back',
+    'answer 202 with the name of a stopped replica, which is listed as missing until it continues',
     async () => {
       const stopped = fleet.replicas[2]!;
       const id: unknown = expect.stringMatching(new RegExp(`:${new URL(stopped.baseUrl).port}$`));
@@ -97,9 +97,9 @@ describe('settings of three replicas', () => {
   );
 
   it(
-    'of 1,000 writers at once that read the same, exactly one wins; each revision is one writer’s, none is lost',
+    'with 1,000 concurrent writers of one revision: exactly one succeeds, and no revision is lost',
     async () => {
-      const won: number[] = [];
+      const written: number[] = [];
       for (let round = 0; round < size(2, 20); round++) {
         const tag = await tagOn();
         const answers = await Promise.all(
@@ -115,21 +115,21 @@ describe('settings of three replicas', () => {
         const statuses = answers.map(({ status }) => status);
         expect(statuses.filter((status) => status === 200)).toHaveLength(1);
         expect(statuses.filter((status) => status === 412)).toHaveLength(statuses.length - 1);
-        won.push(answers.find(({ status }) => status === 200)!.body.revision);
+        written.push(answers.find(({ status }) => status === 200)!.body.revision);
         await rollout('?wait=5s');
       }
-      expect(won).toEqual(won.map((_, i) => won[0]! + i));
+      expect(written).toEqual(written.map((_, i) => written[0]! + i));
       const rows = await fleet.sql<{ revision: string }>(
         'SELECT revision FROM config_revision WHERE revision >= $1 ORDER BY revision',
-        [won[0]],
+        [written[0]],
       );
-      expect(rows.map(({ revision }) => Number(revision))).toEqual(won);
+      expect(rows.map(({ revision }) => Number(revision))).toEqual(written);
     },
     5 * MINUTES,
   );
 
   it(
-    'of writers that read again after each 412, all get their change in',
+    'with writers that read again after each 412: every change is written',
     async () => {
       const writers = size(20, 100);
       const before = (await rollout()).revision;
@@ -148,7 +148,7 @@ describe('settings of three replicas', () => {
   );
 
   it(
-    'are the login limits of each of them at once, upwards and downwards',
+    'change the login limits of every replica at once, up and down',
     async () => {
       await put({ login_attempts: 5 }, '?wait=5s');
       expect(await until429()).toBe(5);
@@ -160,7 +160,7 @@ describe('settings of three replicas', () => {
     MINUTES,
   );
 
-  it('C7 are not touched by garbage on the channel, whoever sends it', async () => {
+  it('C7 (forged notices): are not changed by invalid messages on the channel', async () => {
     const outsider = new Redis(fleet.redis.url);
     const ignored = async () => {
       const counts = await Promise.all(
@@ -183,12 +183,12 @@ describe('settings of three replicas', () => {
   });
 
   if (!hasRedisPy)
-    it('reload when a Python process says so', () => {
+    it('reload after a notice of a Python process', () => {
       reportSkip('change notices of redis-py', `${PYTHON} has no module redis (python3-redis)`);
       expect(hasRedisPy).toBe(false);
     });
   else
-    it('reload within a second when a Python process says that it changed something', async () => {
+    it('reload within a second after a notice of a Python process', async () => {
       const script = fileURLToPath(new URL('../support/config/redis_py_publish.py', import.meta.url));
       const { port, password } = fleet.redis;
       const child = spawn(PYTHON, [script, String(port), password!], { stdio: ['pipe', 'pipe', 'inherit'] });
@@ -201,11 +201,11 @@ describe('settings of three replicas', () => {
       const [head] = await fleet.sql<{ revision: string; snapshot: JsonObject }>('SELECT * FROM config_head');
       const taken: number[] = [];
       try {
-        // Python takes a moment to start.
+        // Python needs some time to start.
         await published();
         for (let round = 1; round <= size(3, 50); round++) {
           const snapshot = { ...head!.snapshot, search: { final_top_k: 30 + round } };
-          // Behind the replicas' back, without a notice of the database.
+          // Directly in the database, which sends no notice.
           await fleet.sql('UPDATE config_head SET revision = $1, snapshot = $2, hash = $3', [
             Number(head!.revision) + round,
             JSON.stringify(snapshot),

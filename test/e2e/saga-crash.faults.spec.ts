@@ -11,14 +11,14 @@ const STEPS = ['a', 'b', 'c', 'd'];
 const FAULTS = ['kill -9', 'SIGSTOP', 'FLUSHALL and kill -9'] as const;
 /** The default of streams; rows have 15 s. */
 const LEASE = '5s';
-/** A lease, the look for lapsed ones, and room for a busy machine. */
+/** A lease, the search for expired leases, and a reserve for a busy machine. */
 const RESUMED_WITHIN = 15_000;
 
 const cells = (['forward', 'back'] as const).flatMap((direction) =>
   STEPS.flatMap((step) => SAGA_POINTS.map((point) => ({ point, step, direction }))),
 );
 
-/** All of them in the full size, else a few that the seed picks. */
+/** All of them in the full size, otherwise a few that the seed selects. */
 function some<T>(all: readonly T[], count: number, random: () => number): T[] {
   if (FULL) return [...all];
   const left = [...all];
@@ -45,28 +45,28 @@ describe.each(combinations)('a saga in $store, $fault at any point of any step',
 
   const random = seededRandom(SEED);
   it(
-    `is done or undone in the end, each effect once, and resumed by another process within ${RESUMED_WITHIN / 1000} s`,
+    `ends done or compensated, each effect once, and another process resumes it within ${RESUMED_WITHIN / 1000} s`,
     async () => {
       for (const { point, step, direction } of some(cells, 2, random)) {
         const place = `${point} ${step} ${direction}`;
         await fleet.arm(place);
         const key = `${fault} ${place}`;
         const input = direction === 'back' ? { no: 'd' } : {};
-        // The start itself may be what is hit: whoever wanted it tries again, elsewhere.
+        // The fault may hit the start itself. Then the caller starts the saga again in another process.
         const first = fleet.begin([{ key, input }]);
         first.catch(() => undefined);
         const victim = await fleet.stopped(place);
         const from = clock();
-        await strike(fleet, fault, victim);
+        await cause(fleet, fault, victim);
         const others = fleet.workers.find((worker) => worker !== victim)!;
         const [id] = (await Promise.any([first, fleet.begin([{ key, input }], others)])) as [string];
-        // After an outcome the next step is anybody's: others may have begun it before the victim was hit.
+        // After an outcome any process may run the next step, possibly before the fault.
         if (point !== 'after-outcome') took.push((await fleet.begunElsewhere(victim.pid, from)) - from);
         const status = await ended(fleet, id, others);
         expect(status).toBe(direction === 'back' ? 'undone' : 'done');
         if (fault === 'SIGSTOP') {
           victim.signal('SIGCONT');
-          await victim.call('goOn');
+          await victim.order('release');
         } else await fleet.add();
         expect({ place, faults: faultsOf(status, await fleet.effects(id), STEPS) }).toEqual({ place, faults: [] });
         hit.push(place);
@@ -83,12 +83,12 @@ describe.each(combinations)('a saga in $store, $fault at any point of any step',
   );
 });
 
-describe('an effect that stood still while its saga went back', () => {
+describe('an effect whose process is stopped while its saga goes back', () => {
   let fleet: SagaFleet;
   afterEach(() => fleet?.stop(), MINUTE);
 
   const tasks = { lease: '2s', pollInterval: 50, streams: { lease: '2s' } };
-  /** The first run of b stands still before its effect; the second one says no, so that b is taken back before it happened. */
+  /** The first run of b stops before its effect. The second one rejects, so b is compensated before its effect. */
   const run = async (store: StoreKind, control?: string) => {
     fleet = await SagaFleet.start({ store, workers: 2, tasks, control });
     const [id] = await fleet.begin([{ key: 'k', input: { no: 'b', onlyAgain: true, holdsFirst: 'b' } }]);
@@ -97,12 +97,12 @@ describe('an effect that stood still while its saga went back', () => {
     const other = fleet.workers.find((worker) => worker !== victim)!;
     expect(await ended(fleet, id!, other)).toBe('undone');
     victim.signal('SIGCONT');
-    await victim.call('goOn').catch(() => undefined);
+    await victim.order('release').catch(() => undefined);
     return faultsOf('undone', await fleet.effects(id), STEPS);
   };
 
   it.each(['postgres', 'redis'] as const)(
-    'does not happen any more, with the saga in %s',
+    'does not happen later, with the saga in %s',
     async (store) => {
       expect(await run(store)).toEqual([]);
     },
@@ -110,15 +110,15 @@ describe('an effect that stood still while its saga went back', () => {
   );
 
   it(
-    'control: happens without a tombstone',
+    'control: happens later without a tombstone',
     async () => {
-      expect(await run('postgres', 'no tombstones')).toEqual(['b: 1 times done, 0 undone']);
+      expect(await run('postgres', 'no tombstones')).toEqual(['b: 1 times done, 0 compensated']);
     },
     MINUTE,
   );
 });
 
-async function strike(fleet: SagaFleet, fault: (typeof FAULTS)[number], victim: WorkerProcess): Promise<void> {
+async function cause(fleet: SagaFleet, fault: (typeof FAULTS)[number], victim: OrderedWorker): Promise<void> {
   if (fault === 'SIGSTOP') return victim.signal('SIGSTOP');
   if (fault === 'FLUSHALL and kill -9') await fleet.flush();
   await fleet.kill(victim);

@@ -8,11 +8,11 @@ import { clock } from '../support/tasks/tasks-fleet.js';
 const MINUTE = 60_000;
 const SEED = runSeed();
 const SAGAS = size(120, 5000);
-const LOT = 250;
+const BATCH = 250;
 const STEPS = ['a', 'b', 'c', 'd'];
 const [LEAST, MOST] = size([300, 900], [1000, 3000]);
 
-describe('many sagas under everything at once', () => {
+describe('many sagas under several faults', () => {
   let fleet: SagaFleet;
   let producer: WorkerProcess | undefined;
   afterEach(async () => {
@@ -21,7 +21,7 @@ describe('many sagas under everything at once', () => {
   }, MINUTE);
 
   it.each(['postgres', 'redis'] as const)(
-    'all end within a minute of the last kill, each effect once or taken back in reverse, in %s',
+    'all end within a minute after the last kill, each effect once or compensated in reverse order, in %s',
     async (store) => {
       const random = seededRandom(SEED);
       const lease = { lease: '2s' };
@@ -30,12 +30,12 @@ describe('many sagas under everything at once', () => {
       producer = await fleet.producer();
       const orders = Array.from({ length: SAGAS }, (_, i) => order(i, random));
       const from = clock();
-      const killer = killNowAndThen(fleet, random);
+      const killer = killAtRandom(fleet, random);
       const ids: string[] = [];
-      for (let at = 0; at < SAGAS; at += LOT) {
-        const lot = fleet.begin(orders.slice(at, at + LOT), producer);
-        if (at <= SAGAS / 2 && at + LOT > SAGAS / 2) await disturb(fleet);
-        ids.push(...(await lot));
+      for (let at = 0; at < SAGAS; at += BATCH) {
+        const batch = fleet.begin(orders.slice(at, at + BATCH), producer);
+        if (at <= SAGAS / 2 && at + BATCH > SAGAS / 2) await disturb(fleet);
+        ids.push(...(await batch));
       }
       await eventually(async () => expect((await fleet.effects()).length).toBeGreaterThan(SAGAS * 3), {
         timeout: 15 * MINUTE,
@@ -52,12 +52,12 @@ describe('many sagas under everything at once', () => {
       const faults = ids.flatMap((id) => faultsOf(statuses.get(id)!, bySaga.get(id)!, STEPS));
       expect(faults).toEqual([]);
       expect(new Set(ids).size).toBe(SAGAS);
-      // Those that were to say no did, and no others.
+      // Exactly the sagas with a step that rejects are compensated.
       const expected = orders.map(({ input }) => ('no' in input ? 'undone' : 'done'));
       expect(ids.map((id) => statuses.get(id))).toEqual(expected);
-      const undone = expected.filter((status) => status === 'undone').length;
+      const compensated = expected.filter((status) => status === 'undone').length;
       console.info(
-        `saga-load: ${store}, ${SAGAS} sagas in ${Math.round((last - from) / 1000 + after)} s, ${undone} undone, ${kills} kills; ` +
+        `saga-load: ${store}, ${SAGAS} sagas in ${Math.round((last - from) / 1000 + after)} s, ${compensated} compensated, ${kills} kills; ` +
           `all ended ${after.toFixed(1)} s after the last one`,
       );
     },
@@ -65,7 +65,7 @@ describe('many sagas under everything at once', () => {
   );
 });
 
-/** What one saga is to do: some say no, and some steps and compensations fail at first. */
+/** A saga: in some a step rejects, and some steps and compensations fail first. */
 function order(i: number, random: () => number): SagaOrder {
   const one = () => STEPS[Math.floor(random() * STEPS.length)]!;
   const unsure = Object.fromEntries(
@@ -74,15 +74,15 @@ function order(i: number, random: () => number): SagaOrder {
   return { key: `k${i}`, input: random() < 0.3 ? { no: one(), unsure } : { unsure } };
 }
 
-/** The Redis of the house is killed and comes back with its file; what PostgreSQL remembers bears even the loss of all of it. */
+/** Redis is killed and restarted with its file. With sagas in PostgreSQL, it also loses all its data. */
 async function disturb(fleet: SagaFleet): Promise<void> {
   await fleet.redis.kill();
   await fleet.redis.restart({ keepData: true });
   if (fleet.store === 'postgres') await fleet.flush();
 }
 
-/** @returns stops it, and says how many were killed */
-function killNowAndThen(fleet: SagaFleet, random: () => number): { stop(): Promise<number> } {
+/** @returns a function that stops it and returns the number of kills */
+function killAtRandom(fleet: SagaFleet, random: () => number): { stop(): Promise<number> } {
   const stopped = new AbortController();
   const run = async (): Promise<number> => {
     for (let kills = 0; ; kills++) {

@@ -45,7 +45,7 @@ describe('sagas of several replicas', () => {
       { timeout: 20_000, describe: `saga ${id} to end` },
     ) as Promise<Saga>;
 
-  it('make an upload a document, seen from every replica', async () => {
+  it('index an upload, and every replica shows it', async () => {
     const dbId = await createKnowledgeBase(apis[0]!, token, 'ingested');
     const { file_path, file_id } = await send(dbId, 'wing.md', '# Wing\n\nA wing bends in the flow.');
     const { status, body } = await apis[0]!.post<{ saga_id: string; file_id: string }>(
@@ -76,7 +76,7 @@ describe('sagas of several replicas', () => {
       expect((await apis[0]!.post(`${SAGAS}/${body.saga_id}/${decision}`, { token })).status).toBe(409);
   });
 
-  it('leave nothing of what cannot be parsed', async () => {
+  it('leave nothing of a file that cannot be parsed', async () => {
     const dbId = await createKnowledgeBase(apis[0]!, token, 'refused');
     const { file_path, file_id } = await send(dbId, 'empty.html', '<html><body><script>x()</script></body></html>');
     const { body } = await apis[1]!.post<{ saga_id: string }>(`/api/knowledge/databases/${dbId}/ingest`, {
@@ -90,7 +90,7 @@ describe('sagas of several replicas', () => {
     ).toEqual([]);
   });
 
-  it('take a knowledge base away, which is hidden at once', async () => {
+  it('remove a knowledge base, which is hidden at once', async () => {
     const dbId = await createKnowledgeBase(apis[0]!, token, 'deleted');
     await send(dbId, 'a.txt', 'only here');
     const { status, body } = await apis[0]!.del<{ message: string; saga_id: string }>(
@@ -103,7 +103,7 @@ describe('sagas of several replicas', () => {
     expect(await fleet.sql('SELECT 1 FROM databases WHERE db_id = $1', [dbId])).toEqual([]);
   });
 
-  it('are the business of the superadmin, and what was decided is written down', async () => {
+  it('are visible only to the superadmin, whose decisions are in the audit log', async () => {
     const user = await addAccount(apis[0]!, token, 'somebody');
     expect((await apis[0]!.get(SAGAS, { token: user.access_token })).status).toBe(403);
     expect((await apis[0]!.get(`${SAGAS}/nothing`, { token })).status).toBe(404);

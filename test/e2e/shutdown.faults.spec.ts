@@ -20,7 +20,7 @@ import { size } from '../support/size.js';
 import { tasksEnded } from '../support/tasks/tasks.js';
 
 const MINUTES = 60_000;
-const LONGEST_STOP = 30_000;
+const MAX_STOP = 30_000;
 
 function isAlive(pid: number): boolean {
   try {
@@ -30,23 +30,23 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** Unlike `stop` it sends no SIGCONT, which would end the pause of a run. */
+/** Unlike `stop`, it sends no SIGCONT, which would end the pause of a run. */
 async function terminate(replica: Replica): Promise<{ code: number; took: number }> {
   const { pid } = replica;
   const from = performance.now();
   process.kill(pid, 'SIGTERM');
-  await eventually(() => !isAlive(pid), { timeout: LONGEST_STOP, every: 20, describe: 'the replica to end' });
+  await eventually(() => !isAlive(pid), { timeout: MAX_STOP, every: 20, describe: 'the replica to end' });
   return { code: await replica.stop(), took: performance.now() - from };
 }
 
-describe('SIGTERM to a replica that is at work', () => {
+describe('SIGTERM to a replica under load', () => {
   let fleet: Fleet;
   let redis: Redis;
-  /** Calls that go on after a failure would keep the process. */
+  /** Stopped also after a failure, because its requests would keep the process running. */
   let load: Load | undefined;
   beforeAll(async () => {
     fleet = await startFleet({
-      // The first run there never ends by itself, so that its task must be handed back.
+      // The first run on this replica never ends by itself, so its task must be returned to the queue.
       env: (replica): Record<string, string> => (replica === 0 ? { YUXI_TEST_PAUSE_AT: 'after-claim' } : {}),
     });
     redis = new Redis(fleet.redis.url);
@@ -76,8 +76,8 @@ describe('SIGTERM to a replica that is at work', () => {
     return { dbId, taskId: body.task_id };
   }
 
-  /** Calls the replica until it says that it wants no more. */
-  function loadUntilNotReady(dbId: string): Load {
+  /** Sends requests to the first replica. */
+  function loadFirstReplica(dbId: string): Load {
     const client = fleet.apis[0]!;
     const { token } = fleet;
     const { user_id: username, password } = FIRST_ADMINISTRATOR;
@@ -91,34 +91,34 @@ describe('SIGTERM to a replica that is at work', () => {
   }
 
   it(
-    'finishes accepted requests, hands its tasks back, and leaves no lock',
+    'finishes accepted requests, returns its tasks to the queue, and leaves no lock',
     async () => {
       const { apis, replicas, token } = fleet;
-      const leaving = replicas[0]!;
-      const { dbId, taskId } = await index('handed-back', size(60, 600));
-      await eventually(() => leaving.logs.some((line) => line.includes('YUXI_TEST_PAUSED after-claim')), {
+      const stopped = replicas[0]!;
+      const { dbId, taskId } = await index('returned', size(60, 600));
+      await eventually(() => stopped.logs.some((line) => line.includes('YUXI_TEST_PAUSED after-claim')), {
         timeout: 20_000,
         describe: 'a run that does not end',
       });
       const spare = await createKnowledgeBase(apis[1]!, token, 'spare');
       const held = await holdUpload(
-        `${leaving.baseUrl}/api/knowledge/files/upload?db_id=${spare}`,
+        `${stopped.baseUrl}/api/knowledge/files/upload?db_id=${spare}`,
         token,
         'held.txt',
-        'Sent half before, half after.',
+        'Half sent before, half after.',
       );
-      load = loadUntilNotReady(dbId);
+      load = loadFirstReplica(dbId);
       await load.more(1, 10_000);
 
-      const stopping = terminate(leaving);
+      const stopping = terminate(stopped);
       await eventually(async () => (await apis[0]!.get('/health/ready')).status === 503, {
-        describe: 'the replica to want no more requests',
+        describe: 'the replica to be not ready',
       });
       await load.stop();
       expect(load.failed()).toEqual([]);
 
-      await eventually(async () => !(await accepts(leaving.port)), {
-        timeout: LONGEST_STOP,
+      await eventually(async () => !(await accepts(stopped.port)), {
+        timeout: MAX_STOP,
         every: 50,
         describe: 'a closed port',
       });
@@ -127,8 +127,8 @@ describe('SIGTERM to a replica that is at work', () => {
       const { code, took } = await stopping;
       console.info(`stopped after ${took.toFixed(0)} ms; ${load.sent.length} requests before`);
       expect(code).toBe(0);
-      expect(took).toBeLessThan(LONGEST_STOP);
-      expect(leaving.logs.some((line) => line.includes('their tasks are handed back'))).toBe(true);
+      expect(took).toBeLessThan(MAX_STOP);
+      expect(stopped.logs.some((line) => line.includes('their tasks are handed back'))).toBe(true);
 
       const ended = await tasksEnded(apis[1]!, token, [taskId], 20_000);
       expect(ended.map(({ status }) => status)).toEqual(['success']);
@@ -139,7 +139,7 @@ describe('SIGTERM to a replica that is at work', () => {
   );
 
   it(
-    'in the middle of many tasks lets another replica finish them',
+    'during many tasks lets another replica finish them',
     async () => {
       const { replicas, apis, token } = fleet;
       const { dbId, taskId } = await index('passed-on', size(100, 1000));
@@ -157,7 +157,7 @@ describe('SIGTERM to a replica that is at work', () => {
 
 const TIMEOUT_SECONDS = 11;
 
-describe('SIGTERM to a replica with clients that do not come to an end', () => {
+describe('SIGTERM to a replica with requests that never end', () => {
   let fleet: Fleet;
   let worker: Replica | undefined;
   const sockets: Socket[] = [];
@@ -175,7 +175,7 @@ describe('SIGTERM to a replica with clients that do not come to an end', () => {
     await fleet?.stop();
   }, MINUTES);
 
-  /** Sends `text`, and then a byte now and then for as long as it may. */
+  /** Sends `text`, then a byte every 200 ms while the connection is open. */
   async function drip(port: number, text: string, byte = ''): Promise<Socket> {
     const socket = connect(port, '127.0.0.1').on('error', () => undefined);
     sockets.push(socket);
@@ -186,10 +186,10 @@ describe('SIGTERM to a replica with clients that do not come to an end', () => {
   }
 
   it(
-    'ends it in time, and a file that was being parsed is parsed elsewhere as if nothing had been',
+    'ends it in time, and another process parses the file whose parsing was interrupted',
     async () => {
       const { apis, token, redis, databaseUrl } = fleet;
-      const [leaving, client] = [fleet.replicas[0]!, apis[0]!];
+      const [stopped, client] = [fleet.replicas[0]!, apis[0]!];
       const dbId = await createKnowledgeBase(client, token, 'interrupted');
       const page = Array.from({ length: 60_000 }, (_, i) => `<p>Swallow <b>${i}</b> flew <i>south</i>.</p>`).join('');
       const uploaded = await client.post<{ file_path: string }>(`/api/knowledge/files/upload?db_id=${dbId}`, {
@@ -200,7 +200,7 @@ describe('SIGTERM to a replica with clients that do not come to an end', () => {
         json: { items: [uploaded.body.file_path] },
         token,
       });
-      const { port } = leaving;
+      const { port } = stopped;
       const bearer = `Authorization: Bearer ${token}`;
       await drip(port, '');
       await drip(port, 'GET / HTTP/1.1\nHost: x\nX-Slow: ', 'x');
@@ -215,13 +215,13 @@ describe('SIGTERM to a replica with clients that do not come to an end', () => {
         port,
         `GET /api/tasks/${added.body.task_id}/events HTTP/1.1\nHost: x\n${bearer}\nAccept: text/event-stream\n\n`,
       );
-      let told = '';
-      events.on('data', (bytes: Buffer) => (told += bytes.toString()));
-      await eventually(() => expect(told).toContain('data:'));
+      let received = '';
+      events.on('data', (bytes: Buffer) => (received += bytes.toString()));
+      await eventually(() => expect(received).toContain('data:'));
       const statusOf = async () => (await fleet.sql<{ status: string }>('SELECT status FROM files'))[0]!.status;
       await eventually(async () => expect(await statusOf()).toBe('parsing'));
 
-      const { code, took } = await terminate(leaving);
+      const { code, took } = await terminate(stopped);
       console.info(`stopped after ${took.toFixed(0)} ms`);
       expect(code).toBe(0);
       expect(took).toBeLessThan(TIMEOUT_SECONDS * 1000);

@@ -10,7 +10,7 @@ const MINUTES = 180_000;
 const CTRL_C = '\u0003';
 const ESCAPE = '\u001b';
 
-/** The API on a pseudo-terminal, which `script` makes: of util-linux, or of macOS. */
+/** The API on a pseudo-terminal, made by `script` of util-linux or macOS. */
 class Terminal {
   #output = '';
   readonly #child: ChildProcess;
@@ -36,7 +36,7 @@ class Terminal {
     running.add(this);
   }
 
-  /** What stands on it. */
+  /** The lines on the terminal. */
   get lines(): string[] {
     return this.#output.split('\r\n').filter(Boolean);
   }
@@ -52,7 +52,7 @@ class Terminal {
     this.#child.stdin!.write(keys);
   }
 
-  /** The API then gets SIGHUP, as when a window is closed. */
+  /** The API then gets SIGHUP, like after the close of a window. */
   async close(): Promise<void> {
     this.#child.kill('SIGKILL');
     await this.exit;
@@ -69,7 +69,7 @@ afterEach(async () => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-/** What a start in embedded mode must show. */
+/** Checks the lines of a start in embedded mode. */
 async function started(terminal: Terminal, port: number): Promise<void> {
   await terminal.shows('curl -X POST');
   const { lines } = terminal;
@@ -86,9 +86,9 @@ async function started(terminal: Terminal, port: number): Promise<void> {
   ]);
 }
 
-describe('on a terminal', () => {
+describe('the API on a terminal', () => {
   it(
-    'starts with at most eight lines for people, from the making of the database to the administrator',
+    'starts with at most eight readable lines, from the creation of the database to the administrator',
     async () => {
       const port = await freePort();
       const terminal = new Terminal({ PORT: String(port), NO_COLOR: '1' });
@@ -107,7 +107,7 @@ describe('on a terminal', () => {
       const again = new Terminal({ PORT: String(port), YUXI_DATA_DIRR: 'x' });
       await again.shows('curl -X POST');
       expect(again.lines).toHaveLength(6);
-      // A warning is one line, whose level has a colour on a terminal that has them.
+      // A warning is one line, and its level has a colour on a terminal with colours.
       expect(again.lines[0]).toMatch(/^[\d:.]+ \S+WARN \S+ \[Env\] YUXI_DATA_DIRR .*did you mean YUXI_DATA_DIR\?$/);
       again.type(CTRL_C);
       expect(await again.exit).toBe(0);
@@ -116,7 +116,7 @@ describe('on a terminal', () => {
   );
 
   it(
-    'lists what is wrong with the configuration',
+    'lists the problems of an invalid configuration',
     async () => {
       const terminal = new Terminal({ PORT: 'abc', LOG_FORMAT: 'text', TRUSTED_PROXIES: 'true' });
       expect(await terminal.exit).toBe(78);
@@ -129,7 +129,7 @@ describe('on a terminal', () => {
   );
 
   it(
-    'writes JSON where LOG_FORMAT says so',
+    'writes JSON with LOG_FORMAT=json',
     async () => {
       const terminal = new Terminal({ PORT: '0', LOG_FORMAT: 'json', YUXI_DATA_DIR: './json' });
       await terminal.shows('curl -X POST');

@@ -3,7 +3,7 @@ import { Coalesced } from './coalesced.js';
 
 const settle = () => new Promise<void>((resolve) => setImmediate(resolve));
 
-it('runs once at a time, and serves each caller by a run that began after the call', async () => {
+it('coalesced work runs once at a time, and each caller gets a run that began after its call', async () => {
   const gates: (() => void)[] = [];
   let running = 0;
   let most = 0;

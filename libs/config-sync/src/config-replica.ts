@@ -1,36 +1,104 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { monotonicMs, within } from '@yuxi/core';
 import { Subject } from 'rxjs';
 import { Coalesced } from './coalesced.js';
 import { ConfigTimeoutError, ConfigUnavailableError, ConfigValidationError } from './config-sync.errors.js';
-import { CONFIG_SYNC_OPTIONS } from './config-sync.options.js';
-import type { ResolvedConfigSyncOptions } from './config-sync.options.js';
+import { CONFIG_SYNC_OPTIONS, type ResolvedConfigSyncOptions } from './config-sync.options.js';
 import { ConfigMetrics } from './config.metrics.js';
-import { LastKnownGood } from './fallback/last-known-good.js';
-import { ConfigHandlers } from './handlers/config-handlers.js';
+import { type ConfigHead, ConfigStore } from './config.store.js';
+import { LastKnownGood } from './last-known-good.js';
 import { ReplicaReporter } from './rollout/replica-reporter.js';
-import { ConfigSchema } from './schema/config-schema.js';
-import type { Values } from './schema/config-schema.js';
-import { type ConfigHead, isBehind } from './store/config-head.js';
-import { ConfigStore } from './store/config.store.js';
+import { ConfigSchema, type Values } from './schema/config-schema.js';
+import { canonical } from './schema/json.js';
 
 export interface AppliedConfig {
   readonly head: ConfigHead;
   readonly values: Values;
 }
 
-/** What this replica serves, and the one way it changes: read the head, offer it to the handlers, swap the snapshot. */
+export interface Handler {
+  section: string;
+  /** `Class.method`, for logs. */
+  name: string;
+  call: (next: unknown, info: { previous: unknown; revision: number }) => unknown;
+}
+
+interface Entry extends Handler {
+  accepted?: { text: string; value: unknown };
+  failedAt?: number;
+}
+
+const running = new AsyncLocalStorage<{ active: boolean }>();
+
+/** The `@OnConfigChange` methods, and the values that each of them accepted last. */
+@Injectable()
+export class ConfigHandlers {
+  readonly #log = new Logger('LiveConfig');
+  readonly #entries: Entry[] = [];
+
+  /** Whether the caller runs inside a handler. There, waiting for an apply would be a deadlock. */
+  static get active(): boolean {
+    return running.getStore()?.active ?? false;
+  }
+
+  add(handler: Handler): void {
+    this.#entries.push({ ...handler });
+  }
+
+  /** Whether every method has accepted these values. */
+  have(values: Values): boolean {
+    return this.#entries.every((entry) => entry.accepted?.text === canonical(values[entry.section]));
+  }
+
+  /**
+   * Calls each method that has not accepted the values of its section yet. Calls all of them, one after another.
+   * @returns undefined when all have accepted, else the message of one that refused
+   */
+  async offer(values: Values, revision: number, timeout: number): Promise<string | undefined> {
+    let refusal: string | undefined;
+    for (const entry of this.#entries) refusal = (await this.#call(entry, values, revision, timeout)) ?? refusal;
+    return refusal;
+  }
+
+  async #call(entry: Entry, values: Values, revision: number, timeout: number): Promise<string | undefined> {
+    const value = values[entry.section];
+    const text = canonical(value);
+    if (entry.accepted?.text === text) return undefined;
+    const context = { active: true };
+    try {
+      const info = { previous: entry.accepted?.value, revision };
+      await within(
+        timeout,
+        running.run(context, async () => entry.call(value, info)),
+        () => new ConfigTimeoutError(`${entry.name} took longer than ${timeout} ms`),
+      );
+      entry.accepted = { text, value };
+      entry.failedAt = undefined;
+      return undefined;
+    } catch (error) {
+      if (entry.failedAt !== revision)
+        this.#log.error(`${entry.name} refused revision ${revision} of '${entry.section}'; trying again`, error);
+      entry.failedAt = revision;
+      return `${entry.name}: ${(error as Error).message}`;
+    } finally {
+      context.active = false;
+    }
+  }
+}
+
+/** The configuration that this replica serves. It changes in one way: read the head, call the handlers, swap the snapshot. */
 @Injectable()
 export class ConfigReplica {
-  private readonly logger = new Logger('LiveConfig');
-  private readonly reads = new Coalesced(() => this.follow());
-  private verifiedAt = monotonicMs();
-  private problem = '';
-  private stopped = false;
+  readonly #log = new Logger('LiveConfig');
+  readonly #reads = new Coalesced(() => this.#follow());
+  #verifiedAt = monotonicMs();
+  #problem = '';
+  #stopped = false;
 
-  /** In force now; undefined until the first read succeeded. */
+  /** In force now. Undefined until the first read succeeds. */
   applied?: AppliedConfig;
-  /** What is in force comes from the file: the database was not read yet. */
+  /** The configuration in force comes from the file, because the database was not read yet. */
   recalled = false;
   readonly changes = new Subject<AppliedConfig>();
 
@@ -46,58 +114,58 @@ export class ConfigReplica {
     metrics.staleSeconds = () => this.staleSeconds;
   }
 
-  /** Time since this replica last knew that it serves the head, seconds. */
+  /** Seconds since a read showed that this replica serves the head. */
   get staleSeconds(): number {
-    return (monotonicMs() - this.verifiedAt) / 1000;
+    return (monotonicMs() - this.#verifiedAt) / 1000;
   }
 
-  /** Reads the head and follows it; one read at a time, and never one that began before the call. Never rejects. */
+  /** Reads the head and applies it, by a read that starts after the call. Reads never overlap. Never rejects. */
   refresh(): Promise<void> {
-    return this.reads.run();
+    return this.#reads.run();
   }
 
-  /** As {@link refresh}, unless the read that is under way already brings what is `wanted`. */
+  /** Like {@link refresh}, unless the read under way already makes `satisfied` true. */
   async refreshUnless(satisfied: () => boolean): Promise<void> {
-    await this.reads.settled();
-    if (!satisfied()) await this.reads.run();
+    await this.#reads.settled();
+    if (!satisfied()) await this.#reads.run();
   }
 
-  /** With nothing read yet, serves what this replica served last. */
+  /** Serves the last known good file when nothing was read yet. */
   async recall(): Promise<void> {
     const head = await this.lastKnownGood.read();
-    if (!head || this.applied || this.stopped) return;
-    this.logger.warn(`The database cannot be read: serving revision ${head.revision} from the last known good file`);
+    if (!head || this.applied || this.#stopped) return;
+    this.#log.warn(`The database cannot be read: serving revision ${head.revision} from the last known good file`);
     this.recalled = true;
-    this.serve({ head, values: this.schema.resolveValidPart(head.stored) });
+    this.#serve({ head, values: this.schema.resolveValidPart(head.stored) });
   }
 
-  /** No read begins any more; resolves when the last one is over. */
+  /** Prevents further reads. Resolves when the last one has ended. */
   async stop(): Promise<void> {
-    this.stopped = true;
-    await this.reads.run();
+    this.#stopped = true;
+    await this.#reads.run();
     await this.lastKnownGood.settled();
     this.changes.complete();
   }
 
-  private async follow(): Promise<void> {
-    if (this.stopped) return;
+  async #follow(): Promise<void> {
+    if (this.#stopped) return;
     const { applied } = this;
     let head: ConfigHead | undefined;
     try {
-      head = await this.read();
+      head = await this.#readHead();
       this.metrics.revision.set(head.revision);
-      if (applied && isBehind(head, applied.head)) head = await this.wentBack(head, applied.head);
-      await this.apply(head, applied);
+      if (applied && ConfigStore.isBehind(head, applied.head)) head = await this.#restored(head, applied.head);
+      await this.#apply(head, applied);
     } catch (error) {
-      this.failed(error, head);
-      // Started from the file: the methods get what is served all the same.
-      if (applied && !this.handlers.have(applied.values)) await this.offer(applied.head, applied.values);
+      this.#failed(error, head);
+      // After a start from the file, the handlers still need the values that are served.
+      if (applied && !this.handlers.have(applied.values)) await this.#offer(applied.head, applied.values);
     }
   }
 
-  private read(): Promise<ConfigHead> {
+  #readHead(): Promise<ConfigHead> {
     const { readTimeout } = this.options;
-    // The store gives up by itself; a client that cannot is not waited for.
+    // The store has the same timeout; this one is for an SQL client that ignores it.
     return within(
       readTimeout + 50,
       this.store.read(this.applied?.head),
@@ -105,72 +173,73 @@ export class ConfigReplica {
     );
   }
 
-  private async apply(head: ConfigHead, applied: AppliedConfig | undefined): Promise<void> {
+  async #apply(head: ConfigHead, applied: AppliedConfig | undefined): Promise<void> {
     if (head !== applied?.head || !this.handlers.have(applied.values)) {
       const { values, refused } =
-        head === applied?.head ? { ...applied, refused: undefined } : this.resolve(head, applied);
-      const refusal = await this.offer(head, values);
+        head === applied?.head ? { ...applied, refused: undefined } : this.#resolve(head, applied);
+      const refusal = await this.#offer(head, values);
       if (refusal !== undefined) {
         this.metrics.failed('handler');
-        if (!applied) this.serve({ head, values });
-        void this.reporter.tell({ head: this.applied?.head, refused: head.revision, reason: refusal });
+        if (!applied) this.#serve({ head, values });
+        void this.reporter.report({ head: this.applied?.head, refused: head.revision, reason: refusal });
         return;
       }
-      this.serve({ head, values });
-      void this.reporter.tell({ head, ...refused });
+      this.#serve({ head, values });
+      void this.reporter.report({ head, ...refused });
       void this.lastKnownGood.keep(head);
     }
-    this.problem = '';
+    this.#problem = '';
     this.recalled = false;
-    this.verifiedAt = monotonicMs();
+    this.#verifiedAt = monotonicMs();
     this.metrics.applied.set(head.revision);
   }
 
-  private offer({ revision }: ConfigHead, values: Values): Promise<string | undefined> {
+  #offer({ revision }: ConfigHead, values: Values): Promise<string | undefined> {
     return this.handlers.offer(values, revision, this.options.handlerTimeout);
   }
 
-  /** With nothing better at hand, a setting that this build refuses takes its default rather than stop the start. */
-  private resolve({ stored, revision }: ConfigHead, applied: AppliedConfig | undefined) {
+  /** At the first read, a setting that this build refuses takes its default, so that the process can start. */
+  #resolve({ stored, revision }: ConfigHead, applied: AppliedConfig | undefined) {
     try {
       return { values: this.schema.resolve(stored) };
     } catch (error) {
       if (applied) throw error;
-      this.failed(error);
+      this.#failed(error);
       const refused = { refused: revision, reason: (error as Error).message };
       return { values: this.schema.resolveValidPart(stored), refused };
     }
   }
 
-  private serve(next: AppliedConfig): void {
+  #serve(next: AppliedConfig): void {
     const changed = next.head !== this.applied?.head;
     this.applied = next;
     if (changed) this.changes.next(next);
   }
 
-  /** @returns the head in its new epoch, so that within each epoch this replica only ever went forward */
-  private async wentBack(head: ConfigHead, from: ConfigHead): Promise<ConfigHead> {
-    this.logger.warn(`Configuration went back from revision ${from.revision} to ${head.revision}: database restored?`);
+  /** @returns the head in a new epoch, so that revisions only grow within each epoch */
+  async #restored(head: ConfigHead, from: ConfigHead): Promise<ConfigHead> {
+    this.#log.warn(`Configuration went back from revision ${from.revision} to ${head.revision}: database restored?`);
     await this.store.renewEpoch(head);
-    const renewed = await this.read();
-    if (isBehind(renewed, from))
+    const renewed = await this.#readHead();
+    if (ConfigStore.isBehind(renewed, from))
       throw new ConfigUnavailableError(`the epoch of revision ${head.revision} is still the old one`);
     this.metrics.revision.set(renewed.revision);
     return renewed;
   }
 
-  private failed(error: unknown, head?: ConfigHead): void {
-    if (this.stopped) return;
+  #failed(error: unknown, head?: ConfigHead): void {
+    if (this.#stopped) return;
     const invalid = error instanceof ConfigValidationError;
     this.metrics.failed(invalid ? 'invalid' : 'read');
     const problem = (error as Error).message;
-    if (invalid && head) void this.reporter.tell({ head: this.applied?.head, refused: head.revision, reason: problem });
+    if (invalid && head)
+      void this.reporter.report({ head: this.applied?.head, refused: head.revision, reason: problem });
     const text = invalid ? 'The stored configuration is not valid for this build' : 'The configuration cannot be read';
-    // Once per problem: the next reconcile is two seconds away.
-    if (problem !== this.problem)
-      this.logger.error(
+    // One line for each problem: the next reconcile fails in the same way two seconds later.
+    if (problem !== this.#problem)
+      this.#log.error(
         `${text}; ${this.applied ? `keeping revision ${this.applied.head.revision}` : 'trying again'}: ${problem}`,
       );
-    this.problem = problem;
+    this.#problem = problem;
   }
 }

@@ -1,20 +1,20 @@
 import { YuxiError } from '@yuxi/core';
-import type { ConfigDifference } from './schema/diff.js';
+import type { ConfigDifference } from './schema/json.js';
 
 export interface ConfigIssue {
-  /** Section and key, e.g. `general.chunk_size`. */
+  /** Section and key, for example `general.chunk_size`. */
   path: string;
-  /** What the value must be. */
+  /** The rule that the value breaks. */
   rule: string;
   /** Short form of the value given. */
   got: string;
 }
 
-/** Errors that a message names; all of them are in `errors`. */
-const TOLD = 5;
+/** Most issues that a message names. All of them are in `errors`. */
+const MAX_NAMED = 5;
 
 /**
- * A patch that breaks the schema; nothing was changed.
+ * A patch breaks the schema. Nothing was changed.
  * `code` is `CONFIG_KEY_REFUSED` when a key could reach an object's prototype, else `CONFIG_INVALID`.
  */
 export class ConfigValidationError extends YuxiError {
@@ -22,19 +22,19 @@ export class ConfigValidationError extends YuxiError {
     readonly errors: readonly ConfigIssue[],
     code: 'CONFIG_INVALID' | 'CONFIG_KEY_REFUSED' = 'CONFIG_INVALID',
   ) {
-    const told = errors.slice(0, TOLD).map(({ path, rule, got }) => `${path || 'patch'} ${rule}, got ${got}`);
-    if (errors.length > TOLD) told.push(`and ${errors.length - TOLD} more`);
-    super(told.join('; '), { code });
+    const named = errors.slice(0, MAX_NAMED).map(({ path, rule, got }) => `${path || 'patch'} ${rule}, got ${got}`);
+    if (errors.length > MAX_NAMED) named.push(`and ${errors.length - MAX_NAMED} more`);
+    super(named.join('; '), { code });
   }
 }
 
-/** Somebody else changed the configuration since `expected` was read; nothing was changed. Read again, then decide. */
+/** Another writer changed the configuration after `expected` was read. Nothing was changed. Read it again, then decide. */
 export class ConfigConflictError extends YuxiError {
   constructor(
     readonly expected: number,
-    /** The revision that holds now. */
+    /** The revision of the present head. */
     readonly revision: number,
-    /** What changed since the expected revision, where that is known. */
+    /** The changes since the expected revision, if the history has them. */
     readonly changes?: readonly ConfigDifference[],
   ) {
     super(`configuration is at revision ${revision}, not ${expected}: read it again before changing it`, {
@@ -47,21 +47,21 @@ export class ConfigConflictError extends YuxiError {
   }
 }
 
-/** Something took longer than its option allows; tried again by itself. */
+/** A read or a handler took longer than its option allows. The next reconcile tries again. */
 export class ConfigTimeoutError extends YuxiError {
   constructor(message: string) {
     super(message, { code: 'CONFIG_TIMEOUT', retryable: true });
   }
 }
 
-/** There is no such revision in the history. */
+/** The history has no such revision. */
 export class ConfigRevisionError extends YuxiError {
   constructor(readonly revision: number) {
     super(`there is no revision ${revision} in the history`, { code: 'CONFIG_REVISION_NOT_FOUND' });
   }
 }
 
-/** The configuration could not be read from the database. Never answered with an empty one instead. */
+/** The configuration cannot be read from the database. An empty one is never used instead. */
 export class ConfigUnavailableError extends YuxiError {
   constructor(reason: string, cause?: unknown) {
     super(`configuration is not available: ${reason}`, { code: 'CONFIG_UNAVAILABLE', retryable: true, cause });

@@ -1,10 +1,8 @@
-import { Module } from '@nestjs/common';
-import type { DynamicModule } from '@nestjs/common';
+import { type DynamicModule, Module } from '@nestjs/common';
 import { DiscoveryModule } from '@nestjs/core';
-import { SQL_CLIENT } from '@yuxi/core';
-import type { SqlClient } from '@yuxi/core';
-import { ConfigFollower } from './config-follower.js';
-import { ConfigReplica } from './config-replica.js';
+import { SQL_CLIENT, type SqlClient } from '@yuxi/core';
+import { ConfigFollower, ConfigPubSubService, SqlHints } from './config-follower.js';
+import { ConfigHandlers, ConfigReplica } from './config-replica.js';
 import {
   CONFIG_SYNC_OPTIONS,
   ConfigurableModuleClass,
@@ -12,22 +10,17 @@ import {
   resolveOptions,
 } from './config-sync.options.js';
 import type { ConfigSyncOptions, OPTIONS_TYPE, ResolvedConfigSyncOptions } from './config-sync.options.js';
-import { ConfigWriter } from './config-writer.js';
 import { ConfigMetrics } from './config.metrics.js';
-import { LastKnownGood } from './fallback/last-known-good.js';
-import { ConfigExplorer } from './handlers/config-explorer.js';
-import { ConfigHandlers } from './handlers/config-handlers.js';
-import { ConfigPubSubService } from './hints/config-pub-sub.service.js';
-import { SqlHints } from './hints/sql-hints.js';
-import { LiveConfig } from './live-config.js';
+import { ConfigStore } from './config.store.js';
+import { LastKnownGood } from './last-known-good.js';
+import { ConfigWriter, LiveConfig } from './live-config.js';
+import { ConfigExplorer } from './on-config-change.js';
 import { ConfigRollout } from './rollout/config-rollout.js';
 import { ReplicaReporter } from './rollout/replica-reporter.js';
 import { ReplicaStore } from './rollout/replica.store.js';
 import { ConfigSchema } from './schema/config-schema.js';
-import { ConfigHistory } from './store/config-history.js';
-import { ConfigStore } from './store/config.store.js';
 
-/** Live configuration for the whole application. Needs `RedisModule` and a `SQL_CLIENT` that are global, and {@link configMigrations}. */
+/** Live configuration. Needs a global `RedisModule`, a global `SQL_CLIENT` and the tables of {@link configMigrations}. */
 @Module({
   imports: [DiscoveryModule],
   providers: [
@@ -42,11 +35,6 @@ import { ConfigStore } from './store/config.store.js';
       useFactory: (sql: SqlClient, { scope, readTimeout }: ResolvedConfigSyncOptions, { version }: ConfigSchema) =>
         new ConfigStore(sql, { scope, readTimeout, schemaVersion: version }),
       inject: [SQL_CLIENT, CONFIG_SYNC_OPTIONS, ConfigSchema],
-    },
-    {
-      provide: ConfigHistory,
-      useFactory: (sql: SqlClient, { scope }: ResolvedConfigSyncOptions) => new ConfigHistory(sql, scope),
-      inject: [SQL_CLIENT, CONFIG_SYNC_OPTIONS],
     },
     {
       provide: ReplicaStore,

@@ -1,7 +1,6 @@
 import { hostname } from 'node:os';
 import { ConfigurableModuleBuilder } from '@nestjs/common';
-import { OptionsError, toMs } from '@yuxi/core';
-import type { Duration } from '@yuxi/core';
+import { type Duration, OptionsError, toMs } from '@yuxi/core';
 import type { z } from 'zod';
 
 export type ConfigSections = Record<string, z.ZodObject>;
@@ -12,25 +11,25 @@ export type ConfigOf<S extends ConfigSections> = { [Name in keyof S]: z.output<S
 export interface ConfigSyncOptions {
   /** Schema of each section; every key needs a default. */
   sections?: ConfigSections;
-  /** Configurations of different scopes share a database and know nothing of each other. Default `default`. */
+  /** Configurations of different scopes share the tables and are independent. Default `default`. */
   scope?: string;
-  /** How often a replica looks at the head on its own, moved by up to 20 %. Default 2 s, at least 100 ms. */
+  /** Pause between periodic reads of the head, varied by up to 20 %. Default 2 s, at least 100 ms. */
   reconcileEvery?: Duration;
-  /** Longest time for one read of the head; then it counts as failed. Default 5 s. */
+  /** Longest read of the head. A longer one counts as failed. Default 5 s. */
   readTimeout?: Duration;
-  /** Longest time for one `@OnConfigChange` method; then it counts as failed. Default 10 s. */
+  /** Longest run of one `@OnConfigChange` method. A longer one counts as failed. Default 10 s. */
   handlerTimeout?: Duration;
   /**
-   * How long start-up waits for the first read; then it goes on with the last known good configuration, or without, and
-   * keeps trying. Default 2 s.
+   * How long start-up waits for the first read. Then it continues with the last known good configuration, or with none, and retries.
+   * Default 2 s.
    */
   startupWait?: Duration;
   /**
-   * Name of this replica in the rollout, 1 to 200 characters. One that outlives the process, e.g. the name of the pod, spares
-   * operators a missing replica after a crash. Default `<host>:<pid>`.
+   * Name of this replica in the rollout, 1 to 200 characters. Use one that stays the same after a restart, for example the name of the
+   * pod; then a crashed replica is not listed as missing after its restart. Default `<host>:<pid>`.
    */
   replica?: string;
-  /** File for the last known good configuration. Default none: a start without the database has no configuration. */
+  /** File of the last known good configuration. Default none: then a start without the database has no configuration. */
   lastKnownGood?: string;
 }
 
@@ -52,7 +51,7 @@ export const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN, OPTIONS_TYPE, ASYN
 
 export const CONFIG_SYNC_OPTIONS = Symbol.for('@yuxi/config-sync:Options');
 
-/** @throws {OptionsError} naming the option that breaks a rule. */
+/** @throws {OptionsError} naming the option that breaks its rule */
 export function resolveOptions(options: ConfigSyncOptions): ResolvedConfigSyncOptions {
   const { scope = 'default', reconcileEvery = '2s', readTimeout = '5s' } = options;
   const { handlerTimeout = '10s', startupWait = '2s', lastKnownGood } = options;

@@ -7,15 +7,14 @@ import type { PostgresServer, RedisServer } from '@yuxi/testing';
 import { Redis } from 'ioredis';
 import { startReplica } from '../../../test/support/config/start-replica.js';
 import type { Replica, ReplicaOptions } from '../../../test/support/config/start-replica.js';
-import { SQL_CHANNEL } from './hints/sql-hint.js';
-import { CONFIG_CHANNEL, configMigrations, ConfigPubSubService } from './index.js';
+import { CONFIG_CHANNEL, configMigrations, ConfigPubSubService, SQL_CHANNEL } from './index.js';
 
 const NEVER = '1h';
 
 const title = (replica: Replica) => replica.live.section('general').title;
 
-/** Neither listens nor subscribes: what is left is polling. */
-class Deaf extends ConfigPubSubService {
+/** Without a subscription to Redis, a replica follows by polling only. */
+class Unsubscribed extends ConfigPubSubService {
   override onModuleInit(): void {}
 }
 
@@ -45,7 +44,7 @@ describe('replicas that share a Redis and a PostgreSQL', () => {
     return pair;
   };
 
-  /** The tests that follow find a Redis again, however this one ends. */
+  /** Restarts Redis also when the body fails, for the tests that follow. */
   const withRedisKilled = async <T>(body: () => Promise<T>): Promise<T> => {
     await redis.kill();
     try {
@@ -74,20 +73,20 @@ describe('replicas that share a Redis and a PostgreSQL', () => {
     await Promise.all([postgres.stop(), redis.stop()]);
   });
 
-  it('a change on one is served by the other at once, and again after Redis restarted in between', async () => {
+  it('a change on one replica is served by the other within a second, also after a restart of Redis', async () => {
     const [a, b] = await startTwo();
     await a.live.update({ general: { title: 'one' } });
     await eventually(() => expect(title(b)).toBe('one'), { timeout: 1000 });
     await redis.restart();
     await eventually(async () => expect(await listeners()).toBe(2));
-    // The connection that publishes is another one than the one that listens, and may come back later.
+    // The connection that publishes may reconnect later than the one that subscribes.
     await eventually(() => expect(b.availability.state).toBe('up'));
     await b.live.update({ general: { title: 'two' } });
     await eventually(() => expect(title(a)).toBe('two'), { timeout: 1000 });
   });
 
-  it('control: with notices and reconcile both out of work the other stays behind', async () => {
-    const [a, b] = await startTwo({ pubSub: Deaf });
+  it('control: without notices and without reconcile, the other replica keeps the old revision', async () => {
+    const [a, b] = await startTwo({ pubSub: Unsubscribed });
     await a.live.update({ general: { title: 'one' } });
     await new Promise((resolve) => setTimeout(resolve, 300));
     expect(title(b)).toBe('Yuxi');
@@ -95,25 +94,25 @@ describe('replicas that share a Redis and a PostgreSQL', () => {
     expect(title(b)).toBe('one');
   });
 
-  it('a change made while Redis was away is read on the new subscription', async () => {
+  it('a change made while Redis is unavailable is read after the new subscription', async () => {
     const [a, b] = await startTwo();
-    const update = await withRedisKilled(() => a.live.update({ general: { title: 'unheard' } }));
+    const update = await withRedisKilled(() => a.live.update({ general: { title: 'missed' } }));
     expect(update).toMatchObject({ revision: 1, applied: true });
-    await eventually(() => expect(title(b)).toBe('unheard'), { timeout: 2000 });
+    await eventually(() => expect(title(b)).toBe('missed'), { timeout: 2000 });
   });
 
-  it('with Redis gone a change is told by the database, once for all of a scope', async () => {
+  it('while Redis is unavailable, the database notifies each replica of the scope once', async () => {
     const { notifications } = storage;
     const [a, b] = await startTwo({ notifications });
     const other = await start({ notifications, scope: randomUUID() });
-    // Joins last: the replicas listen by then.
+    // Listens last: when this listens, the replicas listen too.
     let leave: () => Promise<void>;
     await new Promise<void>((listening) => {
       leave = notifications.listen(SQL_CHANNEL, { listening, message: () => undefined });
     });
     await leave!();
     await withRedisKilled(async () => {
-      // A replica that loses Redis looks at the head, and a change that it sees then is no news.
+      // A replica that loses Redis reads the head once. That read must be over before the change.
       await eventually(() => expect([a, b].map(({ availability }) => availability.state)).toEqual(['down', 'down']));
       await b.live.refresh();
       await a.live.update({ general: { title: 'notified' } });
@@ -123,7 +122,7 @@ describe('replicas that share a Redis and a PostgreSQL', () => {
     expect(await other.metric('yuxi_config_hints_total', { source: 'sql' })).toBe(0);
   });
 
-  it('with Redis gone a change is saved, and found by the next reconcile', async () => {
+  it('while Redis is unavailable, a change is stored and found by the next reconcile', async () => {
     const [a, b] = await startTwo({ reconcileEvery: 200 });
     await withRedisKilled(async () => {
       await a.live.update({ general: { title: 'polled' } });
@@ -131,22 +130,22 @@ describe('replicas that share a Redis and a PostgreSQL', () => {
     });
   });
 
-  it('tells each changed section in one message, without values', async () => {
+  it('a change publishes one message for each changed section, without values', async () => {
     const [a] = await startTwo();
-    const heard: unknown[] = [];
+    const received: unknown[] = [];
     const listener = outsider.duplicate();
     await listener.subscribe(CONFIG_CHANNEL);
-    listener.on('message', (_channel, text) => heard.push(JSON.parse(text)));
+    listener.on('message', (_channel, text) => received.push(JSON.parse(text)));
     const { revision, hash } = await a.live.update({ general: { title: 'quiet' }, model: { name: 'large' } });
-    await eventually(() => expect(heard).toHaveLength(2));
+    await eventually(() => expect(received).toHaveLength(2));
     const timestamp = expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
-    expect(heard).toEqual(
+    expect(received).toEqual(
       ['general', 'model'].map((type) => ({ event: 'config_changed', type, timestamp, revision, hash })),
     );
     listener.disconnect();
   });
 
-  it('garbage is counted and changes nothing; a forged revision causes one look at the truth', async () => {
+  it('invalid notices are counted and change nothing; a forged revision causes one read of the head', async () => {
     const a = await start();
     await eventually(async () => expect(await listeners()).toBe(1));
     const garbage = ['', 'x', '{"event":"config_changed"}', '\0\u0001', '['.repeat(50_000)];
@@ -159,24 +158,24 @@ describe('replicas that share a Redis and a PostgreSQL', () => {
     expect(await a.metric('yuxi_config_applied_revision')).toBe(1);
   });
 
-  it('a notice without a revision, as other systems on the channel send it, makes replicas read', async () => {
+  it('a notice without a revision, as Python replicas send it, makes replicas read the head', async () => {
     const a = await start();
     const mute = await start({
-      pubSub: class extends Deaf {
+      pubSub: class extends Unsubscribed {
         override publish = () => Promise.resolve(false);
       },
     });
     await eventually(async () => expect(await listeners()).toBe(1));
-    await mute.live.update({ general: { title: 'from afar' } });
+    await mute.live.update({ general: { title: 'remote' } });
     expect(title(a)).toBe('Yuxi');
     await outsider.publish(
       CONFIG_CHANNEL,
       '{"event":"config_changed","type":"agent","timestamp":"2026-01-02T03:04:05"}',
     );
-    await eventually(() => expect(title(a)).toBe('from afar'), { timeout: 1000 });
+    await eventually(() => expect(title(a)).toBe('remote'), { timeout: 1000 });
   });
 
-  it('50 writers on two replicas lose nothing, and both end at revision 50', async () => {
+  it('50 concurrent writers on two replicas lose no change, and both replicas end at revision 50', async () => {
     const [a, b] = await startTwo();
     const seen: number[] = [];
     b.live.changes.subscribe(({ revision }) => seen.push(revision));
@@ -194,7 +193,7 @@ describe('replicas that share a Redis and a PostgreSQL', () => {
     expect(seen).toEqual([...new Set(seen)].sort((x, y) => x - y));
   });
 
-  it('of 50 writers on two replicas that name one revision exactly one wins', async () => {
+  it('of 50 writers on two replicas that name one revision exactly one succeeds', async () => {
     const [a, b] = await startTwo();
     const results = await Promise.allSettled(
       Array.from({ length: 50 }, (_, writer) =>

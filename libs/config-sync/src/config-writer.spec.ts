@@ -29,7 +29,7 @@ describe('changes of the configuration', () => {
   });
   afterAll(() => storage.close());
 
-  it('stand in the history with who, when, why, and the schema they were checked against', async () => {
+  it('are in the history with author, time, reason and the version of the schema', async () => {
     const live = await start();
     await live.update({ general: { title: 'A' } }, { author: 'ann', reason: 'first' });
     await live.update({ general: { title: null }, model: { name: 'large' } }, { author: 'bob' });
@@ -44,7 +44,7 @@ describe('changes of the configuration', () => {
     expect(await live.history({ before: 1 })).toEqual([]);
   });
 
-  it('that change nothing make no revision', async () => {
+  it('without an effect make no revision', async () => {
     const live = await start();
     await live.update({ general: { title: 'A' } });
     expect(await live.update({ general: { title: 'A' } })).toMatchObject({ revision: 1, applied: true });
@@ -52,7 +52,7 @@ describe('changes of the configuration', () => {
     expect(await live.history()).toHaveLength(1);
   });
 
-  it('are taken back by one more revision with the old content', async () => {
+  it('are rolled back by a new revision with the old content', async () => {
     const live = await start();
     await live.update({ general: { title: 'A' } });
     const { hash } = live.snapshot();
@@ -66,7 +66,7 @@ describe('changes of the configuration', () => {
     await expect(live.rollback(1, { ifRevision: 3 })).rejects.toMatchObject({ code: 'CONFIG_CONFLICT' });
   });
 
-  it('are not taken back to what this build refuses', async () => {
+  it('are not rolled back to values that this build refuses', async () => {
     const live = await start();
     await live.update({ general: { title: 'A' } });
     await storage.sql.query(`UPDATE config_revision SET snapshot = '{"general":{"chunk_size":7}}' WHERE scope = $1`, [
@@ -76,7 +76,7 @@ describe('changes of the configuration', () => {
     expect(live.revision).toBe(1);
   });
 
-  it('can be tried without being made', async () => {
+  it('can be previewed without a write', async () => {
     const live = await start();
     await live.update({ general: { title: 'A' } });
     const patch = { general: { title: null, chunk_size: 99 }, model: { name: 'large' } };
@@ -94,7 +94,7 @@ describe('changes of the configuration', () => {
     expect(await live.history()).toHaveLength(1);
   });
 
-  it('on top of an old revision are refused, with what changed since', async () => {
+  it('on top of an old revision are refused, and the error lists the changes since', async () => {
     const [a, b] = [await start(), await start()];
     await a.update({ general: { title: 'A' } });
     await a.update({ general: { chunk_size: 99 } });
@@ -113,7 +113,7 @@ describe('changes of the configuration', () => {
     });
   });
 
-  it('do not change what a request sees after its first look, but for its own', async () => {
+  it('do not change what a request sees after its first read, except its own changes', async () => {
     const live = await start();
     await requestContext.run({ requestId: 'r' }, async () => {
       expect(live.section('general').title).toBe('Yuxi');
@@ -126,7 +126,7 @@ describe('changes of the configuration', () => {
         values: { general: { title: 'A' }, model: { name: 'large' } },
       });
     });
-    // Control: without a request there is nothing to pin to.
+    // Control: without a request nothing is pinned.
     expect(live.section('general').title).toBe('A');
     await live.update({ general: { title: 'B' } });
     expect(live.section('general').title).toBe('B');

@@ -1,21 +1,20 @@
 import { Inject, Injectable, Optional } from '@nestjs/common';
-import { counter, gauge, METRICS } from '@yuxi/observability';
-import type { MetricsRegistry } from '@yuxi/observability';
+import { counter, gauge, METRICS, type MetricsRegistry } from '@yuxi/observability';
 
 export type ApplyFailure = 'read' | 'invalid' | 'handler';
-/** Which way a notice came. */
+/** How a notice arrived. */
 export type HintSource = 'redis' | 'sql';
-/** `read`: the head was read because of it; `known`: about the revision applied already; `ignored`: not a notice. */
+/** `read`: it caused a read of the head. `known`: its revision was applied already. `ignored`: the text was not a notice. */
 export type HintResult = 'read' | 'known' | 'ignored';
 
-/** What the library counts; into nothing when the application has no registry. */
+/** The metrics of the library. Without a registry they count nothing. */
 @Injectable()
 export class ConfigMetrics {
   readonly revision;
   readonly applied;
   readonly failures;
   readonly hints;
-  /** Set by the owner of the state: seconds since this replica last knew that it runs the head. */
+  /** Set by the replica: seconds since a read showed that it serves the head. */
   staleSeconds: () => number = () => 0;
 
   constructor(@Optional() @Inject(METRICS) registry?: MetricsRegistry) {

@@ -6,9 +6,8 @@ import type { StorageDriver } from '@yuxi/storage';
 import { eventually } from '@yuxi/testing';
 import { startReplica } from '../../../test/support/config/start-replica.js';
 import type { Replica, ReplicaOptions, Settings } from '../../../test/support/config/start-replica.js';
-import { configMigrations, OnConfigChange } from './index.js';
-import { ConfigStore } from './store/config.store.js';
-import type { ConfigChangeInfo } from './index.js';
+import { ConfigStore } from './config.store.js';
+import { type ConfigChangeInfo, configMigrations, OnConfigChange } from './index.js';
 
 const SLOW = '1h';
 
@@ -34,7 +33,7 @@ describe('LiveConfig without Redis', () => {
   });
   afterAll(() => storage.close());
 
-  it('serves the defaults of a new scope, then what was set, at once and frozen', async () => {
+  it('serves the defaults of a new scope, then each update at once, as frozen objects', async () => {
     const { live, metric } = await start();
     expect(live.snapshot()).toMatchObject({ revision: 0, values: { general: { chunk_size: 1024 } } });
     const before = live.get();
@@ -60,7 +59,7 @@ describe('LiveConfig without Redis', () => {
     await expect(live.update({ general: {} }, { ifRevision })).rejects.toMatchObject({ code: 'INVALID_OPTION' });
   });
 
-  it('two replicas that change different keys at once both win', async () => {
+  it('concurrent changes of different keys on two replicas both succeed', async () => {
     const [a, b] = [await start(), await start()];
     await Promise.all([a.live.update({ general: { title: 'A' } }), b.live.update({ general: { chunk_size: 99 } })]);
     await Promise.all([a.live.refresh(), b.live.refresh()]);
@@ -68,7 +67,7 @@ describe('LiveConfig without Redis', () => {
       expect(live.snapshot()).toMatchObject({ revision: 2, values: { general: { title: 'A', chunk_size: 99 } } });
   });
 
-  it('a failed read keeps what is served, says so, and is over with the next one', async () => {
+  it('a failed read keeps the configuration and makes health degraded until the next successful read', async () => {
     let broken: Error | undefined;
     const query: SqlClient['query'] = (text, params) =>
       broken ? Promise.reject(broken) : storage.sql.query(text, params);
@@ -84,10 +83,11 @@ describe('LiveConfig without Redis', () => {
     await eventually(async () => expect((await health.ask('config')).status).toBe('up'));
   });
 
-  it('a read that never ends is given up', async () => {
+  it('a read that never ends is abandoned after its timeout', async () => {
     let hang = false;
+    // Reads of the head only: the reporter has no timeout but that of the SQL client.
     const query: SqlClient['query'] = (text, params) =>
-      hang ? new Promise(() => undefined) : storage.sql.query(text, params);
+      hang && text.includes('config_head') ? new Promise(() => undefined) : storage.sql.query(text, params);
     const sql: SqlClient = { query, transaction: (body) => storage.sql.transaction(body) };
     const { live } = await start({ sql, reconcileEvery: 100, readTimeout: 100 });
     const other = await start();
@@ -99,7 +99,7 @@ describe('LiveConfig without Redis', () => {
     await eventually(() => expect(live.section('general').title).toBe('late'));
   });
 
-  it('a database that fails during an update is a typed error, and the next update goes through', async () => {
+  it('a database failure during an update is a typed error, and the next update succeeds', async () => {
     let broken = true;
     const sql: SqlClient = {
       query: (text, params) => storage.sql.query(text, params),
@@ -113,20 +113,20 @@ describe('LiveConfig without Redis', () => {
     expect(await live.update({ general: { title: 'B' } })).toMatchObject({ revision: 1, applied: true });
   });
 
-  it('starts while the database is away, serves nothing made up, and comes up by itself', async () => {
-    let away = true;
+  it('starts without the database, serves no invented values, and recovers by itself', async () => {
+    let unavailable = true;
     const query: SqlClient['query'] = (text, params) =>
-      away ? Promise.reject(new Error('refused')) : storage.sql.query(text, params);
+      unavailable ? Promise.reject(new Error('refused')) : storage.sql.query(text, params);
     const sql: SqlClient = { query, transaction: (body) => storage.sql.transaction(body) };
     const { live, health } = await start({ sql, startupWait: 50 });
     expect(() => live.get()).toThrow(expect.objectContaining({ code: 'CONFIG_UNAVAILABLE' }));
     await expect(live.update({ general: { title: 'A' } })).rejects.toThrow();
     expect((await health.ask('config')).status).toBe('down');
-    away = false;
+    unavailable = false;
     await eventually(() => expect(live.revision).toBe(0));
   });
 
-  it('a stored value that this build refuses is not applied; what is served stays', async () => {
+  it('a stored value that this build refuses is not applied, and the served values stay', async () => {
     const { live, metric } = await start();
     await new ConfigStore(storage.sql, { scope: `s${scope}` }).commit({
       patch: {},
@@ -153,7 +153,7 @@ describe('LiveConfig without Redis', () => {
     );
     await live.refresh();
     expect(live.snapshot()).toMatchObject({ revision: 1, values: { general: { title: 'first' } } });
-    // The history of the old epoch still has a revision 2: it must not be in the way of the new one.
+    // The history of the old epoch still has a revision 2. It must not conflict with the new one.
     expect(await live.update({ general: { title: 'third' } })).toMatchObject({ revision: 2, applied: true });
     const { rows } = await storage.sql.query('SELECT DISTINCT epoch FROM config_revision WHERE scope = $1', [
       `s${scope}`,
@@ -202,7 +202,7 @@ describe('LiveConfig without Redis', () => {
       expect(listener.calls.at(-1)).toEqual(['A', 1, 'Yuxi']);
     });
 
-    it('that hangs is given up after its time', async () => {
+    it('that hangs is abandoned after its timeout', async () => {
       class Hanging {
         hang = false;
         @OnConfigChange('general')
@@ -216,7 +216,7 @@ describe('LiveConfig without Redis', () => {
       expect(await live.update({ general: { title: 'A' } })).toMatchObject({ applied: false });
     });
 
-    it('may itself update without waiting for itself', async () => {
+    it('may update the configuration itself without a deadlock', async () => {
       const box: { live?: Replica['live'] } = {};
       class Updating {
         @OnConfigChange('model')

@@ -1,18 +1,29 @@
 export type { Registry as MetricsRegistry } from 'prom-client';
-export { counter, gauge, histogram, METRICS } from './metrics/metrics.js';
-export type { MetricConfig } from './metrics/metrics.js';
-export { bufferedCounter, bufferedHistogram } from './metrics/buffered.js';
-export type { BufferedCounter, BufferedHistogram } from './metrics/buffered.js';
-export { MetricsModule } from './metrics/metrics.module.js';
-export type { MetricsOptions } from './metrics/metrics.options.js';
-export { MetricsServer } from './metrics/metrics.server.js';
-export { Log } from './logging/log.js';
-export { LOG_LEVELS, toLogLevel } from './logging/log.options.js';
-export type { LogLevel, LogOptions } from './logging/log.options.js';
+export {
+  HealthModule,
+  type HealthProbe,
+  HealthRegistry,
+  type HealthResult,
+  type HealthStatus,
+  LivenessProbe,
+} from './health.js';
+export {
+  Log,
+  LOG_LEVELS,
+  type LogLevel,
+  type LogOptions,
+  type RequestContext,
+  requestContext,
+  type RequestPeer,
+  toLogLevel,
+} from './logging/log.js';
 export { redact, redactUrl } from './logging/redact.js';
-export { requestContext } from './logging/request-context.js';
-export type { RequestContext, RequestPeer } from './logging/request-context.js';
-export { HealthModule } from './health/health.module.js';
-export { HealthRegistry } from './health/health.registry.js';
-export type { HealthProbe, HealthResult, HealthStatus } from './health/health.registry.js';
-export { LivenessProbe } from './health/liveness.probe.js';
+export {
+  type BufferedCounter,
+  bufferedCounter,
+  type BufferedHistogram,
+  bufferedHistogram,
+} from './metrics/buffered.js';
+export { counter, gauge, histogram, type MetricConfig, METRICS } from './metrics/metrics.js';
+export { MetricsModule } from './metrics/metrics.module.js';
+export { type MetricsOptions, MetricsServer } from './metrics/metrics.server.js';

@@ -1,17 +1,44 @@
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { HealthRegistry, Log } from '@yuxi/observability';
-import { BootLog } from './boot-log.js';
 import { type App, type Env, EnvError, environment } from './config/env.js';
 import { logConfig } from './config/namespaces.js';
 import { Shutdown } from './shutdown/shutdown.js';
 import { type EndSignal, onEndSignal } from './shutdown/signals.js';
 
-/** EX_SOFTWARE stays 1: whoever started us only needs to tell "wrong configuration" from the rest. */
+/** One code for all failures except a wrong configuration, which has its own. */
 const EXIT_FAILED = 1;
-/** 128 + SIGINT: ended at once by the second Ctrl-C. */
+/** 128 + SIGINT: the second Ctrl-C ends the process at once. */
 const EXIT_INTERRUPTED = 130;
 
-/** What a process is made of. */
+/** Contexts of Nest with a line for every module and route. They would hide the lines that an operator needs. */
+const VERBOSE = new Set(['InstanceLoader', 'RoutesResolver', 'RouterExplorer', 'NestFactory', 'NestApplication']);
+
+/**
+ * The log of an application. It lowers the lines of Nest about its own start to `debug`. On a terminal it also lowers all `info` lines
+ * until {@link started}, so that only notices and problems are visible.
+ */
+export class BootLog extends Log {
+  #started = false;
+
+  started(): void {
+    this.#started = true;
+  }
+
+  override log(message: unknown, ...params: unknown[]): void {
+    const context = params.at(-1);
+    const verbose = typeof context === 'string' && VERBOSE.has(context);
+    if (verbose || (this.pretty && !this.#started)) super.debug(message, ...params);
+    else super.log(message, ...params);
+  }
+
+  /** Nest logs the error of a failed start and then throws it. {@link boot} logs it, so this line is lowered. */
+  override error(message: unknown, ...params: unknown[]): void {
+    if (this.#started || params.at(-1) !== 'ExceptionHandler') super.error(message, ...params);
+    else super.debug(message, ...params);
+  }
+}
+
+/** The shared parts of a process. */
 export interface Parts {
   log: Log;
   env: Env;
@@ -20,20 +47,20 @@ export interface Parts {
 
 export interface BootSteps {
   create: (parts: Parts) => Promise<NestFastifyApplication>;
-  /** Once it serves. */
+  /** Called when the application listens. */
   started?: (app: NestFastifyApplication, parts: Parts) => Promise<void>;
 }
 
-/** Without the stack of an error that names a known cause (a port in use, a data folder in use), unless more is asked for. */
-function forPeople(error: unknown, { level }: Log): unknown {
+/** For a terminal: an error with a known cause, such as a port in use, is shown without its stack, except at `debug` and `trace`. */
+function readable(error: unknown, { level }: Log): unknown {
   const known = error instanceof Error && 'code' in error && level !== 'debug' && level !== 'trace';
   return known ? error.message : error;
 }
 
 /**
- * Reads `.env` and the environment, starts an application of the product, and ends it on SIGTERM or SIGINT with exit code 0.
- * A configuration that cannot be used ends the process with exit code 78 and every problem in one list; any other failure to start, and
- * a shutdown that is not over in time, with 1 and one line that says what went wrong.
+ * Reads `.env` and the environment, starts an application, and ends it on SIGTERM or SIGINT with exit code 0.
+ * An invalid configuration ends the process with exit code 78 and a list of all problems. Any other failed start, and a shutdown that takes
+ * too long, ends it with 1 and one line about the cause.
  */
 export async function boot(name: App, { create, started }: BootSteps): Promise<void> {
   let log: BootLog | undefined;
@@ -54,7 +81,7 @@ export async function boot(name: App, { create, started }: BootSteps): Promise<v
       console.error(error.message);
       process.exit(EnvError.exitCode);
     }
-    (log ?? new Log()).fatal(log?.pretty ? forPeople(error, log) : error, 'Boot');
+    (log ?? new Log()).fatal(log?.pretty ? readable(error, log) : error, 'Boot');
     process.exit(EXIT_FAILED);
   }
 }
@@ -70,7 +97,7 @@ function endOnSignal(app: NestFastifyApplication, { log, env, shutdown }: Parts)
     const { YUXI_SHUTDOWN_TIMEOUT: timeout } = env;
     setTimeout(() => {
       log.fatal(
-        `the shutdown is not over after ${timeout} ms (YUXI_SHUTDOWN_TIMEOUT): the process ends as it is`,
+        `the shutdown did not end within ${timeout} ms (YUXI_SHUTDOWN_TIMEOUT): the process ends now`,
         'Shutdown',
       );
       process.exit(EXIT_FAILED);

@@ -1,18 +1,18 @@
 import type { Log } from '@yuxi/observability';
 
 const CONTEXT = 'Storage';
-/** When a terminal hears again that the process is at work, milliseconds. */
-const SIGNS_OF_LIFE = [4000, 12_000];
+/** Times of the further notices on a terminal, milliseconds. */
+const NOTICES_AFTER = [4000, 12_000];
 
 /**
- * Says that the embedded database is made, which takes a second on a fast machine and half a minute on a slow or busy one, and on a
- * terminal twice that it still is.
- * @param signsOfLife when that is, milliseconds
- * @returns for `StorageOptions.onCreate`
+ * Shows that the embedded database is being created. That takes a second on a fast machine, and half a minute on a slow or busy one. On a
+ * terminal it shows two further notices.
+ * @param noticesAfter times of these, milliseconds
+ * @returns the callback for `StorageOptions.onCreate`
  */
 export function databaseProgress(
   log: Log,
-  signsOfLife: readonly number[] = SIGNS_OF_LIFE,
+  noticesAfter: readonly number[] = NOTICES_AFTER,
 ): (folder: string) => () => void {
   return (folder) => {
     log.notice(
@@ -20,7 +20,7 @@ export function databaseProgress(
       CONTEXT,
     );
     if (!log.pretty) return () => undefined;
-    const timers = signsOfLife.map((after) =>
+    const timers = noticesAfter.map((after) =>
       setTimeout(() => log.notice(`Still making the embedded database (${after / 1000} s)`, CONTEXT), after).unref(),
     );
     return () => timers.forEach(clearTimeout);

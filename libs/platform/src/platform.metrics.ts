@@ -4,7 +4,7 @@ import { RedisAvailability } from '@yuxi/redis';
 import { STORAGE_DRIVER, type StorageDriver } from '@yuxi/storage';
 import { HealthIndicators } from './health/health.indicators.js';
 
-/** The state of Redis, PostgreSQL and the health checks, for dashboards; asked when the metrics are read. */
+/** Metrics of Redis, PostgreSQL and the health checks. Their values are read when the metrics are read. */
 @Injectable()
 export class PlatformMetrics {
   constructor(
@@ -15,14 +15,14 @@ export class PlatformMetrics {
   ) {
     gauge(registry, {
       name: 'yuxi_redis_up',
-      help: '1 while Redis answers and takes writes; 0 while it is away or not configured',
+      help: '1 while Redis answers and accepts writes; 0 while it is unavailable or not configured',
       collect() {
         this.set(redis.state === 'up' ? 1 : 0);
       },
     });
     gauge(registry, {
       name: 'yuxi_degraded',
-      help: '1 for a component that is degraded or down, as readiness says; 0 for one that is up',
+      help: '1 for a component that is degraded or down in readiness; 0 for one that is up',
       labelNames: ['component'],
       async collect() {
         const results = await Promise.all(health.all().map((ask) => ask()));
@@ -34,7 +34,7 @@ export class PlatformMetrics {
     if (!connections) return;
     gauge(registry, {
       name: 'yuxi_db_connections',
-      help: 'Connections in the pool of this process, by state: busy or idle; there is none without PostgreSQL',
+      help: 'Connections in the pool of this process, by state: busy or idle; absent without PostgreSQL',
       labelNames: ['state'],
       collect() {
         const { open, idle } = connections();
@@ -44,7 +44,7 @@ export class PlatformMetrics {
     });
     gauge(registry, {
       name: 'yuxi_db_waiting',
-      help: 'Callers of this process that wait for a connection of the pool',
+      help: 'Callers in this process that wait for a connection of the pool',
       collect() {
         this.set(connections().waiting);
       },

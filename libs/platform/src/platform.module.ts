@@ -24,23 +24,21 @@ import {
 } from './config/namespaces.js';
 import { databaseProgress } from './database-progress.js';
 import { HealthController } from './health/health.controller.js';
-import { HealthIndicators } from './health/health.indicators.js';
-import { HealthProbes } from './health/health.probes.js';
-import { LiveWorker } from './live-worker.js';
-import { LogLevel } from './log-level.js';
+import { HealthIndicators, HealthProbes } from './health/health.indicators.js';
+import { LiveWorker, LogLevel } from './live-settings.js';
 import { PlatformMetrics } from './platform.metrics.js';
 import { sectionsFor } from './settings.js';
 import { Shutdown } from './shutdown/shutdown.js';
 
 export interface PlatformOptions {
   log: Log;
-  /** Default: without delay, within 25 s. */
+  /** Default: no delay, and a timeout of 25 s. */
   shutdown?: Shutdown;
-  /** Whether this process runs tasks; default: as `YUXI_WORKER` says. */
+  /** Whether this process runs tasks. Default: `YUXI_WORKER`. */
   worker?: boolean;
 }
 
-/** Every service the API and the worker share, wired from the configuration of the process. */
+/** The services that API and worker share, configured from the environment of the process. */
 @Module({})
 export class PlatformModule {
   static forRoot({ log, shutdown = new Shutdown(), worker }: PlatformOptions): DynamicModule {
@@ -50,7 +48,7 @@ export class PlatformModule {
       imports: [
         configuration(),
         HealthModule,
-        // Probes come every few seconds: each service says itself, once, that it is away. Shutdown has the delay of a graceful one.
+        // No log: probes run every few seconds, and each service logs its own outage once. Shutdown contains the graceful delay.
         TerminusModule.forRoot({ logger: false }),
         MetricsModule.forRootAsync({
           inject: [metricsConfig.KEY],
@@ -65,7 +63,7 @@ export class PlatformModule {
           useFactory: (config: ConfigType<typeof storageConfig>) => ({
             ...config,
             onCreate: databaseProgress(log),
-            // Probes answer meanwhile, and nobody has to start it again when the database comes.
+            // The process also starts without the database. Probes answer, and it connects when the database is available.
             startupWait: '5s',
             startWithout: true,
             migrations: [...configMigrations, ...tasksMigrations, ...sagaMigrations],

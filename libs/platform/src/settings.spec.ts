@@ -9,12 +9,12 @@ describe('SETTINGS', () => {
       expect(Object.keys(schema.parse({})).sort()).toEqual(Object.keys(schema.shape).sort());
   });
 
-  it('gives a name to one setting only, because the API shows them without their section', () => {
+  it('has unique names over all sections, because the API shows settings without their section', () => {
     const keys = shapes.flat();
     expect(new Set(keys).size).toBe(keys.length);
   });
 
-  it('has the sections that the founding system tells of, and some of its own', () => {
+  it('has the sections that the legacy API names', () => {
     expect(Object.keys(sectionsFor())).toEqual(expect.arrayContaining(['general', 'model', 'agent']));
   });
 

@@ -2,8 +2,8 @@ import { type EmbeddingOptions, modelSection, type ModelSettings } from '@yuxi/e
 import { z } from 'zod';
 
 /**
- * Settings that may change while the system runs, by section, but for that of the model. Each has an effect, here or in the clients, a
- * type and bounds; commands and secrets are not settings, and the address of a model is one only where the environment allows it.
+ * Settings that may change while the system runs, by section. The section of the model comes from {@link sectionsFor}.
+ * Each setting has an effect in the server or its clients, a type and bounds. Commands and secrets are not settings.
  */
 export const SETTINGS = {
   general: z.strictObject({
@@ -11,7 +11,7 @@ export const SETTINGS = {
       .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace'])
       .nullable()
       .default(null)
-      .describe('Unset: LOG_LEVEL of the environment'),
+      .describe('Log level; unset: LOG_LEVEL of the environment'),
     chunk_size: z.int().min(64).max(8192).default(512).describe('Default size of a chunk, in estimated tokens'),
     chunk_overlap: z.int().min(0).max(1024).default(0).describe('Default overlap of chunks, in estimated tokens'),
   }),
@@ -23,16 +23,21 @@ export const SETTINGS = {
       .nullable()
       .default(null)
       .describe(
-        'Requests that one user may make, or one client address without a user; 0: any number; unset: YUXI_REQUESTS_PER_MINUTE',
+        'Requests per minute of one user, or of one client address without a user; 0: no limit; unset: YUXI_REQUESTS_PER_MINUTE',
       ),
-    login_attempts: z.int().min(3).max(1000).default(10).describe('Logins that one client address may try in a window'),
+    login_attempts: z
+      .int()
+      .min(3)
+      .max(1000)
+      .default(10)
+      .describe('Login attempts of one client address within a window'),
     login_window_seconds: z.int().min(10).max(3600).default(60).describe('Length of that window'),
     refreshes_per_minute: z
       .int()
       .min(10)
       .max(10_000)
       .default(120)
-      .describe('Times that one client address may refresh tokens'),
+      .describe('Token refreshes of one client address per minute'),
   }),
   agent: z.strictObject({
     default_agent_id: z
@@ -42,10 +47,10 @@ export const SETTINGS = {
       .max(100)
       .nullable()
       .default(null)
-      .describe('Agent that clients offer first; they act on it, not the server'),
+      .describe('Agent that clients offer first; the server does not use it'),
   }),
   search: z.strictObject({
-    final_top_k: z.int().min(1).max(100).default(10).describe('Results of a search that does not say how many'),
+    final_top_k: z.int().min(1).max(100).default(10).describe('Number of results of a search without its own number'),
   }),
   documents: z.strictObject({
     max_document_chunks: z
@@ -53,15 +58,13 @@ export const SETTINGS = {
       .min(1)
       .max(1_000_000)
       .default(50_000)
-      .describe('Chunks that one document may have; what has more fails when it is indexed'),
+      .describe('Most chunks of one document; indexing of a larger document fails'),
     max_document_terms: z
       .int()
       .min(1)
       .max(1_000_000_000)
       .default(8_000_000)
-      .describe(
-        'Different terms that one document may have, summed over its chunks; what has more fails when it is indexed',
-      ),
+      .describe('Most different terms of one document, summed over its chunks; indexing of a larger document fails'),
   }),
   tasks: z.strictObject({
     worker_concurrency: z
@@ -70,7 +73,7 @@ export const SETTINGS = {
       .max(64)
       .nullable()
       .default(null)
-      .describe('Tasks that each process runs at once; unset: YUXI_WORKER_CONCURRENCY of the environment'),
+      .describe('Concurrent tasks of each process; unset: YUXI_WORKER_CONCURRENCY of the environment'),
     queue_limits: z
       .record(
         z.string().min(1).max(100),
@@ -82,7 +85,7 @@ export const SETTINGS = {
         }),
       )
       .default({})
-      .describe('By queue: tasks at once, and tasks begun in so many seconds, over all processes'),
+      .describe('By queue, over all processes: concurrent tasks, and tasks started within a number of seconds'),
   }),
 };
 
@@ -90,7 +93,7 @@ export type Settings = { [Section in keyof typeof SETTINGS]: z.output<(typeof SE
   model: ModelSettings;
 };
 
-/** All sections. Where models and their keys may be is no setting: an administrator must not open a door that the operator keeps shut. */
+/** All sections. The allowed hosts and key places of models come from the environment, so an administrator cannot extend them. */
 export function sectionsFor({ hosts, keys }: Pick<EmbeddingOptions, 'hosts' | 'keys'> = {}) {
   return { ...SETTINGS, model: modelSection(hosts, keys) };
 }

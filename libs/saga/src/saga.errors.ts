@@ -1,8 +1,8 @@
 import { YuxiError } from '@yuxi/core';
 
 /**
- * Thrown by a step for an answer that no repetition changes, as an account without money: the saga goes back. Whatever else a step
- * throws is taken for a fault, and the step is run again; but for errors with `retryable: false`, which count as an answer too.
+ * Thrown by a step for a result that no retry changes, such as an account without money. The saga goes back.
+ * Any other error is a fault and the step is retried, except an error with `retryable: false`, which also makes the saga go back.
  * Code `SAGA_REJECTED`.
  */
 export class SagaRejectedError extends YuxiError {
@@ -11,14 +11,14 @@ export class SagaRejectedError extends YuxiError {
   }
 }
 
-/** Reason of a step's signal: somebody cancelled the saga. */
+/** Reason of a step's signal: the saga was cancelled. */
 export class SagaCancelledError extends YuxiError {
   constructor(readonly saga: string) {
     super(`saga ${saga} was cancelled`, { code: 'SAGA_CANCELLED' });
   }
 }
 
-/** Reason of a step's signal: it took longer than its `timeout`. The step is run again, as after any fault. */
+/** Reason of a step's signal: the step took longer than its `timeout`. It is retried, as after any fault. */
 export class SagaStepTimeoutError extends YuxiError {
   constructor(step: string, ms: number) {
     super(`step ${step} took longer than ${ms} ms`, { code: 'SAGA_STEP_TIMEOUT', retryable: true });
@@ -38,7 +38,7 @@ export class SagaNotFoundError extends YuxiError {
   }
 }
 
-/** What was asked for cannot be done with a saga in this state; nothing was changed. Code `SAGA_STATE`. */
+/** The operation is not possible in the present state of the saga. Nothing was changed. Code `SAGA_STATE`. */
 export class SagaStateError extends YuxiError {
   constructor(
     readonly id: string,
@@ -48,7 +48,7 @@ export class SagaStateError extends YuxiError {
   }
 }
 
-/** Nobody knows this saga. Code `SAGA_UNKNOWN`. */
+/** The application has no definition of this saga. Code `SAGA_UNKNOWN`. */
 export class SagaUnknownError extends YuxiError {
   constructor(readonly sagaName: string) {
     super(`no @Saga named ${sagaName} in this application`, { code: 'SAGA_UNKNOWN' });

@@ -1,7 +1,7 @@
 import { Inject, Injectable, Optional } from '@nestjs/common';
 import { counter, gauge, METRICS } from '@yuxi/observability';
 import type { Counter, Registry } from 'prom-client';
-import type { SagaChange } from './run/transitions.js';
+import { hasEnded, type SagaChange } from './run/transitions.js';
 import { SAGA_STORE, type SagaStore } from './store/saga.store.js';
 
 const COUNTED = new Set<string>(['done', 'failed', 'rejected', 'skipped']);
@@ -14,7 +14,7 @@ export class SagaMetrics {
   constructor(@Optional() @Inject(METRICS) registry: Registry | undefined, @Inject(SAGA_STORE) store: SagaStore) {
     this.#sagas = counter(registry, {
       name: 'yuxi_sagas_total',
-      help: 'Sagas that ended or got stuck, by name and by done, undone or stuck',
+      help: 'Sagas that ended or became stuck, by name and by result: done, undone (compensated) or stuck',
       labelNames: ['name', 'result'],
     });
     this.#steps = counter(registry, {
@@ -24,7 +24,7 @@ export class SagaMetrics {
     });
     gauge(registry, {
       name: 'yuxi_sagas_open',
-      help: 'Sagas that have not ended, in the whole cluster, by running, compensating or stuck; absent while their store is away',
+      help: 'Sagas that have not ended, in the whole cluster, by status: running, compensating or stuck; absent while their store is unavailable',
       labelNames: ['status'],
       async collect() {
         this.reset();
@@ -44,6 +44,6 @@ export class SagaMetrics {
   changed(name: string, { status, journal }: SagaChange): void {
     for (const { event, step, direction } of journal)
       if (COUNTED.has(event)) this.#steps?.inc({ name, step: step ?? '', direction, result: event });
-    if (status === 'done' || status === 'undone' || status === 'stuck') this.#sagas?.inc({ name, result: status });
+    if (hasEnded(status) || status === 'stuck') this.#sagas?.inc({ name, result: status });
   }
 }

@@ -2,12 +2,11 @@ import { ConfigurableModuleBuilder, type DynamicModule, Global, Module } from '@
 import { DiscoveryModule } from '@nestjs/core';
 import { OptionsError, SQL_CLIENT, type SqlClient } from '@yuxi/core';
 import { REDIS_CONNECTION, type RedisClient } from '@yuxi/redis';
-import { TaskQueue, QueueAdmin } from '@yuxi/tasks';
-import { SagaExplorer } from './definition/saga.explorer.js';
-import { SagaRegistry } from './definition/saga.registry.js';
-import { RunningSteps } from './run/running-steps.js';
+import { TaskQueue, TaskQueues } from '@yuxi/tasks';
+import { SagaExplorer, SagaRegistry } from './definition/saga.registry.js';
 import { SagaRunner } from './run/saga.runner.js';
 import { SagaWriter } from './run/saga.writer.js';
+import { RunningSteps } from './run/step.run.js';
 import { SagaKeeper } from './saga.keeper.js';
 import { SagaMetrics } from './saga.metrics.js';
 import { resolveSagaOptions, SAGA_OPTIONS, type SagaModuleOptions } from './saga.options.js';
@@ -22,7 +21,7 @@ const { ConfigurableModuleClass, OPTIONS_TYPE, ASYNC_OPTIONS_TYPE } = new Config
   .setClassMethodName('forRoot')
   .build();
 
-/** Needs `TasksModule`; and `SQL_CLIENT` with the tables of `sagaMigrations`, or `RedisModule`. Global. */
+/** Needs `TasksModule`, and either `SQL_CLIENT` with the tables of `sagaMigrations` or `RedisModule`. Global. */
 @Global()
 @Module({
   imports: [DiscoveryModule],
@@ -70,5 +69,5 @@ function storeOf(
   if (store === 'postgres' && sql) return new PostgresSagaStore(sql, queue);
   if (store === 'redis' && redis) return new RedisSagaStore(redis, queue, queues);
   const missing = store === 'postgres' ? 'SQL_CLIENT' : 'RedisModule';
-  throw new OptionsError(missing, `there for sagas that live in ${store}`, 'missing', 'SagaModule');
+  throw new OptionsError(missing, `available for sagas stored in ${store}`, 'missing', 'SagaModule');
 }

@@ -1,26 +1,26 @@
-import { OptionsError, toMs, type Duration } from '@yuxi/core';
+import { type Duration, OptionsError, toMs } from '@yuxi/core';
 import type { TaskRetry } from '@yuxi/tasks';
-import { type Patience, patienceOf } from './definition/saga.definition.js';
+import { type RetryPolicy, retryPolicyOf } from './definition/saga.definition.js';
 
 export const SAGA_STORES = ['postgres', 'redis'] as const;
 
 export interface SagaModuleOptions {
-  /** Where instances live. Default: `postgres` when `SQL_CLIENT` is bound, else `redis`. */
+  /** Where instances are stored. Default: `postgres` when `SQL_CLIENT` is bound, else `redis`. */
   store?: (typeof SAGA_STORES)[number];
   /**
-   * How long compensations, and steps from the pivot on, are repeated before the instance is `stuck`. Default: 20 attempts, 1 s
-   * doubled up to 5 min, which is about an hour.
+   * Attempts of compensations, and of steps from the pivot on, before the instance is `stuck`. Default: 20 attempts with pauses of 1 s,
+   * doubled up to 5 min. That is about an hour.
    */
   persistence?: TaskRetry;
-  /** How long instances stay that are done or undone, and their business keys with them. Default 30 d. */
+  /** How long an ended instance and its business key are kept. Default 30 d. */
   keep?: Duration;
-  /** How often a process looks for instances without a task, and for old ones. Default 10 s. */
+  /** Pause between searches for instances without a task, and for old instances. Default 10 s. */
   lookEvery?: Duration;
 }
 
 export interface ResolvedSagaOptions {
   store?: (typeof SAGA_STORES)[number];
-  persistence: Patience;
+  persistence: RetryPolicy;
   /** Milliseconds. */
   keep: number;
   /** Milliseconds. */
@@ -37,10 +37,10 @@ export function resolveSagaOptions({ store, persistence, keep, lookEvery }: Saga
   const where = 'SagaModule';
   if (store !== undefined && !SAGA_STORES.includes(store))
     throw new OptionsError('store', SAGA_STORES.join(' or '), store, where);
-  const patience = { attempts: 20, backoff: '1s', maxBackoff: '5m', ...persistence };
+  const retry = { attempts: 20, backoff: '1s', maxBackoff: '5m', ...persistence };
   return {
     store,
-    persistence: patienceOf(patience, `${where}: persistence`),
+    persistence: retryPolicyOf(retry, `${where}: persistence`),
     keep: toMs('keep', keep ?? '30d', { max: 10 * YEAR, where }),
     lookEvery: toMs('lookEvery', lookEvery ?? '10s', { min: 50, where }),
   };

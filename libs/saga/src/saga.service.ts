@@ -1,29 +1,27 @@
 import { randomUUID } from 'node:crypto';
 import { Inject, Injectable, Optional } from '@nestjs/common';
-import { type Duration, OptionsError, type SqlClient, toMs } from '@yuxi/core';
+import { type Duration, integerOption, OptionsError, type SqlClient, toMs } from '@yuxi/core';
 import { TaskQueue, toJson } from '@yuxi/tasks';
 import type { SagaClass } from './definition/saga.decorators.js';
 import type { SagaDefinition } from './definition/saga.definition.js';
 import { SagaRegistry } from './definition/saga.registry.js';
-import { NO_HOOKS, SAGA_HOOKS, type SagaHooks } from './run/saga.hooks.js';
-import { SAGA_QUEUE, sagaTaskName } from './run/saga.task.js';
-import { SagaWriter, stepTask } from './run/saga.writer.js';
-import { begun, resumed, type SagaChange, succeeded } from './run/transitions.js';
+import { NO_HOOKS, SAGA_HOOKS, type SagaHooks } from './run/saga.runner.js';
+import { SAGA_QUEUE, sagaTaskName, SagaWriter, stepTask } from './run/saga.writer.js';
+import { begun, hasEnded, resumed, type SagaChange, succeeded } from './run/transitions.js';
 import { SagaNotFoundError, SagaStateError, SagaUnknownError } from './saga.errors.js';
 import type { SagaDetails, SagaQuery, SagaState, SagaView } from './saga.types.js';
 import { SAGA_STORE, type SagaStore } from './store/saga.store.js';
-import { viewOf } from './saga.view.js';
 
 export interface StartOptions {
-  /** Business key, 1..200 characters: a second start with the same one answers the instance that holds it, for as long as that is kept. */
+  /** Business key, 1..200 characters. While an instance with this key is kept, another start with it returns that instance. */
   key?: string;
-  /** Default: that of the saga. */
+  /** Default: the deadline of the saga. */
   deadline?: Duration;
 }
 
 const YEAR = 365 * 86_400_000;
 
-/** Starts sagas, shows them, and does with them what people decide. */
+/** Starts, shows, cancels, retries and skips sagas. */
 @Injectable()
 export class SagaService {
   constructor(
@@ -35,11 +33,11 @@ export class SagaService {
   ) {}
 
   /**
-   * Stores an instance and the task of its first step, together.
-   * @param saga the class, or the name, of which the highest version is started
-   * @param tx a transaction of the caller: the instance exists exactly if that one commits. Not for sagas that live in Redis.
-   * @returns its id, or that of the instance which holds the key, and whether it was started by this call
-   * @throws {SagaUnknownError} {@link PayloadError} for an input that is no JSON or not what the schema allows; {@link OptionsError}
+   * Stores an instance together with the task of its first step.
+   * @param saga the class, or a name; of a name the highest version is started
+   * @param tx a transaction of the caller; the instance exists exactly if it commits. Not for sagas stored in Redis.
+   * @returns its id, or the id of the instance with that key, and whether this call started it
+   * @throws {SagaUnknownError} {@link PayloadError} for an input that is not JSON or breaks the schema; {@link OptionsError}
    */
   async start(
     saga: SagaClass | string,
@@ -81,41 +79,40 @@ export class SagaService {
   /** Newest first. @throws {OptionsError} for a limit that is not 1..100 */
   async list(query: SagaQuery = {}): Promise<SagaView[]> {
     const { limit = 50 } = query;
-    if (!Number.isInteger(limit) || limit < 1 || limit > 100)
-      throw new OptionsError('limit', 'an integer 1..100', limit, 'SagaService.list');
+    integerOption('limit', limit, { max: 100, where: 'SagaService.list' });
     return (await this.store.list({ ...query, limit })).map((state) => this.#view(state));
   }
 
   /**
-   * Makes an instance go back. The signal of a step that runs aborts within about a second, wherever it runs; what has taken place
-   * is taken back after that step has ended.
-   * @throws {SagaNotFoundError}; {@link SagaStateError} for one that has ended, goes back already or has reached its pivot
+   * Makes an instance go back. The signal of its running step aborts within about a second, in any process. The compensations start after
+   * that step has ended.
+   * @throws {SagaNotFoundError}; {@link SagaStateError} for an instance that has ended, goes back already, or has reached its pivot
    */
   async cancel(id: string): Promise<SagaView> {
     const state = await this.#load(id);
     if (!(await this.store.requestCancel(id))) throw new SagaStateError(id, whyNot(await this.#load(id)));
     const definition = this.sagas.get(state);
     if (state.status === 'stuck') await this.#change(definition, state, (known) => resumed(known, state, 'cancelled'));
-    // It may wait for its next attempt.
-    else if (state.task !== null) await this.queue.promote(sagaTaskName(state), state.task, SAGA_QUEUE);
+    // The step may be waiting for its next attempt.
+    else if (state.task !== null) await this.queue.hasten(sagaTaskName(state), state.task, SAGA_QUEUE);
     return this.#view(await this.#load(id));
   }
 
   /**
-   * Runs the step of a stuck instance again, with all its attempts. Also for an open one whose task an operator removed; of one that
-   * runs at the moment the present run counts no more.
-   * @throws {SagaNotFoundError}; {@link SagaStateError} for one that has ended; {@link SagaUnknownError}
+   * Runs the step of a stuck instance again, with all its attempts. Also for an open instance whose task was removed. If the step is
+   * running, the result of that run is ignored.
+   * @throws {SagaNotFoundError}; {@link SagaStateError} for an instance that has ended; {@link SagaUnknownError}
    */
   async retry(id: string): Promise<SagaView> {
     const state = await this.#load(id);
-    if (state.status === 'done' || state.status === 'undone') throw new SagaStateError(id, `is ${state.status}`);
-    await this.#change(this.sagas.get(state), state, (known) => resumed(known, state, 'somebody asked for it'));
+    if (hasEnded(state.status)) throw new SagaStateError(id, `is ${state.status}`);
+    await this.#change(this.sagas.get(state), state, (known) => resumed(known, state, 'retry was requested'));
     return this.#view(await this.#load(id));
   }
 
   /**
-   * Goes on with a stuck instance as if its step, or the compensation, had taken place; its result is null.
-   * @throws {SagaNotFoundError}; {@link SagaStateError} for one that is not stuck; {@link SagaUnknownError}
+   * Continues a stuck instance as if its step, or its compensation, had succeeded with the result null.
+   * @throws {SagaNotFoundError}; {@link SagaStateError} for an instance that is not stuck; {@link SagaUnknownError}
    */
   async skip(id: string): Promise<SagaView> {
     const state = await this.#load(id);
@@ -131,7 +128,7 @@ export class SagaService {
   ): Promise<void> {
     if (!definition) throw new SagaUnknownError(`${state.name} (version ${state.version})`);
     if (!(await this.writer.advance(definition, state, change(definition))))
-      throw new SagaStateError(state.id, 'has changed meanwhile: look again');
+      throw new SagaStateError(state.id, 'has changed in the meantime: read it again, then decide');
   }
 
   async #load(id: string): Promise<SagaState> {
@@ -146,7 +143,28 @@ export class SagaService {
 }
 
 function whyNot({ status, direction, step, pivot }: SagaState): string {
-  if (status === 'done' || status === 'undone') return `is ${status}`;
+  if (hasEnded(status)) return `is ${status}`;
   if (direction === 'back') return 'goes back already';
-  return step >= pivot ? 'has reached its pivot: there is no way back' : 'has changed meanwhile: look again';
+  return step >= pivot
+    ? 'has reached its pivot and cannot go back'
+    : 'has changed in the meantime: read it again, then decide';
+}
+
+/** @param definition undefined when this process has none */
+function viewOf(state: SagaState, definition: SagaDefinition | undefined): SagaView {
+  const { id, name, version, key, status, direction, step, failures, error } = state;
+  return {
+    id,
+    name,
+    version,
+    key,
+    status,
+    direction,
+    step: hasEnded(status) ? null : (definition?.steps[step]?.name ?? null),
+    failures,
+    error,
+    cancel_requested: state.cancelRequested,
+    created_at: state.createdAt,
+    updated_at: state.updatedAt,
+  };
 }

@@ -15,42 +15,42 @@ import {
 import { SAGA_STORE, type SagaStore } from './store/saga.store.js';
 
 type Act = (context: SagaContext) => unknown;
-type Undo = (context: CompensationContext) => unknown;
+type Compensation = (context: CompensationContext) => unknown;
 
-/** A saga of steps a, b and c, the class and what it did. Each does what `acts` say; compensations are noted as `-a`. */
+/** A saga with the steps a, b and c: its class, and the list of what ran. `acts` has their bodies; the compensation of a is `-a`. */
 function trip(
-  acts: Record<string, Act | Undo> = {},
+  acts: Record<string, Act | Compensation> = {},
   more: { steps?: Record<string, Partial<SagaStepOptions>>; version?: number; deadline?: string } = {},
 ) {
   const did: string[] = [];
   const retry = { attempts: 3, backoff: 10 };
   const { steps = {}, ...saga } = more;
-  const note = async (what: string, context: CompensationContext) => {
+  const record = async (what: string, context: CompensationContext) => {
     did.push(what);
-    return (acts[what] as Undo | undefined)?.(context);
+    return (acts[what] as Compensation | undefined)?.(context);
   };
   @Saga({ name: 'trip', schema: z.object({ to: z.string() }), ...saga })
   class Trip {
-    @SagaStep({ order: 1, compensate: 'undoA', retry, ...steps['a'] })
+    @SagaStep({ order: 1, compensate: 'compensateA', retry, ...steps['a'] })
     a(context: CompensationContext) {
-      return note('a', context);
+      return record('a', context);
     }
-    @SagaStep({ order: 2, compensate: 'undoB', retry, ...steps['b'] })
+    @SagaStep({ order: 2, compensate: 'compensateB', retry, ...steps['b'] })
     b(context: CompensationContext) {
-      return note('b', context);
+      return record('b', context);
     }
-    @SagaStep({ order: 3, compensate: 'undoC', retry, ...steps['c'] })
+    @SagaStep({ order: 3, compensate: 'compensateC', retry, ...steps['c'] })
     c(context: CompensationContext) {
-      return note('c', context);
+      return record('c', context);
     }
-    undoA(context: CompensationContext) {
-      return note('-a', context);
+    compensateA(context: CompensationContext) {
+      return record('-a', context);
     }
-    undoB(context: CompensationContext) {
-      return note('-b', context);
+    compensateB(context: CompensationContext) {
+      return record('-b', context);
     }
-    undoC(context: CompensationContext) {
-      return note('-c', context);
+    compensateC(context: CompensationContext) {
+      return record('-c', context);
     }
   }
   return { Trip, did };
@@ -72,7 +72,7 @@ const timeline = async (site: Site, id: string) =>
   (await site.sagas.get(id)).timeline.map(({ event, step }) => (step === null ? event : `${event} ${step}`));
 
 onBothStores('sagas', ({ kind, site, loseTasks }) => {
-  it('run their steps in order, each with the input, what came before and a key of its own', async () => {
+  it('run their steps in order, each with the input, the previous results and its own key', async () => {
     const seen: unknown[] = [];
     const act = ({ input: given, results, idempotencyKey, attempt }: SagaContext) => {
       seen.push({ given, results, idempotencyKey, attempt });
@@ -106,11 +106,11 @@ onBothStores('sagas', ({ kind, site, loseTasks }) => {
     ]);
   });
 
-  it('go back in reverse when a step says no, with what the steps returned and why', async () => {
+  it('compensate in reverse order when a step rejects, with the results of the steps and the reason', async () => {
     const seen: unknown[] = [];
-    const undo = ({ idempotencyKey, effectKey, result, reason }: CompensationContext) =>
+    const compensation = ({ idempotencyKey, effectKey, result, reason }: CompensationContext) =>
       void seen.push({ idempotencyKey, effectKey, result, reason });
-    const { Trip, did } = trip({ a: () => 'seat', c: rejects, '-a': undo });
+    const { Trip, did } = trip({ a: () => 'seat', c: rejects, '-a': compensation });
     const one = await site([Trip]);
     const { id } = await one.sagas.start(Trip, input);
     await becomes(one, id, 'undone');
@@ -136,7 +136,7 @@ onBothStores('sagas', ({ kind, site, loseTasks }) => {
     ]);
   });
 
-  it('repeat a step that fails, and go back when its attempts are used up', async () => {
+  it('retry a step that fails, and go back when its attempts are used up', async () => {
     let left = 2;
     const { Trip, did } = trip({ a: () => (left-- > 0 ? fails() : 1), b: fails });
     const one = await site([Trip]);
@@ -146,7 +146,7 @@ onBothStores('sagas', ({ kind, site, loseTasks }) => {
     expect(await one.sagas.get(id)).toMatchObject({ error: 'out of order' });
   });
 
-  it('pass over steps with nothing to take back', async () => {
+  it('skip steps without a compensation when they go back', async () => {
     const { Trip, did } = trip({ c: rejects }, { steps: { b: { compensate: false }, c: { compensate: false } } });
     const one = await site([Trip]);
     const { id } = await one.sagas.start(Trip, input);
@@ -156,7 +156,7 @@ onBothStores('sagas', ({ kind, site, loseTasks }) => {
 
   const pivot = { b: { pivot: true, compensate: false }, c: { compensate: false } } as const;
 
-  it('go back from a pivot that says no, and only forward behind it', async () => {
+  it('go back from a pivot that rejects, and only forward after it', async () => {
     let left = 2;
     const there = trip({ c: () => (left-- > 0 ? fails() : 1) }, { steps: pivot });
     const one = await site([there.Trip]);
@@ -173,9 +173,9 @@ onBothStores('sagas', ({ kind, site, loseTasks }) => {
 
   it.each([
     ['a pivot that keeps failing', { b: fails }, 'b', ['a', 'b', 'b', 'b']],
-    ['a step behind the pivot that keeps failing', { c: fails }, 'c', ['a', 'b', 'c', 'c', 'c']],
-    ['a step behind the pivot that says no', { c: rejects }, 'c', ['a', 'b', 'c']],
-  ] as const)('are stuck by %s, until somebody decides', async (_, acts, step, expected) => {
+    ['a step after the pivot that keeps failing', { c: fails }, 'c', ['a', 'b', 'c', 'c', 'c']],
+    ['a step after the pivot that rejects', { c: rejects }, 'c', ['a', 'b', 'c']],
+  ] as const)('are stuck at %s, until an operator decides', async (_, acts, step, expected) => {
     const { Trip, did } = trip(acts, { steps: pivot });
     const one = await site([Trip]);
     const { id } = await one.sagas.start(Trip, input);
@@ -190,10 +190,10 @@ onBothStores('sagas', ({ kind, site, loseTasks }) => {
     expect(await store.counts()).toEqual([]);
   });
 
-  it('are stuck by a compensation that keeps failing; retry runs it again, skip passes over it', async () => {
+  it('are stuck at a compensation that keeps failing; retry runs it again, skip continues after it', async () => {
     let broken = true;
-    const undo = () => (broken ? fails() : undefined);
-    const { Trip, did } = trip({ b: rejects, '-b': undo, '-a': fails });
+    const compensation = () => (broken ? fails() : undefined);
+    const { Trip, did } = trip({ b: rejects, '-b': compensation, '-a': fails });
     const one = await site([Trip]);
     const { id } = await one.sagas.start(Trip, input);
     await becomes(one, id, 'stuck');
@@ -209,7 +209,7 @@ onBothStores('sagas', ({ kind, site, loseTasks }) => {
     await expect(one.sagas.cancel(id)).rejects.toMatchObject({ code: 'SAGA_STATE' });
   });
 
-  it('go back when they are cancelled: the step that runs is aborted, wherever it runs', async () => {
+  it('go back when they are cancelled; the running step is aborted, in any process', async () => {
     const { Trip, did } = trip({ b: untilAborted });
     const one = await site([Trip]);
     const other = await site([Trip], { tasks: { worker: false } });
@@ -221,7 +221,7 @@ onBothStores('sagas', ({ kind, site, loseTasks }) => {
     expect(await timeline(one, id)).toContain('cancel');
   });
 
-  it('that wait for their next attempt go back at once when they are cancelled', async () => {
+  it('go back at once when they are cancelled during the pause before an attempt', async () => {
     const { Trip, did } = trip({ b: fails }, { steps: { b: { retry: { backoff: '1h', maxBackoff: '1h' } } } });
     const one = await site([Trip]);
     const { id } = await one.sagas.start(Trip, input);
@@ -231,7 +231,7 @@ onBothStores('sagas', ({ kind, site, loseTasks }) => {
     expect(did).toEqual(['a', 'b', '-b', '-a']);
   });
 
-  it('take a timeout for a fault, and a deadline for the end', async () => {
+  it('retry a step after a timeout, and go back after a deadline', async () => {
     const { Trip, did } = trip(
       { b: untilAborted },
       { steps: { b: { timeout: 50, retry: { attempts: 2, backoff: 10 } } } },
@@ -250,7 +250,7 @@ onBothStores('sagas', ({ kind, site, loseTasks }) => {
     expect((await two.sagas.get(second.id)).error).toContain('deadline');
   });
 
-  it('start once for a business key, by many at the same time too', async () => {
+  it('start once for a business key, also by concurrent starts', async () => {
     const { Trip, did } = trip();
     const one = await site([Trip]);
     const all = await Promise.all(Array.from({ length: 10 }, () => one.sagas.start(Trip, input, { key: 'k' })));
@@ -277,7 +277,7 @@ onBothStores('sagas', ({ kind, site, loseTasks }) => {
     expect(await list({ limit: 2, before: ids[2] })).toEqual([ids[1], ids[0]]);
     expect(await list({ name: 'other' })).toEqual([]);
     await expect(one.sagas.list({ limit: 0 })).rejects.toMatchObject({ code: 'INVALID_OPTION' });
-    await expect(one.sagas.get('nobody')).rejects.toMatchObject({ code: 'SAGA_NOT_FOUND' });
+    await expect(one.sagas.get('missing')).rejects.toMatchObject({ code: 'SAGA_NOT_FOUND' });
   });
 
   it('keep their version, and wait for a process that has it', async () => {
@@ -310,7 +310,7 @@ onBothStores('sagas', ({ kind, site, loseTasks }) => {
     expect(second.did).toEqual(['a', 'b', 'c']);
   });
 
-  it('go on after their task was lost', async () => {
+  it('continue after their task was lost', async () => {
     const { Trip, did } = trip();
     const idle = await site([Trip], { tasks: { worker: false }, saga: { lookEvery: '1h' } });
     const { id } = await idle.sagas.start(Trip, input);
@@ -321,7 +321,7 @@ onBothStores('sagas', ({ kind, site, loseTasks }) => {
     expect(did).toEqual(['a', 'b', 'c']);
   });
 
-  it('are forgotten a while after they ended, with their key', async () => {
+  it('are removed with their key some time after they ended', async () => {
     const { Trip } = trip();
     const one = await site([Trip], { saga: { keep: 1, lookEvery: '1h' } });
     const { id } = await one.sagas.start(Trip, input, { key: 'k' });
@@ -335,20 +335,20 @@ onBothStores('sagas', ({ kind, site, loseTasks }) => {
   });
 
   it.each<[string, unknown, object, object]>([
-    ['an input against the schema', { to: 7 }, {}, { code: 'TASK_PAYLOAD', path: '$.to' }],
-    ['an input that is no JSON', { to: 'x', at: new Date() }, {}, { code: 'TASK_PAYLOAD', path: '$.at' }],
+    ['an input that breaks the schema', { to: 7 }, {}, { code: 'TASK_PAYLOAD', path: '$.to' }],
+    ['an input that is not JSON', { to: 'x', at: new Date() }, {}, { code: 'TASK_PAYLOAD', path: '$.at' }],
     ['an empty key', input, { key: '' }, { code: 'INVALID_OPTION', option: 'key' }],
     ['a long key', input, { key: 'x'.repeat(201) }, { code: 'INVALID_OPTION', option: 'key' }],
-    ['a deadline that is none', input, { deadline: -1 }, { code: 'INVALID_OPTION', option: 'deadline' }],
+    ['an invalid deadline', input, { deadline: -1 }, { code: 'INVALID_OPTION', option: 'deadline' }],
   ])('refuse %s', async (_, given, options, error) => {
     const { Trip } = trip();
     const one = await site([Trip]);
     await expect(one.sagas.start(Trip, given, options)).rejects.toMatchObject(error);
-    await expect(one.sagas.start('nobody', input)).rejects.toMatchObject({ code: 'SAGA_UNKNOWN' });
+    await expect(one.sagas.start('missing', input)).rejects.toMatchObject({ code: 'SAGA_UNKNOWN' });
     expect(await one.sagas.list()).toEqual([]);
   });
 
-  it('go back when a step returns what JSON cannot hold', async () => {
+  it('go back when a step returns a value that is not JSON', async () => {
     const { Trip, did } = trip({ b: () => new Map() });
     const one = await site([Trip]);
     const { id } = await one.sagas.start(Trip, input);
@@ -356,25 +356,25 @@ onBothStores('sagas', ({ kind, site, loseTasks }) => {
     expect(did).toEqual(['a', 'b', '-b', '-a']);
   });
 
-  describe('definitions that cannot be', () => {
+  describe('with an invalid definition', () => {
     it.each<[string, Parameters<typeof trip>[1], string]>([
       ['the same order twice', { steps: { b: { order: 1 } } }, 'order'],
-      ['no word about compensation', { steps: { b: { compensate: undefined as never } } }, 'compensate'],
-      ['a compensation that is not there', { steps: { b: { compensate: 'nothing' } } }, 'compensate'],
+      ['a step without `compensate`', { steps: { b: { compensate: undefined as never } } }, 'compensate'],
+      ['a missing compensation', { steps: { b: { compensate: 'nothing' } } }, 'compensate'],
       [
         'two pivots',
         { steps: { b: { pivot: true, compensate: false }, c: { pivot: true, compensate: false } } },
         'pivot',
       ],
-      ['a compensation behind the pivot', { steps: { b: { pivot: true, compensate: false } } }, 'compensate'],
-      ['a name twice', { steps: { b: { name: 'a' } } }, 'name'],
-      ['a timeout that is none', { steps: { b: { timeout: 'soon' } } }, 'timeout'],
-      ['a version that is none', { version: 0 }, 'version'],
-    ])('fail the boot: %s', async (_, options, option) => {
+      ['a compensation from the pivot on', { steps: { b: { pivot: true, compensate: false } } }, 'compensate'],
+      ['the same name twice', { steps: { b: { name: 'a' } } }, 'name'],
+      ['an invalid timeout', { steps: { b: { timeout: 'soon' } } }, 'timeout'],
+      ['an invalid version', { version: 0 }, 'version'],
+    ])('stop the boot: %s', async (_, options, option) => {
       await expect(site([trip({}, options).Trip])).rejects.toMatchObject({ code: 'INVALID_OPTION', option });
     });
 
-    it('fail the boot: a name and version twice', async () => {
+    it('stop the boot: the same name and version twice', async () => {
       await expect(site([trip().Trip, trip().Trip])).rejects.toMatchObject({ code: 'SAGA_DUPLICATE' });
     });
   });

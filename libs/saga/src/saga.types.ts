@@ -3,8 +3,11 @@ import type { TaskRetry } from '@yuxi/tasks';
 import type { z } from 'zod';
 
 /**
- * `running`: goes forward. `compensating`: goes back. `done`: all steps took place. `undone`: none did, or was taken back.
- * `stuck`: cannot go on by itself; a person decides by `retry` or `skip`.
+ * - `running`: runs its steps.
+ * - `compensating`: runs the compensations, in reverse order.
+ * - `done`: all steps succeeded.
+ * - `undone`: compensated, so that no effect remains.
+ * - `stuck`: needs a decision of an operator, by `retry` or `skip`.
  */
 export const SAGA_STATUSES = ['running', 'compensating', 'done', 'undone', 'stuck'] as const;
 export type SagaStatus = (typeof SAGA_STATUSES)[number];
@@ -12,55 +15,55 @@ export type SagaStatus = (typeof SAGA_STATUSES)[number];
 export type Direction = 'forward' | 'back';
 
 export interface SagaOptions<Schema extends z.ZodType = z.ZodType> {
-  /** Unique in the application together with `version`; part of what is stored. */
+  /** Unique in the application together with `version`. It is stored. */
   name: string;
   /**
-   * Raise it when steps change. An instance keeps the version that it began with, and waits for a process that has it: keep the old
-   * class beside the new one until `SagaService.list` shows none of its version. Default 1.
+   * Raise it when steps change. An instance keeps its version and waits for a process that has it. So keep the old class beside the new
+   * one until `SagaService.list` shows no open instance of the old version. Default 1.
    */
   version?: number;
-  /** Of the input, checked when an instance is started. */
+  /** Schema of the input, checked when an instance is started. */
   schema: Schema;
-  /** Time after which an instance that has not passed its pivot goes back. Default: none. */
+  /** Time after which an instance goes back if it has not reached its pivot. Default: none. */
   deadline?: Duration;
-  /** What an instance is about: scope of the tasks that run its steps, where those are rows. Default: none. */
+  /** Scope of the tasks that run the steps of an instance, where tasks are rows. Default: none. */
   scope?: (input: z.output<Schema>) => string;
 }
 
 export interface SagaStepOptions {
-  /** Name of the step, part of what is stored. Default: that of the method. */
+  /** Name of the step. It is stored. Default: the name of the method. */
   name?: string;
   /** Steps run in ascending order, one after the other. */
   order: number;
-  /** Method that takes the step back, or `false` when there is nothing to take back, which must be said. */
+  /** Name of the method that compensates the step, or `false` when no compensation is needed. Required. */
   compensate: string | false;
-  /** The step after which there is no way back: steps after it are repeated until they succeed. Default `false`. */
+  /** The step after which the saga cannot go back: the steps after it are retried until they succeed. Default `false`. */
   pivot?: boolean;
   /** Longest run of the step or of its compensation. Default: none. */
   timeout?: Duration;
-  /** Of a step before the pivot. Default: 3 attempts, 1 s doubled up to 1 min. */
+  /** For a step before the pivot. Default: 3 attempts with pauses of 1 s, doubled up to 1 min. */
   retry?: TaskRetry;
 }
 
-/** What a step is given. */
+/** The argument of a step. */
 export interface SagaContext<Input = unknown> {
   readonly saga: string;
   readonly input: Input;
-  /** What the steps before returned, by name. */
+  /** The results of the previous steps, by name. */
   readonly results: Readonly<Record<string, unknown>>;
-  /** `<saga>:<step>:do` or `<saga>:<step>:undo`: the same for each run of the same effect. */
+  /** `<saga>:<step>:do` or `<saga>:<step>:undo`. Each run of one effect has the same key. */
   readonly idempotencyKey: string;
-  /** 1 for the first run that is known of; a run whose process died is not counted. */
+  /** 1 for the first run. A run whose process died is not counted. */
   readonly attempt: number;
-  /** Aborts on cancel, timeout, deadline, shutdown and loss; `signal.reason` says which. */
+  /** Aborts on cancel, timeout, deadline, shutdown and loss of the task. `signal.reason` says which. */
   readonly signal: AbortSignal;
 }
 
-/** What a compensation is given: it must bear that the effect never took place. */
+/** The argument of a compensation. A compensation must also work when the effect never happened. */
 export interface CompensationContext<Input = unknown, Result = unknown> extends SagaContext<Input> {
-  /** The key the step itself was given. */
+  /** The idempotency key of the step itself. */
   readonly effectKey: string;
-  /** What the step returned; undefined when nobody knows whether it took place. */
+  /** The result of the step. Undefined when it is unknown whether the step succeeded. */
   readonly result: Result | undefined;
   /** Why the saga goes back. */
   readonly reason: string;
@@ -79,18 +82,18 @@ export const JOURNAL_EVENTS = [
   'ended',
 ] as const;
 
-/** One line of what happened. */
+/** One entry of the journal. */
 export interface JournalEntry {
   event: (typeof JOURNAL_EVENTS)[number];
-  /** Null for what concerns the saga as a whole. */
+  /** Null for an event of the whole saga. */
   step: string | null;
   direction: Direction;
-  /** Of the step, 1 for the first run. */
+  /** Number of the run, 1 for the first. */
   attempt: number;
   detail?: string;
 }
 
-/** An instance as it is stored. */
+/** A stored instance. */
 export interface SagaState {
   id: string;
   name: string;
@@ -99,19 +102,19 @@ export interface SagaState {
   key: string | null;
   status: SagaStatus;
   direction: Direction;
-  /** Place of the step that is next or under way, in the order of steps. */
+  /** Position of the present or next step. */
   step: number;
-  /** Place after which there is no way back; the number of steps when there is always one. */
+  /** Position of the pivot, or the number of steps when there is no pivot. */
   pivot: number;
   /** Failed runs of this step in this direction. */
   failures: number;
-  /** Raised by each change: whoever knows an older one has nothing to say any more. */
+  /** Raised by each change. A process with an older epoch cannot change the instance. */
   epoch: number;
   input: unknown;
   results: Record<string, unknown>;
   error: string | null;
   cancelRequested: boolean;
-  /** Milliseconds that are left of the deadline, which may be below 0; null when there is none. */
+  /** Milliseconds until the deadline, below 0 after it. Null without a deadline. */
   timeLeft: number | null;
   /** Id of the task that runs the step. */
   task: string | null;
@@ -119,12 +122,12 @@ export interface SagaState {
   updatedAt: Date;
 }
 
-/** An instance as people see it. */
+/** An instance as the API shows it. */
 export interface SagaView extends Pick<
   SagaState,
   'id' | 'name' | 'version' | 'key' | 'status' | 'direction' | 'failures' | 'error'
 > {
-  /** Name of the step that is next or under way; null when the saga has ended or its definition is not known here. */
+  /** Name of the present or next step. Null when the saga has ended, or this process has no definition of it. */
   step: string | null;
   cancel_requested: boolean;
   created_at: Date;
@@ -146,6 +149,6 @@ export interface SagaQuery {
   name?: string;
   /** 1..100, default 50. */
   limit?: number;
-  /** Id of the last one of the page before. */
+  /** Id of the last instance on the previous page. */
   before?: string;
 }

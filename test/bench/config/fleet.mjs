@@ -1,4 +1,4 @@
-// Replicas of a live configuration, each behind a link of its own to Redis, and one process that changes it.
+// Replicas of a live configuration, each with its own proxy to Redis, and one process that changes it.
 import { Agent, get } from 'node:http';
 import { fileURLToPath } from 'node:url';
 import { WorkerProcess, startPostgres, startProxy, startRedis } from '@yuxi/testing';
@@ -29,7 +29,7 @@ export async function startFleet(count, options = {}) {
     }),
   );
   let n = 0;
-  /** @returns milliseconds from what `what` did until every replica showed it over HTTP */
+  /** @returns milliseconds from `begin` until every replica answered over HTTP */
   const reachAll = async (what, ports, begin) => {
     n++;
     const shown = Promise.all(ports.map((port) => answered(port, `/${what}/${n}`)));
@@ -40,11 +40,11 @@ export async function startFleet(count, options = {}) {
   return {
     redis,
     replicas,
-    /** From the commit of a change until all serve it, or those at `of`. */
-    changed: (of = ports) => reachAll('served', of, (value) => writer.call('change', { n: value })),
-    /** From the publication of a plain message until all received it. */
-    published: () => reachAll('raw', ports, (value) => writer.call('publish', { n: value })),
-    /** From the end of `work`, which begins after a change was committed, until all serve that. */
+    /** From the commit of a change until all replicas serve it, or those at the ports `of`. */
+    changed: (of = ports) => reachAll('served', of, (value) => writer.order('change', { n: value })),
+    /** From the publication of a plain message until all replicas received it. */
+    published: () => reachAll('raw', ports, (value) => writer.order('publish', { n: value })),
+    /** Commits a change, then runs `work`. From the end of `work` until all replicas serve the change. */
     servedAfter: (work) =>
       reachAll('served', ports, async (value) => {
         await writer.call('change', { n: value });
@@ -59,7 +59,7 @@ export async function startFleet(count, options = {}) {
   };
 }
 
-/** @returns when the answer came */
+/** @returns the time of the answer */
 function answered(port, path) {
   return new Promise((resolve, reject) => {
     get({ host: '127.0.0.1', port, path, agent }, (response) => {

@@ -7,7 +7,7 @@ type Random = () => number;
 /** How often each fault occurred. */
 export type FaultCounts = Record<string, number>;
 
-/** Does harm to the replicas of a fleet at random, one after the other, until it is stopped; then everything is healed. */
+/** Causes random faults at the replicas of a fleet until it is stopped. Every fault is repaired at its end. */
 export class ConfigFaults {
   readonly counts: FaultCounts = {};
   #stopped = false;
@@ -18,7 +18,7 @@ export class ConfigFaults {
     private readonly random: Random,
   ) {}
 
-  /** @param every milliseconds between two faults, moved at random */
+  /** @param every milliseconds between two faults, varied at random */
   start(every: number): void {
     this.#running = this.#run(every);
   }
@@ -29,7 +29,7 @@ export class ConfigFaults {
   }
 
   async #run(every: number): Promise<void> {
-    const under: Promise<void>[] = [];
+    const running: Promise<void>[] = [];
     const busy = new Set<Member>();
     while (!this.#stopped) {
       await pause(every * (0.5 + this.random()));
@@ -40,18 +40,18 @@ export class ConfigFaults {
       if (!member || this.#stopped) continue;
       this.counts[name] = (this.counts[name] ?? 0) + 1;
       busy.add(member);
-      under.push(fault(this.fleet, member, ms).finally(() => busy.delete(member)));
+      running.push(fault(this.fleet, member, ms).finally(() => busy.delete(member)));
     }
-    await Promise.all(under);
+    await Promise.all(running);
   }
 }
 
 type Fault = (fleet: ConfigFleet, member: Member, ms: number) => Promise<void>;
 
 const link =
-  (which: 'redis' | 'postgres', harm: (proxy: ChaosProxy) => unknown): Fault =>
+  (which: 'redis' | 'postgres', damage: (proxy: ChaosProxy) => unknown): Fault =>
   async (_fleet, member, ms) => {
-    await harm(member[which]);
+    await damage(member[which]);
     await pause(ms);
     await member[which].heal();
   };

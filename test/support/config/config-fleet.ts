@@ -19,30 +19,30 @@ const WORKER = fileURLToPath(new URL('./config-worker.mjs', import.meta.url));
 
 export interface ConfigFleetOptions {
   replicas: number;
-  /** The database tells of commits too. Default `true`. */
+  /** Replicas receive the notices of the database. Default `true`. */
   notify?: boolean;
-  /** A step that is left out, see the worker. */
+  /** A step that is left out; see the worker. */
   control?: string;
 }
 
-/** One process behind links of its own to Redis and PostgreSQL. */
+/** A place in the fleet: one process with its own proxies to Redis and PostgreSQL. */
 export interface Member {
   index: number;
   worker: WorkerProcess;
   redis: ChaosProxy;
   postgres: ChaosProxy;
-  /** What came into force, over all processes that stood in this place. */
+  /** File with each revision that came into force, in all processes of this place. */
   log: string;
 }
 
-/** What a replica is at, by its own word. */
+/** What a replica reports about itself. */
 export interface MemberStatus {
   revision: number;
   n: number;
   reads: number;
 }
 
-/** Replicas of a configuration, and a writer that nothing stands between. */
+/** Replicas of a configuration, and a writer without a proxy. */
 export class ConfigFleet {
   readonly members: Member[] = [];
   readonly #folder = temporaryFolder('config');
@@ -78,12 +78,12 @@ export class ConfigFleet {
   /** Kills a process and starts another one in its place. */
   async restart(member: Member): Promise<void> {
     await member.worker.kill();
-    // Replicas that were at a revision may start again at any later one: their log begins anew.
+    // A restarted replica may begin at any later revision, so a new part of the log begins here.
     writeFileSync(member.log, 'started\n', { flag: 'a' });
     member.worker = await this.#spawn(member);
   }
 
-  /** Commits values at a pace. @returns the last revision */
+  /** Commits values with a pause between them. @returns the last revision */
   async write(from: number, to: number, every: number): Promise<number> {
     return (await this.writer.call('write', { from, to, every })) as number;
   }
@@ -112,7 +112,7 @@ export class ConfigFleet {
     return rows[0]!.epoch;
   }
 
-  /** Puts the database back to an earlier revision, as restoring a copy of it does. */
+  /** Sets the database back to an earlier revision, like the restore of a backup. */
   async restore(revision: number): Promise<void> {
     await this.sql.query(
       `UPDATE config_head SET (revision, hash, snapshot) =
@@ -122,7 +122,7 @@ export class ConfigFleet {
     await this.sql.query('DELETE FROM config_revision WHERE revision > $1', [revision]);
   }
 
-  /** What each replica had in force, by process: `epoch revision`, in order. */
+  /** The revisions in force in each process, in order, as `epoch revision`. */
   histories(): { member: number; lines: string[] }[] {
     return this.members.flatMap(({ index, log }) =>
       readFileSync(log, 'utf8')

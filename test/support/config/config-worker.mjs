@@ -1,4 +1,4 @@
-// One of several processes that share a live configuration. Told what to do by its parent, one answer for each order.
+// One of several processes that share a live configuration. Its parent sends orders; each order gets one answer.
 import 'reflect-metadata';
 import { createHash } from 'node:crypto';
 import { appendFileSync } from 'node:fs';
@@ -11,51 +11,56 @@ import { RedisConnections, RedisModule } from '@yuxi/redis';
 import { StorageModule } from '@yuxi/storage';
 import { handleCalls } from '@yuxi/testing';
 import { z } from 'zod';
-import { ConfigFollower } from '../../../libs/config-sync/dist/config-follower.js';
-import { SqlHints } from '../../../libs/config-sync/dist/hints/sql-hints.js';
+import { ConfigFollower, SqlHints } from '../../../libs/config-sync/dist/config-follower.js';
 import { ConfigReplica } from '../../../libs/config-sync/dist/config-replica.js';
+import { ConfigStore } from '../../../libs/config-sync/dist/config.store.js';
 import { hashOf } from '../../../libs/config-sync/dist/schema/json.js';
-import { ConfigStore } from '../../../libs/config-sync/dist/store/config.store.js';
 
 function App() {}
 Module({})(App);
 
 const sumOf = (n) => createHash('sha256').update(String(n)).digest('hex');
-/** What belongs together is spread over two sections, so that a mixture of two revisions shows. */
+/** One value is stored in two sections, so that a mixture of two revisions is visible. */
 const valuesOf = (n) => ({ general: { n }, model: { n, sum: sumOf(n) } });
 const sections = {
   general: z.strictObject({ n: z.int().min(0).default(0) }),
   model: z.strictObject({ n: z.int().min(0).default(0), sum: z.string().default(sumOf(0)) }),
 };
 
-/** Faults that controls build in: what a library without that step would do. */
+/** What a library without one step would do. Each runs before the application is built, and may return a function to run after it. */
 const CONTROLS = {
-  'only notices count'(app) {
-    const follower = app.get(ConfigFollower);
-    follower.schedule = () => undefined;
-    clearTimeout(follower.timer);
-    follower.triggers.unsubscribe();
-    app.get(ConfigPubSubService).changes.subscribe((hint) => follower.hinted('redis', hint));
+  'only notices count'() {
+    ConfigFollower.prototype.onModuleInit = followNoticesOnly;
   },
   'the order of revisions does not count'() {
-    ConfigReplica.prototype.wentBack = (head) => Promise.resolve(head);
+    ConfigStore.isBehind = () => false;
   },
   'sections are replaced one after the other'() {
-    const { serve } = ConfigReplica.prototype;
-    ConfigReplica.prototype.serve = function torn(next) {
-      const model = this.applied?.values.model ?? next.values.model;
-      serve.call(this, { head: next.head, values: { ...next.values, model } });
-      setTimeout(() => (this.applied = next), 3);
+    return () => {
+      const replica = app.get(ConfigReplica);
+      let { applied } = replica;
+      const set = (next) => {
+        const model = applied?.values.model ?? next.values.model;
+        applied = { head: next.head, values: { ...next.values, model } };
+        setTimeout(() => (applied = next), 3);
+      };
+      Object.defineProperty(replica, 'applied', { get: () => applied, set });
     };
   },
 };
 
+async function followNoticesOnly() {
+  await this.reporter.beat();
+  for (; !this.replica.applied; await pause(50)) await this.replica.refresh();
+  this.pubSub.changes.subscribe(() => this.replica.refresh());
+}
+
 let app;
 let live;
 let reads = 0;
-const handlers = {
-  /** Writes each applied revision to `log`, and checks the served values each millisecond. */
-  async start({ databaseUrl, redisUrl, notify = true, deaf = false, replica, log, control, poolSize = 2 }) {
+const orders = {
+  /** Writes each revision that comes into force to `log`, and checks the served values continually. */
+  async start({ databaseUrl, redisUrl, notify = true, subscribe = true, replica, log, control, poolSize = 2 }) {
     const imports = [
       RedisModule.forRoot(redisUrl === undefined ? {} : { url: redisUrl }),
       StorageModule.forRoot({
@@ -68,22 +73,23 @@ const handlers = {
       }),
       ConfigSyncModule.forRoot({ sections, replica, readTimeout: 1000 }),
     ];
-    if (deaf) ConfigPubSubService.prototype.onModuleInit = () => undefined;
+    if (!subscribe) ConfigPubSubService.prototype.onModuleInit = () => undefined;
     if (!notify) SqlHints.prototype.onModuleInit = () => undefined;
+    const change = control && CONTROLS[control]();
     app = await NestFactory.createApplicationContext({ module: App, imports }, { logger: false });
-    if (control) CONTROLS[control](app);
+    change?.();
     live = app.get(LiveConfig);
     const { applied, changes } = app.get(ConfigReplica);
-    const keep = ({ head }) => log && appendFileSync(log, `${head.epoch} ${head.revision}\n`);
-    if (applied) keep(applied);
-    changes.subscribe(keep);
-    if (log) setInterval(() => look(log), 1);
+    const record = ({ head }) => log && appendFileSync(log, `${head.epoch} ${head.revision}\n`);
+    if (applied) record(applied);
+    changes.subscribe(record);
+    if (log) setInterval(() => check(log), 1);
   },
-  /** Answers over HTTP when a value is served; over the channel `raw` when a plain message came. @returns the port */
+  /** Serves HTTP: a request is answered when its value is served, or when its plain message arrived. @returns the port */
   async probe() {
     const raw = app.get(RedisConnections).duplicate('subscriber', 'probe');
     const waiting = new Set();
-    const check = () => {
+    const answer = () => {
       for (const each of waiting)
         if (each.reached()) {
           waiting.delete(each);
@@ -95,26 +101,26 @@ const handlers = {
     if (raw.status === 'ready') await raw.subscribe('raw');
     raw.on('message', (_channel, text) => {
       newest = Number(text);
-      check();
+      answer();
     });
-    live.changes.subscribe(check);
+    live.changes.subscribe(answer);
     const server = createServer(({ url }, response) => {
       const [, what, n] = url.split('/');
       const reached = () => (what === 'raw' ? newest : valueOf()) >= Number(n);
       waiting.add({ reached, response });
-      check();
+      answer();
     });
     server.keepAliveTimeout = 0;
     await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
     return server.address().port;
   },
-  /** A plain message. @returns when it was sent */
+  /** Publishes a plain message. @returns the time before it was sent */
   async publish({ n }) {
     const at = clock();
     await app.get(RedisConnections).shared.publish('raw', String(n));
     return at;
   },
-  /** One change. @returns when it was committed */
+  /** Makes one change. @returns the time of its commit */
   async change({ n }) {
     const commit = Object.getOwnPropertyDescriptor(ConfigStore.prototype, 'commit').value;
     let at;
@@ -130,7 +136,7 @@ const handlers = {
       ConfigStore.prototype.commit = commit;
     }
   },
-  /** Commits the values `from` to `to`, each until it is in. @returns the last revision */
+  /** Commits the values `from` to `to`; repeats each until it succeeds. @returns the last revision */
   async write({ from, to, every }) {
     let revision;
     for (let n = from; n <= to; n++) {
@@ -163,11 +169,11 @@ function valueOf() {
   return live.section('general').n;
 }
 
-function look(log) {
+function check(log) {
   const { values, hash, revision } = live.snapshot();
   const { n } = values.general;
   reads++;
-  const whole =
+  const complete =
     values.model.n === n && values.model.sum === sumOf(n) && (revision === 0 || hash === hashOf(valuesOf(n)));
-  if (!whole) appendFileSync(log, `torn ${revision}\n`);
+  if (!complete) appendFileSync(log, `torn ${revision}\n`);
 }

@@ -1,19 +1,18 @@
-import { Global, Module } from '@nestjs/common';
-import type { DynamicModule, Provider, Type } from '@nestjs/common';
+import { type DynamicModule, Global, Module, type Provider, type Type } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
-import { SQL_CLIENT, SQL_NOTIFICATIONS } from '@yuxi/core';
-import type { SqlClient, SqlNotifications } from '@yuxi/core';
+import { SQL_CLIENT, SQL_NOTIFICATIONS, type SqlClient, type SqlNotifications } from '@yuxi/core';
 import { HealthModule, HealthRegistry, METRICS, MetricsModule } from '@yuxi/observability';
 import { RedisAvailability, RedisModule } from '@yuxi/redis';
 import type { Registry } from 'prom-client';
 import { z } from 'zod';
 import {
+  type ConfigOf,
   ConfigPubSubService,
   ConfigRollout,
   ConfigSyncModule,
+  type ConfigSyncOptions,
   LiveConfig,
 } from '../../../libs/config-sync/src/index.js';
-import type { ConfigOf, ConfigSyncOptions } from '../../../libs/config-sync/src/index.js';
 
 export const sections = {
   general: z.strictObject({
@@ -42,7 +41,7 @@ class SqlModule {
 
 export interface ReplicaOptions extends ConfigSyncOptions {
   sql: SqlClient;
-  /** Default none: what is left are notices over Redis. */
+  /** Default none: notices arrive over Redis only. */
   notifications?: SqlNotifications;
   redisUrl?: string;
   providers?: Provider[];
@@ -60,7 +59,7 @@ export interface Replica {
   close(): Promise<void>;
 }
 
-/** A Nest application with nothing but the configuration in it. */
+/** A Nest application that holds only the configuration. */
 export async function startReplica({
   sql,
   notifications,

@@ -10,7 +10,7 @@ import { Pool } from 'pg';
 import { sagaMigrations, SagaModule, type SagaModuleOptions, SagaService } from '../../../libs/saga/src/index.js';
 import { SagaKeeper } from '../../../libs/saga/src/saga.keeper.js';
 
-/** One process, as far as sagas are concerned. */
+/** The sagas of one process. */
 export interface Site {
   sagas: SagaService;
   keeper: SagaKeeper;
@@ -28,7 +28,7 @@ export interface Store {
   kind: 'postgres' | 'redis';
   /** @param sagas classes with `@Saga` */
   site: (sagas: readonly Type<object>[], options?: SiteOptions) => Promise<Site>;
-  /** Removes the tasks of all steps behind the back of everybody. */
+  /** Removes the tasks of all steps directly from the store. */
   loseTasks: () => Promise<unknown>;
 }
 

@@ -22,24 +22,24 @@ export interface SagaFleetOptions {
   tasks?: object;
   /** Of `SagaModule`. */
   saga?: object;
-  /** A protection that is left out. */
+  /** A guard that is left out. */
   control?: string;
 }
 
-/** What one saga is to do; see the worker. */
+/** One saga to start; see the worker for `input`. */
 export interface SagaOrder {
   key: string;
   input: object;
 }
 
-/** What a step did or took back, in the order in which it was committed. */
+/** A committed effect of a step, or its compensation. */
 export interface Effect {
   saga: string;
   step: string;
   what: 'do' | 'undo';
 }
 
-/** Processes that run sagas, the PostgreSQL of their effects, the Redis of the house, and a register that nothing disturbs. */
+/** Processes that run sagas, the PostgreSQL of their effects, their Redis, and a second Redis for the test itself, without faults. */
 export class SagaFleet {
   readonly workers: WorkerProcess[] = [];
   redis!: RedisServer;
@@ -76,8 +76,8 @@ export class SagaFleet {
     for (let i = 0; i < this.options.workers; i++) await this.add();
   }
 
-  /** One that starts sagas and looks at them, and runs no step. */
-  producer(): Promise<WorkerProcess> {
+  /** A process that starts and reads sagas, and runs no step. */
+  producer(): Promise<OrderedWorker> {
     return this.#spawn({ worker: false });
   }
 
@@ -102,8 +102,8 @@ export class SagaFleet {
     return worker;
   }
 
-  /** Ends a worker without a warning. */
-  async kill(worker: WorkerProcess): Promise<void> {
+  /** Kills a worker. */
+  async kill(worker: OrderedWorker): Promise<void> {
     await worker.kill();
     this.workers.splice(this.workers.indexOf(worker), 1);
   }
@@ -116,26 +116,26 @@ export class SagaFleet {
     return (await worker.call('get', { id })) as SagaDetails;
   }
 
-  /** The next process that comes there stops: point, step and direction. */
+  /** The next process that reaches this place stops there. @param place point, step and direction */
   async arm(place: string): Promise<void> {
     await this.register.del('stopped', 'runs');
     await this.register.set('armed', place);
   }
 
-  /** @returns the worker that has stopped, when one has */
-  async stopped(place = 'anywhere'): Promise<WorkerProcess> {
+  /** Waits until a worker has stopped. @returns that worker */
+  async stopped(place = 'anywhere'): Promise<OrderedWorker> {
     return eventually(
       async () => {
         const [line] = await this.register.lrange('stopped', 0, 0);
         const worker = this.workers.find(({ pid }) => pid === Number(line?.split(':')[1]));
-        if (!worker) throw new Error(`no worker has stopped: ${line ?? 'nobody'}`);
+        if (!worker) throw new Error(`no worker has stopped, the register holds: ${line ?? 'nothing'}`);
         return worker;
       },
       { timeout: 20_000, describe: `a worker to stop ${place}` },
     );
   }
 
-  /** When another process than that one began a run: CLOCK_MONOTONIC, milliseconds. */
+  /** Waits until a process other than `pid` begins a run. @returns its time by CLOCK_MONOTONIC, milliseconds */
   async begunElsewhere(pid: number, since: number): Promise<number> {
     return eventually(
       async () => {
@@ -144,7 +144,7 @@ export class SagaFleet {
         if (at === undefined) throw new Error('no other process has begun a run');
         return at;
       },
-      { timeout: 60_000, describe: 'another process to go on' },
+      { timeout: 60_000, describe: 'another process to continue' },
     );
   }
 
@@ -153,20 +153,20 @@ export class SagaFleet {
     return new Map((await worker.call('statuses', { ids })) as [string, string][]);
   }
 
-  /** Whether every saga has ended. @throws naming those that are open */
-  async allEnded(worker: WorkerProcess): Promise<void> {
-    const open = (await worker.call('open')) as string[];
+  /** @throws Error naming open sagas, if there are any */
+  async allEnded(worker: OrderedWorker): Promise<void> {
+    const open = (await worker.order('open')) as string[];
     if (open.length > 0) throw new Error(`open: ${open.join(', ')}`);
   }
 
-  /** Everything in the Redis of the house is lost. */
+  /** Deletes everything in the Redis of the sagas. */
   async flush(): Promise<void> {
     const client = new Redis(this.redis.url);
     await client.flushall();
     client.disconnect();
   }
 
-  /** In the order of commits. */
+  /** Effects in the order of their commits. */
   async effects(saga?: string): Promise<Effect[]> {
     const { rows } = await this.sql.query<Effect>(
       'SELECT saga, step, what FROM effects WHERE $1::text IS NULL OR saga = $1 ORDER BY number',
@@ -183,16 +183,16 @@ export class SagaFleet {
   }
 }
 
-/** What is wrong with the effects of a saga that has ended. */
+/** The wrong effects of a saga that has ended. */
 export function faultsOf(status: string, effects: readonly Effect[], steps: readonly string[]): string[] {
   const count = (step: string, what: string) => effects.filter((e) => e.step === step && e.what === what).length;
   const faults = steps.flatMap((step) => {
     const done = count(step, 'do');
-    const undone = count(step, 'undo');
-    if (status === 'done') return done === 1 && undone === 0 ? [] : [`${step}: ${done} times done, ${undone} undone`];
-    return done <= 1 && undone === done ? [] : [`${step}: ${done} times done, ${undone} undone`];
+    const compensated = count(step, 'undo');
+    const right = status === 'done' ? done === 1 && compensated === 0 : done <= 1 && compensated === done;
+    return right ? [] : [`${step}: ${done} times done, ${compensated} compensated`];
   });
   const order = effects.filter(({ what }) => what === 'undo').map(({ step }) => step);
-  if (order.join() !== order.toSorted().toReversed().join()) faults.push(`taken back in the order ${order.join()}`);
+  if (order.join() !== order.toSorted().toReversed().join()) faults.push(`compensated in the order ${order.join()}`);
   return faults;
 }

@@ -1,4 +1,4 @@
-// One of several processes that run the steps of sagas. Told what to do by its parent, one answer for each order.
+// One of several processes that run the steps of sagas. Its parent sends orders; each order gets one answer.
 import 'reflect-metadata';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Module } from '@nestjs/common';
@@ -23,12 +23,12 @@ const TAKE_IF = `if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call
 let app;
 let register;
 let tombstones = true;
-let goOn = () => undefined;
-/** While one step stands still the whole process does: it must not go on with the saga by itself. */
+let release = () => undefined;
+/** While one step is stopped, the whole process is: it must not continue the saga itself. */
 let gate = Promise.resolve();
-const tasks = { underWay: 0 };
-TASK_CHANNELS.start.subscribe(() => tasks.underWay++);
-TASK_CHANNELS.end.subscribe(() => tasks.underWay--);
+const tasks = { running: 0 };
+TASK_CHANNELS.start.subscribe(() => tasks.running++);
+TASK_CHANNELS.end.subscribe(() => tasks.running--);
 
 /** Effects of a step are rows, each with the key of the step in the same transaction. */
 class Order {
@@ -36,8 +36,8 @@ class Order {
     this.once = once;
   }
 
-  /** @param name of the step; `input.no` is the one that says no, `input.unsure` says how often a step fails before */
-  async take(name, { saga, input, attempt, idempotencyKey }) {
+  /** @param name of the step; `input.no` names the step that rejects, `input.unsure` how often a step fails first */
+  async run(name, { saga, input, attempt, idempotencyKey }) {
     const firstRun = (await register.hincrby('begun', `${saga} ${name}`, 1)) === 1;
     if (input.no === name && !(input.onlyAgain && firstRun)) throw new SagaRejectedError('no');
     if (attempt <= (input.unsure?.[name] ?? 0)) throw new Error('not yet');
@@ -46,14 +46,14 @@ class Order {
     return `${name} of ${saga}`;
   }
 
-  async takeBack(name, { saga, input, attempt, effectKey }) {
+  async compensate(name, { saga, input, attempt, effectKey }) {
     if (attempt <= (input.unsure?.[`-${name}`] ?? 0)) throw new Error('not yet');
     if (tombstones) await this.once.undo(effectKey, (tx) => write(tx, saga, name, 'undo'));
-    else await this.takeBackIfThere(saga, name);
+    else await this.compensateIfPresent(saga, name);
   }
 
-  /** What a compensation without a tombstone would do: look whether the effect is there. */
-  async takeBackIfThere(saga, name) {
+  /** A compensation without a tombstone: it only checks whether the effect exists. */
+  async compensateIfPresent(saga, name) {
     const { rowCount } = await this.once.sql.query(
       `SELECT FROM effects WHERE saga = $1 AND step = $2 AND what = 'do'`,
       [saga, name],
@@ -67,20 +67,20 @@ const write = (sql, saga, step, what) =>
 STEPS.forEach((name, order) => {
   Object.assign(Order.prototype, {
     [name](context) {
-      return this.take(name, context);
+      return this.run(name, context);
     },
-    [`undo_${name}`](context) {
-      return this.takeBack(name, context);
+    [`compensate_${name}`](context) {
+      return this.compensate(name, context);
     },
   });
-  const options = { order, compensate: `undo_${name}`, retry: { attempts: 5, backoff: 50 } };
+  const options = { order, compensate: `compensate_${name}`, retry: { attempts: 5, backoff: 50 } };
   SagaStep(options)(Order.prototype, name, Object.getOwnPropertyDescriptor(Order.prototype, name));
 });
 Saga({ name: 'order', schema: z.record(z.string(), z.unknown()) })(Order);
 
-/** Tells the test where this process is, and waits until it may go on. */
+/** Reports to the test that this process has stopped here, and waits until it is released. */
 async function stop(place) {
-  gate = new Promise((resolve) => (goOn = resolve));
+  gate = new Promise((resolve) => (release = resolve));
   await register.rpush('stopped', `${place}:${process.pid}`);
   await gate;
 }
@@ -111,7 +111,7 @@ const handlers = {
     const root = { module: App, global: true, imports, providers, exports: [SAGA_HOOKS] };
     app = await NestFactory.createApplicationContext(root, { logger: ['error'] });
   },
-  /** Starts sagas, again and again until each is there. @returns their ids */
+  /** Starts sagas, with retries until each start succeeds. @returns their ids */
   begin({ sagas }) {
     const service = app.get(SagaService);
     const one = async ({ key, input }) => {
@@ -125,7 +125,7 @@ const handlers = {
     };
     return Promise.all(sagas.map(one));
   },
-  /** Some that have not ended. */
+  /** Some of the open sagas. */
   async open() {
     const service = app.get(SagaService);
     const lists = ['running', 'compensating', 'stuck'].map((status) => service.list({ status, limit: 3 }));
@@ -138,10 +138,10 @@ const handlers = {
     return found.map(({ id, status }) => [id, status]);
   },
   get: ({ id }) => app.get(SagaService).get(id),
-  /** Lets it go on from where it stopped. @returns when nothing runs here any more */
-  async goOn() {
-    goOn();
-    while (tasks.underWay > 0) await pause(20);
+  /** Releases the stopped step. Resolves when no task runs here. */
+  async release() {
+    release();
+    while (tasks.running > 0) await pause(20);
   },
 };
 

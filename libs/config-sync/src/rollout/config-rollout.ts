@@ -1,24 +1,26 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { monotonicMs, sleep } from '@yuxi/core';
 import { ConfigUnavailableError } from '../config-sync.errors.js';
-import { CONFIG_SYNC_OPTIONS } from '../config-sync.options.js';
-import type { ResolvedConfigSyncOptions } from '../config-sync.options.js';
+import { CONFIG_SYNC_OPTIONS, type ResolvedConfigSyncOptions } from '../config-sync.options.js';
 import { type ReplicaRow, ReplicaStore, type RolloutRow } from './replica.store.js';
 
 /**
- * `serving` the head; `behind` it, but alive; `rejected`: it cannot apply the head, see `reason`; `starting`: it has read
- * nothing yet; `missing`: not heard of for three heartbeats, whatever it served then.
+ * - `serving`: it serves the head.
+ * - `behind`: it serves an earlier revision and sends heartbeats.
+ * - `rejected`: it cannot apply the head, see `reason`.
+ * - `starting`: it has not read the head yet.
+ * - `missing`: no heartbeat for three periods, whatever it served before.
  */
 export type ReplicaState = 'serving' | 'behind' | 'rejected' | 'starting' | 'missing';
 
 export interface ReplicaStatus {
   id: string;
   state: ReplicaState;
-  /** In force there by its last word; `null`: none yet. */
+  /** In force there by its last report. `null`: none yet. */
   revision: number | null;
-  /** Why it does not serve the head, if it said so. */
+  /** Why it does not serve the head, if it reported that. */
   reason?: string;
-  /** Since it was heard of, milliseconds. */
+  /** Milliseconds since its last heartbeat. */
   silentMs: number;
 }
 
@@ -26,17 +28,18 @@ export interface Rollout {
   /** The head. */
   revision: number;
   hash: string;
-  /** All replicas serve it. A replica that went silent is not known to, so that it is never `true` while one is missing. */
+  /** Whether all replicas serve it. Never `true` while one is missing, because its revision is unknown. */
   converged: boolean;
   replicas: ReplicaStatus[];
 }
 
-/** Heartbeats after which a replica is missing. */
+/** Heartbeat periods without a heartbeat after which a replica is missing. */
 const MISSED = 3;
+/** Pauses of {@link ConfigRollout.wait}, milliseconds. */
 const FIRST_PAUSE = 4;
 const LONGEST_PAUSE = 100;
 
-/** Which replicas serve which revision. */
+/** The revision that each replica serves. */
 @Injectable()
 export class ConfigRollout {
   readonly #missingAfter: number;
@@ -48,12 +51,12 @@ export class ConfigRollout {
     this.#missingAfter = reconcileEvery * MISSED;
   }
 
-  /** @throws {ConfigUnavailableError} when the database cannot be asked. */
+  /** @throws {ConfigUnavailableError} when the database cannot be read */
   async status(): Promise<Rollout> {
     const row = await this.store.rollout().catch((error: unknown) => {
-      throw new ConfigUnavailableError('the database does not say which replicas there are', error);
+      throw new ConfigUnavailableError('the list of replicas cannot be read from the database', error);
     });
-    if (!row) throw new ConfigUnavailableError('nothing was ever stored');
+    if (!row) throw new ConfigUnavailableError('no configuration has been stored yet');
     const replicas = row.replicas.map((replica) => ({
       id: replica.replica,
       state: this.#stateOf(replica, row),
@@ -66,10 +69,10 @@ export class ConfigRollout {
   }
 
   /**
-   * Waits until all replicas serve the head. A later revision that others commit meanwhile has to be served as well.
+   * Waits until all replicas serve the head, or until the timeout. A revision committed meanwhile becomes the head to wait for.
    * @param timeout milliseconds
-   * @returns what is known at the end; `converged` tells whether it was worth the wait
-   * @throws {ConfigUnavailableError} as {@link status}.
+   * @returns the last status; `converged` is false after a timeout
+   * @throws {ConfigUnavailableError} as {@link status}
    */
   async wait(timeout: number): Promise<Rollout> {
     const end = monotonicMs() + timeout;
@@ -81,14 +84,14 @@ export class ConfigRollout {
     }
   }
 
-  /** No longer counts a replica that will not come back. @returns whether there was one of that name. */
+  /** Removes a replica that will not return. @returns whether there was one with that name */
   forget(id: string): Promise<boolean> {
     return this.store.leave(id);
   }
 
   #stateOf({ epoch, revision, hash, refused, silent }: ReplicaRow, head: RolloutRow): ReplicaState {
     if (silent > this.#missingAfter) return 'missing';
-    // First, since a replica that had nothing better serves the valid part of a revision that it refused.
+    // Before `serving`: after a start, a replica can serve the valid part of a revision that it refused.
     if (refused === head.revision) return 'rejected';
     if (revision === head.revision && epoch === head.epoch && hash === head.hash) return 'serving';
     return revision === null ? 'starting' : 'behind';

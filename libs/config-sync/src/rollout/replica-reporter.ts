@@ -1,11 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { Coalesced } from '../coalesced.js';
-import { CONFIG_SYNC_OPTIONS } from '../config-sync.options.js';
-import type { ResolvedConfigSyncOptions } from '../config-sync.options.js';
+import { CONFIG_SYNC_OPTIONS, type ResolvedConfigSyncOptions } from '../config-sync.options.js';
 import { type ReplicaReport, ReplicaStore } from './replica.store.js';
 
-/** Tells all others, in the database, what this replica serves. What cannot be told now is told with the next heartbeat. */
+/** Writes to the database what this replica serves. The next heartbeat repeats a write that failed. */
 @Injectable()
 export class ReplicaReporter {
   readonly #log = new Logger('LiveConfig');
@@ -23,30 +22,27 @@ export class ReplicaReporter {
     this.#name = replica;
   }
 
-  /** By which the others know this replica. */
-  get name(): string {
-    return this.#name;
-  }
-
-  /** Never rejects; resolves when it was told, or could not be. */
-  tell(report: ReplicaReport): Promise<void> {
+  /** Resolves after the write, also when it failed. Never rejects. */
+  report(report: ReplicaReport): Promise<void> {
     this.#report = report;
     return this.#writes.run();
   }
 
-  /** Says that this replica is alive. Never rejects. */
+  /** Sends a heartbeat. Never rejects. */
   beat(): Promise<void> {
     return this.#writes.run();
   }
 
-  /** This replica no longer counts. Never rejects. */
+  /** Removes this replica from the rollout. Never rejects. */
   async leave(): Promise<void> {
     this.#left = true;
     await this.#writes.run();
     try {
       if (this.#joined) await this.store.leave(this.#name, this.#instance);
     } catch (error) {
-      this.#log.warn(`Others will miss ${this.#name} for an hour: ${(error as Error).message}`);
+      this.#log.warn(
+        `Rollouts list ${this.#name} as missing for an hour, because its row could not be removed: ${(error as Error).message}`,
+      );
     }
   }
 
@@ -58,16 +54,16 @@ export class ReplicaReporter {
       await this.store.join(this.#name, this.#instance, this.#report);
       this.#joined = true;
     } catch (error) {
-      // The read of the head that goes with it fails too, and is what the log tells.
-      this.#log.debug(`Not told what this replica serves: ${(error as Error).message}`);
+      // Only debug: the read of the head fails at the same time and writes an error.
+      this.#log.debug(`The heartbeat was not written: ${(error as Error).message}`);
     }
   }
 
-  /** The row is gone: forgotten after a long silence, or taken by another process that was given the same name. */
+  /** The row is missing: it was removed after a long silence, or another process with the same name replaced it. */
   async #findName(): Promise<void> {
     if (!(await this.store.isTaken(this.#name, this.#instance))) return;
     const name = `${this.#name}~${this.#instance.slice(0, 4)}`;
-    this.#log.warn(`Another process calls itself replica ${this.#name}: this one goes by ${name}`);
+    this.#log.warn(`Another process uses the replica name ${this.#name}: this one now uses ${name}`);
     this.#name = name;
   }
 }

@@ -1,10 +1,10 @@
 import type { SqlClient } from '@yuxi/core';
 
-/** What a replica says of itself. */
+/** The report of a replica about itself. */
 export interface ReplicaReport {
-  /** In force; undefined: nothing was read yet. */
+  /** In force. Undefined until the first read. */
   head?: { epoch: string; revision: number; hash: string };
-  /** Revision it could not apply. */
+  /** Revision that it could not apply. */
   refused?: number;
   reason?: string;
 }
@@ -16,7 +16,7 @@ export interface ReplicaRow {
   hash: string | null;
   refused: number | null;
   reason: string | null;
-  /** Milliseconds since it was heard of. */
+  /** Milliseconds since its last heartbeat. */
   silent: number;
 }
 
@@ -27,10 +27,10 @@ export interface RolloutRow {
   replicas: ReplicaRow[];
 }
 
-/** After so long a silent replica is forgotten, milliseconds. */
-export const FORGOTTEN_AFTER = 3_600_000;
+/** Milliseconds after which a replica without a heartbeat is removed. */
+const FORGOTTEN_AFTER = 3_600_000;
 
-/** Longest reason that is kept, characters. */
+/** Longest stored reason, characters. */
 const REASON_LENGTH = 300;
 
 /** Table `config_replica`. */
@@ -41,7 +41,7 @@ export class ReplicaStore {
     private readonly timeout: number,
   ) {}
 
-  /** Begins to be counted; takes the place of an earlier process of that name, and forgets who was silent too long. */
+  /** Adds a replica, replacing an earlier process with that name. Also removes replicas without a heartbeat for an hour. */
   async join(replica: string, instance: string, report: ReplicaReport): Promise<void> {
     await this.sql.query(
       `WITH forgotten AS (
@@ -56,7 +56,7 @@ export class ReplicaStore {
     );
   }
 
-  /** @returns whether the row was still this process's own. */
+  /** @returns whether the row still belongs to this process */
   async report(replica: string, instance: string, report: ReplicaReport): Promise<boolean> {
     const { rows } = await this.sql.query(
       `UPDATE config_replica SET epoch = $4, revision = $5, hash = $6, refused = $7, reason = $8, seen_at = now()
@@ -67,7 +67,7 @@ export class ReplicaStore {
     return rows.length > 0;
   }
 
-  /** Whether another process goes by this name now. */
+  /** Whether another process uses this name now. */
   async isTaken(replica: string, instance: string): Promise<boolean> {
     const { rows } = await this.sql.query(
       'SELECT 1 FROM config_replica WHERE scope = $1 AND replica = $2 AND instance <> $3',
@@ -77,7 +77,7 @@ export class ReplicaStore {
     return rows.length > 0;
   }
 
-  /** @returns whether there was one. */
+  /** @returns whether there was one */
   async leave(replica: string, instance?: string): Promise<boolean> {
     const { rows } = await this.sql.query(
       `DELETE FROM config_replica WHERE scope = $1 AND replica = $2 AND ($3::text IS NULL OR instance = $3) RETURNING 1`,
@@ -87,7 +87,7 @@ export class ReplicaStore {
     return rows.length > 0;
   }
 
-  /** Head and replicas as of one moment. */
+  /** Head and replicas from one snapshot of the database. */
   async rollout(): Promise<RolloutRow | undefined> {
     const { rows } = await this.sql.query<RolloutRow>(
       `SELECT h.epoch, h.revision, h.hash, coalesce((

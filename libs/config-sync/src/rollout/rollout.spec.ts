@@ -9,10 +9,10 @@ import type { Replica, ReplicaOptions, Settings } from '../../../../test/support
 import { configMigrations, OnConfigChange } from '../index.js';
 import { hashOf } from '../schema/json.js';
 
-/** So that a replica is missing after 300 ms. */
+/** With it, a replica is missing after 300 ms. */
 const QUICK = 100;
 
-/** A database that one replica can be cut off from. */
+/** A database whose connection to one replica can be cut. */
 class Cable {
   cut = false;
   readonly sql: SqlClient;
@@ -62,25 +62,25 @@ describe('a rollout', () => {
     ]);
   });
 
-  it('has not while one replica is cut off, which is named as missing and never leaves the count', async () => {
+  it('does not converge while a replica is cut off; that replica stays listed as missing', async () => {
     const cable = new Cable(storage.sql);
     const [a, b] = [await start('a'), await start('b', { sql: cable.sql })];
     await a.rollout.wait(5000);
     cable.cut = true;
-    await a.live.update({ general: { title: 'unheard' } });
+    await a.live.update({ general: { title: 'missed' } });
     const outcome = await a.rollout.wait(QUICK * 6);
     expect(outcome.converged).toBe(false);
     expect(outcome.replicas).toMatchObject([
       { id: 'a', state: 'serving' },
       { id: 'b', state: 'missing', revision: 0 },
     ]);
-    // Control: with the cable whole it serves the head, and the rollout is through.
+    // Control: after the connection is restored it serves the head, and the rollout converges.
     cable.cut = false;
     expect(await a.rollout.wait(5000)).toMatchObject({ converged: true });
     expect(b.live.revision).toBe(1);
   });
 
-  it('names a replica that went silent although it served the head', async () => {
+  it('lists a silent replica as missing although it served the head', async () => {
     const cable = new Cable(storage.sql);
     const [a] = [await start('a'), await start('b', { sql: cable.sql })];
     expect(await a.rollout.wait(5000)).toMatchObject({ converged: true });
@@ -89,7 +89,7 @@ describe('a rollout', () => {
     expect((await a.rollout.status()).converged).toBe(false);
   });
 
-  it('counts neither a replica that shut down nor one that an operator gave up, nor one that was silent for an hour', async () => {
+  it('does not count a replica that shut down, one that an operator removed, or one that was silent for an hour', async () => {
     const cable = new Cable(storage.sql);
     const [a, b] = [await start('a'), await start('b'), await start('c', { sql: cable.sql })];
     await b.close();
@@ -108,7 +108,7 @@ describe('a rollout', () => {
     await eventually(async () => expect(await states(a)).toEqual({ a: 'serving', c: 'serving' }));
   });
 
-  it('says which replica refused the revision, and why', async () => {
+  it('shows which replica refused the revision, and why', async () => {
     class Picky {
       @OnConfigChange('general')
       on({ title }: Settings['general']): void {
@@ -129,7 +129,7 @@ describe('a rollout', () => {
     expect(await a.rollout.wait(5000)).toMatchObject({ converged: true, revision: 2 });
   });
 
-  it('names a replica that serves only the valid part of what is stored', async () => {
+  it('shows a replica as rejected that serves only the valid part of the stored values', async () => {
     const a = await start('a');
     await storage.sql.query(
       `UPDATE config_head SET revision = 1, hash = $2, snapshot = '{"general":{"chunk_size":7}}' WHERE scope = $1`,
@@ -140,7 +140,7 @@ describe('a rollout', () => {
     await eventually(async () => expect(await states(a)).toEqual({ a: 'rejected', b: 'rejected' }));
   });
 
-  it('a process that takes the name of one that died stands in its place; one of two that live takes another name', async () => {
+  it('a new process takes the place of a dead one with its name; of two living ones, one changes its name', async () => {
     const a = await start('a');
     await storage.sql.query(
       `INSERT INTO config_replica (scope, replica, instance, revision) VALUES ($1, 'pod', 'died', 0)`,

@@ -66,14 +66,14 @@ describe('a patch that is not valid', () => {
     expect(errors.map(({ path }) => path).sort()).toEqual(['general.chunk_size', 'general.title', 'model.nome']);
   });
 
-  it('cannot be nested without end', () => {
+  it('cannot be nested too deeply', () => {
     const deep = JSON.parse(`${'{"a":'.repeat(500)}1${'}'.repeat(500)}`) as unknown;
     expect(refusal({ model: deep }).errors[0]?.rule).toBe('must be a JSON value');
   });
 });
 
 describe('a patch that is valid', () => {
-  it('leaves what it does not name, and null returns to the default', () => {
+  it('leaves other keys unchanged, and null returns to the default', () => {
     const stored = update({ general: { chunk_size: 512, title: 'A' } });
     const next = update({ general: { title: null }, model: { extra: { a: 1 } } }, stored);
     expect(next).toEqual({ general: { chunk_size: 512 }, model: { extra: { a: 1 } } });
@@ -81,7 +81,7 @@ describe('a patch that is valid', () => {
     expect(update({ model: null }, next)).toEqual({ general: { chunk_size: 512 } });
   });
 
-  it('keeps what a newer build stored', () => {
+  it('keeps the keys that a newer build stored', () => {
     const stored = { general: { from_the_future: 1, chunk_size: 512 }, tomorrow: { a: 1 } };
     expect(update({ general: { title: 'A' } }, stored)).toEqual({
       general: { from_the_future: 1, chunk_size: 512, title: 'A' },
@@ -90,7 +90,7 @@ describe('a patch that is valid', () => {
     expect(schema.resolve(stored)['general']).toEqual({ chunk_size: 512, title: 'Yuxi', languages: ['en'] });
   });
 
-  it('gives values that nobody can change', () => {
+  it('gives values that cannot be changed', () => {
     const values = schema.resolve({}) as unknown as { general: { chunk_size: number; languages: string[] } };
     expect(() => (values.general.chunk_size = 1)).toThrow(TypeError);
     expect(() => values.general.languages.push('de')).toThrow(TypeError);
@@ -104,7 +104,7 @@ describe('stored values that this build refuses', () => {
     expect(() => schema.resolve(stored)).toThrow(/general\.chunk_size must be at least 64, got 1/);
   });
 
-  it('take their defaults where a start has nothing better; the others stay', () => {
+  it('take their defaults at a start without another configuration; the other values stay', () => {
     expect(schema.resolveValidPart(stored)).toMatchObject({
       general: { chunk_size: 1024, title: 'A' },
       model: { name: 'large' },
@@ -112,7 +112,7 @@ describe('stored values that this build refuses', () => {
   });
 });
 
-it('a section without defaults is refused while the module is made', () => {
+it('a section without defaults is refused when the module is built', () => {
   expect(() => new ConfigSchema({ general: z.object({ a: z.string() }) })).toThrow(OptionsError);
   expect(() => new ConfigSchema({ general: z.object({ a: z.string() }) })).toThrow(/general\.a/);
 });

@@ -2,8 +2,7 @@ import { expect, it } from '@jest/globals';
 import { assert, jsonValue, property } from 'fast-check';
 import type { Arbitrary } from 'fast-check';
 import { runSeed } from '@yuxi/testing';
-import { hashOf, mergePatch, toJson } from './json.js';
-import type { Json } from './json.js';
+import { hashOf, type Json, mergePatch, toJson } from './json.js';
 
 const repeatable = { seed: runSeed() };
 const json = jsonValue({ maxDepth: 4 }) as Arbitrary<Json>;
@@ -17,14 +16,14 @@ const shuffled = (value: Json): Json =>
       )
     : value;
 
-it('equal values have equal hashes, whatever the order of their keys', () => {
+it('equal values have equal hashes, in any order of their keys', () => {
   assert(
     property(json, (value) => hashOf(value) === hashOf(shuffled(value))),
     repeatable,
   );
 });
 
-it('a merge patch does not change what it is applied to, and applying it twice is applying it once', () => {
+it('a merge patch does not change its target, and applying it twice gives the same result as once', () => {
   assert(
     property(json, json, (target, patch) => {
       const before = hashOf(target);

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import { describe } from '@yuxi/core';
+import { describe, storableText } from '@yuxi/core';
 import { ConfigValidationError } from '../config-sync.errors.js';
+import type { Values } from './config-schema.js';
 
 export type Json = null | boolean | number | string | Json[] | JsonObject;
 export interface JsonObject {
@@ -15,8 +16,8 @@ export const isObject = (value: unknown): value is Record<string, unknown> =>
 
 /**
  * A copy of plain JSON that PostgreSQL's `jsonb` stores unchanged.
- * @throws {ConfigValidationError} for anything JSON would silently change (NaN becomes null, which means "remove"),
- * and with code `CONFIG_KEY_REFUSED` for keys that could reach a prototype.
+ * @throws {ConfigValidationError} for a value that JSON would change silently (NaN becomes null, which means "remove"), and with the code
+ * `CONFIG_KEY_REFUSED` for a key that could reach a prototype
  */
 export function toJson(value: unknown, path = '', depth = 0): Json {
   if (value === null || typeof value === 'boolean') return value;
@@ -45,9 +46,8 @@ function isPlain(value: object): boolean {
   return Array.isArray(value) || prototype === Object.prototype || prototype === null;
 }
 
-/** jsonb holds neither NUL nor half of a surrogate pair. */
 function isStorable(text: string): boolean {
-  return !text.includes('\0') && !/\p{Surrogate}/u.test(text);
+  return storableText(text) === text;
 }
 
 /** JSON merge patch (RFC 7396): objects merge, null removes, everything else replaces. */
@@ -61,7 +61,7 @@ export function mergePatch(target: Json | undefined, patch: Json): Json {
   return merged;
 }
 
-/** The same text for equal values, whatever the order of keys. */
+/** The same text for equal values, in any order of their keys. */
 export function canonical(value: unknown): string {
   return JSON.stringify(value, (_key, item: unknown) =>
     isObject(item) ? Object.fromEntries(Object.entries(item).sort(([a], [b]) => (a < b ? -1 : 1))) : item,
@@ -76,4 +76,21 @@ export function deepFreeze<T>(value: T): T {
   if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value;
   Object.values(value).forEach(deepFreeze);
   return Object.freeze(value);
+}
+
+/** A setting whose value differs between two revisions. */
+export interface ConfigDifference {
+  /** Section and key, for example `general.chunk_size`. */
+  path: string;
+  from: unknown;
+  to: unknown;
+}
+
+/** The differences between two sets of values, in the order of the sections and keys. */
+export function differences(before: Values, after: Values): ConfigDifference[] {
+  return Object.entries(after).flatMap(([section, values]) =>
+    Object.entries(values)
+      .map(([key, to]) => ({ path: `${section}.${key}`, from: before[section]?.[key], to }))
+      .filter(({ from, to }) => canonical(from) !== canonical(to)),
+  );
 }

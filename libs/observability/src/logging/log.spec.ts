@@ -1,7 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { Logger } from '@nestjs/common';
-import { Log, requestContext } from '../index.js';
-import type { LogOptions } from '../index.js';
+import { Log, type LogOptions, requestContext } from '../index.js';
 
 function capture(options: LogOptions = {}) {
   const written: string[] = [];
@@ -25,7 +24,7 @@ describe('Log', () => {
     ]);
   });
 
-  it('adds the id of the request it was written in', async () => {
+  it('adds the id of the present request', async () => {
     const { log, lines } = capture();
     await requestContext.run({ requestId: 'r-1' }, async () => {
       await Promise.resolve();
@@ -35,14 +34,14 @@ describe('Log', () => {
     expect(lines().map((line) => line['request_id'])).toEqual(['r-1', undefined]);
   });
 
-  it('keeps a line break in data from beginning a line of its own', () => {
+  it('writes one line also when the data contain a line break', () => {
     const { log, written } = capture();
     log.log('bad\n{"level":"fatal","message":"forged"}');
     expect(written).toHaveLength(1);
     expect(written.join('').split('\n')).toHaveLength(2);
   });
 
-  it('takes what Nest gives: fields, errors, stacks and several messages', () => {
+  it('accepts the arguments of Nest: fields, errors, stacks and several messages', () => {
     const { log, lines } = capture();
     log.error('failed', new Error('why'), 'Main');
     log.error(new Error('alone'));
@@ -62,7 +61,7 @@ describe('Log', () => {
     ]);
   });
 
-  it('works behind the Logger of libraries', () => {
+  it('receives the lines of the Logger of libraries', () => {
     const { log, lines } = capture();
     Logger.overrideLogger(log);
     try {
@@ -81,7 +80,7 @@ describe('Log', () => {
     expect(written.join('')).not.toContain('hunter2');
   });
 
-  it('drops what is below its level, which may change while running', () => {
+  it('drops lines of lower levels, and the level may change while running', () => {
     const { log, lines } = capture({ level: 'warn' });
     log.log('no');
     log.level = 'debug';
@@ -95,7 +94,7 @@ describe('Log', () => {
     expect(() => new Log({ level: '' })).toThrow(/LOG_LEVEL/);
   });
 
-  it('for people: one line, fields behind, a stack below, and no control characters of the data', () => {
+  it('as readable text: one line, then the fields, a stack below, and no control characters of the data', () => {
     const { log, written } = capture({ pretty: true });
     log.warn('careful\n\u001b[31mred', { size: 3 }, 'Main');
     log.error('failed', new Error('why'));
@@ -103,7 +102,7 @@ describe('Log', () => {
     expect(written[1]).toMatch(/ERROR failed\n {4}Error: why\n {4}at /);
   });
 
-  it('for people: a warning is one line, whatever it has with it', () => {
+  it('as readable text: a warning is one line, also with an error', () => {
     const { log, written } = capture({ pretty: true });
     log.warn('careful', new Error('why'), 'Main');
     log.warn(new Error('alone'));
@@ -113,7 +112,7 @@ describe('Log', () => {
     ]);
   });
 
-  it('for people: the level has a colour where colours are wanted', () => {
+  it('as readable text: the level has a colour if colours are enabled', () => {
     const { log, written } = capture({ pretty: true, colors: true });
     log.warn('careful');
     log.log('plain');
@@ -121,13 +120,13 @@ describe('Log', () => {
     expect(written[1]).toMatch(/^[\d:.]+ INFO {2}plain\n$/);
   });
 
-  it('gives a notice to people as its text alone, and to programs as a line like every other', () => {
-    const people = capture({ pretty: true });
-    people.log.notice(`  curl -d '{"password":""}' redis://:hunter2@host\u001b[2J`, 'Main');
-    expect(people.written).toEqual([`  curl -d '{"password":""}' redis://:[redacted]@host\\u001b[2J\n`]);
-    const programs = capture();
-    programs.log.notice('Listening', 'Main');
-    expect(programs.lines()).toMatchObject([{ level: 'info', context: 'Main', message: 'Listening' }]);
+  it('writes a notice as its text alone in readable text, and as an ordinary line in JSON', () => {
+    const readable = capture({ pretty: true });
+    readable.log.notice(`  curl -d '{"password":""}' redis://:hunter2@host\u001b[2J`, 'Main');
+    expect(readable.written).toEqual([`  curl -d '{"password":""}' redis://:[redacted]@host\\u001b[2J\n`]);
+    const json = capture();
+    json.log.notice('Listening', 'Main');
+    expect(json.lines()).toMatchObject([{ level: 'info', context: 'Main', message: 'Listening' }]);
     for (const { log, written } of [capture({ pretty: true, level: 'warn' }), capture({ level: 'warn' })]) {
       log.notice('Listening', 'Main');
       expect(written).toEqual([]);

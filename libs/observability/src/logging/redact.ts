@@ -3,20 +3,20 @@ export const REDACTED = '[redacted]';
 const SECRET_KEY = /authorization|cookie|passw(?:or)?d|passphrase|secret|apikey|credential|privatekey|token$/;
 const SECRET_WORD = 'password|passwd|secret|token|access_token|refresh_token|api_key|apikey|client_secret';
 
-// Quantifiers are bounded: a hostile log line costs linear time.
+// Quantifiers are bounded, so a hostile log line takes linear time.
 const RULES: [RegExp, string][] = [
   [/:\/\/([^\s:/@"'<>]{0,128}):[^\s/"'<>]{1,512}@/g, `://$1:${REDACTED}@`],
-  // A password with a raw slash is not a valid URL but still a password; `host:8080/a@b` is not one.
+  // A password with a raw slash is no valid URL, but it must be hidden. `host:8080/a@b` has no password.
   [/:\/\/([^\s:/@"'<>]{0,128}):(?!\d{1,5}[/?#]|\[redacted\]@)[^\s"'<>]{1,512}@/g, `://$1:${REDACTED}@`],
   [/\b(Bearer) +[\w.~+/=-]{8,4096}/gi, `$1 ${REDACTED}`],
-  // Our own keys and refresh tokens, wherever they stand.
+  // API keys and refresh tokens of this product, anywhere in a text.
   [/\b(yx(?:key|ref)_)[\w-]{8,128}/g, `$1${REDACTED}`],
   [/\b(authorization["']?[:=] ?["']?\w{1,16}) +[^\s"',]{1,4096}/gi, `$1 ${REDACTED}`],
   [new RegExp(`([?&;\\s](?:${SECRET_WORD})=)[^&;\\s"']{1,4096}`, 'gi'), `$1${REDACTED}`],
   [new RegExp(`("(?:${SECRET_WORD}|authorization|cookie)"\\s{0,4}:\\s{0,4}")[^"]{1,4096}`, 'gi'), `$1${REDACTED}`],
 ];
 
-/** The text without the passwords of URLs (`redis://:pw@host`), bearer tokens and secret query parameters in it. */
+/** Removes passwords of URLs (`redis://:pw@host`), bearer tokens and secret query parameters from a text. */
 export function redactUrl(text: string): string {
   return RULES.reduce((redacted, [pattern, replacement]) => redacted.replace(pattern, replacement), text);
 }
@@ -26,8 +26,8 @@ const MAX_ITEMS = 100;
 const MAX_TEXT = 16_384;
 
 /**
- * A copy fit for a log line: secrets (by key name, and inside strings) replaced, errors and binary data described,
- * cycles and great depth cut. Never throws.
+ * A copy for a log line. Secrets are replaced (by the name of a key, and inside strings), errors and binary data are described, and cycles
+ * and deep levels are cut. Never throws.
  */
 export function redact(value: unknown, depth = 0, above: readonly object[] = []): unknown {
   if (typeof value === 'string') return redactUrl(cut(value));

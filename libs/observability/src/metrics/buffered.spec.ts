@@ -6,7 +6,7 @@ const COUNTER = { name: 'yuxi_jobs_total', help: 'Jobs done', labelNames: ['resu
 const HISTOGRAM = { name: 'yuxi_jobs_seconds', help: 'Time of a job', buckets: [1, 10] };
 
 describe('buffered metrics', () => {
-  it('are read with all that was counted, each time', async () => {
+  it('show all counts at each read', async () => {
     const registry = new Registry();
     const jobs = bufferedCounter<['ok' | 'failed']>(registry, COUNTER);
     const seconds = bufferedHistogram(registry, HISTOGRAM);
@@ -41,7 +41,7 @@ describe('buffered metrics', () => {
     expect(text).toContain('yuxi_calls_total{method="put",result="ok"} 1');
   });
 
-  it('are the same for all who ask a registry', async () => {
+  it('are shared by all users of a registry', async () => {
     const registry = new Registry();
     for (let user = 0; user < 2; user++) {
       bufferedCounter(registry, COUNTER).inc('ok');
@@ -52,14 +52,14 @@ describe('buffered metrics', () => {
     expect(text).toContain('yuxi_jobs_seconds_count 2');
   });
 
-  it('keep no more than a few values when nobody reads', async () => {
+  it('keep a bounded number of values between reads', async () => {
     const registry = new Registry();
     const seconds = bufferedHistogram(registry, HISTOGRAM);
     for (let i = 0; i < 100_000; i++) seconds.observe(1);
     expect(await registry.metrics()).toContain('yuxi_jobs_seconds_count 100000');
   });
 
-  it('work without a registry, and share the rule of one kind for each name', () => {
+  it('work without a registry, and refuse a name of another kind', () => {
     bufferedCounter(undefined, COUNTER).inc('ok');
     bufferedHistogram(undefined, HISTOGRAM).observe(1);
     const registry = new Registry();

@@ -1,26 +1,26 @@
 import type { Counter, CounterConfiguration, Histogram, HistogramConfiguration, Registry } from 'prom-client';
 import { counter, histogram, type MetricConfig } from './metrics.js';
 
-/** A counter for paths on which prom-client itself would cost more than what is counted. */
+/** A counter for hot paths, where prom-client would take more time than the counted work. */
 export interface BufferedCounter<V extends readonly string[]> {
-  /** @param values of the labels, in the order of `labelNames` */
+  /** @param values values of the labels, in the order of `labelNames` */
   inc(...values: V): void;
 }
 
-/** A histogram with one label or none, for such paths. */
+/** A histogram for hot paths, with at most one label. */
 export interface BufferedHistogram {
-  /** @param label value of the label, where there is one */
+  /** @param label value of the label, if the histogram has one */
   observe(value: number, label?: string): void;
 }
 
-/** Values that are kept until somebody reads the metric, or there are this many. */
-const MOST = 512;
+/** Most values that a buffer holds. A full buffer goes to the metric. */
+const MAX_VALUES = 512;
 
 const counters = new WeakMap<Counter, Counts>();
 const histograms = new WeakMap<Histogram, BufferedHistogram>();
 
 /**
- * As `counter`, with what is counted kept in plain numbers until the metric is read.
+ * Like `counter`, but keeps plain numbers until the metric is read.
  * @throws {YuxiError} as `counter`
  */
 export function bufferedCounter<V extends readonly [string, ...string[]]>(
@@ -40,7 +40,7 @@ export function bufferedCounter<V extends readonly [string, ...string[]]>(
 }
 
 /**
- * As `histogram`, with the values kept in an array until the metric is read or the array is long.
+ * Like `histogram`, but keeps the values in an array until the metric is read or the array is full.
  * @throws {YuxiError} as `histogram`
  */
 export function bufferedHistogram(
@@ -64,12 +64,12 @@ export function bufferedHistogram(
   const observe = (value: number, label?: string) => {
     let values = buffers.get(label);
     if (!values) buffers.set(label, (values = []));
-    if (values.push(value) >= MOST) flush(metric, label, values);
+    if (values.push(value) >= MAX_VALUES) flush(metric, label, values);
   };
   return once(histograms, metric, { observe });
 }
 
-/** The metric of a name is made once in a registry, so its buffer must be too. */
+/** A registry has one metric for each name, so there must be one buffer too. */
 function once<M extends object, B>(buffers: WeakMap<M, B>, metric: M, buffer: B): B {
   const known = buffers.get(metric);
   if (known) return known;
@@ -83,7 +83,7 @@ interface Count {
 }
 type Branch = Map<string, Branch | Count>;
 
-/** A tree by label value: finding a count costs one look for each label, and no text is made. */
+/** A tree by label value. Finding a count takes one look-up for each label and builds no string. */
 class Counts implements BufferedCounter<readonly string[]> {
   readonly #root: Branch = new Map();
   readonly #all: Count[] = [];
@@ -104,7 +104,7 @@ class Counts implements BufferedCounter<readonly string[]> {
     leaf.count++;
   }
 
-  /** What was counted since the last time. */
+  /** The counts since the last call. */
   *take(): Generator<Count> {
     for (const each of this.#all) {
       const { values, count } = each;

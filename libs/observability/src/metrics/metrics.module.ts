@@ -1,12 +1,15 @@
-import { Module } from '@nestjs/common';
-import type { DynamicModule } from '@nestjs/common';
+import { type DynamicModule, Module } from '@nestjs/common';
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import { METRICS } from './metrics.js';
-import { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } from './metrics.options.js';
-import type { MetricsOptions, OPTIONS_TYPE } from './metrics.options.js';
-import { MetricsServer } from './metrics.server.js';
+import {
+  ConfigurableModuleClass,
+  MetricsServer,
+  MODULE_OPTIONS_TOKEN,
+  type MetricsOptions,
+  type OPTIONS_TYPE,
+} from './metrics.server.js';
 
-/** One Prometheus registry for the application, global; served on its own port when one is given. */
+/** One Prometheus registry for the application. Global. Served on its own port if `port` is set. */
 @Module({
   providers: [
     {
@@ -30,6 +33,6 @@ export class MetricsModule extends ConfigurableModuleClass {
 
 function addProcessMetrics(registry: Registry): void {
   collectDefaultMetrics({ register: registry });
-  // Gauges named like counters: promtool refuses them, and the series without `_total` say the same by type.
+  // promtool refuses these gauges because their names end like counters. The series without `_total` have the same values.
   for (const kind of ['handles', 'requests', 'resources']) registry.removeSingleMetric(`nodejs_active_${kind}_total`);
 }

@@ -1,19 +1,31 @@
-import { createServer } from 'node:http';
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { Inject, Injectable, Logger } from '@nestjs/common';
+import { ConfigurableModuleBuilder, Inject, Injectable, Logger } from '@nestjs/common';
 import type { OnApplicationShutdown, OnModuleInit } from '@nestjs/common';
+import { integerOption, YuxiError } from '@yuxi/core';
 import type { Registry } from 'prom-client';
-import { YuxiError } from '@yuxi/core';
 import { METRICS } from './metrics.js';
-import { checkPort, MODULE_OPTIONS_TOKEN } from './metrics.options.js';
-import type { MetricsOptions } from './metrics.options.js';
 
-/** Serves `GET /metrics` beside the application, so that the public port never shows it. */
+export interface MetricsOptions {
+  /** Port of `GET /metrics`; 0 takes any free port. Default: not served. */
+  port?: number;
+  /** Address to listen on. Default: all, because the scraper usually runs on another machine. */
+  host?: string;
+  /** Process metrics (CPU, memory, event loop lag, garbage collection). Default `true`. */
+  processMetrics?: boolean;
+}
+
+export const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN, OPTIONS_TYPE, ASYNC_OPTIONS_TYPE } =
+  new ConfigurableModuleBuilder<MetricsOptions>({ moduleName: 'YuxiMetrics' })
+    .setClassMethodName('forRoot')
+    .setExtras({ isGlobal: true }, (definition, extras) => ({ ...definition, global: extras.isGlobal }))
+    .build();
+
+/** Serves `GET /metrics` on its own port, so that the public port does not show it. */
 @Injectable()
 export class MetricsServer implements OnModuleInit, OnApplicationShutdown {
-  private readonly logger = new Logger(MetricsServer.name);
-  private server?: Server;
+  readonly #log = new Logger(MetricsServer.name);
+  #server?: Server;
 
   constructor(
     @Inject(METRICS) private readonly registry: Registry,
@@ -22,41 +34,41 @@ export class MetricsServer implements OnModuleInit, OnApplicationShutdown {
 
   /** Port in use, or undefined when metrics are not served. */
   get port(): number | undefined {
-    return (this.server?.address() as AddressInfo | null | undefined)?.port;
+    return (this.#server?.address() as AddressInfo | null | undefined)?.port;
   }
 
   async onModuleInit(): Promise<void> {
     if (this.options.port === undefined) return;
-    const port = checkPort(this.options.port);
-    const server = createServer((request, response) => void this.answer(request, response));
+    const port = integerOption('METRICS_PORT', this.options.port, { min: 0, max: 65_535, where: 'MetricsModule' });
+    const server = createServer((request, response) => void this.#answer(request, response));
     await new Promise<void>((resolve, reject) => {
       server.once('error', (error: NodeJS.ErrnoException) => reject(listenError(port, error)));
       server.listen(port, this.options.host, resolve);
     });
-    // The application decides how long the process lives, not its metrics.
-    this.server = server.unref();
-    this.logger.log(`Metrics on port ${this.port}/metrics`);
+    // An open metrics port must not keep the process running.
+    this.#server = server.unref();
+    this.#log.log(`Metrics on port ${this.port}/metrics`);
   }
 
-  /** The last hook, so that a scrape during the shutdown still sees the drain. */
+  /** In the last hook, so that metrics are available during the shutdown. */
   async onApplicationShutdown(): Promise<void> {
-    const { server } = this;
+    const server = this.#server;
     if (!server) return;
-    this.server = undefined;
+    this.#server = undefined;
     await new Promise<void>((resolve) => {
       server.close(() => resolve());
       server.closeAllConnections();
     });
   }
 
-  private async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const path = request.url?.split('?', 1)[0];
     if (path !== '/metrics') return end(response, 404, 'Not found: metrics are at /metrics\n');
     if (request.method !== 'GET' && request.method !== 'HEAD') return end(response, 405, 'Use GET\n');
     try {
       end(response, 200, await this.registry.metrics(), this.registry.contentType);
     } catch (error) {
-      this.logger.error('A metric could not be collected', error);
+      this.#log.error('A metric could not be collected', error);
       end(response, 500, 'A metric could not be collected: see the log\n');
     }
   }

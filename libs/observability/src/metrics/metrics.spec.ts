@@ -8,7 +8,7 @@ import { counter, gauge, histogram, METRICS, MetricsModule, MetricsServer } from
 import type { MetricsOptions } from '../index.js';
 
 describe('counter, gauge and histogram', () => {
-  it('are made once in a registry, whoever asks', async () => {
+  it('are created once in a registry', async () => {
     const registry = new Registry();
     const config = { name: 'yuxi_jobs_total', help: 'Jobs done', labelNames: ['result'] as const };
     counter(registry, config).inc({ result: 'ok' });
@@ -22,7 +22,7 @@ describe('counter, gauge and histogram', () => {
     histogram(undefined, { name: 'yuxi_jobs_seconds', help: 'Time of a job' }).observe(1);
   });
 
-  it('of one name cannot be of two kinds', () => {
+  it('cannot share a name between two kinds', () => {
     const registry = new Registry();
     gauge(registry, { name: 'yuxi_jobs', help: 'Jobs waiting' });
     expect(() => counter(registry, { name: 'yuxi_jobs', help: 'Jobs waiting' })).toThrow(/yuxi_jobs exists already/);
@@ -55,7 +55,7 @@ describe('MetricsModule', () => {
     expect((await fetch(`${base}/metrics`, { method: 'POST' })).status).toBe(405);
   });
 
-  it('answers 500 when a metric cannot be collected, and goes on', async () => {
+  it('answers 500 when a metric cannot be collected, and 200 afterwards', async () => {
     const { port, registry } = await start({ port: 0, host: '127.0.0.1', processMetrics: false });
     let broken = true;
     const collect = () => {
@@ -72,13 +72,13 @@ describe('MetricsModule', () => {
     expect((await start()).port).toBeUndefined();
   });
 
-  it('frees its port in the end', async () => {
+  it('frees its port at the shutdown', async () => {
     const { app, port } = await start({ port: 0, host: '127.0.0.1' });
     await app.close();
     expect((await start({ port, host: '127.0.0.1' })).port).toBe(port);
   });
 
-  it('a port that is taken, or none, stops the boot and names METRICS_PORT', async () => {
+  it('does not start with a port in use or an invalid port, and names METRICS_PORT', async () => {
     const { port } = await start({ port: 0, host: '127.0.0.1' });
     await expect(start({ port, host: '127.0.0.1' })).rejects.toThrow(
       `METRICS_PORT ${port} is in use by another process: set METRICS_PORT to a free port`,

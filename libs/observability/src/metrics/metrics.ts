@@ -8,9 +8,9 @@ export const METRICS = Symbol.for('@yuxi/observability:Metrics');
 export type MetricConfig<C> = Omit<C, 'registers'>;
 
 /**
- * The counter of that name, made on first use. Names end in `_total`.
- * Without a registry it counts into nothing, so that a library works without {@link METRICS}.
- * @throws {YuxiError} `METRIC_TYPE` when the name is taken by another kind of metric.
+ * The counter with that name, created at its first use. Names end in `_total`.
+ * Without a registry its values are dropped, so that a library works without {@link METRICS}.
+ * @throws {YuxiError} `METRIC_TYPE` when another kind of metric has the name
  */
 export function counter<L extends string = string>(
   registry: Registry | undefined,
@@ -20,8 +20,8 @@ export function counter<L extends string = string>(
 }
 
 /**
- * The gauge of that name, made on first use; of several callers the first one's `collect` stays.
- * @throws {YuxiError} as {@link counter}.
+ * The gauge with that name, created at its first use. With several callers, the first `collect` is used.
+ * @throws {YuxiError} as {@link counter}
  */
 export function gauge<L extends string = string>(
   registry: Registry | undefined,
@@ -31,8 +31,8 @@ export function gauge<L extends string = string>(
 }
 
 /**
- * The histogram of that name, made on first use. Base units: names end in `_seconds` or `_bytes`.
- * @throws {YuxiError} as {@link counter}.
+ * The histogram with that name, created at its first use. Values are in base units: names end in `_seconds` or `_bytes`.
+ * @throws {YuxiError} as {@link counter}
  */
 export function histogram<L extends string = string>(
   registry: Registry | undefined,

@@ -1,9 +1,10 @@
+import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Client } from 'pg';
-import { EnvError, readEnv, VARIABLES } from './env.js';
+import { EnvError, jwtSecretProblem, readEnv, VARIABLES } from './env.js';
 
 const SECRET = 'k3YmV0dGVyLXRoYW4tYS13ZWFrLXNlY3JldC1v';
 
@@ -21,7 +22,7 @@ const delayOf = (source: Record<string, string>, app?: 'api' | 'worker') =>
   readEnv(source, app).env.YUXI_SHUTDOWN_DELAY;
 
 describe('readEnv', () => {
-  it('needs nothing: a single process on the loopback with its data in a folder', () => {
+  it('needs no variable: the default is a single process on the loopback with its data in a folder', () => {
     const { env, warnings } = readEnv({});
     expect(env).toMatchObject({
       NODE_ENV: 'development',
@@ -42,13 +43,13 @@ describe('readEnv', () => {
     expect(warnings).toEqual([]);
   });
 
-  it('listens on every address in production, unless told otherwise', () => {
+  it('listens on every address in production, unless YUXI_HOST is set', () => {
     const production = { NODE_ENV: 'production', JWT_SECRET: SECRET };
     expect(readEnv(production).env.YUXI_HOST).toBe('0.0.0.0');
     expect(readEnv({ ...production, YUXI_HOST: '10.1.2.3' }).env.YUXI_HOST).toBe('10.1.2.3');
   });
 
-  it('serves on for a while after SIGTERM where others can take over, and leaves time to close', () => {
+  it('serves for a delay after SIGTERM where other replicas exist, and leaves time to close', () => {
     const DATABASE_URL = 'postgres://localhost/x';
     expect(delayOf({})).toBe(0);
     expect(delayOf({ DATABASE_URL })).toBe(10_000);
@@ -60,7 +61,7 @@ describe('readEnv', () => {
     ]);
   });
 
-  it('gives the worker ports of its own, and asks it for no secret', () => {
+  it('has other default ports for the worker, and requires no secret of it', () => {
     const { env } = readEnv({ NODE_ENV: 'production' }, 'worker');
     expect(env).toMatchObject({ PORT: 5051, METRICS_PORT: 9465 });
     expect(env.JWT_SECRET).toBeUndefined();
@@ -74,7 +75,7 @@ describe('readEnv', () => {
     expect(named.toSorted()).toEqual(VARIABLES.toSorted());
   });
 
-  it('takes an empty variable as unset', () => {
+  it('treats an empty variable as unset', () => {
     const { env } = readEnv({
       PORT: '',
       REDIS_PORT: '',
@@ -106,29 +107,29 @@ describe('readEnv', () => {
     ['letters after a port', { REDIS_HOST: 'x', REDIS_PORT: '6379abc' }, 'REDIS_PORT'],
     ['port 0', { REDIS_HOST: 'x', REDIS_PORT: '0' }, 'REDIS_PORT'],
     ['port 65536', { REDIS_HOST: 'x', REDIS_PORT: '65536' }, 'REDIS_PORT'],
-    ['no port of ours', { PORT: '5050x' }, 'PORT'],
+    ['letters after the own port', { PORT: '5050x' }, 'PORT'],
     ['another scheme', { REDIS_URL: 'http://localhost:6379' }, 'REDIS_URL'],
     ['sentinels without a master', { REDIS_SENTINELS: 'a:26379,b:26379' }, 'REDIS_SENTINEL_NAME'],
     ['URL and cluster', { REDIS_URL: 'redis://a', REDIS_CLUSTER_NODES: 'a:1,b:2' }, 'REDIS_CLUSTER_NODES'],
-    ['trust everybody', { TRUSTED_PROXIES: 'true' }, 'TRUSTED_PROXIES'],
-    ['trust a number of hops', { TRUSTED_PROXIES: '1' }, 'TRUSTED_PROXIES'],
-    ['no address', { TRUSTED_PROXIES: '999.1.1.1/8' }, 'TRUSTED_PROXIES'],
-    ['no URL', { DATABASE_URL: 'localhost:5432' }, 'DATABASE_URL'],
+    ['trust in every client', { TRUSTED_PROXIES: 'true' }, 'TRUSTED_PROXIES'],
+    ['trust in a number of hops', { TRUSTED_PROXIES: '1' }, 'TRUSTED_PROXIES'],
+    ['an invalid address', { TRUSTED_PROXIES: '999.1.1.1/8' }, 'TRUSTED_PROXIES'],
+    ['a database address that is not a URL', { DATABASE_URL: 'localhost:5432' }, 'DATABASE_URL'],
     ['another database', { DATABASE_URL: 'mysql://u:p@h/d' }, 'DATABASE_URL'],
-    ['a database password for nobody', { DATABASE_URL: 'postgres://h/d', DATABASE_PASSWORD: 'x' }, 'DATABASE_PASSWORD'],
-    ['a database password for nothing', { DATABASE_PASSWORD: 'x' }, 'DATABASE_PASSWORD'],
+    ['a database password without a user', { DATABASE_URL: 'postgres://h/d', DATABASE_PASSWORD: 'x' }, 'DATABASE_PASSWORD'],
+    ['a database password without an address', { DATABASE_PASSWORD: 'x' }, 'DATABASE_PASSWORD'],
     ['two database passwords', { DATABASE_URL: 'postgres://u:p@h/d', DATABASE_PASSWORD: 'x' }, 'DATABASE_PASSWORD'],
-    ['no duration', { LOCK_TTL_MS: 'soon' }, 'LOCK_TTL_MS'],
-    ['a duration of nothing', { LOCK_TTL_MS: '0' }, 'LOCK_TTL_MS'],
-    ['a token of a second', { YUXI_ACCESS_TTL: '1s' }, 'YUXI_ACCESS_TTL'],
-    ['a token of a month', { YUXI_ACCESS_TTL: '31d' }, 'YUXI_ACCESS_TTL'],
-    ['a session without end', { YUXI_SESSION_TTL: '1000d' }, 'YUXI_SESSION_TTL'],
-    ['a log that forgets at once', { YUXI_AUDIT_RETENTION: '1h' }, 'YUXI_AUDIT_RETENTION'],
-    ['an environment that is none', { NODE_ENV: 'prod' }, 'NODE_ENV'],
-    ['a format that is none', { LOG_FORMAT: 'text' }, 'LOG_FORMAT'],
-    ['a level that is none', { LOG_LEVEL: 'loud' }, 'LOG_LEVEL'],
-    ['a switch that is neither', { YUXI_WORKER: 'yes' }, 'YUXI_WORKER'],
-    ['too many at once', { YUXI_WORKER_CONCURRENCY: '65' }, 'YUXI_WORKER_CONCURRENCY'],
+    ['an invalid duration', { LOCK_TTL_MS: 'soon' }, 'LOCK_TTL_MS'],
+    ['a duration of 0', { LOCK_TTL_MS: '0' }, 'LOCK_TTL_MS'],
+    ['an access token of one second', { YUXI_ACCESS_TTL: '1s' }, 'YUXI_ACCESS_TTL'],
+    ['an access token of a month', { YUXI_ACCESS_TTL: '31d' }, 'YUXI_ACCESS_TTL'],
+    ['a session that is too long', { YUXI_SESSION_TTL: '1000d' }, 'YUXI_SESSION_TTL'],
+    ['a retention that is too short', { YUXI_AUDIT_RETENTION: '1h' }, 'YUXI_AUDIT_RETENTION'],
+    ['an unknown environment', { NODE_ENV: 'prod' }, 'NODE_ENV'],
+    ['an unknown format', { LOG_FORMAT: 'text' }, 'LOG_FORMAT'],
+    ['an unknown level', { LOG_LEVEL: 'loud' }, 'LOG_LEVEL'],
+    ['a switch that is neither on nor off', { YUXI_WORKER: 'yes' }, 'YUXI_WORKER'],
+    ['too much concurrency', { YUXI_WORKER_CONCURRENCY: '65' }, 'YUXI_WORKER_CONCURRENCY'],
     ['a short setup token', { YUXI_SETUP_TOKEN: 'short' }, 'YUXI_SETUP_TOKEN'],
     ['a pause outside tests', { YUXI_TEST_PAUSE_AT: 'before-claim' }, 'YUXI_TEST_PAUSE_AT'],
     ['a breakage in production', { NODE_ENV: 'production', JWT_SECRET: SECRET, YUXI_TEST_BREAK: 'claim' }, 'YUXI_TEST_BREAK'],
@@ -173,7 +174,7 @@ describe('readEnv', () => {
     expect(EnvError.exitCode).toBe(78);
   });
 
-  it('warns of a variable that nobody reads and names the nearest one', () => {
+  it('warns of an unknown variable and names the nearest known one', () => {
     const { warnings } = readEnv({ YUXI_DATA_DIRR: 'x', YUXI_REDIS_PASWORD: 'hunter2', YUXI_WHATEVER_THIS_IS: '1' });
     expect(warnings).toEqual([
       expect.stringMatching(/^YUXI_DATA_DIRR .*did you mean YUXI_DATA_DIR\?$/),
@@ -183,7 +184,7 @@ describe('readEnv', () => {
     expect(warnings.join()).not.toContain('hunter2');
   });
 
-  it('lets a test stop and break what it tests', () => {
+  it('accepts the variables of tests under NODE_ENV=test', () => {
     const { env } = readEnv({ NODE_ENV: 'test', YUXI_TEST_PAUSE_AT: 'before-claim', YUXI_TEST_BREAK: 'claim' });
     expect(env).toMatchObject({ YUXI_TEST_PAUSE_AT: 'before-claim', YUXI_TEST_BREAK: 'claim' });
   });
@@ -196,7 +197,7 @@ describe('readEnv', () => {
     });
     afterAll(() => rmSync(folder, { recursive: true }));
 
-    it('are read, without the end of the line', () => {
+    it('are read without the line break at their end', () => {
       expect(readEnv({ JWT_SECRET_FILE: join(folder, 'jwt') }).env.JWT_SECRET).toBe(SECRET);
     });
 
@@ -205,7 +206,7 @@ describe('readEnv', () => {
       return join(folder, name);
     };
 
-    it('may be all of them', () => {
+    it('are possible for every secret', () => {
       const { env } = readEnv({
         DATABASE_URL_FILE: file('database', 'postgres://u:hunter2@h/d'),
         REDIS_SENTINELS: 'a',
@@ -222,7 +223,7 @@ describe('readEnv', () => {
       expect(readEnv({ REDIS_URL_FILE: file('url', 'redis://h') }).env.redis).toMatchObject({ url: 'redis://h' });
     });
 
-    it('do not lie where settings name keys of models, not by a link either', () => {
+    it('are refused in the folder of model keys, also through a link', () => {
       const keys = mkdtempSync(join(tmpdir(), 'yuxi-keys-'));
       const secret = join(keys, 'jwt');
       writeFileSync(secret, SECRET);
@@ -246,12 +247,49 @@ describe('readEnv', () => {
       rmSync(keys, { recursive: true });
     });
 
-    it('are judged like the others', () => {
+    it('are checked like other secrets', () => {
       writeFileSync(join(folder, 'weak'), 'changeme');
       expect(problemsOf({ JWT_SECRET_FILE: join(folder, 'weak') })).toEqual([expect.stringMatching(/^JWT_SECRET /)]);
       expect(problemsOf({ JWT_SECRET_FILE: join(folder, 'none') })).toEqual([
         expect.stringMatching(/^JWT_SECRET_FILE /),
       ]);
     });
+  });
+});
+
+describe('jwtSecretProblem', () => {
+  it('accepts a random secret everywhere, and a missing one outside production', () => {
+    for (const encoding of ['hex', 'base64', 'base64url'] as const)
+      expect(jwtSecretProblem(randomBytes(48).toString(encoding), true)).toBeUndefined();
+    expect(jwtSecretProblem(undefined, false)).toBeUndefined();
+    expect(jwtSecretProblem('', false)).toBeUndefined();
+  });
+
+  it.each([
+    ['missing', undefined, /must be set in production/],
+    ['empty', '', /must be set in production/],
+    ['short', 'x9-Kq2_zT4', /at least 32 bytes/],
+    [
+      'one byte short',
+      randomBytes(31)
+        .toString('latin1')
+        .replace(/[^\x21-\x7e]/g, 'q'),
+      /at least 32 bytes/,
+    ],
+    ['the default of the legacy API', 'yuxi_know_secure_key_0123456789abcdef', /well-known/],
+    ['the same in capitals', 'YUXI_KNOW_SECURE_KEY_0123456789ABCDEF', /well-known/],
+    ['of a template', 'please-change-me-before-you-deploy-this', /well-known/],
+    ['of another template', 'CHANGEME-CHANGEME-CHANGEME-CHANGEME1', /well-known/],
+    ['one letter', 'a'.repeat(64), /repeating/],
+    ['a repeated word', 'password'.repeat(8), /repeating/],
+  ])('refuses one that is %s', (_what, secret, message) => {
+    const problem = jwtSecretProblem(secret, true);
+    expect(problem).toMatch(message);
+    expect(problem).toMatch(/^JWT_SECRET .*randomBytes/);
+    if (secret) expect(problem).not.toContain(secret);
+  });
+
+  it('checks a given secret also outside production', () => {
+    expect(jwtSecretProblem('secret', false)).toMatch(/at least 32 bytes/);
   });
 });

@@ -14,9 +14,8 @@ import { MODEL_KEYS, ModelHosts } from '@yuxi/embedding';
 import { REDIS_VARIABLES, type RedisOptions, redisOptionsFromEnv } from '@yuxi/redis';
 import { parseTrustedProxies } from '@yuxi/throttler';
 import { z } from 'zod';
-import { jwtSecretProblem } from './jwt-secret.js';
 
-/** Never shown in a message; each may also be given as `<NAME>_FILE`. */
+/** Never shown in a message. Each may also be given as `<NAME>_FILE`. */
 const SECRETS = [
   'DATABASE_PASSWORD',
   'DATABASE_URL',
@@ -26,22 +25,32 @@ const SECRETS = [
   'REDIS_URL',
   'YUXI_SETUP_TOKEN',
 ] as const;
-/** Of processes under test, refused unless `NODE_ENV` is `test`. */
+/** For processes under test. Refused unless `NODE_ENV` is `test`. */
 const TEST_VARIABLES = ['YUXI_TEST_PAUSE_AT', 'YUXI_TEST_BREAK'] as const;
 
 const MINUTE = 60_000;
 const DAY = 86_400_000;
-/** As long as balancers need to see that a replica is not ready any more: haproxy, as it comes, 6 s. */
+/** Time in which load balancers detect that a replica is not ready. haproxy needs 6 s by default. */
 const SHUTDOWN_DELAY = 10_000;
-/** Closing takes so long at least, after the delay. */
+/** Least time for closing, after the delay. */
 const SHUTDOWN_REST = 5000;
 
-const toggle = (usual: 'on' | 'off') =>
+/** Patterns of secrets from tutorials, templates and the legacy API. */
+const WELL_KNOWN_SECRETS = [
+  /^yuxi_know_secure_key/i,
+  /change.?me/i,
+  /^(?:my|your|the)?[-_ ]?(?:jwt)?[-_ ]?secret(?:[-_ ]?key)?$/i,
+  /^(.{1,8})\1+$/,
+];
+
+const MIN_SECRET_BYTES = 32;
+
+const toggle = (byDefault: 'on' | 'off') =>
   choiceVariable(['on', 'off'])
-    .default(usual)
+    .default(byDefault)
     .transform((value) => value === 'on');
 
-/** Everything a process of the product reads from its environment, but for the address of Redis. */
+/** Everything that a process reads from its environment, except the address of Redis. */
 const schema = z.object({
   NODE_ENV: choiceVariable(['development', 'test', 'production']).default('development'),
   PORT: integerVariable(0, 65_535).optional(),
@@ -83,7 +92,7 @@ export const VARIABLES: readonly string[] = [...Object.keys(schema.shape), ...RE
   (name) => !(TEST_VARIABLES as readonly string[]).includes(name),
 );
 
-/** The processes of the product. They differ in their default ports, so that both start on one machine, and in what they need. */
+/** The processes of the product. They have different default ports, so that both can run on one machine, and different requirements. */
 export type App = 'api' | 'worker';
 
 const PORTS: Record<App, { PORT: number; METRICS_PORT: number }> = {
@@ -91,7 +100,7 @@ const PORTS: Record<App, { PORT: number; METRICS_PORT: number }> = {
   worker: { PORT: 5051, METRICS_PORT: 9465 },
 };
 
-/** The environment, read and checked. `redis` undefined means single-process mode. */
+/** The checked environment. Without `redis` the process runs in single-process mode. */
 export interface Env extends Omit<
   z.output<typeof schema>,
   'YUXI_HOST' | 'PORT' | 'METRICS_PORT' | 'YUXI_SHUTDOWN_DELAY' | 'DATABASE_PASSWORD'
@@ -104,7 +113,7 @@ export interface Env extends Omit<
   redis: RedisOptions | undefined;
 }
 
-/** The configuration cannot be used: the process must stop with exit code 78 (EX_CONFIG). */
+/** The configuration is invalid. The process must stop with exit code 78 (EX_CONFIG). */
 export class EnvError extends Error {
   static readonly exitCode = 78;
 
@@ -117,7 +126,7 @@ export class EnvError extends Error {
 /**
  * Reads an environment.
  * @param app default `api`
- * @throws {EnvError} listing every problem, without the value of any secret.
+ * @throws {EnvError} listing every problem, without the value of any secret
  */
 export function readEnv(source: EnvSource, app: App = 'api'): { env: Env; warnings: string[] } {
   const { env, problems } = resolveEnv(source, { secrets: SECRETS, readFile: (path) => readFileSync(path, 'utf8') });
@@ -126,7 +135,7 @@ export function readEnv(source: EnvSource, app: App = 'api'): { env: Env; warnin
   problems.push(...checked.problems, ...redis.problems);
 
   const production = env['NODE_ENV'] === 'production';
-  // A worker signs no tokens: it needs no secret, but a weak one that it shares with the API is still reported.
+  // A worker signs no tokens and needs no secret. But it shares its environment with the API, so it reports a weak secret.
   const secretProblem = jwtSecretProblem(env['JWT_SECRET'], production && app === 'api');
   if (secretProblem) problems.push(secretProblem);
   const passwordProblem = databasePasswordProblem(env);
@@ -155,12 +164,12 @@ export function readEnv(source: EnvSource, app: App = 'api'): { env: Env; warnin
   };
 }
 
-/** Who has a database of its own, or serves nobody, has nobody to wait for. */
+/** Only an API with a shared database needs the delay: other replicas then serve its clients. */
 function shutdownOf(values: z.output<typeof schema>, app: App): { delay: number; problem?: string } {
   const { YUXI_SHUTDOWN_DELAY: delay, YUXI_SHUTDOWN_TIMEOUT: timeout, DATABASE_URL } = values;
-  const most = timeout - SHUTDOWN_REST;
-  if (delay === undefined) return { delay: app === 'api' && DATABASE_URL ? Math.min(SHUTDOWN_DELAY, most) : 0 };
-  if (delay <= most) return { delay };
+  const max = timeout - SHUTDOWN_REST;
+  if (delay === undefined) return { delay: app === 'api' && DATABASE_URL ? Math.min(SHUTDOWN_DELAY, max) : 0 };
+  if (delay <= max) return { delay };
   const problem = `YUXI_SHUTDOWN_DELAY (${delay} ms) must leave ${SHUTDOWN_REST} ms of YUXI_SHUTDOWN_TIMEOUT (${timeout} ms) for closing`;
   return { delay, problem };
 }
@@ -168,7 +177,7 @@ function shutdownOf(values: z.output<typeof schema>, app: App): { delay: number;
 let read: ReturnType<typeof readEnv> | undefined;
 
 /**
- * The environment of this process and what the file `.env` adds to it, read at the first call.
+ * The environment of this process with the additions of the file `.env`. Read at the first call.
  * @throws {EnvError}
  */
 export function environment(app?: App): ReturnType<typeof readEnv> {
@@ -177,9 +186,23 @@ export function environment(app?: App): ReturnType<typeof readEnv> {
   return (read = readEnv(process.env, app));
 }
 
-/** A variable that a setting names, e.g. the key of a model; undefined when it is not set. */
+/** The value of a variable that a setting names, for example the key of a model. Undefined when it is not set. */
 export function namedVariable(name: string): string | undefined {
   return process.env[name];
+}
+
+/**
+ * The problem of a signing secret, or undefined. The message never contains the value.
+ * Outside production the secret may be missing. Then one is generated and stored in the database.
+ */
+export function jwtSecretProblem(secret: string | undefined, production: boolean): string | undefined {
+  const remedy = "generate one with: node -p \"require('crypto').randomBytes(48).toString('base64url')\"";
+  if (!secret) return production ? `JWT_SECRET must be set in production (${remedy})` : undefined;
+  if (Buffer.byteLength(secret) < MIN_SECRET_BYTES)
+    return `JWT_SECRET must have at least ${MIN_SECRET_BYTES} bytes (${remedy})`;
+  if (WELL_KNOWN_SECRETS.some((pattern) => pattern.test(secret)))
+    return `JWT_SECRET is a well-known or repeating value (${remedy})`;
+  return undefined;
 }
 
 function databaseUrl(text: string): string {
@@ -189,7 +212,7 @@ function databaseUrl(text: string): string {
   return text;
 }
 
-/** A password beside the address: `openssl rand -base64 32` writes characters that mean something inside an address. */
+/** The password is a variable of its own, because generated passwords contain characters with a meaning inside an address. */
 function databasePasswordProblem({ DATABASE_URL: url, DATABASE_PASSWORD: password }: EnvSource): string | undefined {
   if (password === undefined) return undefined;
   if (url === undefined) return 'DATABASE_PASSWORD needs a DATABASE_URL, like postgres://user@host:5432/database';
@@ -204,7 +227,7 @@ function databasePasswordProblem({ DATABASE_URL: url, DATABASE_PASSWORD: passwor
 function withPassword(address: string, password: string | undefined): string {
   if (password === undefined) return address;
   const url = new URL(address);
-  // The setter would leave `%` as it is.
+  // The setter of URL does not encode `%`.
   url.password = encodeURIComponent(password);
   return url.href;
 }
@@ -215,14 +238,14 @@ function modelHosts(text: string): ModelHosts {
   return hosts;
 }
 
-/** As settings name files in it. */
+/** Settings name the files in it, so its path must be simple. */
 function modelKeysDir(text: string): string {
   if (!/^(?:\/(?!\.\.?(?:\/|$))[\w.-]+)+$/.test(text))
     throw new Error(`must be the path of a folder like ${MODEL_KEYS.folder}: absolute, of letters, digits, - and _`);
   return text;
 }
 
-/** Whoever changes settings may have a file of that folder sent to an address of theirs. */
+/** A user who may change settings can have a file of that folder sent to any address. */
 function secretsAmongModelKeys(source: EnvSource, folder: string): string[] {
   const places = [folder, real(folder)].map((path) => path + sep);
   return SECRETS.map((name) => `${name}_FILE`).flatMap((name) => {
@@ -230,7 +253,7 @@ function secretsAmongModelKeys(source: EnvSource, folder: string): string[] {
     const inside = file && [resolve(file), real(file)].some((path) => places.some((place) => path.startsWith(place)));
     return inside
       ? [
-          `${name} lies in ${folder}, where settings refer to keys of models: move it, or give YUXI_MODEL_KEYS_DIR a folder of its own`,
+          `${name} lies in ${folder}, where settings refer to keys of models: move it, or set YUXI_MODEL_KEYS_DIR to another folder`,
         ]
       : [];
   });
@@ -240,7 +263,7 @@ function real(path: string): string {
   return existsSync(path) ? realpathSync(path) : resolve(path);
 }
 
-/** Variables that settings may name. */
+/** The variables that settings may name. */
 function modelKeysOf(env: EnvSource): string[] {
   return Object.keys(env).filter((name) => name.startsWith(MODEL_KEYS.envPrefix));
 }

@@ -5,22 +5,22 @@ import { MODEL_KEYS } from '@yuxi/embedding';
 import { indexingHooksFromEnv } from '@yuxi/knowledge';
 import { environment, namedVariable } from './env.js';
 
-/** What running handlers get at a shutdown to end by themselves, milliseconds. */
-const LONGEST_GRACE = 10_000;
-/** What it takes at worst to hand back what they have not ended, and to close everything, milliseconds. */
-const HAND_BACK = 10_000;
+/** Longest time at a shutdown in which running handlers may end by themselves, milliseconds. */
+const MAX_GRACE = 10_000;
+/** Longest time to return unfinished tasks to the queue and to close everything, milliseconds. */
+const RETURN_TASKS = 10_000;
 const MB = 1024 * 1024;
 
-// What each part of the product takes from the environment, by name. Inject one by its KEY, as ConfigType<typeof httpConfig>.
+// One namespace for each part of the product. Inject it by its KEY, as ConfigType<typeof httpConfig>.
 
 export const httpConfig = registerAs('http', () => {
   const { env } = environment();
   return {
     host: env.YUXI_HOST,
-    /** 0: any free one. */
+    /** 0: any free port. */
     port: env.PORT,
     production: env.NODE_ENV === 'production',
-    /** A line in the log for each request. */
+    /** Whether each request writes a line to the log. */
     accessLog: env.YUXI_ACCESS_LOG,
   };
 });
@@ -33,7 +33,7 @@ export const metricsConfig = registerAs('metrics', () => {
 export const logConfig = registerAs('log', () => {
   const { env } = environment();
   const { LOG_FORMAT: format } = env;
-  /** Lines for people: on a terminal, unless the variable says otherwise. */
+  // Readable text is the default on a terminal.
   return { level: env.LOG_LEVEL, pretty: format === undefined ? process.stdout.isTTY : format === 'pretty' };
 });
 
@@ -54,9 +54,9 @@ export const storageConfig = registerAs('storage', () => {
 export const settingsConfig = registerAs('settings', () => {
   const { env } = environment();
   return {
-    // The same after a restart, so that a replica that crashed is not missed once it is back.
+    // The same name after a restart, so that a crashed replica is not listed as missing afterwards.
     replica: `${hostname()}:${env.PORT || process.pid}`,
-    /** File of the last known good settings; none where there is a database to ask. */
+    /** File of the last known good settings. Only with a database server, because without one the data folder holds the database too. */
     lastKnownGood: env.DATABASE_URL === undefined ? undefined : join(env.YUXI_DATA_DIR, 'settings.json'),
   };
 });
@@ -67,7 +67,7 @@ export const limitsConfig = registerAs('limits', () => {
   const { env } = environment();
   return {
     trustedProxies: env.TRUSTED_PROXIES,
-    /** Until the setting says otherwise; 0: any number. */
+    /** While the setting is unset. 0: no limit. */
     requestsPerMinute: env.YUXI_REQUESTS_PER_MINUTE,
     replicas: env.YUXI_REPLICAS,
     legacyHeaders: env.YUXI_LEGACY_LIMIT_HEADERS,
@@ -78,16 +78,16 @@ export const limitsConfig = registerAs('limits', () => {
 export const tasksConfig = registerAs('tasks', () => {
   const { env } = environment();
   return {
-    /** Whether an API process runs tasks too. */
+    /** Whether an API process also runs tasks. */
     worker: env.YUXI_WORKER,
     concurrency: env.YUXI_WORKER_CONCURRENCY,
     lease: env.YUXI_TASK_LEASE,
-    shutdownGrace: Math.min(LONGEST_GRACE, Math.max(0, env.YUXI_SHUTDOWN_TIMEOUT - HAND_BACK)),
+    shutdownGrace: Math.min(MAX_GRACE, Math.max(0, env.YUXI_SHUTDOWN_TIMEOUT - RETURN_TASKS)),
   };
 });
 
 export const modelsConfig = registerAs('models', () => ({
-  /** `undefined`: any public host, by https. */
+  /** `undefined`: any public host, over https. */
   hosts: environment().env.ALLOWED_MODEL_HOSTS,
   keys: { ...MODEL_KEYS, folder: environment().env.YUXI_MODEL_KEYS_DIR },
   variable: namedVariable,
@@ -101,7 +101,7 @@ export const indexingConfig = registerAs('indexing', () => {
 export const authConfig = registerAs('auth', () => {
   const { env } = environment();
   return {
-    /** `undefined`: one is made, and kept in the database. */
+    /** `undefined`: a generated one is used, from the database. */
     jwtSecret: env.JWT_SECRET,
     accessTtl: env.YUXI_ACCESS_TTL,
     sessionTtl: env.YUXI_SESSION_TTL,
@@ -128,8 +128,8 @@ const NAMESPACES = [
 ];
 
 /**
- * The configuration of a process: {@link environment}, checked as a whole before the first namespace is made of it. `ConfigService`
- * knows the namespaces only, so that no value is used that was not checked.
+ * The configuration of a process. {@link environment} is checked as a whole before the first namespace is built. `ConfigService` has only
+ * the namespaces, so that no unchecked value is used.
  */
 export const configuration = () =>
   ConfigModule.forRoot({
@@ -137,7 +137,7 @@ export const configuration = () =>
     cache: true,
     ignoreEnvFile: true,
     skipProcessEnv: true,
-    // Reads the environment itself: what it returns here would be written to process.env.
+    // Returns nothing, because ConfigModule would write the result to process.env.
     validate: () => {
       environment();
       return {};

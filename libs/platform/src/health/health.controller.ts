@@ -11,21 +11,25 @@ import {
 import { BaseExceptionFilter } from '@nestjs/core';
 import { type HealthCheckResult, HealthCheckService, HealthIndicatorService } from '@nestjs/terminus';
 import { HealthRegistry } from '@yuxi/observability';
-import { PUBLIC, UNLIMITED } from '../public.js';
 import { HealthIndicators } from './health.indicators.js';
+
+/** Metadata of routes without authentication. The guard of the API reads it; a worker has no guard. */
+export const PUBLIC = 'yuxi:public';
+/** Metadata of routes that the general request limit does not count: probes, and connections that stay open. */
+export const UNLIMITED = 'yuxi:unlimited';
 
 interface Reply {
   status(code: number): unknown;
 }
 
-/** Answers with the report of the check, as terminus makes it, not with an error of the application. */
+/** Answers with the report of terminus instead of an error of the application. */
 @Catch(ServiceUnavailableException)
 class HealthFilter extends BaseExceptionFilter {}
 
 /**
- * Probes for Kubernetes. Liveness looks at nothing but this process, so that a shared dependency that is away
- * never makes every replica restart; readiness says whether this replica can serve: degraded still serves.
- * Names and states only: no versions, addresses or error texts.
+ * Probes for Kubernetes. Liveness checks only this process, so that an outage of a shared dependency does not restart all replicas.
+ * Readiness shows whether this replica can serve; a degraded one can. Answers hold names and states, but no versions, addresses or error
+ * texts.
  */
 @SetMetadata(PUBLIC, true)
 @SetMetadata(UNLIMITED, true)
@@ -48,7 +52,7 @@ export class HealthController {
 
   @Get('ready')
   ready(): Promise<HealthCheckResult> {
-    // Terminus says so too, but only when the tasks of this process have been handed back.
+    // Terminus would answer this only after the tasks of this process were returned to the queue.
     if (this.registry.shuttingDown)
       throw new ServiceUnavailableException({ status: 'shutting_down', info: {}, error: {}, details: {} });
     return this.health.check([() => this.#boot(), ...this.probes.all()]);

@@ -53,12 +53,12 @@ describe('health checks', () => {
       503,
       { status: 'error', error: { it: { status: 'down', state: 'gone' } } },
     ],
-  ])('report a dependency that is %s in the form of terminus', async (_, result, code, body) => {
+  ])('report a dependency that is %s in the format of terminus', async (_, result, code, body) => {
     await start({ it: () => result });
     expect(await get('ready')).toMatchObject({ code, body });
   });
 
-  it('report the worst of all, and no text of an error', async () => {
+  it('report the worst state, and no text of an error', async () => {
     await start({
       redis: () => ({ status: 'degraded', state: 'timeout' }),
       disk: () => {
@@ -73,7 +73,7 @@ describe('health checks', () => {
     expect(JSON.stringify(body)).not.toContain('hunter2');
   });
 
-  it('do not wait for a probe that hangs, and ask each once in a second however many ask', async () => {
+  it('do not wait for a probe that hangs, and run each probe at most once a second', async () => {
     const probe = jest.fn(() => new Promise<HealthResult>(() => undefined));
     await start({ db: probe });
     const [one, other] = await Promise.all([get('ready'), get('ready')]);
@@ -82,7 +82,7 @@ describe('health checks', () => {
     expect(probe).toHaveBeenCalledTimes(1);
   });
 
-  it('are not ready before the start and after the first hook of the end, but alive', async () => {
+  it('are not ready before the start and after the first hook of the shutdown, but alive', async () => {
     await start({});
     jest.spyOn(registry, 'started', 'get').mockReturnValue(false);
     const starting = { code: 503, body: { status: 'error', error: { boot: { status: 'down', state: 'starting' } } } };

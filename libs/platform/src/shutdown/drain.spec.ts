@@ -6,7 +6,7 @@ import { fastify, type FastifyInstance } from 'fastify';
 import { drainConnections } from './drain.js';
 import { Shutdown } from './shutdown.js';
 
-/** Of which the last steps take 3 s: so long have requests. */
+/** The rest of the timeout, 3 s, is reserved for the last steps. */
 const TIME_FOR_REQUESTS = 1500;
 const TIMEOUT = 3000 + TIME_FOR_REQUESTS;
 const HEAD = 'POST /slow HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 10\r\n';
@@ -15,7 +15,7 @@ describe('a server that closes', () => {
   let instance: FastifyInstance;
   let shutdown: Shutdown;
   let finish: () => void;
-  /** Resolves when the slow route is at work. */
+  /** Resolves when a request has reached the slow route. */
   let begun: Promise<void>;
   const agent = new Agent({ keepAlive: true });
   const sockets: Socket[] = [];
@@ -50,7 +50,7 @@ describe('a server that closes', () => {
         .once('error', reject)
         .end();
     });
-  /** A connection that has sent `text`; resolves when the server knows it. */
+  /** Opens a connection and sends `text`. Resolves when the server has accepted the connection. */
   async function open(text: string): Promise<Socket> {
     const accepted = once(instance.server, 'connection');
     const socket = connect(port(), '127.0.0.1').on('error', () => undefined);
@@ -64,14 +64,14 @@ describe('a server that closes', () => {
     await instance.close();
   }
 
-  it('says with each answer that the connection ends, from the beginning of the shutdown on', async () => {
+  it('sends `connection: close` with each response from the beginning of the shutdown on', async () => {
     expect(await get('/')).toBe('keep-alive');
     shutdown.begin();
     expect(await get('/')).toBe('close');
     await instance.close();
   });
 
-  it('ends with the last answer, and says that it was the last one', async () => {
+  it('closes after the last response, which has `connection: close`', async () => {
     await get('/');
     const answer = get('/slow');
     await begun;
@@ -93,7 +93,7 @@ describe('a server that closes', () => {
     expect(shutdown.timeForRequests).toBeGreaterThan(0);
   });
 
-  it('waits for a body that comes, and answers it', async () => {
+  it('waits for the rest of a request body, and answers it', async () => {
     const socket = await open(`${HEAD}\r\n12345`);
     const answer = once(socket, 'data');
     await once(instance.server, 'request');
@@ -103,7 +103,7 @@ describe('a server that closes', () => {
     await closed;
   });
 
-  it('cuts off what has not ended when the time for requests is over', async () => {
+  it('closes the connections of requests that did not end in time', async () => {
     const dripping = await open(`${HEAD}\r\n`);
     const drip = setInterval(() => dripping.write('1'), 300);
     const answer = get('/slow');

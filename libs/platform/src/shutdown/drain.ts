@@ -5,16 +5,16 @@ import type { FastifyInstance } from 'fastify';
 import type { Shutdown } from './shutdown.js';
 
 /**
- * Lets a server close in bounded time. From the beginning of the shutdown on, each answer tells the client to use another connection.
- * When the server closes, connections without a complete request head are closed at once, the others with their answer, and what is
- * still there after {@link Shutdown.timeForRequests} is cut off.
+ * Makes a server close in bounded time. During the shutdown, each response has `connection: close`, so that clients use another connection.
+ * When the server closes, connections without a complete request head are closed at once. The others are closed after their response, or
+ * after {@link Shutdown.timeForRequests} at the latest.
  *
- * `closeIdleConnections` of Node does not do: to it a connection that has never sent anything, or half a head, is busy.
+ * `closeIdleConnections` of Node is not enough: it treats a connection that has sent nothing, or half a head, as busy.
  */
 export function drainConnections(instance: FastifyInstance, shutdown: Shutdown): void {
   const { server } = instance;
-  const logger = new Logger('Shutdown');
-  /** Requests under way on each connection. */
+  const log = new Logger('Shutdown');
+  /** Number of present requests on each connection. */
   const requests = new Map<Socket, number>();
   let closing = false;
 
@@ -29,7 +29,7 @@ export function drainConnections(instance: FastifyInstance, shutdown: Shutdown):
       const left = (requests.get(socket) ?? 1) - 1;
       if (!socket.destroyed) requests.set(socket, left);
       if (!closing || left > 0) return;
-      // What has not been read of a request would reset the connection, and the client would lose the answer.
+      // Unread request data would reset the connection, and the client would lose the response.
       if (request.complete) socket.destroySoon();
       else socket.end();
     });
@@ -42,7 +42,7 @@ export function drainConnections(instance: FastifyInstance, shutdown: Shutdown):
     closing = true;
     for (const [socket, count] of requests) if (count === 0) socket.destroy();
     const timer = setTimeout(() => {
-      logger.warn(`${requests.size} connections are cut off: their requests did not end in time`);
+      log.warn(`${requests.size} connections are closed: their requests did not end in time`);
       for (const socket of requests.keys()) socket.destroy();
     }, shutdown.timeForRequests);
     server.once('close', () => clearTimeout(timer));

@@ -9,24 +9,24 @@ describe('Shutdown', () => {
   });
   afterEach(() => void jest.useRealTimers());
 
-  it('holds the server open for the delay after SIGTERM, counted from the signal', async () => {
+  it('keeps the server open for the delay after SIGTERM, counted from the signal', async () => {
     shutdown.begin('SIGTERM');
     await jest.advanceTimersByTimeAsync(600);
     let over = false;
-    const held = shutdown.beforeApplicationShutdown().then(() => (over = true));
+    const waited = shutdown.beforeApplicationShutdown().then(() => (over = true));
     await jest.advanceTimersByTimeAsync(399);
     expect(over).toBe(false);
     await jest.advanceTimersByTimeAsync(1);
-    await held;
+    await waited;
   });
 
-  it.each([['SIGINT'], [undefined]] as const)('does not hold it after %s', async (signal) => {
+  it.each([['SIGINT'], [undefined]] as const)('does not keep the server open after %s', async (signal) => {
     shutdown.begin(signal);
     await shutdown.beforeApplicationShutdown();
     expect(jest.getTimerCount()).toBe(0);
   });
 
-  it('has one deadline, whatever asks for it later', () => {
+  it('keeps its first deadline at later calls', () => {
     expect(shutdown.begun).toBe(false);
     shutdown.begin('SIGTERM');
     jest.advanceTimersByTime(6000);

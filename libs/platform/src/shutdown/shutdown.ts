@@ -2,22 +2,22 @@ import { Injectable, type BeforeApplicationShutdown } from '@nestjs/common';
 import { monotonicMs, sleep } from '@yuxi/core';
 import type { EndSignal } from './signals.js';
 
-/** Kept at the end for locks, Redis, the database and the log, milliseconds. */
+/** Reserved at the end for locks, Redis, the database and the log, milliseconds. */
 const LAST_STEPS = 3000;
 
 export interface ShutdownOptions {
   /** How long the process still serves after SIGTERM, milliseconds. See {@link Shutdown}. */
   delay: number;
-  /** From the signal to the end of the process, milliseconds. Less than the grace period of whoever stops it. */
+  /** From the signal to the end of the process, milliseconds. Must be shorter than the grace period of the supervisor. */
   timeout: number;
 }
 
 /**
- * One deadline for all that a process does between the signal and its end. Readiness answers 503 and tasks are handed back from the
- * first moment on. Requests are served for `delay` more, as long as balancers need to see that; then the port is closed, and what is
- * under way gets the rest of the time.
+ * One deadline for everything between the signal and the end of the process. At once, readiness answers 503 and tasks are returned to the
+ * queue. Requests are served for `delay` more, until load balancers have detected that. Then the port is closed, and present requests get
+ * the remaining time.
  *
- * An application that is closed without a signal has no `delay`, and its time begins when it asks for it.
+ * An application that is closed without a signal has no `delay`. Its time begins at the first use of the deadline.
  */
 @Injectable()
 export class Shutdown implements BeforeApplicationShutdown {
@@ -26,7 +26,7 @@ export class Shutdown implements BeforeApplicationShutdown {
 
   constructor(private readonly options: ShutdownOptions = { delay: 0, timeout: 25_000 }) {}
 
-  /** Only SIGTERM has the delay: at a terminal nobody else serves. A second call changes nothing. */
+  /** Only SIGTERM has the delay. SIGINT comes from a terminal, where no other replica serves. A second call changes nothing. */
   begin(signal?: EndSignal): void {
     if (this.#deadline !== undefined) return;
     const now = monotonicMs();
@@ -34,12 +34,12 @@ export class Shutdown implements BeforeApplicationShutdown {
     if (signal === 'SIGTERM') this.#servesUntil = now + this.options.delay;
   }
 
-  /** Whether the process is about to end. */
+  /** Whether the shutdown has begun. */
   get begun(): boolean {
     return this.#deadline !== undefined;
   }
 
-  /** Milliseconds that requests still have. */
+  /** Remaining time for requests, milliseconds. */
   get timeForRequests(): number {
     this.begin();
     return Math.max(0, this.#deadline! - LAST_STEPS - monotonicMs());

@@ -6,8 +6,8 @@ const SAGA = Symbol.for('@yuxi/saga:Saga');
 const STEP = Symbol.for('@yuxi/saga:SagaStep');
 
 /**
- * Makes a provider the definition of a saga; its methods with {@link SagaStep} are the steps. Names given twice, steps without a
- * word about compensation and methods that are missing fail the boot.
+ * Makes a provider the definition of a saga. Its methods with {@link SagaStep} are the steps.
+ * The application does not start with duplicate names, steps without `compensate`, or missing methods.
  */
 export function Saga<Schema extends z.ZodType>(options: SagaOptions<Schema>): ClassDecorator {
   return (target) => {
@@ -16,19 +16,19 @@ export function Saga<Schema extends z.ZodType>(options: SagaOptions<Schema>): Cl
   };
 }
 
-/** Makes a method a step: `(context: SagaContext)`, what it returns is kept as JSON. */
+/** Makes a method a step. It gets a `SagaContext`, and its result is stored as JSON. */
 export function SagaStep(options: SagaStepOptions): MethodDecorator {
   return (_target, _key, descriptor) => {
     Reflect.defineMetadata(STEP, options, descriptor.value as object);
   };
 }
 
-/** Options of a class that carries {@link Saga}. */
+/** Options of a class with {@link Saga}. */
 export function sagaOptionsOf(type: unknown): SagaOptions | undefined {
   return typeof type === 'function' ? (Reflect.getOwnMetadata(SAGA, type) as SagaOptions | undefined) : undefined;
 }
 
-/** Options of a method that carries {@link SagaStep}. */
+/** Options of a method with {@link SagaStep}. */
 export function stepOptionsOf(method: unknown): SagaStepOptions | undefined {
   return typeof method === 'function' ? (Reflect.getMetadata(STEP, method) as SagaStepOptions | undefined) : undefined;
 }

@@ -1,11 +1,11 @@
-import { jitter, OptionsError, toMs } from '@yuxi/core';
+import { integerOption, jitter, OptionsError, toMs } from '@yuxi/core';
 import { payloadParser, type TaskRetry } from '@yuxi/tasks';
 import type { CompensationContext, SagaContext, SagaOptions, SagaStepOptions } from '../saga.types.js';
 
-/** How often a step is run, and when again. */
-export interface Patience {
+/** How often a step is tried, and the pauses between the attempts. */
+export interface RetryPolicy {
   attempts: number;
-  /** Milliseconds to wait after so many failures. */
+  /** Pause after that many failures, milliseconds. */
   backoff(failures: number): number;
 }
 
@@ -14,10 +14,10 @@ export interface StepDefinition {
   pivot: boolean;
   /** Milliseconds. */
   timeout?: number;
-  patience: Patience;
+  retry: RetryPolicy;
   run(context: SagaContext): unknown;
-  /** Undefined: there is nothing to take back. */
-  undo?: (context: CompensationContext) => unknown;
+  /** Undefined: the step needs no compensation. */
+  compensate?: (context: CompensationContext) => unknown;
 }
 
 export interface SagaDefinition {
@@ -30,11 +30,11 @@ export interface SagaDefinition {
   /** Scope of the tasks of an instance with this input. */
   scope?: (input: never) => string;
   steps: readonly StepDefinition[];
-  /** Place of the pivot; the number of steps when there is none. */
+  /** Position of the pivot, or the number of steps when there is no pivot. */
   pivot: number;
 }
 
-/** A method of the class that carries the decorator. */
+/** A method with the decorator. */
 export interface StepMethod {
   method: string;
   options: SagaStepOptions;
@@ -46,8 +46,8 @@ const NAME = /^[\w.-]{1,60}$/;
 const YEAR = 365 * 86_400_000;
 
 /**
- * @param instance of the class, or whatever has the methods
- * @throws {OptionsError} naming the option, the rule and the place
+ * @param instance the object that has the methods
+ * @throws {OptionsError} naming the option, the rule and the location
  */
 export function defineSaga(
   options: SagaOptions,
@@ -58,8 +58,7 @@ export function defineSaga(
   const { name, version = 1, schema, deadline, scope } = options;
   if (typeof name !== 'string' || !NAME.test(name))
     throw new OptionsError('name', '1..60 letters, digits or _ . -', name, where);
-  if (!Number.isInteger(version) || version < 1 || version > 1_000_000)
-    throw new OptionsError('version', 'an integer 1..1000000', version, where);
+  integerOption('version', version, { max: 1_000_000, where });
   if (typeof (schema as { safeParse?: unknown } | undefined)?.safeParse !== 'function')
     throw new OptionsError('schema', 'a zod schema', schema, where);
   if (scope !== undefined && typeof scope !== 'function')
@@ -88,7 +87,7 @@ function defineStep({ method, options }: StepMethod, methods: Methods, where: st
   if (compensate !== false && typeof methods[compensate] !== 'function')
     throw new OptionsError(
       'compensate',
-      'the name of a method, or false when there is nothing to take back',
+      'the name of a method, or false when the step needs no compensation',
       compensate,
       where,
     );
@@ -96,16 +95,15 @@ function defineStep({ method, options }: StepMethod, methods: Methods, where: st
     name,
     pivot,
     timeout: timeout === undefined ? undefined : toMs('timeout', timeout, { where }),
-    patience: patienceOf({ attempts: 3, backoff: '1s', maxBackoff: '1m', ...retry }, `${where}: retry`),
+    retry: retryPolicyOf({ attempts: 3, backoff: '1s', maxBackoff: '1m', ...retry }, `${where}: retry`),
     run: (context) => methods[method]!(context as never),
-    undo: compensate === false ? undefined : (context) => methods[compensate]!(context as never),
+    compensate: compensate === false ? undefined : (context) => methods[compensate]!(context as never),
   };
 }
 
 /** @throws {OptionsError} */
-export function patienceOf({ attempts, backoff, maxBackoff }: Required<TaskRetry>, where: string): Patience {
-  if (!Number.isInteger(attempts) || attempts < 1 || attempts > 1_000_000)
-    throw new OptionsError('attempts', 'an integer 1..1000000', attempts, where);
+export function retryPolicyOf({ attempts, backoff, maxBackoff }: Required<TaskRetry>, where: string): RetryPolicy {
+  integerOption('attempts', attempts, { max: 1_000_000, where });
   const first = toMs('backoff', backoff, { min: 0, where });
   const longest = toMs('maxBackoff', maxBackoff, { min: 0, where });
   return { attempts, backoff: (failures) => jitter(Math.min(first * 2 ** (failures - 1), longest)) };
@@ -123,15 +121,15 @@ function checkNames(steps: readonly StepDefinition[], where: string): void {
   if (twice !== undefined) throw new OptionsError('name', 'different for each step', twice, where);
 }
 
-/** What lies at the pivot or behind it is never taken back. */
+/** The pivot and the steps after it are never compensated. */
 function pivotOf(sorted: readonly StepMethod[], steps: readonly StepDefinition[], where: string): number {
-  const place = steps.findIndex(({ pivot }) => pivot);
-  if (place < 0) return steps.length;
-  sorted.slice(place).forEach(({ method, options }, i) => {
+  const position = steps.findIndex(({ pivot }) => pivot);
+  if (position < 0) return steps.length;
+  sorted.slice(position).forEach(({ method, options }, i) => {
     const at = `${where}.${method}`;
     if (i > 0 && options.pivot) throw new OptionsError('pivot', 'true for one step at most', true, at);
     if (options.compensate !== false)
       throw new OptionsError('compensate', 'false from the pivot on', options.compensate, at);
   });
-  return place;
+  return position;
 }

@@ -4,14 +4,29 @@ import { errorText, type TaskContext, TaskRetryLater, toJson } from '@yuxi/tasks
 import type { SagaDefinition } from '../definition/saga.definition.js';
 import { SagaCancelledError, SagaDeadlineError, SagaStepTimeoutError } from '../saga.errors.js';
 import { resolveSagaOptions, SAGA_OPTIONS, type SagaModuleOptions } from '../saga.options.js';
-import type { SagaState } from '../saga.types.js';
+import type { Direction, SagaState } from '../saga.types.js';
 import { SAGA_STORE, type SagaStore } from '../store/saga.store.js';
-import { RunningSteps } from './running-steps.js';
-import { NO_HOOKS, SAGA_HOOKS, type SagaHooks } from './saga.hooks.js';
-import type { StepPayload } from './saga.task.js';
-import { SagaWriter } from './saga.writer.js';
-import { StepRun } from './step.run.js';
+import { SagaWriter, type StepPayload } from './saga.writer.js';
+import { RunningSteps, StepRun } from './step.run.js';
 import { failed, type SagaChange, succeeded, turned } from './transitions.js';
+
+/**
+ * The points at which a fault test can stop a step. The intent of a step is written together with the outcome of the previous step. So
+ * `before-intent` of a step follows `after-effect` of the previous one.
+ */
+export const SAGA_POINTS = ['before-intent', 'after-intent', 'after-effect', 'after-outcome'] as const;
+export type SagaPoint = (typeof SAGA_POINTS)[number];
+
+/** For fault tests. Not active in production. */
+export interface SagaHooks {
+  /** Awaited at each point. */
+  at(point: SagaPoint, step: string, direction: Direction): Promise<void>;
+}
+
+/** Injection token of the {@link SagaHooks}. */
+export const SAGA_HOOKS = Symbol('SAGA_HOOKS');
+
+export const NO_HOOKS: SagaHooks = { at: () => Promise.resolve() };
 
 /** Runs steps, each as a task of the queue. */
 @Injectable()
@@ -34,8 +49,8 @@ export class SagaRunner {
   }
 
   async run(definition: SagaDefinition, { saga, epoch }: StepPayload, task: TaskContext): Promise<void> {
-    const state = await orLater(() => this.store.load(saga));
-    // Somebody has gone on with the instance since this task was made, or it is gone.
+    const state = await orRetryLater(() => this.store.load(saga));
+    // The instance has changed since this task was enqueued, or it was removed.
     if (state?.epoch !== epoch || !(state.status === 'running' || state.status === 'compensating')) return;
     const { name } = definition.steps[state.step]!;
     await this.hooks.at('after-intent', name, state.direction);
@@ -44,8 +59,11 @@ export class SagaRunner {
     await this.hooks.at('after-effect', name, state.direction);
     if (next.runIn !== undefined)
       await this.hooks.at('before-intent', definition.steps[next.step]!.name, next.direction);
-    const written = await orLater(() => this.writer.advance(definition, state, next));
-    if (!written) this.#log.warn(`saga ${saga}: step ${name} ended after somebody else had gone on`);
+    const written = await orRetryLater(() => this.writer.advance(definition, state, next));
+    if (!written)
+      this.#log.warn(
+        `saga ${saga}: the result of step ${name} is ignored, because another process has continued the saga`,
+      );
     await this.hooks.at('after-outcome', name, state.direction);
   }
 
@@ -59,9 +77,9 @@ export class SagaRunner {
       toJson(`saga ${state.name}, step ${step.name}`, value ?? null);
       return succeeded(definition, state, value ?? null);
     } catch (error) {
-      // The process ends or has lost the task: the next run finds out what became of the step.
+      // The process stops or has lost the task. The next run repeats the step.
       if (task.signal.aborted) throw error;
-      // Waits for room, however long that takes: no attempt is spent.
+      // The task waits for free disk space, for any time. It uses up no attempt.
       if (isStorageFull(error)) throw error;
       const { reason } = run;
       if (reason instanceof SagaCancelledError || reason instanceof SagaDeadlineError)
@@ -73,7 +91,7 @@ export class SagaRunner {
   }
 }
 
-/** Why the step is not run at all. A pivot may have taken place already, so that only a wish from before it counts there. */
+/** Why the step must not run. At the pivot only a cancel request counts, because the pivot may have run already. */
 function stopReason({ id, direction, step, pivot, cancelRequested, timeLeft }: SagaState): Error | undefined {
   if (direction === 'back' || step > pivot) return undefined;
   if (cancelRequested) return new SagaCancelledError(id);
@@ -81,8 +99,8 @@ function stopReason({ id, direction, step, pivot, cancelRequested, timeLeft }: S
   return undefined;
 }
 
-/** A store that is away is no fault of the step. */
-async function orLater<T>(work: () => Promise<T>): Promise<T> {
+/** A failure of the store is no failure of the step. */
+async function orRetryLater<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {

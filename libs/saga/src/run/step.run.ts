@@ -1,11 +1,16 @@
-import { MAX_TIMER_MS } from '@yuxi/core';
+import { Inject, Injectable, Logger } from '@nestjs/common';
+import { MAX_TIMER_MS, Periodic } from '@yuxi/core';
 import type { TaskContext } from '@yuxi/tasks';
 import type { StepDefinition } from '../definition/saga.definition.js';
 import { SagaCancelledError, SagaDeadlineError, SagaStepTimeoutError } from '../saga.errors.js';
 import type { CompensationContext, SagaState } from '../saga.types.js';
+import { SAGA_STORE, type SagaStore } from '../store/saga.store.js';
 
-/** How long a step may go on after its signal aborted before nobody waits for it any more, milliseconds. */
+/** How long a step may continue after its signal aborted. Then its result is ignored. Milliseconds. */
 const ABANDON_AFTER = 10_000;
+
+/** Pause between reads of the cancel requests, milliseconds. */
+const READ_CANCELS_EVERY = 1000;
 
 /** One run of one step, or of its compensation, in this process. */
 export class StepRun {
@@ -23,27 +28,28 @@ export class StepRun {
     this.#controller.abort(new SagaCancelledError(this.state.id));
   }
 
-  /** Why the signal aborted, if it did. */
+  /** The reason of the signal, if it aborted. */
   get reason(): unknown {
     return this.#controller.signal.reason;
   }
 
-  /** @returns what the step returned @throws what it threw, or the reason for which it was given up */
+  /** @returns the result of the step @throws its error, or the reason of the signal when the step was abandoned */
   async execute(): Promise<unknown> {
     const { step, state, task } = this;
     const { signal } = task;
-    const passOn = () => this.#controller.abort(signal.reason as Error);
-    if (signal.aborted) passOn();
-    else signal.addEventListener('abort', passOn, { once: true });
-    if (step.timeout !== undefined) this.#later(step.timeout, () => new SagaStepTimeoutError(step.name, step.timeout!));
-    const mayTurn = state.direction === 'forward' && state.step < state.pivot;
-    if (mayTurn && state.timeLeft !== null) this.#later(state.timeLeft, () => new SagaDeadlineError(state.id));
+    const abort = () => this.#controller.abort(signal.reason as Error);
+    if (signal.aborted) abort();
+    else signal.addEventListener('abort', abort, { once: true });
+    if (step.timeout !== undefined)
+      this.#abortAfter(step.timeout, () => new SagaStepTimeoutError(step.name, step.timeout!));
+    const mayGoBack = state.direction === 'forward' && state.step < state.pivot;
+    if (mayGoBack && state.timeLeft !== null) this.#abortAfter(state.timeLeft, () => new SagaDeadlineError(state.id));
     try {
       const context = this.#context();
-      const work = state.direction === 'forward' ? step.run(context) : step.undo?.(context);
+      const work = state.direction === 'forward' ? step.run(context) : step.compensate?.(context);
       return await this.#orAbandoned(Promise.resolve(work));
     } finally {
-      signal.removeEventListener('abort', passOn);
+      signal.removeEventListener('abort', abort);
       for (const timer of this.#timers) clearTimeout(timer);
     }
   }
@@ -65,7 +71,7 @@ export class StepRun {
     };
   }
 
-  #later(ms: number, reason: () => Error): void {
+  #abortAfter(ms: number, reason: () => Error): void {
     if (ms > MAX_TIMER_MS) return;
     this.#timers.push(setTimeout(() => this.#controller.abort(reason()), Math.max(0, ms)).unref());
   }
@@ -79,5 +85,38 @@ export class StepRun {
       if (signal.aborted) abandon();
       else signal.addEventListener('abort', abandon, { once: true });
     });
+  }
+}
+
+/** The steps that run in this process before their pivot. One query a second reads the cancel requests of all of them. */
+@Injectable()
+export class RunningSteps {
+  readonly #log = new Logger('Sagas');
+  readonly #runs = new Map<string, StepRun>();
+  readonly #reads: Periodic;
+
+  constructor(@Inject(SAGA_STORE) private readonly store: SagaStore) {
+    this.#reads = new Periodic(() => this.#readCancels(), {
+      every: READ_CANCELS_EVERY,
+      jitter: 0,
+      // The step finds the failure of the store itself when it ends.
+      onError: (error) => this.#log.debug(`cannot read the cancel requests of sagas: ${String(error)}`),
+    });
+  }
+
+  /** Runs `work`, and cancels the run when a cancel is requested. @param saga id of the instance */
+  async watch<T>(saga: string, run: StepRun, work: () => Promise<T>): Promise<T> {
+    this.#runs.set(saga, run);
+    this.#reads.start();
+    try {
+      return await work();
+    } finally {
+      if (this.#runs.get(saga) === run) this.#runs.delete(saga);
+      if (this.#runs.size === 0) void this.#reads.stop();
+    }
+  }
+
+  async #readCancels(): Promise<void> {
+    for (const saga of await this.store.cancelled([...this.#runs.keys()])) this.#runs.get(saga)?.cancel();
   }
 }

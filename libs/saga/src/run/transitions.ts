@@ -1,29 +1,37 @@
-import type { Patience, SagaDefinition, StepDefinition } from '../definition/saga.definition.js';
+import type { RetryPolicy, SagaDefinition, StepDefinition } from '../definition/saga.definition.js';
 import type { Direction, JournalEntry, SagaState, SagaStatus } from '../saga.types.js';
 
-/** What becomes of an instance. The store writes all of it, and the next step's task with it, or nothing. */
+/** A change of an instance. The store writes it together with the task of the next step, or writes nothing. */
 export interface SagaChange {
   status: SagaStatus;
   direction: Direction;
   step: number;
   failures: number;
   error: string | null;
-  /** What a step returned. */
+  /** The result of a step. */
   result?: { step: string; value: unknown };
   journal: JournalEntry[];
-  /** Milliseconds until the step of this change is run; undefined: nothing is run any more. */
+  /** Milliseconds until the step of this change runs. Undefined: no step runs after it. */
   runIn?: number;
 }
 
 type Position = Pick<SagaState, 'direction' | 'step' | 'failures' | 'error' | 'pivot'>;
 
-/** Where an instance begins. */
+/** The stored and served status of a saga whose effects were all compensated. */
+export const COMPENSATED = 'undone';
+
+/** Whether an instance is done or compensated. */
+export function hasEnded(status: SagaStatus): boolean {
+  return status === 'done' || status === COMPENSATED;
+}
+
+/** The start of an instance. */
 export function begun({ steps }: SagaDefinition): SagaChange {
   const at = { direction: 'forward', step: 0, failures: 0, error: null } as const;
   return { ...at, status: 'running', journal: [intent(steps[0]!, 'forward', 1)], runIn: 0 };
 }
 
-/** The step, or its compensation, has taken place. @param event `skipped` when somebody decided that it counts as such */
+/** The step, or its compensation, succeeded. @param event `skipped` when an operator decided that it counts as succeeded */
 export function succeeded(
   definition: SagaDefinition,
   state: Position,
@@ -51,41 +59,41 @@ export function succeeded(
 }
 
 /**
- * A run has failed.
- * @param decisive whether a further run would change nothing
- * @param patience with what must succeed in the end: compensations, and steps from the pivot on
+ * A run failed.
+ * @param decisive whether another run would have the same result
+ * @param persistence the policy for compensations, and for steps from the pivot on
  */
 export function failed(
   definition: SagaDefinition,
   state: Position,
   reason: string,
   decisive: boolean,
-  patience: Patience,
+  persistence: RetryPolicy,
 ): SagaChange {
   const { direction, step } = state;
   const at = definition.steps[step]!;
   const failures = state.failures + 1;
-  const allowed = mustSucceed(state) ? patience : at.patience;
+  const policy = mustSucceed(state) ? persistence : at.retry;
   const event = decisive ? 'rejected' : 'failed';
   const journal: JournalEntry[] = [{ event, step: at.name, direction, attempt: failures, detail: reason }];
   const error = direction === 'back' ? state.error : reason;
-  if (!decisive && failures < allowed.attempts)
+  if (!decisive && failures < policy.attempts)
     return {
       status: statusOf(direction),
       direction,
       step,
       failures,
       error,
-      runIn: allowed.backoff(failures),
+      runIn: policy.backoff(failures),
       journal: [...journal, intent(at, direction, failures + 1)],
     };
-  // Nobody knows whether a pivot that kept failing took place; one that says no did not.
-  const mayTurn = direction === 'forward' && (step < state.pivot || (step === state.pivot && decisive));
-  if (mayTurn) return turned(definition, state, reason, journal);
+  // A pivot that failed may have had its effect, so the saga cannot go back. A pivot that rejected had none.
+  const mayGoBack = direction === 'forward' && (step < state.pivot || (step === state.pivot && decisive));
+  if (mayGoBack) return turned(definition, state, reason, journal);
   return { status: 'stuck', direction, step, failures, error, journal: [...journal, stuckEntry(at, state, reason)] };
 }
 
-/** The way back begins, with the step that was under way: it may have taken place. */
+/** Compensation starts with the present step, because its effect may have happened. */
 export function turned(
   definition: SagaDefinition,
   { step, failures }: Position,
@@ -97,7 +105,7 @@ export function turned(
   return back(definition, step, reason, [...before, entry]);
 }
 
-/** It cannot go on by itself. */
+/** An operator must decide. */
 export function stuck(definition: SagaDefinition | undefined, state: Position, reason: string): SagaChange {
   const { direction, step, failures } = state;
   const error = state.error ?? reason;
@@ -105,7 +113,7 @@ export function stuck(definition: SagaDefinition | undefined, state: Position, r
   return { status: 'stuck', direction, step, failures, error, journal };
 }
 
-/** The same step from the beginning. @param detail who or what asked for it */
+/** The same step with all its attempts. @param detail why */
 export function resumed(definition: SagaDefinition, { direction, step, error }: Position, detail: string): SagaChange {
   const at = definition.steps[step]!;
   const entry: JournalEntry = { event: 'resumed', step: at.name, direction, attempt: 1, detail };
@@ -120,17 +128,17 @@ export function resumed(definition: SagaDefinition, { direction, step, error }: 
   };
 }
 
-/** Whether the step under way is repeated until it succeeds. */
+/** Whether the persistence policy applies: to a compensation, and to a step from the pivot on. */
 function mustSucceed({ direction, step, pivot }: Position): boolean {
   return direction === 'back' || step >= pivot;
 }
 
-/** To the nearest step from `from` downwards that has something to take back. */
+/** Goes to the nearest step at or before `from` that has a compensation. */
 function back({ steps }: SagaDefinition, from: number, error: string | null, journal: JournalEntry[]): SagaChange {
-  const step = steps.findLastIndex(({ undo }, place) => place <= from && undo);
+  const step = steps.findLastIndex(({ compensate }, position) => position <= from && compensate);
   const rest = { direction: 'back', failures: 0, error } as const;
   const at = steps[step];
-  if (!at) return { ...rest, status: 'undone', step: 0, journal: [...journal, ended('back')] };
+  if (!at) return { ...rest, status: COMPENSATED, step: 0, journal: [...journal, ended('back')] };
   return { ...rest, status: 'compensating', step, runIn: 0, journal: [...journal, intent(at, 'back', 1)] };
 }
 

@@ -10,7 +10,7 @@ const COLUMNS = `id, name, version, key, status, direction, step, pivot, failure
 
 const JOURNAL = `jsonb_to_recordset($1::jsonb) AS e(event text, step text, direction text, attempt int, detail text)`;
 
-/** Instances are rows, their steps are tasks that are rows: it survives whatever the database survives, with or without Redis. */
+/** Instances are rows, and so are the tasks of their steps. They survive whatever the database survives, with or without Redis. */
 export class PostgresSagaStore implements SagaStore {
   readonly engine = 'rows';
 
@@ -35,7 +35,7 @@ export class PostgresSagaStore implements SagaStore {
       );
       await this.#enqueue(client, id, 1, change, task);
     };
-    const there = async (client: SqlClient) => {
+    const holderOf = async (client: SqlClient) => {
       const { rows } = await client.query<{ id: string }>('SELECT id FROM sagas WHERE name = $1 AND key = $2', [
         name,
         key,
@@ -43,7 +43,7 @@ export class PostgresSagaStore implements SagaStore {
       return rows[0]?.id;
     };
     return this.#locked(tx, key === null ? undefined : `${name} ${key}`, async (client) => {
-      const holder = key === null ? undefined : await there(client);
+      const holder = key === null ? undefined : await holderOf(client);
       if (holder !== undefined) return { id: holder, started: false };
       await write(client);
       return { id, started: true };
@@ -159,7 +159,7 @@ export class PostgresSagaStore implements SagaStore {
     return this.queue.enqueue(name, { saga, epoch }, options, tx);
   }
 
-  /** Two that start one key at once must not both go as far as the unique index: its error would end the caller's transaction. */
+  /** Two concurrent starts with one key must not both reach the unique index: its error would end the caller's transaction. */
   #locked<T>(tx: SqlClient | undefined, key: string | undefined, body: (tx: SqlClient) => Promise<T>): Promise<T> {
     const run = async (client: SqlClient) => {
       if (key !== undefined)

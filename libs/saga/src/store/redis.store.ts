@@ -1,24 +1,28 @@
 import { OptionsError, type SqlClient } from '@yuxi/core';
 import { type RedisClient, ScriptBatch } from '@yuxi/redis';
-import { queueKey, type TaskQueue, type QueueAdmin } from '@yuxi/tasks';
-import { SAGA_QUEUE, sagaTaskPrefix } from '../run/saga.task.js';
+import { queueKey, type TaskQueue, type TaskQueues } from '@yuxi/tasks';
+import { SAGA_QUEUE, sagaTaskPrefix } from '../run/saga.writer.js';
 import type { SagaChange } from '../run/transitions.js';
 import type { JournalEntry, SagaQuery, SagaState, SagaStatus, TimelineEntry } from '../saga.types.js';
 import type { NewSaga, Orphan, SagaCount, SagaStore, StepTask } from './saga.store.js';
-import { ADVANCE, CANCELLED, READ, START, SWEEP, WISH } from './scripts.js';
-import { type Fields, stateOf } from './redis.state.js';
+import { ADVANCE, CANCELLED, READ, REQUEST_CANCEL, START, SWEEP } from './scripts.js';
 
 const KEY = queueKey(SAGA_QUEUE);
-const PORTION = 100;
-const SWEPT_AT_ONCE = 100;
+const PAGE = 100;
+const SWEEP_BATCH = 100;
+/** Prefix of the fields that hold the results of steps. */
+const RESULT = 'r:';
+
+/** Names and values of a hash, one after the other. */
+type Fields = string[];
 
 /**
- * Instances live in Redis beside the queue that runs their steps. They survive what that Redis survives: a restart with an append-only
- * file, but no loss of its data, and of a failover all but its last moments.
+ * Instances are stored in Redis beside the queue that runs their steps. With an append-only file they survive a restart of Redis. They do
+ * not survive a loss of its data, and a failover can lose the last changes.
  */
 export class RedisSagaStore implements SagaStore {
   readonly engine = 'streams';
-  /** Instances that steps of one turn of the event loop ask for travel together. */
+  /** Reads within one turn of the event loop share one script. */
   readonly #reads: ScriptBatch;
 
   constructor(
@@ -26,26 +30,14 @@ export class RedisSagaStore implements SagaStore {
     private readonly queue: TaskQueue,
     private readonly queues: QueueAdmin,
   ) {
-    this.#reads = new ScriptBatch(redis, READ, { commonKeys: [KEY], perScript: PORTION, shared: true });
+    this.#reads = new ScriptBatch(redis, READ, { commonKeys: [KEY], perScript: PAGE, shared: true });
   }
 
   async start(saga: NewSaga, change: SagaChange, task: StepTask, tx?: SqlClient) {
-    if (tx) throw new OptionsError('tx', 'left out for sagas that live in Redis', 'given', `start ${saga.name}`);
+    if (tx) throw new OptionsError('tx', 'left out for sagas stored in Redis', 'given', `start ${saga.name}`);
     const { id, name, key, deadline, version, input, pivot } = saga;
-    const { how, envelope, taskId } = await this.#sealed(id, 1, change, task);
-    const fields = [
-      ...fieldsOf(change),
-      'version',
-      version,
-      'input',
-      input,
-      'pivot',
-      pivot,
-      'epoch',
-      1,
-      'task',
-      taskId,
-    ];
+    const { how, envelope, taskId } = await this.#serialized(id, 1, change, task);
+    const fields = [...fieldsOf(change), ...Object.entries({ version, input, pivot, epoch: 1, task: taskId }).flat()];
     const holder = await START.run(
       this.redis,
       [KEY],
@@ -60,7 +52,7 @@ export class RedisSagaStore implements SagaStore {
 
   async advance({ id, epoch }: Pick<SagaState, 'id' | 'epoch'>, change: SagaChange, task?: StepTask): Promise<boolean> {
     const { status, journal, result } = change;
-    const next = task && (await this.#sealed(id, epoch + 1, change, task));
+    const next = task && (await this.#serialized(id, epoch + 1, change, task));
     const returned = [result?.step ?? '', JSON.stringify(result?.value ?? null)];
     const then = [next?.how ?? '', next?.envelope ?? '', ...fieldsOf(change), 'task', next?.taskId ?? ''];
     const args = [id, epoch, status, JSON.stringify(journal), ...returned, ...then];
@@ -69,7 +61,7 @@ export class RedisSagaStore implements SagaStore {
 
   async requestCancel(id: string): Promise<boolean> {
     const entry: JournalEntry = { event: 'cancel', step: null, direction: 'forward', attempt: 0 };
-    return (await WISH.run(this.redis, [KEY], [id, JSON.stringify([entry])])) === 1;
+    return (await REQUEST_CANCEL.run(this.redis, [KEY], [id, JSON.stringify([entry])])) === 1;
   }
 
   async cancelled(ids: readonly string[]): Promise<string[]> {
@@ -86,11 +78,11 @@ export class RedisSagaStore implements SagaStore {
       from = rank + 1;
     }
     for (;;) {
-      const ids = await this.redis.zrevrange(key, from, from + PORTION - 1);
+      const ids = await this.redis.zrevrange(key, from, from + PAGE - 1);
       const states = await this.#read(ids);
       found.push(...states.filter((state) => name === undefined || state.name === name));
-      if (ids.length < PORTION || found.length >= limit) return found.slice(0, limit);
-      from += PORTION;
+      if (ids.length < PAGE || found.length >= limit) return found.slice(0, limit);
+      from += PAGE;
     }
   }
 
@@ -102,9 +94,9 @@ export class RedisSagaStore implements SagaStore {
     });
   }
 
-  /** Tasks that a crash or an operator removed from the queue leave no trace here: `retry` goes on with their instances. */
+  /** Finds dead letters only. Of a task that was removed from the queue nothing remains; `retry` continues its instance. */
   async orphans(): Promise<Orphan[]> {
-    const letters = await this.queues.deadLetters({ queue: SAGA_QUEUE, limit: PORTION });
+    const letters = await this.queues.deadLetters({ queue: SAGA_QUEUE, limit: PAGE });
     const orphans = letters.map(async ({ id, name, payload, error }): Promise<Orphan[]> => {
       if (!name.startsWith(sagaTaskPrefix)) return [];
       const settle = async () => void (await this.queues.discard({ id, queue: SAGA_QUEUE }));
@@ -129,9 +121,9 @@ export class RedisSagaStore implements SagaStore {
   async sweep(keep: number): Promise<number> {
     let removed = 0;
     while (removed < 1000) {
-      const count = (await SWEEP.run(this.redis, [KEY], [keep, SWEPT_AT_ONCE])) as number;
+      const count = (await SWEEP.run(this.redis, [KEY], [keep, SWEEP_BATCH])) as number;
       removed += count;
-      if (count < SWEPT_AT_ONCE) break;
+      if (count < SWEEP_BATCH) break;
     }
     return removed;
   }
@@ -141,7 +133,7 @@ export class RedisSagaStore implements SagaStore {
     return instances.flatMap(([fields, now]) => (fields.length > 0 ? [stateOf(fields, now)] : []));
   }
 
-  async #sealed(saga: string, epoch: number, { runIn = 0 }: SagaChange, { name, title }: StepTask) {
+  async #serialized(saga: string, epoch: number, { runIn = 0 }: SagaChange, { name, title }: StepTask) {
     const options = { delay: Math.round(runIn), title, queue: SAGA_QUEUE };
     const { id: taskId, how, envelope } = await this.queue.serialized(name, { saga, epoch }, options);
     return { taskId, how, envelope };
@@ -150,4 +142,35 @@ export class RedisSagaStore implements SagaStore {
 
 function fieldsOf({ direction, step, failures, error }: SagaChange): (string | number)[] {
   return ['direction', direction, 'step', step, 'failures', failures, 'error', error ?? ''];
+}
+
+/** @param now the server's time, milliseconds */
+function stateOf(fields: Fields, now: number): SagaState {
+  const all = new Map<string, string>();
+  for (let i = 0; i + 1 < fields.length; i += 2) all.set(fields[i]!, fields[i + 1]!);
+  const text = (name: string) => all.get(name) ?? '';
+  const deadline = all.get('deadline');
+  const results = [...all].filter(([name]) => name.startsWith(RESULT));
+  return {
+    id: text('id'),
+    name: text('name'),
+    version: Number(text('version')),
+    key: all.get('key') ?? null,
+    status: text('status') as SagaState['status'],
+    direction: text('direction') as SagaState['direction'],
+    step: Number(text('step')),
+    pivot: Number(text('pivot')),
+    failures: Number(text('failures')),
+    epoch: Number(text('epoch')),
+    input: JSON.parse(text('input')) as unknown,
+    results: Object.fromEntries(
+      results.map(([name, json]) => [name.slice(RESULT.length), JSON.parse(json) as unknown]),
+    ),
+    error: text('error') || null,
+    cancelRequested: all.has('cancel'),
+    timeLeft: deadline === undefined ? null : Number(deadline) - now,
+    task: text('task') || null,
+    createdAt: new Date(Number(text('created'))),
+    updatedAt: new Date(Number(text('updated'))),
+  };
 }

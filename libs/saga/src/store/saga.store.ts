@@ -15,13 +15,13 @@ export interface NewSaga {
   deadline?: number;
 }
 
-/** The task that runs the step of a change; given when the change asks for one. */
+/** The task that runs the step of a change. */
 export interface StepTask {
   /** Name of the task. */
   name: string;
-  /** What people see. */
+  /** For display. */
   title: string;
-  /** What the instance is about. */
+  /** Scope of the task. */
   scope?: string;
 }
 
@@ -32,30 +32,30 @@ export interface SagaCount {
   count: number;
 }
 
-/** An open instance whose step nobody will run. */
+/** An open instance without a task that runs its step. */
 export interface Orphan {
   state: SagaState;
-  /** Why its task is a dead letter; undefined when it is just not there. */
+  /** Why its task is a dead letter. Undefined when the task is missing. */
   reason?: string;
-  /** To be called when the instance was seen to. */
+  /** Called after the instance was changed. */
   settle: () => Promise<void>;
 }
 
 /**
- * Where instances live. Each change is one transaction or one script with the compare-and-set of the epoch, the journal and the
- * task of the next step in it, so that none of them can be there without the others.
+ * Stores instances. Each change is one transaction or one script. It contains the compare-and-set of the epoch, the journal entries and the
+ * task of the next step, so that none of them exists without the others.
  */
 export interface SagaStore {
   /** Engine of the tasks that run steps. */
   readonly engine: TaskEngineName;
-  /** @param tx of the caller, where the store has transactions @returns the instance that holds the key */
+  /** @param tx a transaction of the caller, if the store has transactions @returns the instance that has the key */
   start(saga: NewSaga, change: SagaChange, task: StepTask, tx?: SqlClient): Promise<{ id: string; started: boolean }>;
   load(id: string): Promise<SagaState | undefined>;
-  /** @returns whether it was written; false when the instance has changed since `state` was read */
+  /** @returns whether the change was written; false when the instance has changed since `state` was read */
   advance(state: Pick<SagaState, 'id' | 'epoch'>, change: SagaChange, task?: StepTask): Promise<boolean>;
-  /** Notes the wish, as long as the instance goes forward and is before its pivot. @returns whether it was noted */
+  /** Stores the request, if the instance runs forward and is before its pivot. @returns whether it was stored */
   requestCancel(id: string): Promise<boolean>;
-  /** @returns those of `ids` that somebody wants to be cancelled */
+  /** @returns those of `ids` with a cancel request */
   cancelled(ids: readonly string[]): Promise<string[]>;
   /** Newest first. */
   list(query: Required<Pick<SagaQuery, 'limit'>> & SagaQuery): Promise<SagaState[]>;
@@ -63,7 +63,7 @@ export interface SagaStore {
   /** At most 100. */
   orphans(): Promise<Orphan[]>;
   counts(): Promise<SagaCount[]>;
-  /** Removes what ended longer than `keep` milliseconds ago, at most 1,000. @returns how many */
+  /** Removes instances that ended more than `keep` milliseconds ago, at most 1,000. @returns how many */
   sweep(keep: number): Promise<number>;
 }
 

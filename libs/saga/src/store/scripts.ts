@@ -6,7 +6,7 @@ const script = (name: string) => defineScript(`saga.${name}`, [...ENQUEUE_LUA, l
 
 export const START = script('start');
 export const ADVANCE = script('advance');
-export const WISH = script('wish');
+export const REQUEST_CANCEL = script('wish');
 export const READ = script('read');
 export const CANCELLED = script('cancelled');
 export const SWEEP = script('sweep');

@@ -1,11 +1,11 @@
--- Which instances somebody wants to be cancelled.
+-- Finds the instances with a cancel request.
 -- KEYS[1]   the queue of steps
 -- ARGV      ids
--- Returns   those of them
-local wanted = {}
+-- Returns   the ids with a request
+local requested = {}
 for _, id in ipairs(ARGV) do
   if call('HEXISTS', instance(id), 'cancel') == 1 then
-    wanted[#wanted + 1] = id
+    requested[#requested + 1] = id
   end
 end
-return wanted
+return requested

@@ -1,16 +1,16 @@
--- Starts an instance, unless another one holds its business key.
+-- Starts an instance, unless another one has its business key.
 -- KEYS[1]   the queue of steps
 -- ARGV      id, name, business key or '', ms until its deadline or '', status, journal as JSON list, the task of the first step: how it
---           is added and its envelope; and the other fields of the instance, names and values
--- Returns   the id, or that of the instance which holds the key
+--           is added and its envelope; then the other fields of the instance, names and values
+-- Returns   the id, or the id of the instance that has the key
 local id, name, key, deadline, status, journal = unpack(ARGV, 1, 6)
-local holds = base .. ':sk:' .. name .. ' ' .. key
-local there = key ~= '' and call('GET', holds)
-if there then
-  return there
+local keyOf = base .. ':sk:' .. name .. ' ' .. key
+local holder = key ~= '' and call('GET', keyOf)
+if holder then
+  return holder
 end
 if key ~= '' then
-  call('SET', holds, id)
+  call('SET', keyOf, id)
   call('HSET', instance(id), 'key', key)
 end
 if deadline ~= '' then
@@ -18,8 +18,8 @@ if deadline ~= '' then
 end
 call('HSET', instance(id), 'id', id, 'name', name, 'status', status, 'created', now, 'updated', now, unpack(ARGV, 9))
 call('ZADD', base .. ':sl', now, id)
-file(id, now, nil, status)
-note(id, journal)
+moveToStatus(id, now, nil, status)
+appendJournal(id, journal)
 enqueue(ARGV[7], ARGV[8])
 wakeForNew()
 return id

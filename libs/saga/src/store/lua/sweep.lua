@@ -1,7 +1,7 @@
 -- Removes instances that ended long ago.
 -- KEYS[1]   the queue of steps
--- ARGV      age in ms from which on they go, most of them
--- Returns   how many went
+-- ARGV      minimum age in ms, maximum number of instances
+-- Returns   how many were removed
 local old = call('ZRANGEBYSCORE', base .. ':se', '-inf', now - ARGV[1], 'LIMIT', 0, ARGV[2])
 for _, id in ipairs(old) do
   local name, key, status = unpack(call('HMGET', instance(id), 'name', 'key', 'status'))

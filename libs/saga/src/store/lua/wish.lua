@@ -1,7 +1,7 @@
--- Notes that somebody wants an instance to be cancelled, as long as it goes forward and is before its pivot.
+-- Stores a cancel request, if the instance runs forward and is before its pivot.
 -- KEYS[1]   the queue of steps
 -- ARGV      id, journal as JSON list
--- Returns   1 when it was noted, else 0
+-- Returns   1 when it was stored, else 0
 local id, journal = ARGV[1], ARGV[2]
 local key = instance(id)
 local status, direction, step, pivot = unpack(call('HMGET', key, 'status', 'direction', 'step', 'pivot'))
@@ -10,5 +10,5 @@ if not open or direction ~= 'forward' or tonumber(step) >= tonumber(pivot) then
   return 0
 end
 call('HSET', key, 'cancel', 1, 'updated', now)
-note(id, journal)
+appendJournal(id, journal)
 return 1

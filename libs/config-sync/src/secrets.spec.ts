@@ -3,9 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { z } from 'zod';
-import { ConfigSchema } from '../schema/config-schema.js';
-import { readSecret } from './read-secret.js';
-import { secretReference } from './secret-reference.js';
+import { ConfigSchema } from './schema/config-schema.js';
+import { readSecret, secretReference } from './secrets.js';
 
 const none = () => undefined;
 
@@ -40,22 +39,22 @@ describe('a reference to a secret', () => {
       );
   });
 
-  it('does not leave its folder', () => {
+  it('cannot leave its folder by `..`', () => {
     const patch = { model: { key: `file:${folder}/../x` } };
     expect(() => schema.merge({}, patch)).toThrow(/model\.key/);
   });
 
-  it('is shown as ***, and what is shown, given back, changes nothing', () => {
+  it('is shown as ***, and *** in a patch changes nothing', () => {
     const stored = schema.merge({}, schema.readPatch({ model: { key: 'env:SECRET_KEY', name: 'x' } }));
     expect(schema.secrets.mask(schema.resolve(stored))).toEqual({ model: { key: '***', name: 'x' } });
     expect(schema.secrets.mask(schema.resolve({}))).toEqual({ model: { key: null, name: 'small' } });
     const again = schema.merge(stored, schema.readPatch({ model: { key: '***', name: 'y' } }));
     expect(again).toEqual({ model: { key: 'env:SECRET_KEY', name: 'y' } });
-    // Only a secret is shown so: elsewhere it is a text.
+    // Only for a secret it is the mask. Elsewhere it is a text.
     expect(schema.readPatch({ model: { name: '***' } })).toEqual({ model: { name: '***' } });
   });
 
-  it('is named in differences, without its place', () => {
+  it('appears in differences without its place', () => {
     const [before, after] = ['env:SECRET_A', 'env:SECRET_B'].map((key) => schema.resolve({ model: { key } }));
     expect(schema.secrets.differences(before!, after!)).toEqual([{ path: 'model.key', from: '***', to: '***' }]);
     expect(schema.secrets.differences(schema.resolve({}), after!)).toEqual([
@@ -63,7 +62,7 @@ describe('a reference to a secret', () => {
     ]);
   });
 
-  it('is read anew each time, from the environment or a file, without the line break at its end', async () => {
+  it('is read again at each call, from the environment or a file, without the line break at its end', async () => {
     expect(await readSecret('env:SECRET_X', (name) => ({ SECRET_X: 'hunter2' })[name])).toBe('hunter2');
     const path = join(folder, 'key');
     for (const [content, secret] of [
@@ -75,7 +74,7 @@ describe('a reference to a secret', () => {
     }
   });
 
-  it('to nothing is an error that names the reference', async () => {
+  it('to a missing secret is an error that names the reference', async () => {
     writeFileSync(join(folder, 'large'), 'x'.repeat(70_000));
     writeFileSync(join(folder, 'empty'), '\n');
     await expect(readSecret('env:SECRET_X', none)).rejects.toThrow(/env:SECRET_X cannot be used: it is not set/);
@@ -85,7 +84,7 @@ describe('a reference to a secret', () => {
     await expect(readSecret('hunter2', none)).rejects.toThrow(/^(?!.*hunter2)/);
   });
 
-  it('is not followed out of its places, however it got into the settings', async () => {
+  it('is not followed to a place outside the allowed ones, even when it is stored in the settings', async () => {
     const outside = mkdtempSync(join(tmpdir(), 'yuxi-secrets-'));
     try {
       writeFileSync(join(outside, 'jwt'), 'hunter2');
@@ -103,7 +102,7 @@ describe('a reference to a secret', () => {
     }
   });
 
-  it('may go by links within its folder, as Kubernetes mounts secrets, and by a folder that is one', async () => {
+  it('may use links within its folder, as Kubernetes mounts secrets, and a folder that is itself a link', async () => {
     mkdirSync(join(folder, '..data'));
     writeFileSync(join(folder, '..data', 'mounted'), 'hunter3');
     symlinkSync('..data/mounted', join(folder, 'mounted'));

@@ -1,11 +1,26 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { ConfigType } from '@nestjs/config';
 import { OnConfigChange } from '@yuxi/config-sync';
+import { Log } from '@yuxi/observability';
 import { type QueueLimit, QueueLimits, WorkerSize } from '@yuxi/tasks';
-import { tasksConfig } from './config/namespaces.js';
+import { logConfig, tasksConfig } from './config/namespaces.js';
 import type { Settings } from './settings.js';
 
-/** Keeps the number of tasks at once, and the limits of queues, at the live settings; `YUXI_WORKER_CONCURRENCY` of the environment counts until one is set. */
+/** Sets the log level from the live setting. While that is unset, `LOG_LEVEL` of the environment applies. */
+@Injectable()
+export class LogLevel {
+  constructor(
+    @Inject(Log) private readonly log: Log,
+    @Inject(logConfig.KEY) private readonly config: ConfigType<typeof logConfig>,
+  ) {}
+
+  @OnConfigChange('general')
+  apply({ log_level }: Settings['general']): void {
+    this.log.level = log_level ?? this.config.level;
+  }
+}
+
+/** Sets the concurrency of tasks and the limits of queues from the live settings. `YUXI_WORKER_CONCURRENCY` applies while none is set. */
 @Injectable()
 export class LiveWorker {
   constructor(

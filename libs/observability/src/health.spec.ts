@@ -1,12 +1,11 @@
 import { describe, expect, it } from '@jest/globals';
 import { Test } from '@nestjs/testing';
-import { HealthModule, HealthRegistry, LivenessProbe } from '../index.js';
-import type { HealthResult } from '../index.js';
+import { HealthModule, HealthRegistry, type HealthResult, LivenessProbe } from './index.js';
 
 const up = (): HealthResult => ({ status: 'up' });
 
 describe('HealthRegistry', () => {
-  it('asks the probes that were registered, and hides the errors of those that throw', async () => {
+  it('runs the registered probes, and hides the errors of those that throw', async () => {
     const health = new HealthRegistry();
     expect(health.names).toEqual([]);
     health.register('db', up);
@@ -20,10 +19,10 @@ describe('HealthRegistry', () => {
       { status: 'degraded', state: 'refused' },
       { status: 'down', state: 'check failed' },
     ]);
-    expect(await health.ask('nobody')).toEqual({ status: 'down', state: 'not registered' });
+    expect(await health.ask('missing')).toEqual({ status: 'down', state: 'not registered' });
   });
 
-  it('knows start and end of the process', async () => {
+  it('has the state of start-up and shutdown', async () => {
     const app = await Test.createTestingModule({ imports: [HealthModule] }).compile();
     await app.init();
     const health = app.get(HealthRegistry);
@@ -34,7 +33,7 @@ describe('HealthRegistry', () => {
     expect([health.shuttingDown, health.alive()]).toEqual([true, true]);
   });
 
-  it('a name is taken once', () => {
+  it('refuses a second probe with the same name', () => {
     const health = new HealthRegistry();
     health.register('db', up);
     expect(() => health.register('db', up)).toThrow(/db is registered twice/);
@@ -51,13 +50,13 @@ const ticks = (lags: number[]) => {
 const late = (times: number) => Array.from({ length: times }, () => 1500);
 
 describe('LivenessProbe', () => {
-  it('is up on time, after one long pause, and after a hard time that ended', () => {
+  it('is up with ticks on time, after one long pause, and after nine late ticks that ended', () => {
     expect(ticks([0, 3, 0])).toEqual({ status: 'up', lag_ms: 0 });
     expect(ticks([60_000])).toEqual({ status: 'up', lag_ms: 60_000 });
     expect(ticks([...late(9), 0, ...late(9)]).status).toBe('up');
   });
 
-  it('is down while the event loop does not get its turn any more', () => {
+  it('is down after ten late ticks in a row', () => {
     expect(ticks(late(10))).toEqual({ status: 'down', lag_ms: 1500 });
   });
 });

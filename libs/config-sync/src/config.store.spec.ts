@@ -3,12 +3,10 @@ import { randomUUID } from 'node:crypto';
 import type { SqlClient } from '@yuxi/core';
 import { openStorage } from '@yuxi/storage';
 import { startPostgres } from '@yuxi/testing';
-import { configMigrations } from '../migrations/index.js';
-import { ConfigConflictError, ConfigUnavailableError } from '../config-sync.errors.js';
-import type { JsonObject } from '../schema/json.js';
-import { mergePatch } from '../schema/json.js';
-import { ConfigStore } from './config.store.js';
-import type { ConfigHead } from './config-head.js';
+import { ConfigConflictError, ConfigUnavailableError } from './config-sync.errors.js';
+import { type ConfigHead, ConfigStore } from './config.store.js';
+import { configMigrations } from './migrations/index.js';
+import { type JsonObject, mergePatch } from './schema/json.js';
 
 interface Opened {
   sql: SqlClient;
@@ -60,14 +58,14 @@ describe.each([
     await opened.close();
   });
 
-  it('begins with one head, however many replicas start at once', async () => {
+  it('the first read makes one head, also when many replicas start at once', async () => {
     const { store } = newStore();
     const heads = await Promise.all(Array.from({ length: 8 }, () => store.read()));
     expect(new Set(heads.map(({ epoch }) => epoch)).size).toBe(1);
     expect(heads[0]).toMatchObject({ revision: 0, stored: {} });
   });
 
-  it('answers with the head already known while nothing changed', async () => {
+  it('a read returns the known head while nothing changed', async () => {
     const { store } = newStore();
     const head = await store.read();
     expect(await store.read(head)).toBe(head);
@@ -75,7 +73,7 @@ describe.each([
     expect(await store.read(head)).toEqual(next);
   });
 
-  it('50 writers at once make 50 revisions without a gap, and none is lost', async () => {
+  it('50 concurrent writers make 50 revisions without a gap, and no change is lost', async () => {
     const { store, scope } = newStore();
     await store.read();
     const writers = Array.from({ length: 50 }, (_, writer) => write(store, { general: { [`key${writer}`]: writer } }));
@@ -88,7 +86,7 @@ describe.each([
     expect(rows).toHaveLength(50);
   });
 
-  it('of 50 writers that name the same revision exactly one wins; the others learn the one that holds', async () => {
+  it('of 50 writers that name the same revision exactly one succeeds; the others get the present revision', async () => {
     const { store } = newStore();
     await store.read();
     const results = await Promise.allSettled(
@@ -100,7 +98,7 @@ describe.each([
     expect(refused[0]).toBeInstanceOf(ConfigConflictError);
   });
 
-  it('a refused change leaves head and history as they were', async () => {
+  it('a refused change leaves head and history unchanged', async () => {
     const { store, scope } = newStore();
     const head = await store.read();
     await expect(store.commit({ patch: {}, next: refuse, author: 'me', reason: '' })).rejects.toThrow('no');
@@ -109,7 +107,7 @@ describe.each([
     expect(rows).toHaveLength(0);
   });
 
-  it('keeps who, when, why and what', async () => {
+  it('a revision keeps its author, time, reason and patch', async () => {
     const { store, scope } = newStore();
     await store.read();
     await write(store, { general: { title: 'A' } });
@@ -126,7 +124,7 @@ describe.each([
     });
   });
 
-  it('a head that is gone is an error, for readers and writers, and never an empty configuration', async () => {
+  it('a missing head is an error for readers and writers, and never an empty configuration', async () => {
     const { store, scope } = newStore();
     const head = await store.read();
     await opened.sql.query('DELETE FROM config_head WHERE scope = $1', [scope]);
@@ -136,14 +134,14 @@ describe.each([
     expect(rows).toHaveLength(0);
   });
 
-  it('a snapshot that was changed behind its back is not believed', async () => {
+  it('a snapshot that does not match its hash is refused', async () => {
     const { store, scope } = newStore();
     await store.read();
     await opened.sql.query(`UPDATE config_head SET snapshot = '{"general":{"title":"x"}}' WHERE scope = $1`, [scope]);
     await expect(store.read()).rejects.toThrow(/does not match its hash/);
   });
 
-  it('a new epoch is begun by exactly one of those who ask', async () => {
+  it('of two concurrent renewals exactly one starts a new epoch', async () => {
     const { store } = newStore();
     const head = await store.read();
     await Promise.all([store.renewEpoch(head), store.renewEpoch(head)]);

@@ -7,9 +7,9 @@ import type { SqlClient } from '@yuxi/core';
 import { openStorage } from '@yuxi/storage';
 import type { StorageDriver } from '@yuxi/storage';
 import { eventually } from '@yuxi/testing';
-import { startReplica } from '../../../../test/support/config/start-replica.js';
-import type { Replica, ReplicaOptions, Settings } from '../../../../test/support/config/start-replica.js';
-import { configMigrations, OnConfigChange } from '../index.js';
+import { startReplica } from '../../../test/support/config/start-replica.js';
+import type { Replica, ReplicaOptions, Settings } from '../../../test/support/config/start-replica.js';
+import { configMigrations, OnConfigChange } from './index.js';
 
 const gone = () => Promise.reject(new Error('refused'));
 
@@ -18,7 +18,7 @@ describe('the last known good configuration', () => {
   let folder: string;
   let file: string;
   let scope: string;
-  let away = false;
+  let unavailable = false;
   let sql: SqlClient;
   const replicas: Replica[] = [];
 
@@ -34,8 +34,8 @@ describe('the last known good configuration', () => {
     storage = await openStorage({ migrations: configMigrations });
     folder = mkdtempSync(join(tmpdir(), 'yuxi-good-'));
     sql = {
-      query: (...args) => (away ? gone() : storage.sql.query(...args)) as never,
-      transaction: (body) => (away ? gone() : storage.sql.transaction(body)),
+      query: (...args) => (unavailable ? gone() : storage.sql.query(...args)) as never,
+      transaction: (body) => (unavailable ? gone() : storage.sql.transaction(body)),
     };
   });
   beforeEach(() => {
@@ -44,7 +44,7 @@ describe('the last known good configuration', () => {
   });
   afterEach(async () => {
     await stopAll();
-    away = false;
+    unavailable = false;
   });
   afterAll(async () => {
     await storage.close();
@@ -58,7 +58,7 @@ describe('the last known good configuration', () => {
     await stopAll();
   }
 
-  it('is served when the database is away at start; methods get it; the database takes over when it is back', async () => {
+  it('is served and given to handlers when the database is unavailable at the start, until the database returns', async () => {
     await leaveFile('kept');
     const given: string[] = [];
     class Listener {
@@ -67,12 +67,12 @@ describe('the last known good configuration', () => {
         given.push(title);
       }
     }
-    away = true;
+    unavailable = true;
     const { live, health } = await start({ providers: [Listener] });
     expect(live.section('general').title).toBe('kept');
     expect(given).toEqual(['kept']);
     expect(await health.ask('config')).toMatchObject({ status: 'degraded' });
-    away = false;
+    unavailable = false;
     const other = await start({ lastKnownGood: undefined });
     await other.live.update({ general: { title: 'newer' } });
     await eventually(() => expect(live.section('general').title).toBe('newer'));
@@ -80,7 +80,7 @@ describe('the last known good configuration', () => {
     await eventually(async () => expect(await health.ask('config')).toMatchObject({ status: 'up' }));
   });
 
-  it('is whole, readable by its owner only, and the only file left', async () => {
+  it('is complete, readable only by its owner, and the only file in its folder', async () => {
     await leaveFile('private');
     expect(kept()).toMatchObject({ scope, revision: 1, stored: { general: { title: 'private' } } });
     expect(statSync(file).mode & 0o777).toBe(0o600);
@@ -93,21 +93,21 @@ describe('the last known good configuration', () => {
     ['is of another scope', (text: string) => text.replace(scope, 'elsewhere')],
     ['is empty', () => ''],
     ['is null', () => 'null'],
-  ])('is not believed when it %s', async (_, damage) => {
+  ])('is refused when it %s', async (_, damage) => {
     await leaveFile('whole');
     writeFileSync(file, damage(readFileSync(file, 'utf8')));
-    away = true;
+    unavailable = true;
     const { live } = await start();
     expect(() => live.get()).toThrow(expect.objectContaining({ code: 'CONFIG_UNAVAILABLE' }));
   });
 
-  it('of a database that was changed for another one is left behind', async () => {
+  it('of another database is replaced as soon as the database is read', async () => {
     await leaveFile('old database');
     writeFileSync(file, readFileSync(file, 'utf8').replace(/"epoch":"[^"]*"/, '"epoch":"of another"'));
-    away = true;
+    unavailable = true;
     const { live } = await start();
     expect(live.section('general').title).toBe('old database');
-    away = false;
+    unavailable = false;
     await storage.sql.query(`UPDATE config_head SET revision = 0, snapshot = '{}', hash = $2 WHERE scope = $1`, [
       scope,
       '44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a',
@@ -115,7 +115,7 @@ describe('the last known good configuration', () => {
     await eventually(() => expect(live.section('general').title).toBe('Yuxi'));
   });
 
-  it('that cannot be written stops nothing', async () => {
+  it('that cannot be written does not stop an update', async () => {
     const blocked = join(folder, 'blocked');
     writeFileSync(blocked, '');
     chmodSync(blocked, 0o400);
