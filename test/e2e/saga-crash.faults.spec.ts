@@ -66,7 +66,7 @@ describe.each(combinations)('a saga in $store, $fault at any point of any step',
         expect(status).toBe(direction === 'back' ? 'undone' : 'done');
         if (fault === 'SIGSTOP') {
           victim.signal('SIGCONT');
-          await victim.order('release');
+          await victim.call('release');
         } else await fleet.add();
         expect({ place, faults: faultsOf(status, await fleet.effects(id), STEPS) }).toEqual({ place, faults: [] });
         hit.push(place);
@@ -97,7 +97,7 @@ describe('an effect whose process is stopped while its saga goes back', () => {
     const other = fleet.workers.find((worker) => worker !== victim)!;
     expect(await ended(fleet, id!, other)).toBe('undone');
     victim.signal('SIGCONT');
-    await victim.order('release').catch(() => undefined);
+    await victim.call('release').catch(() => undefined);
     return faultsOf('undone', await fleet.effects(id), STEPS);
   };
 
@@ -118,7 +118,7 @@ describe('an effect whose process is stopped while its saga goes back', () => {
   );
 });
 
-async function cause(fleet: SagaFleet, fault: (typeof FAULTS)[number], victim: OrderedWorker): Promise<void> {
+async function cause(fleet: SagaFleet, fault: (typeof FAULTS)[number], victim: WorkerProcess): Promise<void> {
   if (fault === 'SIGSTOP') return victim.signal('SIGSTOP');
   if (fault === 'FLUSHALL and kill -9') await fleet.flush();
   await fleet.kill(victim);

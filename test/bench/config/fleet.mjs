@@ -41,9 +41,9 @@ export async function startFleet(count, options = {}) {
     redis,
     replicas,
     /** From the commit of a change until all replicas serve it, or those at the ports `of`. */
-    changed: (of = ports) => reachAll('served', of, (value) => writer.order('change', { n: value })),
+    changed: (of = ports) => reachAll('served', of, (value) => writer.call('change', { n: value })),
     /** From the publication of a plain message until all replicas received it. */
-    published: () => reachAll('raw', ports, (value) => writer.order('publish', { n: value })),
+    published: () => reachAll('raw', ports, (value) => writer.call('publish', { n: value })),
     /** Commits a change, then runs `work`. From the end of `work` until all replicas serve the change. */
     servedAfter: (work) =>
       reachAll('served', ports, async (value) => {

@@ -77,7 +77,7 @@ export class SagaFleet {
   }
 
   /** A process that starts and reads sagas, and runs no step. */
-  producer(): Promise<OrderedWorker> {
+  producer(): Promise<WorkerProcess> {
     return this.#spawn({ worker: false });
   }
 
@@ -103,7 +103,7 @@ export class SagaFleet {
   }
 
   /** Kills a worker. */
-  async kill(worker: OrderedWorker): Promise<void> {
+  async kill(worker: WorkerProcess): Promise<void> {
     await worker.kill();
     this.workers.splice(this.workers.indexOf(worker), 1);
   }
@@ -123,7 +123,7 @@ export class SagaFleet {
   }
 
   /** Waits until a worker has stopped. @returns that worker */
-  async stopped(place = 'anywhere'): Promise<OrderedWorker> {
+  async stopped(place = 'anywhere'): Promise<WorkerProcess> {
     return eventually(
       async () => {
         const [line] = await this.register.lrange('stopped', 0, 0);
@@ -154,8 +154,8 @@ export class SagaFleet {
   }
 
   /** @throws Error naming open sagas, if there are any */
-  async allEnded(worker: OrderedWorker): Promise<void> {
-    const open = (await worker.order('open')) as string[];
+  async allEnded(worker: WorkerProcess): Promise<void> {
+    const open = (await worker.call('open')) as string[];
     if (open.length > 0) throw new Error(`open: ${open.join(', ')}`);
   }
 
