@@ -1,10 +1,10 @@
-export * from './actor.js';
+export * from './databases/access.js';
 export * from './databases/index.js';
 export * from './files/index.js';
 export * from './indexing/index.js';
 export * from './knowledge.errors.js';
 export { KnowledgeModule } from './knowledge.module.js';
-export * from './search/index.js';
+export * from './search/search.service.js';
 export {
   analyze,
   ANALYZER_VERSION,

@@ -11,7 +11,7 @@ import { SagaModule, sagaMigrations, SagaService } from '@yuxi/saga';
 import { BLOB_STORE, type BlobStore, StorageInfo, StorageModule } from '@yuxi/storage';
 import { TaskRetryLater, TasksModule, tasksMigrations } from '@yuxi/tasks';
 
-import type { Actor, Role } from '../../../libs/knowledge/src/actor.js';
+import type { Actor, Role } from '../../../libs/knowledge/src/databases/access.js';
 import { DatabasesService } from '../../../libs/knowledge/src/databases/index.js';
 import { FilesService, IngestService } from '../../../libs/knowledge/src/files/index.js';
 import {
@@ -22,7 +22,7 @@ import {
 } from '../../../libs/knowledge/src/indexing/index.js';
 import { KnowledgeModule } from '../../../libs/knowledge/src/knowledge.module.js';
 import { Corpora } from '../../../libs/knowledge/src/search/corpora.js';
-import { SearchService } from '../../../libs/knowledge/src/search/index.js';
+import { SearchService } from '../../../libs/knowledge/src/search/search.service.js';
 import { VectorUpkeep } from '../../../libs/knowledge/src/vectors/upkeep.js';
 import { EXACT_LIMIT, EXACT_UP_TO } from '../../../libs/knowledge/src/vectors/vector-index.js';
 

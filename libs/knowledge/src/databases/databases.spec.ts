@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type PostgresServer, startPostgres } from '@yuxi/testing';
 
-import type { Actor } from '../actor.js';
+import type { Actor } from './access.js';
 import {
   newActor,
   newDepartment,

@@ -3,10 +3,9 @@ import { SQL_CLIENT, type SqlClient } from '@yuxi/core';
 import { STORAGE_SPACE, type StorageSpace } from '@yuxi/storage';
 import { TaskQueue } from '@yuxi/tasks';
 
-import type { Actor } from '../actor.js';
-import { parseInput } from '../common/validate.js';
-import { DatabaseAccess } from '../databases/database-access.js';
-import { PROCESS_FILE, type ProcessFile } from '../indexing/process-file.task.js';
+import { type Actor, DatabaseAccess } from '../databases/access.js';
+import { parseInput } from '../common/input.js';
+import { PROCESS_FILE, type ProcessFile } from '../indexing/file-processor.js';
 import { NotFoundError, ValidationError } from '../knowledge.errors.js';
 import {
   type AddParams,
@@ -41,8 +40,8 @@ export class DocumentQueue {
     const { auto_index = false, ...given } = parseInput(addParamsSchema, params, 'params');
     const chunking = pickChunkParams(given);
     parseInput(chunkParamsSchema, chunking, 'params');
-    const kbId = await this.mayIndex(actor, dbId);
-    const fileIds = await this.known(kbId, items, 'items');
+    const kbId = await this.#mayIndex(actor, dbId);
+    const fileIds = await this.#known(kbId, items, 'items');
     const goal = auto_index ? 'indexed' : 'parsed';
     return this.sql.transaction(async (tx) => {
       await markAdded(tx, kbId, fileIds, chunking);
@@ -51,8 +50,8 @@ export class DocumentQueue {
   }
 
   async parse(actor: Actor, dbId: string, fileIds: readonly string[]): Promise<Queued> {
-    const kbId = await this.mayIndex(actor, dbId);
-    const known = await this.known(kbId, fileIds, 'file_ids');
+    const kbId = await this.#mayIndex(actor, dbId);
+    const known = await this.#known(kbId, fileIds, 'file_ids');
     return this.enqueue(actor, dbId, known, { goal: 'parsed', params: {}, force: false });
   }
 
@@ -60,8 +59,8 @@ export class DocumentQueue {
     const { force = false, ...given } = parseInput(indexParamsSchema, params, 'params');
     const chunking = pickChunkParams(given);
     parseInput(chunkParamsSchema, chunking, 'params');
-    const kbId = await this.mayIndex(actor, dbId);
-    const known = await this.known(kbId, fileIds, 'file_ids');
+    const kbId = await this.#mayIndex(actor, dbId);
+    const known = await this.#known(kbId, fileIds, 'file_ids');
     return this.sql.transaction(async (tx) => {
       await markAdded(tx, kbId, known, {});
       return this.enqueue(actor, dbId, known, { goal: 'indexed', params: chunking, force }, tx);
@@ -69,14 +68,14 @@ export class DocumentQueue {
   }
 
   /** The right to change the knowledge base, and room for what is made of its files. @throws {StorageFullError} */
-  private async mayIndex(actor: Actor, dbId: string): Promise<number> {
+  async #mayIndex(actor: Actor, dbId: string): Promise<number> {
     const kbId = await this.access.manage(actor, dbId);
     (await this.space.take())();
     return kbId;
   }
 
   /** File ids of file ids or upload handles, without repetition, in the order given. */
-  private async known(kbId: number, items: readonly string[], field: string): Promise<string[]> {
+  async #known(kbId: number, items: readonly string[], field: string): Promise<string[]> {
     if (!Array.isArray(items) || items.length === 0 || items.length > MAX_ITEMS)
       throw new ValidationError(field, `must be a list of 1..${MAX_ITEMS} file ids or upload handles`);
     const strange = items.findIndex((item) => typeof item !== 'string' || item.includes('\0'));

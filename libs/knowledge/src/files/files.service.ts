@@ -4,9 +4,8 @@ import { Inject, Injectable } from '@nestjs/common';
 import { SQL_CLIENT, type SqlClient } from '@yuxi/core';
 import { BLOB_STORE, type BlobStore, type Content, STORAGE_SPACE, type StorageSpace } from '@yuxi/storage';
 
-import type { Actor } from '../actor.js';
-import { isHandle } from '../common/handle.js';
-import { DatabaseAccess } from '../databases/database-access.js';
+import { type Actor, DatabaseAccess } from '../databases/access.js';
+import { isHandle } from '../common/input.js';
 import { NotFoundError, ValidationError } from '../knowledge.errors.js';
 import { DocumentQueue, MAX_ITEMS, type Queued } from './document-queue.service.js';
 import { type FileMeta, readFileMeta } from './file.view.js';
@@ -103,21 +102,21 @@ export class FilesService {
 
   async get(actor: Actor, dbId: string, fileId: string): Promise<{ meta: FileMeta } & FileContent> {
     const kbId = await this.access.read(actor, dbId);
-    const [meta, content] = await Promise.all([this.meta(kbId, fileId), this.lines(kbId, fileId)]);
+    const [meta, content] = await Promise.all([this.#meta(kbId, fileId), this.#lines(kbId, fileId)]);
     return { meta, ...content };
   }
 
   async basic(actor: Actor, dbId: string, fileId: string): Promise<{ meta: FileMeta }> {
-    return { meta: await this.meta(await this.access.read(actor, dbId), fileId) };
+    return { meta: await this.#meta(await this.access.read(actor, dbId), fileId) };
   }
 
   async content(actor: Actor, dbId: string, fileId: string): Promise<FileContent> {
-    return this.lines(await this.access.read(actor, dbId), fileId);
+    return this.#lines(await this.access.read(actor, dbId), fileId);
   }
 
   /** The bytes as uploaded. */
   async download(actor: Actor, dbId: string, fileId: string): Promise<Download> {
-    const { filename, type, size, content_hash } = await this.meta(await this.access.read(actor, dbId), fileId);
+    const { filename, type, size, content_hash } = await this.#meta(await this.access.read(actor, dbId), fileId);
     return { filename, type, size, content: Readable.from(this.blobs.read(content_hash), { objectMode: false }) };
   }
 
@@ -141,13 +140,13 @@ export class FilesService {
     };
   }
 
-  private async meta(kbId: number, fileId: string): Promise<FileMeta> {
+  async #meta(kbId: number, fileId: string): Promise<FileMeta> {
     const meta = isHandle(fileId) ? await readFileMeta(this.sql, kbId, fileId) : undefined;
     if (!meta) throw new NotFoundError('File', fileId);
     return meta;
   }
 
-  private async lines(kbId: number, fileId: string): Promise<FileContent> {
+  async #lines(kbId: number, fileId: string): Promise<FileContent> {
     if (!isHandle(fileId)) throw new NotFoundError('File', fileId);
     const { rows } = await this.sql.query<{ markdown: string | null; lines: FileLine[] }>(
       `SELECT f.markdown, coalesce((

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { type BlobStore, DatabaseBlobStore } from '@yuxi/storage';
 import { type PostgresServer, startPostgres } from '@yuxi/testing';
 
-import type { Actor } from '../actor.js';
+import type { Actor } from '../databases/access.js';
 import {
   addText,
   countOf,
@@ -13,8 +13,7 @@ import {
   startReplica,
 } from '../../../../test/support/knowledge/knowledge.fixture.js';
 import { ConflictError, NotFoundError, QuotaExceededError } from '../knowledge.errors.js';
-import { UPLOAD_QUOTA_BYTES } from './quota.js';
-import { MAX_UPLOAD_BYTES } from './received-file.js';
+import { MAX_UPLOAD_BYTES, UPLOAD_QUOTA_BYTES } from './received-file.js';
 
 describe.each(['PostgreSQL', 'PGlite'])('files on %s', (kind) => {
   let server: PostgresServer | undefined;

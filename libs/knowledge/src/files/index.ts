@@ -2,7 +2,7 @@ export type { Queued } from './document-queue.service.js';
 export { MAX_ITEMS } from './document-queue.service.js';
 export type { FileEntry, FileMeta, FileStatus } from './file.view.js';
 export * from './files.service.js';
-export * from './ingest.service.js';
+export * from '../sagas/ingest.service.js';
 export {
   type AddParams,
   addParamsSchema,
@@ -10,6 +10,6 @@ export {
   type IndexParams,
   indexParamsSchema,
 } from './processing-params.js';
-export { UPLOAD_QUOTA_BYTES } from './quota.js';
+export { UPLOAD_QUOTA_BYTES } from './received-file.js';
 export { MAX_UPLOAD_BYTES } from './received-file.js';
 export type { SameNameFile, UploadResult } from './upload.service.js';

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-import { text } from '../common/validate.js';
+import { text } from '../common/input.js';
 import { CHUNK_DEFAULTS, type ChunkOptions } from '../text/index.js';
 
 const chunkShape = {

@@ -1,9 +1,9 @@
 import type { SqlClient } from '@yuxi/core';
 import type { Spool } from '@yuxi/storage';
 
-import type { Actor } from '../actor.js';
+import type { Actor } from '../databases/access.js';
+import { QuotaExceededError } from '../knowledge.errors.js';
 import { detectType } from '../text/index.js';
-import { assertWithinQuota } from './quota.js';
 
 /** Largest file, bytes. */
 export const MAX_UPLOAD_BYTES = 50 * 1024 * 1024;
@@ -24,3 +24,45 @@ export async function receive(sql: SqlClient, actor: Actor, filename: string, co
   await assertWithinQuota(sql, actor.id, content.size);
   return { filename, type, content };
 }
+
+/** Bytes one user may upload within an hour, whether or not the files are still there. */
+export const UPLOAD_QUOTA_BYTES = 500 * 1024 * 1024;
+
+const RECENT = `created_at > now() - interval '1 hour'`;
+
+/**
+ * Refuses an upload that would exceed the quota of its user. Counted in the database, so on all replicas together;
+ * uploads at the same moment do not see each other and may exceed it by what is under way.
+ * @throws {QuotaExceededError} with the seconds after which enough has left the hour.
+ */
+async function assertWithinQuota(sql: SqlClient, userId: number, size: number): Promise<void> {
+  const { rows: used } = await sql.query<{ total: number }>(
+    `SELECT coalesce(sum(size), 0)::float8 AS total FROM uploads WHERE user_id = $1 AND ${RECENT}`,
+    [userId],
+  );
+  if ((used[0]?.total ?? 0) + size <= UPLOAD_QUOTA_BYTES) return;
+  // Only who is refused pays for the question how long it takes.
+  const { rows } = await sql.query<{ wait: number | null }>(
+    `WITH recent AS (
+       SELECT created_at, sum(size) OVER (ORDER BY created_at, id) AS upto, sum(size) OVER () AS total
+       FROM uploads WHERE user_id = $1 AND ${RECENT})
+     SELECT ceil(extract(epoch FROM min(created_at) + interval '1 hour' - now()))::int AS wait
+     FROM recent WHERE total + $2::bigint > $3::bigint AND upto >= total + $2::bigint - $3::bigint`,
+    [userId, size, UPLOAD_QUOTA_BYTES],
+  );
+  const wait = rows[0]?.wait;
+  if (wait === null || wait === undefined) return;
+  throw new QuotaExceededError(
+    `More than ${UPLOAD_QUOTA_BYTES} bytes uploaded within an hour; try again in ${Math.max(1, wait)} s`,
+    Math.max(1, wait),
+  );
+}
+
+/**
+ * CTEs that count an upload in the statement that keeps it, and forget those of its user which are past.
+ * @param user @param size names of parameters
+ */
+export const countUpload = (user: string, size: string): string => `counted AS (
+  INSERT INTO uploads (user_id, size) VALUES (${user}, ${size})),
+past AS (
+  DELETE FROM uploads WHERE id IN (SELECT id FROM uploads WHERE user_id = ${user} AND NOT ${RECENT} FOR UPDATE SKIP LOCKED))`;

@@ -2,7 +2,6 @@ import { Inject, Injectable } from '@nestjs/common';
 import { SQL_CLIENT, type SqlClient } from '@yuxi/core';
 
 import { HiddenChunks } from '../indexing/hidden-chunks.js';
-import { collectBlobs } from './blob-collection.js';
 
 /** Deletes files with everything made from them: chunks, postings, and contents that nothing else uses. */
 @Injectable()
@@ -31,4 +30,21 @@ export class RemovalService {
       return new Set(rows.map((row) => row.file_id));
     });
   }
+}
+
+/**
+ * Deletes those of `hashes` that no file uses any more; inside the transaction that removed the files.
+ *
+ * The rows are locked by a statement of their own: an upload of equal content holds a key share on the row from its
+ * insert to its commit, so the second statement, which sees everything committed before it began, finds that file.
+ * The order keeps two collections from waiting for each other.
+ */
+export async function collectBlobs(tx: SqlClient, hashes: readonly string[]): Promise<void> {
+  if (hashes.length === 0) return;
+  await tx.query('SELECT 1 FROM blobs WHERE hash = ANY($1::text[]) ORDER BY hash FOR UPDATE', [hashes]);
+  await tx.query(
+    `DELETE FROM blobs b WHERE b.hash = ANY($1::text[])
+       AND NOT EXISTS (SELECT 1 FROM files f WHERE f.content_hash = b.hash)`,
+    [hashes],
+  );
 }

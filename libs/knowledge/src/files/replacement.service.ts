@@ -2,15 +2,13 @@ import { Inject, Injectable } from '@nestjs/common';
 import { isForeignKeyViolation, isUniqueViolation, SQL_CLIENT, type SqlClient } from '@yuxi/core';
 import { BLOB_STORE, type BlobStore, type Content, Spool } from '@yuxi/storage';
 
-import type { Actor } from '../actor.js';
-import { isHandle } from '../common/handle.js';
-import { DatabaseAccess } from '../databases/database-access.js';
+import { type Actor, DatabaseAccess } from '../databases/access.js';
+import { isHandle } from '../common/input.js';
 import { ConflictError, NotFoundError } from '../knowledge.errors.js';
 import { safeFilename } from '../text/index.js';
-import { collectBlobs } from './blob-collection.js';
+import { collectBlobs } from './removal.service.js';
 import { DocumentQueue, type Queued } from './document-queue.service.js';
-import { countUpload } from './quota.js';
-import { MAX_UPLOAD_BYTES, PUT_ATTEMPTS, receive, type ReceivedFile } from './received-file.js';
+import { countUpload, MAX_UPLOAD_BYTES, PUT_ATTEMPTS, receive, type ReceivedFile } from './received-file.js';
 
 interface Place {
   kbId: number;
@@ -38,15 +36,15 @@ export class ReplacementService {
     if (!isHandle(fileId)) throw new NotFoundError('File', fileId);
     return Spool.lend(source, { limit: MAX_UPLOAD_BYTES }, async (content) => {
       const file = await receive(this.sql, actor, filename, content);
-      return this.store(actor, { kbId, dbId, fileId }, file);
+      return this.#store(actor, { kbId, dbId, fileId }, file);
     });
   }
 
-  private async store(actor: Actor, place: Place, file: ReceivedFile): Promise<Queued> {
+  async #store(actor: Actor, place: Place, file: ReceivedFile): Promise<Queued> {
     for (let attempt = 1; ; attempt++) {
       await this.blobs.put(file.content);
       try {
-        return await this.sql.transaction((tx) => this.write(tx, actor, place, file));
+        return await this.sql.transaction((tx) => this.#write(tx, actor, place, file));
       } catch (error) {
         if (isUniqueViolation(error)) throw sameContent();
         // The content was collected, because nobody used it yet.
@@ -56,7 +54,7 @@ export class ReplacementService {
   }
 
   /** A run that is under way loses its claim, and what it has made of the old content with it. */
-  private async write(
+  async #write(
     tx: SqlClient,
     actor: Actor,
     { kbId, dbId, fileId }: Place,

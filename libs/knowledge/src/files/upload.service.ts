@@ -2,14 +2,12 @@ import { Inject, Injectable } from '@nestjs/common';
 import { isForeignKeyViolation, isUniqueViolation, SQL_CLIENT, type SqlClient } from '@yuxi/core';
 import { BLOB_STORE, type BlobStore, type Content, Spool } from '@yuxi/storage';
 
-import type { Actor } from '../actor.js';
-import { newHandle } from '../common/handle.js';
-import { DatabaseAccess } from '../databases/database-access.js';
+import { type Actor, DatabaseAccess } from '../databases/access.js';
+import { newHandle } from '../common/input.js';
 import { ConflictError, NotFoundError } from '../knowledge.errors.js';
 import { safeFilename } from '../text/index.js';
-import { collectBlobs } from './blob-collection.js';
-import { countUpload } from './quota.js';
-import { MAX_UPLOAD_BYTES, PUT_ATTEMPTS, receive, type ReceivedFile } from './received-file.js';
+import { collectBlobs } from './removal.service.js';
+import { countUpload, MAX_UPLOAD_BYTES, PUT_ATTEMPTS, receive, type ReceivedFile } from './received-file.js';
 
 export interface SameNameFile {
   file_id: string;
@@ -56,7 +54,7 @@ export class UploadService {
     const kbId = await this.access.manage(actor, dbId);
     return Spool.lend(source, { limit: MAX_UPLOAD_BYTES }, async (content) => {
       const file = await receive(this.sql, actor, filename, content);
-      return this.keep(dbId, given, {
+      return this.#keep(dbId, given, {
         ...file,
         kbId,
         ownerId: actor.id,
@@ -66,9 +64,9 @@ export class UploadService {
     });
   }
 
-  private async keep(dbId: string, given: string, file: NewFile): Promise<UploadResult> {
+  async #keep(dbId: string, given: string, file: NewFile): Promise<UploadResult> {
     const { fileId, handle, filename, content } = file;
-    const sameName = await this.store(dbId, file);
+    const sameName = await this.#store(dbId, file);
     return {
       message: 'File uploaded',
       file_id: fileId,
@@ -86,13 +84,13 @@ export class UploadService {
   }
 
   /** @returns the other files of the same name */
-  private async store(dbId: string, file: NewFile): Promise<SameNameFile[]> {
+  async #store(dbId: string, file: NewFile): Promise<SameNameFile[]> {
     for (let attempt = 1; ; attempt++) {
       await this.blobs.put(file.content);
       try {
-        return await this.insert(file);
+        return await this.#insert(file);
       } catch (error) {
-        const taken = isUniqueViolation(error) && (await this.sameContent(file));
+        const taken = isUniqueViolation(error) && (await this.#sameContent(file));
         if (taken) throw new ConflictError('This database holds a file with the same content already', taken);
         if (isForeignKeyViolation(error, 'kb_id')) {
           await this.sql.transaction((tx) => collectBlobs(tx, [file.content.hash]));
@@ -106,7 +104,7 @@ export class UploadService {
     }
   }
 
-  private async insert(file: NewFile): Promise<SameNameFile[]> {
+  async #insert(file: NewFile): Promise<SameNameFile[]> {
     const { rows } = await this.sql.query<Omit<SameNameFile, 'created_at'> & { created_at: Date | string }>(
       `WITH ${countUpload('$4', '$7')},
        added AS (
@@ -128,7 +126,7 @@ export class UploadService {
     return rows.map((row) => ({ ...row, created_at: new Date(row.created_at).toISOString() }));
   }
 
-  private async sameContent({ kbId, content }: NewFile): Promise<Record<string, string> | undefined> {
+  async #sameContent({ kbId, content }: NewFile): Promise<Record<string, string> | undefined> {
     const { rows } = await this.sql.query<Record<string, string>>(
       `SELECT file_id, upload_handle AS file_path, filename FROM files WHERE kb_id = $1 AND content_hash = $2`,
       [kbId, content.hash],

@@ -87,17 +87,17 @@ export class FileClaims {
 
   /** @returns whether the claim is still ours. */
   async renew(claim: Claim): Promise<boolean> {
-    return this.write(claim, 'claim_until = now() + make_interval(secs => $3::int)', [CLAIM_SECONDS]);
+    return this.#write(claim, 'claim_until = now() + make_interval(secs => $3::int)', [CLAIM_SECONDS]);
   }
 
   /** Ends the claim with an error that the user sees. */
   async fail(claim: Claim, message: string): Promise<boolean> {
-    return this.write(claim, `status = 'error_' || status, error = $3::text, claim_until = NULL`, [message]);
+    return this.#write(claim, `status = 'error_' || status, error = $3::text, claim_until = NULL`, [message]);
   }
 
   /** Ends the claim as if it had not been taken: the next comer need not wait. */
   async abandon(claim: Claim): Promise<boolean> {
-    return this.write(
+    return this.#write(
       claim,
       `status = CASE WHEN markdown IS NULL THEN 'uploaded' WHEN fingerprint IS NULL THEN 'parsed' ELSE 'indexed' END,
        claim_until = NULL`,
@@ -106,16 +106,16 @@ export class FileClaims {
 
   /** Ends the claim of a file that was only to be parsed. */
   async finishParsing(claim: Claim, markdown: string): Promise<boolean> {
-    return this.write(claim, `status = 'parsed', markdown = $3::text, claim_until = NULL`, [markdown]);
+    return this.#write(claim, `status = 'parsed', markdown = $3::text, claim_until = NULL`, [markdown]);
   }
 
   /** Goes on from parsing to indexing under the same claim: nobody comes in between, and one statement is spared. */
   async goOnToIndexing(claim: Claim, markdown: string): Promise<boolean> {
     const assignments = `status = 'indexing', markdown = $3::text, claim_until = now() + make_interval(secs => $4::int)`;
-    return this.write(claim, assignments, [markdown, CLAIM_SECONDS]);
+    return this.#write(claim, assignments, [markdown, CLAIM_SECONDS]);
   }
 
-  private async write(claim: Claim, assignments: string, params: readonly unknown[] = []): Promise<boolean> {
+  async #write(claim: Claim, assignments: string, params: readonly unknown[] = []): Promise<boolean> {
     const { rows } = await this.sql.query(
       `UPDATE files SET ${assignments}, updated_at = now()
        WHERE id = $1::int AND claim = $2::int AND claim_until IS NOT NULL RETURNING 1`,

@@ -1,17 +1,16 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
-import { isStorageFull, YuxiError } from '@yuxi/core';
+import { isStorageFull, Periodic, YuxiError } from '@yuxi/core';
 import { LockService } from '@yuxi/lock';
 import { STORAGE_SPACE, type StorageSpace } from '@yuxi/storage';
 
-import { type Claim, type ClaimRequest, FileClaims } from './claim.js';
-import { ClaimKeeper } from './claim-keeper.js';
+import { CLAIM_SECONDS, type Claim, type ClaimRequest, FileClaims } from './claim.js';
 import { INDEXING_HOOKS, type IndexingHooks } from './hooks.js';
 import { ClaimLostError } from './indexing.errors.js';
 
 /** Runs work on a file under a claim, and leaves the file in an honest state however it ends. */
 @Injectable()
 export class ClaimedRun {
-  private readonly logger = new Logger(ClaimedRun.name);
+  readonly #logger = new Logger(ClaimedRun.name);
 
   constructor(
     private readonly claims: FileClaims,
@@ -45,7 +44,7 @@ export class ClaimedRun {
       return await body(claim, signal);
     } catch (error) {
       await keeper.stop();
-      await this.close(claim, error, signal.aborted || isStorageFull(error));
+      await this.#close(claim, error, signal.aborted || isStorageFull(error));
       throw error;
     } finally {
       await keeper.stop();
@@ -53,19 +52,61 @@ export class ClaimedRun {
   }
 
   /** A run that was stopped, or had no room, leaves the file as it was; one that failed leaves the reason. */
-  private async close(claim: Claim, error: unknown, asItWas: boolean): Promise<void> {
+  async #close(claim: Claim, error: unknown, asItWas: boolean): Promise<void> {
     if (error instanceof ClaimLostError) return;
     try {
       if (asItWas) await this.claims.abandon(claim);
-      else await this.claims.fail(claim, this.reason(claim, error));
+      else await this.claims.fail(claim, this.#reason(claim, error));
     } catch (second) {
-      this.logger.warn(`File ${claim.fileId} stays claimed until its time is over: ${String(second)}`);
+      this.#logger.warn(`File ${claim.fileId} stays claimed until its time is over: ${String(second)}`);
     }
   }
 
-  private reason(claim: Claim, error: unknown): string {
+  #reason(claim: Claim, error: unknown): string {
     if (error instanceof YuxiError) return error.message;
-    this.logger.error(`Work on file ${claim.fileId} failed`, error instanceof Error ? error.stack : error);
+    this.#logger.error(`Work on file ${claim.fileId} failed`, error instanceof Error ? error.stack : error);
     return 'failed for an internal reason; it is in the log of the worker';
+  }
+}
+
+const RENEW_MS = (CLAIM_SECONDS * 1000) / 3;
+
+/** Renews a claim three times within its time until stopped. */
+class ClaimKeeper {
+  readonly #controller = new AbortController();
+  readonly #timer: NodeJS.Timeout;
+  #renewal: Promise<void> = Promise.resolve();
+
+  constructor(
+    private readonly claims: FileClaims,
+    private readonly claim: Claim,
+  ) {
+    this.#timer = setInterval(() => {
+      this.#renewal = this.#renew();
+    }, RENEW_MS).unref();
+  }
+
+  /** Aborts with a {@link ClaimLostError} when somebody else has the file. */
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** Afterwards no statement of the keeper is under way. */
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#renewal;
+  }
+
+  async #renew(): Promise<void> {
+    try {
+      if (!(await this.claims.renew(this.claim))) this.#lose();
+    } catch {
+      // The database did not answer. Whether the claim still holds is decided by the finishing transaction.
+    }
+  }
+
+  #lose(): void {
+    clearInterval(this.#timer);
+    this.#controller.abort(new ClaimLostError(this.claim.fileId));
   }
 }

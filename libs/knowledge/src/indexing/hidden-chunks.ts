@@ -89,12 +89,12 @@ export class HiddenChunks {
     );
     for (const claim of rows) {
       await this.remove(claim);
-      await this.hideAll(claim);
+      await this.#hideAll(claim);
       await this.remove(claim);
     }
   }
 
-  private async hideAll({ id, number }: Pick<Claim, 'id' | 'number'>): Promise<void> {
+  async #hideAll({ id, number }: Pick<Claim, 'id' | 'number'>): Promise<void> {
     await this.sql.query(
       `WITH owned AS (
          UPDATE files SET chunk_count = 0, token_count = 0, hidden_chunks = (

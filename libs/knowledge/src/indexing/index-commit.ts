@@ -38,7 +38,7 @@ export class IndexCommit {
    */
   async write(claim: Claim, index: FinishedIndex, rows: ChunkRows): Promise<{ removed: number } | null> {
     const params = new Parameters();
-    const ctes = `${this.finish(params, claim, index)},
+    const ctes = `${this.#finish(params, claim, index)},
        gone AS (
          DELETE FROM chunks c USING owned
          WHERE c.file_id = owned.id AND NOT EXISTS (SELECT 1 FROM stay WHERE stay.chunk_id = c.chunk_id) RETURNING 1),
@@ -47,7 +47,7 @@ export class IndexCommit {
          SELECT id, kb_id FROM owned WHERE (SELECT count(*) FROM gone) >= 0 AND (SELECT count(*) FROM moved) >= 0)`;
     const returning = 'SELECT (SELECT count(*)::int FROM gone) AS removed FROM file';
     const row = await writeVisible(this.sql, params, ctes, rows, returning);
-    return this.outcome(this.sql, claim, row);
+    return this.#outcome(this.sql, claim, row);
   }
 
   /**
@@ -58,7 +58,7 @@ export class IndexCommit {
   async show(claim: Claim, index: FinishedIndex): Promise<{ removed: number } | null> {
     return this.sql.transaction(async (tx) => {
       const params = new Parameters();
-      const ctes = `${this.finish(params, claim, index)},
+      const ctes = `${this.#finish(params, claim, index)},
        gone AS (
          UPDATE chunks c SET chunk_index = -c.chunk_index - ${REPLACED}, chunk_id = '-' || c.chunk_id FROM owned
          WHERE c.file_id = owned.id AND c.chunk_index >= 0
@@ -68,14 +68,14 @@ export class IndexCommit {
         `WITH ${ctes} SELECT (SELECT count(*)::int FROM gone) AS removed FROM owned WHERE (SELECT count(*) FROM moved) >= 0`,
         params.values,
       );
-      const outcome = await this.outcome(tx, claim, rows[0]);
-      if (outcome) await this.turn(tx, claim, index.fresh.chunks);
+      const outcome = await this.#outcome(tx, claim, rows[0]);
+      if (outcome) await this.#turn(tx, claim, index.fresh.chunks);
       return outcome;
     });
   }
 
   /** Turns the hidden chunks of a file into visible ones; those that were replaced stay hidden. */
-  private async turn(tx: SqlClient, { id, fileId }: Claim, expected: number): Promise<void> {
+  async #turn(tx: SqlClient, { id, fileId }: Claim, expected: number): Promise<void> {
     const { rowCount } = await tx.query(
       `UPDATE chunks SET chunk_index = -1 - chunk_index, chunk_id = ltrim(chunk_id, '${HIDDEN_MARK}')
        WHERE file_id = $1 AND chunk_index < 0 AND chunk_index > ${-REPLACED}`,
@@ -90,9 +90,9 @@ export class IndexCommit {
     );
   }
 
-  private async outcome(sql: SqlClient, claim: Claim, row: Record<string, unknown> | undefined) {
+  async #outcome(sql: SqlClient, claim: Claim, row: Record<string, unknown> | undefined) {
     if (row) return { removed: row['removed'] as number };
-    if (await this.stillOurs(sql, claim)) return null;
+    if (await this.#stillOurs(sql, claim)) return null;
     throw new ClaimLostError(claim.fileId);
   }
 
@@ -101,7 +101,7 @@ export class IndexCommit {
    * deletes the file in between. Counting what was deleted makes the statement finish that before it inserts under the same
    * unique keys.
    */
-  private finish(params: Parameters, claim: Claim, index: FinishedIndex): string {
+  #finish(params: Parameters, claim: Claim, index: FinishedIndex): string {
     const { fingerprint, fresh, kept } = index;
     const id = `${params.add(claim.id)}::int`;
     const column = (type: string, of: (each: PlacedChunk) => unknown) => `${params.add(kept.map(of))}::${type}[]`;
@@ -128,7 +128,7 @@ export class IndexCommit {
          RETURNING files.id, files.kb_id)`;
   }
 
-  private async stillOurs(sql: SqlClient, { id, number }: Claim): Promise<boolean> {
+  async #stillOurs(sql: SqlClient, { id, number }: Claim): Promise<boolean> {
     const { rows } = await sql.query(
       `SELECT 1 FROM files WHERE id = $1 AND claim = $2 AND status = 'indexing' AND claim_until IS NOT NULL`,
       [id, number],

@@ -89,9 +89,9 @@ export class IndexStep {
   ): Promise<IndexReport> {
     // Again only where the model of the knowledge base was changed while vectors were made.
     for (let generation = this.generations.readable(file.generation); ;) {
-      const known = await this.known(file, generation);
-      await using cutting = await this.cut(file, markdown, work, signal, { known });
-      const written = await this.write({ claim, file, work, generation, cutting, signal, progress });
+      const known = await this.#known(file, generation);
+      await using cutting = await this.#cut(file, markdown, work, signal, { known });
+      const written = await this.#write({ claim, file, work, generation, cutting, signal, progress });
       if (written) return reportOf(cutting, written, generation);
       const next = await this.generations.live(file.kbId);
       if (!next) throw new ClaimLostError(claim.fileId);
@@ -103,34 +103,34 @@ export class IndexStep {
   async warm(file: FileState, markdown: string, work: IndexWork, signal: AbortSignal): Promise<number> {
     const generation = this.generations.readable(file.generation);
     if (!generation.model) return 0;
-    await using cutting = await this.cut(file, markdown, work, signal, { textsOnly: true });
+    await using cutting = await this.#cut(file, markdown, work, signal, { textsOnly: true });
     let computed = 0;
-    for await (const { texts } of cutting.steps()) computed += (await this.embed(generation, texts, signal)).computed;
+    for await (const { texts } of cutting.steps()) computed += (await this.#embed(generation, texts, signal)).computed;
     return computed;
   }
 
   fingerprintOf(file: FileState, work: IndexWork): string {
     const { contentHash } = file;
     // Not the model: whatever it is, each indexed chunk has a vector of the live generation.
-    return fingerprint({ contentHash, params: this.chunking(file, work), analyzerVersion: ANALYZER_VERSION });
+    return fingerprint({ contentHash, params: this.#chunking(file, work), analyzerVersion: ANALYZER_VERSION });
   }
 
-  private async write(run: Run): Promise<Written | null> {
+  async #write(run: Run): Promise<Written | null> {
     const { cutting, file } = run;
     const { fresh } = cutting.plan;
     const steps = cutting.steps();
     const first = (await steps.next()).value ?? NOTHING;
     const isSmall = first.texts.length === fresh && first.statements.length <= 1 && file.chunkCount <= FEW_CHUNKS;
-    return isSmall ? this.writeAtOnce(run, first) : this.writeInSteps(run, first, steps);
+    return isSmall ? this.#writeAtOnce(run, first) : this.#writeInSteps(run, first, steps);
   }
 
-  private async writeAtOnce(run: Run, { texts, tokens, statements }: CutStep): Promise<Written | null> {
+  async #writeAtOnce(run: Run, { texts, tokens, statements }: CutStep): Promise<Written | null> {
     const { claim, generation, signal, progress } = run;
-    const { vectors, computed } = await this.embed(generation, texts, signal);
+    const { vectors, computed } = await this.#embed(generation, texts, signal);
     progress(1);
-    await this.beforeCommit(run);
+    await this.#beforeCommit(run);
     const columns = statements[0] ?? NO_ROWS;
-    const done = await this.commit.write(claim, this.finished(run, tokens), {
+    const done = await this.commit.write(claim, this.#finished(run, tokens), {
       columns,
       vectors,
       generation: generation.number,
@@ -138,14 +138,14 @@ export class IndexStep {
     return done && { ...done, embedded: computed };
   }
 
-  private async writeInSteps(run: Run, first: CutStep, others: AsyncGenerator<CutStep, void>): Promise<Written | null> {
+  async #writeInSteps(run: Run, first: CutStep, others: AsyncGenerator<CutStep, void>): Promise<Written | null> {
     const { claim, cutting, generation, signal, progress } = run;
     const { fresh } = cutting.plan;
     const firstId = await this.hidden.begin(claim, fresh, signal);
     const total = { chunks: 0, tokens: 0, embedded: 0 };
     try {
       for (let step: CutStep | void = first; step; step = (await others.next()).value) {
-        const { vectors, computed } = await this.embed(generation, step.texts, signal);
+        const { vectors, computed } = await this.#embed(generation, step.texts, signal);
         for (const columns of step.statements) {
           signal.throwIfAborted();
           const ofThese = vectors?.slice(columns.from, columns.from + columns.count);
@@ -156,8 +156,8 @@ export class IndexStep {
         total.embedded += computed;
         progress(total.chunks / Math.max(1, fresh));
       }
-      await this.beforeCommit(run);
-      const done = await this.commit.show(claim, this.finished(run, total.tokens));
+      await this.#beforeCommit(run);
+      const done = await this.commit.show(claim, this.#finished(run, total.tokens));
       if (done?.removed) await this.hidden.remove(claim).catch(() => undefined);
       return done && { ...done, embedded: total.embedded };
     } catch (error) {
@@ -168,12 +168,12 @@ export class IndexStep {
     }
   }
 
-  private async beforeCommit({ file, signal }: Run): Promise<void> {
+  async #beforeCommit({ file, signal }: Run): Promise<void> {
     await this.hooks.at('before-commit', file.fileId);
     signal.throwIfAborted();
   }
 
-  private finished({ file, work, generation, cutting }: Run, tokens: number): FinishedIndex {
+  #finished({ file, work, generation, cutting }: Run, tokens: number): FinishedIndex {
     return {
       kbId: file.kbId,
       generation: generation.number,
@@ -185,7 +185,7 @@ export class IndexStep {
   }
 
   /** Chunks of the old index that need not be made again: only their places may change. */
-  private async known(file: FileState, { number, model }: Generation): Promise<string[]> {
+  async #known(file: FileState, { number, model }: Generation): Promise<string[]> {
     // Chunks of other rules have other postings.
     if (file.analyzer !== ANALYZER_VERSION) return [];
     const { rows } = await this.sql.query<{ chunk_id: string }>(
@@ -197,7 +197,7 @@ export class IndexStep {
     return rows.map((row) => row.chunk_id);
   }
 
-  private cut(
+  #cut(
     file: FileState,
     markdown: string,
     work: IndexWork,
@@ -208,14 +208,14 @@ export class IndexStep {
     const order = {
       fileId,
       markdown,
-      options: this.chunking(file, work),
+      options: this.#chunking(file, work),
       known,
       limits: this.defaults.documentLimits(),
     };
     return this.threads.cut({ ...order, textsOnly }, signal);
   }
 
-  private async embed(
+  async #embed(
     { model }: Generation,
     texts: readonly string[],
     signal: AbortSignal,
@@ -223,7 +223,7 @@ export class IndexStep {
     return model ? this.embedder.documents(model, texts, signal) : { computed: 0 };
   }
 
-  private chunking(file: FileState, { params }: IndexWork) {
+  #chunking(file: FileState, { params }: IndexWork) {
     const ofDatabase = pickChunkParams(file.databaseParams);
     return effectiveChunking(this.defaults.chunking(), ofDatabase, pickChunkParams(file.params), params);
   }

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually, type PostgresServer, type RedisServer, startPostgres, startRedis } from '@yuxi/testing';
 
-import type { Actor } from '../actor.js';
+import type { Actor } from '../databases/access.js';
 import {
   addText,
   countOf,

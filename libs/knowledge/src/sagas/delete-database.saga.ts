@@ -4,12 +4,10 @@ import { type CompensationContext, Saga, type SagaContext, SagaStep } from '@yux
 import { TaskService } from '@yuxi/tasks';
 import { z } from 'zod';
 
-import { collectBlobs } from '../files/blob-collection.js';
-import { RemovalService } from '../files/removal.service.js';
+import { collectBlobs, RemovalService } from '../files/removal.service.js';
 import { REMOVED_AT_ONCE } from '../indexing/hidden-chunks.js';
-import { Generations } from '../vectors/generations.js';
+import { type GenerationId, Generations } from '../vectors/generations.js';
 import { VectorIndexes } from '../vectors/vector-index.js';
-import type { GenerationId } from '../vectors/vector-rows.js';
 
 const inputSchema = z.object({ kbId: z.int(), dbId: z.string() });
 export type DeleteDatabase = z.infer<typeof inputSchema>;
@@ -78,7 +76,7 @@ export class DeleteDatabaseSaga {
   /** An upload that was under way may have come in since: it goes with the row. */
   @SagaStep({ order: 4, compensate: false })
   async dropRow({ input }: SagaContext<DeleteDatabase>): Promise<void> {
-    if (this.generations.possible) await this.dropIndexes(input.kbId);
+    if (this.generations.possible) await this.#dropIndexes(input.kbId);
     await this.sql.transaction(async (tx) => {
       // Waits for uploads that hold a key share on this row, so that the list of contents is complete.
       await tx.query('SELECT 1 FROM databases WHERE id = $1 FOR UPDATE', [input.kbId]);
@@ -94,7 +92,7 @@ export class DeleteDatabaseSaga {
     });
   }
 
-  private async dropIndexes(kbId: number): Promise<void> {
+  async #dropIndexes(kbId: number): Promise<void> {
     const { rows } = await this.sql.query<GenerationId>(
       'SELECT kb_id AS "kbId", generation FROM index_generations WHERE kb_id = $1 AND has_index',
       [kbId],

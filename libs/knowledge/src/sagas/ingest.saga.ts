@@ -2,14 +2,25 @@ import { Inject } from '@nestjs/common';
 import { SQL_CLIENT, type SqlClient } from '@yuxi/core';
 import { type CompensationContext, Saga, type SagaContext, SagaRejectedError, SagaStep } from '@yuxi/saga';
 import { BLOB_STORE, type BlobStore } from '@yuxi/storage';
+import { z } from 'zod';
 
+import { chunkParamsSchema } from '../files/processing-params.js';
 import { RemovalService } from '../files/removal.service.js';
-import { FileProcessor, type ProcessResult } from '../indexing/file-processor.js';
+import { FileProcessor, type ProcessFile, type ProcessResult } from '../indexing/file-processor.js';
 import { FileStates } from '../indexing/file-state.js';
 import { IndexStep } from '../indexing/index-step.js';
 import { LargeDocuments } from '../indexing/large-documents.js';
-import type { ProcessFile } from '../indexing/process-file.task.js';
-import { INGEST, type Ingest, ingestSchema } from './ingest.types.js';
+
+/** Name of the saga that makes an upload a document. */
+export const INGEST = 'knowledge.ingest';
+
+export const ingestSchema = z.object({
+  kbId: z.int(),
+  dbId: z.string(),
+  fileId: z.string(),
+  params: chunkParamsSchema,
+});
+export type Ingest = z.infer<typeof ingestSchema>;
 
 /** A fault of these may pass: another run has the file, or a provider is away. */
 const RETRY = { attempts: 8, backoff: '1s', maxBackoff: '1m' } as const;
@@ -43,7 +54,7 @@ export class IngestSaga {
 
   @SagaStep({ order: 2, compensate: false, retry: RETRY })
   async parse({ input, signal }: SagaContext<Ingest>): Promise<ProcessResult> {
-    return this.process(input, 'parsed', signal);
+    return this.#process(input, 'parsed', signal);
   }
 
   /** Makes the vectors; they wait in the cache, and nothing can be found yet. */
@@ -59,12 +70,12 @@ export class IngestSaga {
 
   @SagaStep({ order: 4, compensate: false, pivot: true })
   async publish({ input, signal }: SagaContext<Ingest>): Promise<ProcessResult> {
-    const result = await this.process(input, 'indexed', signal);
+    const result = await this.#process(input, 'indexed', signal);
     await this.sql.query('UPDATE files SET added = true, updated_at = now() WHERE file_id = $1', [input.fileId]);
     return result;
   }
 
-  private async process(
+  async #process(
     { dbId, fileId, params }: Ingest,
     goal: ProcessFile['goal'],
     signal: AbortSignal,

@@ -7,7 +7,7 @@ import {
   startPostgres,
 } from '@yuxi/testing';
 
-import type { Actor } from '../actor.js';
+import type { Actor } from '../databases/access.js';
 import {
   addText,
   countOf,

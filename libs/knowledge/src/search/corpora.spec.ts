@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { type PostgresServer, startPostgres } from '@yuxi/testing';
 
-import type { Actor } from '../actor.js';
+import type { Actor } from '../databases/access.js';
 import {
   addText,
   newActor,

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type PostgresServer, reportSkip, startPostgres, cranfield } from '@yuxi/testing';
 
-import type { Actor } from '../actor.js';
+import type { Actor } from '../databases/access.js';
 import { addText, newActor, type Replica, startReplica } from '../../../../test/support/knowledge/knowledge.fixture.js';
 import { bm25Weight, inverseDocumentFrequency, termFrequencies } from '../text/index.js';
 

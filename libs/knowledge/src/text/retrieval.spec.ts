@@ -2,8 +2,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { reportSkip } from '@yuxi/testing';
-import { analyze, bm25Weight, inverseDocumentFrequency, termFrequencies } from './analyze/index.js';
-import { chunk } from './chunk/index.js';
+import { analyze, bm25Weight, inverseDocumentFrequency, termFrequencies } from './analyze.js';
+import { chunk } from './chunk/chunk.js';
 
 interface Passage {
   id: string;

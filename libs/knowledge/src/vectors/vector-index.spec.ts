@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually, type PostgresServer, startPostgres } from '@yuxi/testing';
 
-import type { Actor } from '../actor.js';
+import type { Actor } from '../databases/access.js';
 import { addText, newActor, type Replica, startReplica } from '../../../../test/support/knowledge/knowledge.fixture.js';
 import { vectorStatement } from '../search/search.sql.js';
 

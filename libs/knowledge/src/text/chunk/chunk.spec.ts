@@ -1,7 +1,7 @@
 import { OptionsError } from '@yuxi/core';
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import { chunk, chunkId, estimateTokens, type Chunk, type ChunkOptions } from './index.js';
+import { chunk, chunkId, estimateTokens, type Chunk, type ChunkOptions } from './chunk.js';
 
 const words = (count: number, word = 'word'): string =>
   Array.from({ length: count }, (_, i) => `${word}${i}`).join(' ');

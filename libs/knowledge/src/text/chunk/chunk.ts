@@ -1,12 +1,51 @@
-import { chunkOptions, type ChunkOptions } from './options.js';
-import { overlapStart } from './overlap.js';
-import { trimmed, type Range } from './range.js';
-import { outline, type Section } from './sections.js';
-import { generalSpans, separatorSpans } from './spans.js';
-import { split } from './split.js';
+import { createHash } from 'node:crypto';
+
+import { integerOption, OptionsError } from '@yuxi/core';
+
+import { generalSpans, outline, type Section, separatorSpans } from './sections.js';
+import { overlapStart, type Range, split, trimmed } from './split.js';
 import { estimateTokens } from './tokens.js';
 
-export type { ChunkPreset } from './options.js';
+/** `general` follows headings, paragraphs and sentences; `separator` cuts after each occurrence of a given text. */
+export type ChunkPreset = 'general' | 'separator';
+
+export interface ChunkOptions {
+  /** Upper limit of a chunk in estimated tokens (see `estimateTokens`), 8 to 8192. Default 512. */
+  size?: number;
+  /** Estimated tokens, at most, that a chunk repeats from the one before it; 0 to half of `size`. Default 0. */
+  overlap?: number;
+  /** Text that ends a piece with the preset `separator`, taken literally, 1 to 64 units. Default a blank line. */
+  separator?: string;
+  /** Default `general`. */
+  preset?: ChunkPreset;
+}
+
+export const CHUNK_DEFAULTS: Readonly<Required<ChunkOptions>> = {
+  size: 512,
+  overlap: 0,
+  separator: '\n\n',
+  preset: 'general',
+};
+
+/** Options with defaults. Throws `OptionsError` on a value out of range. */
+function chunkOptions(given: ChunkOptions = {}): Required<ChunkOptions> {
+  const size = given.size ?? CHUNK_DEFAULTS.size;
+  const overlap = given.overlap ?? CHUNK_DEFAULTS.overlap;
+  const separator = given.separator ?? CHUNK_DEFAULTS.separator;
+  const preset = given.preset ?? CHUNK_DEFAULTS.preset;
+  if (!isWithin(size, 8, 8192)) throw new OptionsError('size', 'an integer from 8 to 8192', size);
+  if (!isWithin(overlap, 0, size / 2)) throw new OptionsError('overlap', 'an integer from 0 to half of size', overlap);
+  if (typeof separator !== 'string' || !isWithin(separator.length, 1, 64)) {
+    throw new OptionsError('separator', 'a text of 1 to 64 characters', separator);
+  }
+  if (preset !== 'general' && preset !== 'separator') {
+    throw new OptionsError('preset', "'general' or 'separator'", preset);
+  }
+  return { size, overlap, separator, preset };
+}
+
+const isWithin = (value: number, from: number, to: number): boolean =>
+  Number.isInteger(value) && value >= from && value <= to;
 
 /** Part of a document; `markdown.slice(start, end) === text`. */
 export interface Chunk {
@@ -71,4 +110,14 @@ class HeadingPaths {
     }
     return [...(best?.headingPath ?? [])];
   }
+}
+
+/**
+ * Identity of a chunk: SHA-256 (hex) of the file, the text and how many equal texts stand before it in the file.
+ * It does not depend on the position, so that an edit elsewhere in the file leaves the identity as it was.
+ */
+export function chunkId(fileId: string, text: string, ordinalOfEqualText: number): string {
+  return createHash('sha256')
+    .update(JSON.stringify([fileId, text, ordinalOfEqualText]))
+    .digest('hex');
 }

@@ -1,7 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 
-import { indexingHooksFromEnv } from './env-hooks.js';
-import { NO_HOOKS } from './hooks.js';
+import { indexingHooksFromEnv, NO_HOOKS } from './hooks.js';
 
 describe('indexing hooks from the environment', () => {
   it('are none unless asked for', () => {

@@ -3,12 +3,10 @@ import { SQL_CLIENT, type SqlClient } from '@yuxi/core';
 import { type SagaDetails, SagaNotFoundError, SagaService, type SagaView } from '@yuxi/saga';
 import { STORAGE_SPACE, type StorageSpace } from '@yuxi/storage';
 
-import type { Actor } from '../actor.js';
-import { isHandle } from '../common/handle.js';
-import { parseInput } from '../common/validate.js';
-import { DatabaseAccess } from '../databases/database-access.js';
+import { type Actor, DatabaseAccess } from '../databases/access.js';
+import { isHandle, parseInput } from '../common/input.js';
 import { NotFoundError } from '../knowledge.errors.js';
-import { INGEST, type Ingest } from '../sagas/ingest.types.js';
+import { INGEST, type Ingest } from './ingest.saga.js';
 import { type ChunkParams, chunkParamsSchema } from './processing-params.js';
 
 export interface Ingestion {
