@@ -196,6 +196,7 @@ export class DatabasesService {
   }
 }
 
+/** `interop`, because Python replicas do not publish the release of a lock. */
 const CREATING: LockOptions = { ttl: '10s', wait: '10s', interop: true };
 
 function unlessBusy(error: unknown): undefined {

@@ -1,6 +1,6 @@
 export type { Queued } from './document-queue.service.js';
 export { MAX_ITEMS } from './document-queue.service.js';
-export type { FileEntry, FileMeta, FileStatus } from './file.view.js';
+export type { FileEntry, FileMeta } from './file.view.js';
 export * from './files.service.js';
 export * from '../sagas/ingest.service.js';
 export {

@@ -7,10 +7,10 @@ import { detectType } from '../text/index.js';
 
 /** Largest file, bytes. */
 export const MAX_UPLOAD_BYTES = 50 * 1024 * 1024;
-/** How often a content that was collected under our hands is stored again. */
+/** Attempts to store a content: it may be deleted as unused before its file row is written. */
 export const PUT_ATTEMPTS = 5;
 
-/** A content as somebody sent it, looked at. */
+/** An uploaded content with its checked type. */
 export interface ReceivedFile {
   filename: string;
   /** Extension without the dot. */
@@ -18,22 +18,22 @@ export interface ReceivedFile {
   content: Spool;
 }
 
-/** @throws {QuotaExceededError} and errors EMPTY_FILE, UNSUPPORTED_TYPE */
+/** Checks type and quota. @throws {QuotaExceededError} and errors EMPTY_FILE, UNSUPPORTED_TYPE */
 export async function receive(sql: SqlClient, actor: Actor, filename: string, content: Spool): Promise<ReceivedFile> {
   const type = await detectType(filename, content);
   await assertWithinQuota(sql, actor.id, content.size);
   return { filename, type, content };
 }
 
-/** Bytes one user may upload within an hour, whether or not the files are still there. */
+/** Bytes that one user may upload within an hour, including files that were deleted since. */
 export const UPLOAD_QUOTA_BYTES = 500 * 1024 * 1024;
 
 const RECENT = `created_at > now() - interval '1 hour'`;
 
 /**
- * Refuses an upload that would exceed the quota of its user. Counted in the database, so on all replicas together;
- * uploads at the same moment do not see each other and may exceed it by what is under way.
- * @throws {QuotaExceededError} with the seconds after which enough has left the hour.
+ * Refuses an upload that would exceed the quota of its user. The database counts for all replicas. Uploads at the same moment do not see
+ * each other, so that together they may exceed the quota.
+ * @throws {QuotaExceededError} with the seconds until the upload is within the quota.
  */
 async function assertWithinQuota(sql: SqlClient, userId: number, size: number): Promise<void> {
   const { rows: used } = await sql.query<{ total: number }>(
@@ -41,7 +41,7 @@ async function assertWithinQuota(sql: SqlClient, userId: number, size: number): 
     [userId],
   );
   if ((used[0]?.total ?? 0) + size <= UPLOAD_QUOTA_BYTES) return;
-  // Only who is refused pays for the question how long it takes.
+  // A second statement, so that accepted uploads do not pay for the computation of the wait.
   const { rows } = await sql.query<{ wait: number | null }>(
     `WITH recent AS (
        SELECT created_at, sum(size) OVER (ORDER BY created_at, id) AS upto, sum(size) OVER () AS total
@@ -53,13 +53,13 @@ async function assertWithinQuota(sql: SqlClient, userId: number, size: number): 
   const wait = rows[0]?.wait;
   if (wait === null || wait === undefined) return;
   throw new QuotaExceededError(
-    `More than ${UPLOAD_QUOTA_BYTES} bytes uploaded within an hour; try again in ${Math.max(1, wait)} s`,
+    `An upload of this size would exceed the quota of ${UPLOAD_QUOTA_BYTES} bytes within an hour; try again in ${Math.max(1, wait)} s`,
     Math.max(1, wait),
   );
 }
 
 /**
- * CTEs that count an upload in the statement that keeps it, and forget those of its user which are past.
+ * CTEs that count an upload, and delete the expired counts of its user, in the statement that writes the file.
  * @param user @param size names of parameters
  */
 export const countUpload = (user: string, size: string): string => `counted AS (

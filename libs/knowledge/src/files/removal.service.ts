@@ -12,14 +12,14 @@ export class RemovalService {
   ) {}
 
   /**
-   * All in one transaction, but for large indexes, which are taken away before it, in steps. Indexing under way finds its row gone when it
-   * wants to commit, and leaves nothing.
-   * @returns the ids that were there.
+   * Large indexes are removed first, in small steps; the rest follows in one transaction. An indexing run of a removed file cannot commit,
+   * because its row does not exist any more.
+   * @returns the ids of the files that existed.
    */
   async remove(kbId: number, fileIds: readonly string[]): Promise<Set<string>> {
-    await this.hidden.empty(kbId, fileIds);
+    await this.hidden.removeLargeIndexes(kbId, fileIds);
     return this.sql.transaction(async (tx) => {
-      // Ordered, so that two deletions of the same files do not wait for each other.
+      // The order prevents deadlocks between two deletions of the same files.
       const { rows } = await tx.query<{ id: number; file_id: string; content_hash: string }>(
         `SELECT id, file_id, content_hash FROM files WHERE kb_id = $1 AND file_id = ANY($2::text[])
          ORDER BY id FOR UPDATE`,
@@ -33,11 +33,10 @@ export class RemovalService {
 }
 
 /**
- * Deletes those of `hashes` that no file uses any more; inside the transaction that removed the files.
+ * Deletes those contents that no file uses any more, in the transaction that removed the files.
  *
- * The rows are locked by a statement of their own: an upload of equal content holds a key share on the row from its
- * insert to its commit, so the second statement, which sees everything committed before it began, finds that file.
- * The order keeps two collections from waiting for each other.
+ * A separate statement locks the rows first. An upload of equal content holds a key share on the row from its insert to its commit.
+ * The second statement therefore sees the file of that upload. The order of the locks prevents deadlocks.
  */
 export async function collectBlobs(tx: SqlClient, hashes: readonly string[]): Promise<void> {
   if (hashes.length === 0) return;

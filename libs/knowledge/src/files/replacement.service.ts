@@ -27,8 +27,8 @@ export class ReplacementService {
   ) {}
 
   /**
-   * The document keeps its id, and its old index answers until the new one is there: made in the background, of what has changed.
-   * @throws {ConflictError} when this or another file of the knowledge base has the content already
+   * The document keeps its id. A task indexes the changed chunks, and searches use the old index until then.
+   * @throws {ConflictError} when this or another file of the knowledge base has the same content
    */
   async replace(actor: Actor, dbId: string, fileId: string, given: string, source: Content): Promise<Queued> {
     const filename = safeFilename(given);
@@ -47,13 +47,13 @@ export class ReplacementService {
         return await this.sql.transaction((tx) => this.#write(tx, actor, place, file));
       } catch (error) {
         if (isUniqueViolation(error)) throw sameContent();
-        // The content was collected, because nobody used it yet.
+        // The content was deleted, because no file used it yet.
         if (!isForeignKeyViolation(error, 'content_hash') || attempt === PUT_ATTEMPTS) throw error;
       }
     }
   }
 
-  /** A run that is under way loses its claim, and what it has made of the old content with it. */
+  /** The new claim number stops a run that still indexes the old content. */
   async #write(
     tx: SqlClient,
     actor: Actor,
@@ -80,5 +80,5 @@ export class ReplacementService {
 }
 
 function sameContent(): ConflictError {
-  return new ConflictError('This database holds a file with the same content already');
+  return new ConflictError('This database already has a file with the same content');
 }

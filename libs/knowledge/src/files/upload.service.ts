@@ -19,14 +19,14 @@ export interface SameNameFile {
 export interface UploadResult {
   message: string;
   file_id: string;
-  /** Random handle, to be given to `add`. */
+  /** Random handle of the upload, accepted by `add`. */
   file_path: string;
   minio_path: string;
   object_name: string;
   bucket_name: string;
   db_id: string;
   content_hash: string;
-  /** Cleaned name, as kept. */
+  /** Cleaned name, as stored. */
   filename: string;
   /** Name as sent. */
   original_filename: string;
@@ -41,6 +41,7 @@ interface NewFile extends ReceivedFile {
   handle: string;
 }
 
+/** Stores uploaded contents. */
 @Injectable()
 export class UploadService {
   constructor(
@@ -54,7 +55,7 @@ export class UploadService {
     const kbId = await this.access.manage(actor, dbId);
     return Spool.lend(source, { limit: MAX_UPLOAD_BYTES }, async (content) => {
       const file = await receive(this.sql, actor, filename, content);
-      return this.#keep(dbId, given, {
+      return this.#createFile(dbId, given, {
         ...file,
         kbId,
         ownerId: actor.id,
@@ -64,7 +65,7 @@ export class UploadService {
     });
   }
 
-  async #keep(dbId: string, given: string, file: NewFile): Promise<UploadResult> {
+  async #createFile(dbId: string, given: string, file: NewFile): Promise<UploadResult> {
     const { fileId, handle, filename, content } = file;
     const sameName = await this.#store(dbId, file);
     return {
@@ -91,13 +92,12 @@ export class UploadService {
         return await this.#insert(file);
       } catch (error) {
         const taken = isUniqueViolation(error) && (await this.#sameContent(file));
-        if (taken) throw new ConflictError('This database holds a file with the same content already', taken);
+        if (taken) throw new ConflictError('This database already has a file with the same content', taken);
         if (isForeignKeyViolation(error, 'kb_id')) {
           await this.sql.transaction((tx) => collectBlobs(tx, [file.content.hash]));
           throw new NotFoundError('Database', dbId);
         }
-        // What is left is worth another round: the file with the same content was deleted between our put and our
-        // insert, or just after it refused ours.
+        // Another attempt may succeed: the content was deleted before this insert, or the file with the same content was deleted after it.
         const passing = isUniqueViolation(error) || isForeignKeyViolation(error, 'content_hash');
         if (!passing || attempt === PUT_ATTEMPTS) throw error;
       }

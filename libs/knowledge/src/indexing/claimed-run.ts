@@ -7,7 +7,7 @@ import { CLAIM_SECONDS, type Claim, type ClaimRequest, FileClaims } from './clai
 import { INDEXING_HOOKS, type IndexingHooks } from './hooks.js';
 import { ClaimLostError } from './indexing.errors.js';
 
-/** Runs work on a file under a claim, and leaves the file in an honest state however it ends. */
+/** Runs work on a file under a claim, and sets the status of the file when the work ends or fails. */
 @Injectable()
 export class ClaimedRun {
   readonly #logger = new Logger(ClaimedRun.name);
@@ -20,9 +20,9 @@ export class ClaimedRun {
   ) {}
 
   /**
-   * @param body gets a signal that aborts with the task, with the lock, and with the loss of the claim.
-   * @returns what `body` made, or `null` when the claim was refused.
-   * @throws {StorageFullError} when there is no room for what is made of the file; it stays as it was
+   * @param body gets a signal that aborts when the task is stopped, or when the lock or the claim is lost.
+   * @returns the result of `body`, or `null` when the claim was refused.
+   * @throws {StorageFullError} when there is no space for the index; the file stays unchanged
    */
   async under<T>(
     request: Omit<ClaimRequest, 'fence'>,
@@ -51,62 +51,52 @@ export class ClaimedRun {
     }
   }
 
-  /** A run that was stopped, or had no room, leaves the file as it was; one that failed leaves the reason. */
-  async #close(claim: Claim, error: unknown, asItWas: boolean): Promise<void> {
+  /** Restores the status after a stop or without free space; records the reason of any other error. */
+  async #close(claim: Claim, error: unknown, isUnchanged: boolean): Promise<void> {
     if (error instanceof ClaimLostError) return;
     try {
-      if (asItWas) await this.claims.abandon(claim);
+      if (isUnchanged) await this.claims.abandon(claim);
       else await this.claims.fail(claim, this.#reason(claim, error));
     } catch (second) {
-      this.#logger.warn(`File ${claim.fileId} stays claimed until its time is over: ${String(second)}`);
+      this.#logger.warn(`File ${claim.fileId} stays claimed until its claim expires: ${String(second)}`);
     }
   }
 
   #reason(claim: Claim, error: unknown): string {
     if (error instanceof YuxiError) return error.message;
     this.#logger.error(`Work on file ${claim.fileId} failed`, error instanceof Error ? error.stack : error);
-    return 'failed for an internal reason; it is in the log of the worker';
+    return 'The file could not be processed because of an internal error; the log of the worker has the details';
   }
 }
 
 const RENEW_MS = (CLAIM_SECONDS * 1000) / 3;
 
-/** Renews a claim three times within its time until stopped. */
+/** Renews a claim after each third of its time, until stopped. */
 class ClaimKeeper {
   readonly #controller = new AbortController();
-  readonly #timer: NodeJS.Timeout;
-  #renewal: Promise<void> = Promise.resolve();
+  // Errors are ignored: when the database does not answer, the finishing transaction decides whether the claim is still valid.
+  readonly #renewals = new Periodic(() => this.#renew(), { every: RENEW_MS, jitter: 0 });
 
   constructor(
     private readonly claims: FileClaims,
     private readonly claim: Claim,
   ) {
-    this.#timer = setInterval(() => {
-      this.#renewal = this.#renew();
-    }, RENEW_MS).unref();
+    this.#renewals.start();
   }
 
-  /** Aborts with a {@link ClaimLostError} when somebody else has the file. */
+  /** Aborts with a {@link ClaimLostError} when another run has the file. */
   get signal(): AbortSignal {
     return this.#controller.signal;
   }
 
-  /** Afterwards no statement of the keeper is under way. */
-  async stop(): Promise<void> {
-    clearInterval(this.#timer);
-    await this.#renewal;
+  /** Resolves when no renewal runs any more. */
+  stop(): Promise<void> {
+    return this.#renewals.stop();
   }
 
   async #renew(): Promise<void> {
-    try {
-      if (!(await this.claims.renew(this.claim))) this.#lose();
-    } catch {
-      // The database did not answer. Whether the claim still holds is decided by the finishing transaction.
-    }
-  }
-
-  #lose(): void {
-    clearInterval(this.#timer);
+    if (await this.claims.renew(this.claim)) return;
     this.#controller.abort(new ClaimLostError(this.claim.fileId));
+    void this.#renewals.stop();
   }
 }

@@ -2,16 +2,16 @@ import { writeSync } from 'node:fs';
 
 import { OptionsError } from '@yuxi/core';
 
-/** Where a fault test can stop an indexing run. */
+/** A point where a fault test can stop an indexing run. */
 export type PausePoint = 'before-claim' | 'after-claim' | 'before-commit';
 
-/** A protection that a control run takes away, to see the test fail without it. */
+/** A protection that a control switches off, to show that the test then fails. */
 export type Protection = 'claim' | 'fingerprint' | 'generation';
 
-/** What fault tests reach into; nothing of it is active in production. */
+/** Hooks for fault tests, not active in production. */
 export interface IndexingHooks {
   readonly broken: ReadonlySet<Protection>;
-  /** Awaited at each point. `before-commit` is before the finishing transaction opens, so that it holds no row. */
+  /** Awaited at each point. `before-commit` comes before the finishing transaction, when the run holds no row lock. */
   at(point: PausePoint, fileId: string): Promise<void>;
 }
 
@@ -22,14 +22,13 @@ export const NO_HOOKS: IndexingHooks = { broken: new Set(), at: () => Promise.re
 
 const POINTS: readonly string[] = ['before-claim', 'after-claim', 'before-commit'] satisfies PausePoint[];
 const PROTECTIONS: readonly string[] = ['claim', 'fingerprint', 'generation'] satisfies Protection[];
-/** A pause ends by itself, so that a test that died leaves no process waiting for ever. */
+/** Limit of a pause, so that no process waits forever when its test has died. */
 const LONGEST_PAUSE_MS = 120_000;
 
 /**
- * Hooks of a process under test, from `YUXI_TEST_PAUSE_AT` (a {@link PausePoint}; the first run to arrive writes
- * `YUXI_TEST_PAUSED <point> <file id>` to stdout and waits for SIGCONT) and `YUXI_TEST_BREAK` (a list of
- * {@link Protection}).
- * @throws {OptionsError} for a value that means nothing, and for any of them unless `NODE_ENV` is `test`.
+ * Hooks of a process under test. With `YUXI_TEST_PAUSE_AT` (a {@link PausePoint}) the first run that reaches the point writes
+ * `YUXI_TEST_PAUSED <point> <file id>` to stdout and waits for SIGCONT. `YUXI_TEST_BREAK` is a list of {@link Protection}.
+ * @throws {OptionsError} for an unknown value, and for any value unless `NODE_ENV` is `test`.
  */
 export function indexingHooksFromEnv(env: NodeJS.ProcessEnv): IndexingHooks {
   const point = oneOf('YUXI_TEST_PAUSE_AT', env, POINTS)[0];
@@ -52,8 +51,8 @@ export function indexingHooksFromEnv(env: NodeJS.ProcessEnv): IndexingHooks {
 
 function oneOf(name: string, env: NodeJS.ProcessEnv, allowed: readonly string[]): string[] {
   const values = (env[name] ?? '').split(',').filter(Boolean);
-  const strange = values.find((value) => !allowed.includes(value));
-  if (strange !== undefined) throw new OptionsError(name, `made of ${allowed.join(', ')}`, strange);
+  const unknown = values.find((value) => !allowed.includes(value));
+  if (unknown !== undefined) throw new OptionsError(name, `a list of ${allowed.join(', ')}`, unknown);
   return values;
 }
 

@@ -17,7 +17,7 @@ import type { Cutting } from './threads/cutting.js';
 import { DocumentThreads } from './threads/document-threads.js';
 import { NO_ROWS } from './threads/row-columns.js';
 
-/** A small document without a new chunk. */
+/** The only step of a small document without new chunks. */
 const NOTHING: CutStep = { texts: [], terms: 0, tokens: 0, statements: [] };
 
 export interface IndexWork {
@@ -26,14 +26,14 @@ export interface IndexWork {
   force: boolean;
 }
 
-/** What an indexing has done. */
+/** The result of indexing. */
 export interface IndexReport {
-  /** Chunks of the file now. */
+  /** Chunks of the file afterwards. */
   chunks: number;
   new: number;
   kept: number;
   removed: number;
-  /** Vectors that the model was asked for; the other new ones came from the cache. */
+  /** Vectors that the model computed; those of the other new chunks were cached. */
   embedded: number;
   cached: number;
 }
@@ -48,13 +48,13 @@ interface Run {
   progress: (share: number) => void;
 }
 
-/** What a run has written, until the generation of the vectors turns out to be another one by now. */
+/** What a run has written. A run returns `null` instead when the generation of the vectors has changed. */
 interface Written {
   removed: number;
   embedded: number;
 }
 
-/** Markdown to chunks, postings and vectors. */
+/** Makes chunks, postings and vectors of markdown. */
 @Injectable()
 export class IndexStep {
   constructor(
@@ -68,16 +68,17 @@ export class IndexStep {
     @Inject(INDEXING_HOOKS) private readonly hooks: IndexingHooks,
   ) {}
 
-  /** Whether the file already has the index that this work would make. */
+  /** Whether the file already has the index that is requested. */
   isDone(file: FileState, work: IndexWork): boolean {
     if (work.force || this.hooks.broken.has('fingerprint')) return false;
     return file.status === 'indexed' && file.fingerprint === this.fingerprintOf(file, work);
   }
 
   /**
-   * A small document is written in one statement. A larger one is written hidden, in many short transactions, and then shown by one.
-   * @param progress is told which share of the new chunks is there, 0..1
-   * @throws {ClaimLostError} when the file was taken over; nothing of it is found. {@link DocumentTooLargeError}. What the embedding model throws.
+   * A small document is written in one statement. A large one is written as hidden chunks in many short transactions; the last transaction
+   * makes them visible.
+   * @param progress receives the share of the new chunks that are written, 0..1
+   * @throws {ClaimLostError} when the file was taken over; {@link DocumentTooLargeError}; the errors of the embedding model
    */
   async run(
     claim: Claim,
@@ -87,7 +88,7 @@ export class IndexStep {
     signal: AbortSignal,
     progress: (share: number) => void = () => undefined,
   ): Promise<IndexReport> {
-    // Again only where the model of the knowledge base was changed while vectors were made.
+    // A second round happens only when the model of the knowledge base was changed while vectors were made.
     for (let generation = this.generations.readable(file.generation); ;) {
       const known = await this.#known(file, generation);
       await using cutting = await this.#cut(file, markdown, work, signal, { known });
@@ -99,7 +100,7 @@ export class IndexStep {
     }
   }
 
-  /** Makes the vectors that indexing will ask for, and leaves them to the cache. */
+  /** Puts the vectors that indexing will need into the cache. @returns number of vectors that the model computed */
   async warm(file: FileState, markdown: string, work: IndexWork, signal: AbortSignal): Promise<number> {
     const generation = this.generations.readable(file.generation);
     if (!generation.model) return 0;
@@ -111,7 +112,7 @@ export class IndexStep {
 
   fingerprintOf(file: FileState, work: IndexWork): string {
     const { contentHash } = file;
-    // Not the model: whatever it is, each indexed chunk has a vector of the live generation.
+    // Without the model, because each indexed chunk has a vector of the live generation anyway.
     return fingerprint({ contentHash, params: this.#chunking(file, work), analyzerVersion: ANALYZER_VERSION });
   }
 
@@ -162,7 +163,7 @@ export class IndexStep {
       return done && { ...done, embedded: total.embedded };
     } catch (error) {
       const removed = this.hidden.remove(claim).catch(() => undefined);
-      // Whoever stops this run is not kept waiting. What a process that ends leaves is removed by the next run, or by the sweep.
+      // A stop does not wait for the removal. If the process ends before, the next run or the sweep removes the chunks.
       if (!signal.aborted) await removed;
       throw error;
     }
@@ -184,9 +185,9 @@ export class IndexStep {
     };
   }
 
-  /** Chunks of the old index that need not be made again: only their places may change. */
+  /** Chunks of the old index that can be reused; only their positions may change. */
   async #known(file: FileState, { number, model }: Generation): Promise<string[]> {
-    // Chunks of other rules have other postings.
+    // Another version of the analyzer made other postings.
     if (file.analyzer !== ANALYZER_VERSION) return [];
     const { rows } = await this.sql.query<{ chunk_id: string }>(
       `SELECT c.chunk_id FROM chunks c

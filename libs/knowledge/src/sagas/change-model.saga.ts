@@ -15,8 +15,8 @@ export const changeModelSchema = z.object({ kbId: z.int(), dbId: z.string(), gen
 export type ChangeModel = z.infer<typeof changeModelSchema>;
 
 /**
- * Gives a knowledge base vectors of another model: a new generation is made beside the one that answers, and takes its place in one
- * transaction when each chunk has its vector. Searches find all of the old or all of the new one.
+ * Gives a knowledge base vectors of another model. A new generation is built while the old one is live, and replaces it in one transaction
+ * when each chunk has a vector. A search uses either the old or the new generation.
  */
 @Saga({ name: CHANGE_MODEL, version: 1, schema: changeModelSchema, scope: ({ dbId }) => dbId })
 export class ChangeModelSaga {
@@ -47,7 +47,7 @@ export class ChangeModelSaga {
     await this.indexes.ensure({ ...input, dimensions });
   }
 
-  /** Documents may come in all the time: what they left out is made good, and then looked at while nobody can add anything. */
+  /** Documents may be added at any time: missing vectors are made, then the check is repeated while the row lock prevents new chunks. */
   @SagaStep({ order: 3, compensate: false, pivot: true })
   async swap({ input, signal }: SagaContext<ChangeModel>): Promise<void> {
     const model = await this.#modelOf(input);
@@ -86,7 +86,7 @@ export class ChangeModelSaga {
     }
   }
 
-  /** Whoever commits chunks holds a key share on the row of the knowledge base, and reads its generation there. */
+  /** A transaction that adds chunks holds a key share on the row of the knowledge base, and reads the generation from it. */
   async #swapIfComplete(id: GenerationId): Promise<boolean> {
     const { kbId, generation } = id;
     return this.sql.transaction(async (tx) => {

@@ -22,12 +22,12 @@ export const ingestSchema = z.object({
 });
 export type Ingest = z.infer<typeof ingestSchema>;
 
-/** A fault of these may pass: another run has the file, or a provider is away. */
+/** Errors of these steps may be temporary: another run holds the file, or a provider is unavailable. */
 const RETRY = { attempts: 8, backoff: '1s', maxBackoff: '1m' } as const;
 
 /**
- * Makes an upload a searchable document, or leaves nothing of it: a document that cannot be parsed, a model that refuses, a cancel. What
- * is found and listed changes in one place only, the last step.
+ * Makes an upload a searchable document. If it cannot be parsed, if the model refuses, or on a cancel, the file is removed. Only the last
+ * step makes the document visible in searches and lists.
  */
 @Saga({ name: INGEST, version: 1, schema: ingestSchema, scope: ({ dbId }) => dbId })
 export class IngestSaga {
@@ -41,11 +41,11 @@ export class IngestSaga {
     private readonly large: LargeDocuments,
   ) {}
 
-  /** The content came with the request; here is made sure that it is there, and from here on it goes if anything fails. */
+  /** Checks that the content exists. Its compensation removes the file when a later step fails. */
   @SagaStep({ order: 1, compensate: 'discard' })
   async blob({ input }: SagaContext<Ingest>): Promise<void> {
     const file = await this.files.read(input.dbId, input.fileId);
-    if (!file || !(await this.blobs.has(file.contentHash))) throw gone();
+    if (!file || !(await this.blobs.has(file.contentHash))) throw fileDeleted();
   }
 
   async discard({ input }: CompensationContext<Ingest>): Promise<void> {
@@ -57,14 +57,14 @@ export class IngestSaga {
     return this.#process(input, 'parsed', signal);
   }
 
-  /** Makes the vectors; they wait in the cache, and nothing can be found yet. */
+  /** Puts the vectors into the cache; searches do not find the document yet. */
   @SagaStep({ order: 3, compensate: false, retry: RETRY })
   async index({ input, signal }: SagaContext<Ingest>): Promise<{ embedded: number }> {
     const file = await this.files.read(input.dbId, input.fileId);
-    if (!file) throw gone();
+    if (!file) throw fileDeleted();
     using _ = await this.large.enter(file.size, { signal, wait: true });
     const markdown = await this.files.markdown(file);
-    if (markdown === null) throw gone();
+    if (markdown === null) throw fileDeleted();
     return { embedded: await this.indexing.warm(file, markdown, { ...input, force: false }, signal) };
   }
 
@@ -82,11 +82,11 @@ export class IngestSaga {
   ): Promise<ProcessResult> {
     const context = { signal, progress: () => undefined, wait: true };
     const result = await this.processor.process({ dbId, fileId, goal, params, force: false }, context);
-    if (result.skipped === 'deleted') throw gone();
+    if (result.skipped === 'deleted') throw fileDeleted();
     return result;
   }
 }
 
-function gone(): SagaRejectedError {
+function fileDeleted(): SagaRejectedError {
   return new SagaRejectedError('the file was deleted');
 }
