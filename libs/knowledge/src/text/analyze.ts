@@ -3,19 +3,19 @@ import { stemmer } from 'stemmer';
 const MAX_TERM = 64;
 
 /**
- * Name of the rules that make terms, including the version of ICU, which carries the dictionaries.
- * Terms of different versions do not match each other: a change means that every file has to be indexed again.
+ * Version of the rules that make terms. It includes the version of ICU, which has the dictionaries. Terms of different versions do not match,
+ * so that after a change every file must be indexed again.
  */
 export const ANALYZER_VERSION = `1/icu-${process.versions.icu ?? 'none'}`;
 
-/** A run of one kind: Han, Latin letters and digits, or letters of another script. No two classes overlap. */
+/** A run of Han characters, of Latin letters and digits, or of letters of another script. The classes do not overlap. */
 const RUN =
   /(?<han>\p{sc=Han}+)|(?<latin>[\p{sc=Latin}\p{N}][\p{sc=Latin}\p{N}\p{M}]*)|(?<other>(?:(?![\p{sc=Han}\p{sc=Latin}\p{N}])[\p{L}\p{M}])+)/gu;
 
 /**
  * Terms of a document or of a question, in reading order, with repetitions.
- * English words lose their endings, stopwords are dropped, numbers stay; Han becomes words and bigrams; other scripts
- * become words. Terms are NFKC, lower case and at most 64 UTF-16 units. Time is linear in the length; never throws.
+ * English words are stemmed, stopwords are dropped, numbers stay. Han text becomes words and bigrams, other scripts become words. Terms are in
+ * NFKC, lower case, at most 64 UTF-16 units. Time is linear in the length. Never throws.
  */
 export function analyze(text: string): string[] {
   const terms: string[] = [];
@@ -44,7 +44,7 @@ function cap(term: string): string {
   return /[\ud800-\udbff]$/.test(cut) ? cut.slice(0, -1) : cut;
 }
 
-/** How often each term of the text occurs; the sum of the values is the length of the document for BM25. */
+/** Number of occurrences of each term. Their sum is the length of the document for BM25. */
 export function termFrequencies(text: string): Map<string, number> {
   const frequencies = new Map<string, number>();
   for (const term of analyze(text)) frequencies.set(term, (frequencies.get(term) ?? 0) + 1);
@@ -55,7 +55,7 @@ const PIECE = 4096;
 const LONE_SURROGATE = /\p{Surrogate}/gu;
 const SPACE = /\s/;
 
-/** The text in pieces of at most 4,096 units, cut at white space where there is any, never inside a surrogate pair. */
+/** The text in pieces of at most 4,096 units. A piece ends at white space if there is any, never inside a surrogate pair. */
 function* pieces(text: string): Generator<string> {
   for (let start = 0; start < text.length;) {
     const end = cutBefore(text, start, start + PIECE);
@@ -75,9 +75,8 @@ const isHigh = (unit: number): boolean => unit >= 0xd800 && unit <= 0xdbff;
 const isLow = (unit: number): boolean => unit >= 0xdc00 && unit <= 0xdfff;
 
 /**
- * Normalised pieces (NFKC, lower case, well-formed) of a text of any length.
- * Normalising, lower-casing and dictionary segmentation can take quadratic time on one endless word or on a pile of
- * combining marks; a bounded piece keeps the whole linear.
+ * Normalised pieces (NFKC, lower case, well-formed) of a text of any length. Normalisation and dictionary segmentation can need quadratic time
+ * for one very long word or many combining marks. The limit of a piece keeps the total time linear.
  */
 function* normalisedPieces(text: string): Generator<string> {
   for (const piece of pieces(text)) {
@@ -111,12 +110,12 @@ function stem(word: string): string {
 const han = new Intl.Segmenter('zh', { granularity: 'word' });
 const other = new Intl.Segmenter('und', { granularity: 'word' });
 
-/** Scripts written without spaces between words: only these need a dictionary. */
+/** Scripts without spaces between words. Only these need a dictionary. */
 const UNSPACED = /[\p{scx=Hiragana}\p{scx=Katakana}\p{sc=Thai}\p{sc=Lao}\p{sc=Khmer}\p{sc=Myanmar}]/u;
 
 /**
- * Terms of a run of Han characters: words by dictionary, then all pairs of neighbours.
- * The pairs find what the dictionary cuts differently in the question and in the document.
+ * Terms of a run of Han characters: words of the dictionary, then all pairs of neighbours. The pairs match when the dictionary divides the
+ * question and the document differently.
  */
 function hanTerms(run: string, into: string[]): void {
   const characters = Array.from(run);
@@ -146,8 +145,8 @@ const ENGLISH = `
 
 const CHINESE = '的 了 是 在 和 与 及 或 也 都 就 而 着 吗 呢 吧 啊 这 那 之 其 被 把 对 于 从 到 为 以';
 
-/** English words that carry no meaning for a search. */
+/** English words without meaning for a search. */
 const ENGLISH_STOPWORDS: ReadonlySet<string> = new Set(ENGLISH.trim().split(/\s+/));
 
-/** Chinese function words; only as words of their own, never inside a bigram. */
+/** Chinese function words. They are dropped as words, not inside bigrams. */
 const CHINESE_STOPWORDS: ReadonlySet<string> = new Set(CHINESE.split(' '));

@@ -6,15 +6,15 @@ import { generalSpans, outline, type Section, separatorSpans } from './sections.
 import { overlapStart, type Range, split, trimmed } from './split.js';
 import { estimateTokens } from './tokens.js';
 
-/** `general` follows headings, paragraphs and sentences; `separator` cuts after each occurrence of a given text. */
+/** `general` follows headings, paragraphs and sentences. `separator` ends a chunk after each occurrence of a given text. */
 export type ChunkPreset = 'general' | 'separator';
 
 export interface ChunkOptions {
   /** Upper limit of a chunk in estimated tokens (see `estimateTokens`), 8 to 8192. Default 512. */
   size?: number;
-  /** Estimated tokens, at most, that a chunk repeats from the one before it; 0 to half of `size`. Default 0. */
+  /** Maximum of estimated tokens that a chunk repeats from the previous one; 0 to half of `size`. Default 0. */
   overlap?: number;
-  /** Text that ends a piece with the preset `separator`, taken literally, 1 to 64 units. Default a blank line. */
+  /** Text that ends a chunk with the preset `separator`, 1 to 64 units. Default a blank line. */
   separator?: string;
   /** Default `general`. */
   preset?: ChunkPreset;
@@ -33,26 +33,21 @@ function chunkOptions(given: ChunkOptions = {}): Required<ChunkOptions> {
   const overlap = given.overlap ?? CHUNK_DEFAULTS.overlap;
   const separator = given.separator ?? CHUNK_DEFAULTS.separator;
   const preset = given.preset ?? CHUNK_DEFAULTS.preset;
-  if (!isWithin(size, 8, 8192)) throw new OptionsError('size', 'an integer from 8 to 8192', size);
-  if (!isWithin(overlap, 0, size / 2)) throw new OptionsError('overlap', 'an integer from 0 to half of size', overlap);
-  if (typeof separator !== 'string' || !isWithin(separator.length, 1, 64)) {
+  integerOption('size', size, { min: 8, max: 8192 });
+  integerOption('overlap', overlap, { min: 0, max: Math.floor(size / 2), where: 'at most half of size' });
+  if (typeof separator !== 'string' || separator.length < 1 || separator.length > 64)
     throw new OptionsError('separator', 'a text of 1 to 64 characters', separator);
-  }
-  if (preset !== 'general' && preset !== 'separator') {
+  if (preset !== 'general' && preset !== 'separator')
     throw new OptionsError('preset', "'general' or 'separator'", preset);
-  }
   return { size, overlap, separator, preset };
 }
-
-const isWithin = (value: number, from: number, to: number): boolean =>
-  Number.isInteger(value) && value >= from && value <= to;
 
 /** Part of a document; `markdown.slice(start, end) === text`. */
 export interface Chunk {
   /** Position among the chunks of the document, from 0. */
   index: number;
   text: string;
-  /** Headings above the text, outermost first; those of the section that fills most of the chunk. */
+  /** Headings above the text, outermost first. They belong to the section that fills most of the chunk. */
   headingPath: string[];
   /** Offset in UTF-16 units. */
   start: number;
@@ -61,9 +56,9 @@ export interface Chunk {
 }
 
 /**
- * Cuts markdown into chunks of at most `size` estimated tokens. Together they cover everything but white space; none
- * is empty, starts inside a surrogate pair or ends there. A heading begins a new chunk unless what stands before it is
- * very short. The same input always gives the same chunks. Time is linear. Throws `OptionsError` on a bad option.
+ * Divides markdown into chunks of at most `size` estimated tokens. Together they cover everything but white space. No chunk is empty, or starts
+ * or ends inside a surrogate pair. A heading starts a new chunk unless the text before it is very short. Equal input gives equal chunks. Time is
+ * linear. Throws `OptionsError` for an invalid option.
  */
 export function chunk(markdown: string, options?: ChunkOptions): Chunk[] {
   const { size, overlap, separator, preset } = chunkOptions(options);
@@ -93,7 +88,7 @@ function withinSize(text: string, span: Range, size: number, overlap: number, fe
   });
 }
 
-/** Finds the heading path of ranges that are asked for in ascending order. */
+/** Finds the heading paths of ranges in ascending order. */
 class HeadingPaths {
   #at = 0;
 
@@ -113,8 +108,8 @@ class HeadingPaths {
 }
 
 /**
- * Identity of a chunk: SHA-256 (hex) of the file, the text and how many equal texts stand before it in the file.
- * It does not depend on the position, so that an edit elsewhere in the file leaves the identity as it was.
+ * Identity of a chunk: SHA-256 (hex) of the file, the text, and the number of equal texts before it in the file. It does not depend on the
+ * position, so that an edit elsewhere in the file does not change it.
  */
 export function chunkId(fileId: string, text: string, ordinalOfEqualText: number): string {
   return createHash('sha256')

@@ -1,15 +1,15 @@
 import { cutAt, type Range } from './split.js';
 import { estimateTokens } from './tokens.js';
 
-/** A heading with what stands below it, up to the next heading of any level. */
+/** A heading with the text below it, up to the next heading of any level. */
 export interface Section extends Range {
-  /** Texts of the headings above and including its own, outermost first. */
+  /** Texts of the headings above the section and of its own, outermost first. */
   headingPath: string[];
 }
 
 export interface Outline {
   sections: Section[];
-  /** Parts that must not be cut at a blank line: fenced code. Ascending. */
+  /** Fenced code, which must not be divided at a blank line. Ascending. */
   fences: Range[];
 }
 
@@ -72,10 +72,10 @@ function headingText(line: string): string {
   return Array.from(title).slice(0, MAX_HEADING).join('');
 }
 
-/** What is shorter than this share of the size does not stand alone before a heading. */
+/** A section shorter than this share of the size does not become a chunk of its own. */
 const TINY_SHARE = 1 / 16;
 
-/** Sections, a very short one together with the one that follows it, or at the end with the one before. */
+/** Sections. A very short one is joined with the next, or at the end with the previous one. */
 export function generalSpans(text: string, sections: readonly Section[], size: number): Range[] {
   const spans: (Range & { tokens: number })[] = [];
   for (const { start, end } of sections) {
@@ -94,7 +94,7 @@ export function generalSpans(text: string, sections: readonly Section[], size: n
   return spans;
 }
 
-/** Cuts after each separator; a piece of separators and white space only goes with the piece before it. */
+/** Divides after each separator. A piece of separators and white space belongs to the previous piece. */
 export function separatorSpans(text: string, separator: string): Range[] {
   const spans: Range[] = [];
   for (const piece of cutAt({ start: 0, end: text.length }, separatorEnds(text, separator))) {

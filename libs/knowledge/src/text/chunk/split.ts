@@ -8,7 +8,7 @@ export interface Range {
 
 const NOT_SPACE = /\S/;
 
-/** The range without white space at both ends, or `undefined` if nothing else is in it. */
+/** The range without white space at both ends, or `undefined` if it has only white space. */
 export function trimmed(text: string, { start, end }: Range): Range | undefined {
   let from = start;
   let to = end;
@@ -35,8 +35,8 @@ interface Piece extends Range {
 }
 
 /**
- * Neighbouring ranges that cover `whole`, none larger than `limit` tokens: full paragraphs where they fit, else lines,
- * sentences, words, and at last code points.
+ * Neighbouring ranges that cover `whole`, none larger than `limit` tokens. They are full paragraphs if these fit, else lines, sentences, words,
+ * and finally code points.
  */
 export function split(text: string, whole: Range, limit: number, fences: readonly Range[]): Range[] {
   const levels = [paragraphStarts(fences), lineStarts, sentenceStarts, wordStarts, hardCuts(limit)];
@@ -62,8 +62,8 @@ function joined(parts: Piece[], limit: number): Range[] {
 }
 
 /**
- * Where a range may start instead, so that it repeats at most `limit` tokens of the one before: the earliest start of a
- * sentence within reach, else of a word, else of a code point. `floor` is never reached.
+ * Start of a range that repeats at most `limit` tokens of the previous one: the earliest start of a sentence within reach, else of a word, else of
+ * a code point. It is always after `floor`.
  */
 export function overlapStart(text: string, start: number, floor: number, limit: number): number {
   if (limit === 0) return start;
@@ -94,7 +94,7 @@ function first(offsets: Iterable<number>): number | undefined {
   return undefined;
 }
 
-/** Offsets at which a range may be cut, ascending; each is the start of what follows. */
+/** Offsets where a range may be divided, ascending; each is the start of the next part. */
 type Boundaries = (text: string, range: Range) => Iterable<number>;
 
 const SPACE = /\s/;
@@ -105,7 +105,7 @@ function* lineStarts(text: string, { start, end }: Range): Generator<number> {
   for (let at = text.indexOf('\n', start); at !== -1 && at < end; at = text.indexOf('\n', at + 1)) yield at + 1;
 }
 
-/** After each run of blank lines that does not lie in fenced code. */
+/** After each run of blank lines outside of fenced code. */
 function paragraphStarts(fences: readonly Range[]): Boundaries {
   return function* (text, range) {
     let fence = 0;
@@ -132,7 +132,7 @@ const WIDE_END = new Set('。！？；…');
 const ASCII_END = new Set('.!?');
 const CLOSING = new Set('"\')]}”’」』）】》');
 
-/** After each sentence: its closing marks and the white space that follows stay with it. */
+/** After each sentence with its closing marks and the white space that follows. */
 function* sentenceStarts(text: string, { start, end }: Range): Generator<number> {
   for (let at = start; at < end;) {
     const first = text.charAt(at++);
@@ -154,7 +154,7 @@ function* wordStarts(text: string, { start, end }: Range): Generator<number> {
   for (let at = start + 1; at < end; at++) if (isSpace(text, at - 1) && !isSpace(text, at)) yield at;
 }
 
-/** Wherever the limit is reached, at the next full code point before it. */
+/** After the last code point that fits the limit, each time. */
 function hardCuts(limit: number): Boundaries {
   return function* (text, { start, end }) {
     let counter = new TokenCounter();

@@ -4,7 +4,7 @@ const MAX_LENGTH = 16 * 1024 * 1024;
 const MAX_DEPTH = 256;
 const MAX_ELEMENTS = 500_000;
 
-/** Elements without an end tag, or whose end tag may be left out: they do not show how deep a page is nested. */
+/** Elements that may have no end tag. They are not counted for the depth. */
 const UNCOUNTED = new Set(
   (
     'area base br col embed hr img input link meta param source track wbr ' +
@@ -13,13 +13,12 @@ const UNCOUNTED = new Set(
   ).split(' '),
 );
 
-/** A parser opens these again in every block that begins before they are closed, which multiplies the elements. */
+/** A parser opens these again in each block that starts before they are closed, which multiplies the elements. */
 const FORMATTING = new Set('a b big code em font i nobr s small strike strong tt u'.split(' '));
 
 /**
- * Refuses markup that would cost a parser a deep stack, quadratic time or a multiple of its memory: more than 16 Mi
- * characters, 256 levels, about 500,000 elements or a tag with very many attributes. One pass over the text; throws
- * `ParseError`.
+ * Refuses markup for which a parser needs a deep stack, quadratic time or a multiple of its memory: more than 16 Mi characters, 256 levels,
+ * about 500,000 elements, or a tag with very many attributes. One pass over the text. Throws `ParseError`.
  */
 export function refuseHostileMarkup(html: string): void {
   if (html.length > MAX_LENGTH) throw new ParseError(`The HTML page is longer than ${MAX_LENGTH} characters: split it`);
@@ -46,10 +45,10 @@ const MAX_DELIMITERS = 2048;
 const NAME = /[a-z][a-z0-9:-]*/iy;
 const DELIMITERS = new Set('= \t\n\f/');
 
-/** What stands in these elements is no markup. */
+/** The content of these elements is not markup. */
 const RAW = new Set(['script', 'style', 'textarea', 'title', 'xmp', 'iframe', 'noembed', 'noframes']);
 
-/** Start and end tags of a page in one pass, without comments. Throws `ParseError` on a tag of very many attributes. */
+/** Start and end tags of a page in one pass, without comments. Throws `ParseError` for a tag with very many attributes. */
 function* readTags(html: string): Generator<Tag> {
   for (let at = html.indexOf('<'); at !== -1; at = html.indexOf('<', at)) {
     at++;

@@ -8,7 +8,7 @@ import type { ParsedDocument } from './parse.js';
 
 const FIRST_HEADING = /^# (.+)$/m;
 
-/** Readable part of an HTML page as markdown: without scripts, navigation and what is hidden; tables are kept. */
+/** Readable part of an HTML page as markdown, with tables, without scripts, navigation and hidden elements. */
 export function parseHtml(html: string): ParsedDocument {
   refuseHostileMarkup(html);
   try {
@@ -38,7 +38,7 @@ const BLOCKS = new Set(
   ).split(' '),
 );
 
-/** Markdown of a parsed page: headings, paragraphs, lists, tables, code blocks, quotes and web links; marks inside a line are dropped. */
+/** Markdown of a parsed page: headings, paragraphs, lists, tables, code blocks, quotes and web links. Inline formatting is dropped. */
 function renderMarkdown(root: HtmlNode): string {
   const renderer = new Renderer();
   renderer.children(root, 0);
@@ -148,7 +148,7 @@ class Renderer {
 
 const STRUCTURE = new Set(['h1', 'h2', 'h3', 'h4', 'h5', 'h6', 'table', 'article', 'section', 'main', 'pre']);
 
-/** Whether a table only arranges a page: it holds headings, sections or other tables. */
+/** Whether a table serves the layout of a page: it contains headings, sections or other tables. */
 function isLayout(table: HtmlNode): boolean {
   if (table.attribs?.['role'] === 'presentation') return true;
   const stack = [...(table.children ?? [])];
