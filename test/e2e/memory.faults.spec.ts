@@ -14,9 +14,9 @@ const SEED = runSeed();
 const MINUTE = 60_000;
 const FILES = size(2, 6);
 const BYTES = size(8, 48) * 1_000_000;
-/** Text that a file has again and again; to make all of it anew would take minutes. */
+/** Bytes of text that a file repeats, because making all of it would take minutes. */
 const PAGE = 1_000_000;
-/** Of each replica, as in k8s/api.yaml; servers are outside. */
+/** MiB of each replica, as in k8s/api.yaml, without the servers. */
 const LIMIT = 768;
 const INDEXED_WITHIN = size(10, 60) * MINUTE;
 
@@ -46,7 +46,7 @@ describe('replicas with 768 MiB of memory', () => {
   const kills = () => limits.reduce((sum, limit) => sum + limit.kills, 0);
 
   it.each(SETUPS)(
-    `$name: ${FILES} files of ${BYTES / 1e6} MB that are uploaded at once are all indexed, and no process is killed for want of memory`,
+    `$name: ${FILES} files of ${BYTES / 1e6} MB that are uploaded at the same time are all indexed, and no process is killed because of its memory`,
     async ({ count }) => {
       if (!usable) return reportSkip('memory in a cgroup', NONE);
       const { replicas, apis, token } = await start(count);
@@ -78,7 +78,7 @@ describe('replicas with 768 MiB of memory', () => {
         rows.push(...figures('uploaded'));
         const fileIds = sent.flatMap((each) => ('fileId' in each ? [each.fileId] : []));
         expect(sent).toEqual(fileIds.map((fileId) => ({ fileId })));
-        const killed = () => (kills() > 0 ? 'a process was killed for want of memory' : undefined);
+        const killed = () => (kills() > 0 ? 'a process was killed because of its memory' : undefined);
         const endings = await indexLarge(
           { baseUrl: replicas[0]!.baseUrl, token, dbId },
           fileIds,
@@ -97,7 +97,7 @@ describe('replicas with 768 MiB of memory', () => {
     INDEXED_WITHIN + 15 * MINUTE,
   );
 
-  it('control: a process that takes more than its limit is killed, and counted', async () => {
+  it('control: a process that uses more than its limit is killed and counted', async () => {
     if (!usable) return reportSkip('memory in a cgroup', NONE);
     const limit = MemoryLimit.make('control', 64)!;
     limits = [limit];
