@@ -3,8 +3,8 @@ import { SQL_CLIENT, type SqlClient } from '@yuxi/core';
 import { STORAGE_SPACE, type StorageSpace } from '@yuxi/storage';
 import { TaskQueue } from '@yuxi/tasks';
 
-import { type Actor, DatabaseAccess } from '../databases/access.js';
 import { parseInput } from '../common/input.js';
+import { type Actor, DatabaseAccess } from '../databases/access.js';
 import { PROCESS_FILE, type ProcessFile } from '../indexing/file-processor.js';
 import { NotFoundError, ValidationError } from '../knowledge.errors.js';
 import {

@@ -4,8 +4,8 @@ import { Inject, Injectable } from '@nestjs/common';
 import { SQL_CLIENT, type SqlClient } from '@yuxi/core';
 import { BLOB_STORE, type BlobStore, type Content, STORAGE_SPACE, type StorageSpace } from '@yuxi/storage';
 
-import { type Actor, DatabaseAccess } from '../databases/access.js';
 import { isHandle } from '../common/input.js';
+import { type Actor, DatabaseAccess } from '../databases/access.js';
 import { NotFoundError, ValidationError } from '../knowledge.errors.js';
 import { DocumentQueue, MAX_ITEMS, type Queued } from './document-queue.service.js';
 import { type FileMeta, readFileMeta } from './file.view.js';

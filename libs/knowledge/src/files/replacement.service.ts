@@ -2,13 +2,13 @@ import { Inject, Injectable } from '@nestjs/common';
 import { isForeignKeyViolation, isUniqueViolation, SQL_CLIENT, type SqlClient } from '@yuxi/core';
 import { BLOB_STORE, type BlobStore, type Content, Spool } from '@yuxi/storage';
 
-import { type Actor, DatabaseAccess } from '../databases/access.js';
 import { isHandle } from '../common/input.js';
+import { type Actor, DatabaseAccess } from '../databases/access.js';
 import { ConflictError, NotFoundError } from '../knowledge.errors.js';
 import { safeFilename } from '../text/index.js';
-import { collectBlobs } from './removal.service.js';
 import { DocumentQueue, type Queued } from './document-queue.service.js';
 import { countUpload, MAX_UPLOAD_BYTES, PUT_ATTEMPTS, receive, type ReceivedFile } from './received-file.js';
+import { collectBlobs } from './removal.service.js';
 
 interface Place {
   kbId: number;

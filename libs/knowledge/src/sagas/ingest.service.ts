@@ -3,11 +3,11 @@ import { SQL_CLIENT, type SqlClient } from '@yuxi/core';
 import { type SagaDetails, SagaNotFoundError, SagaService, type SagaView } from '@yuxi/saga';
 import { STORAGE_SPACE, type StorageSpace } from '@yuxi/storage';
 
-import { type Actor, DatabaseAccess } from '../databases/access.js';
 import { isHandle, parseInput } from '../common/input.js';
+import { type Actor, DatabaseAccess } from '../databases/access.js';
+import { type ChunkParams, chunkParamsSchema } from '../files/processing-params.js';
 import { NotFoundError } from '../knowledge.errors.js';
 import { INGEST, type Ingest } from './ingest.saga.js';
-import { type ChunkParams, chunkParamsSchema } from '../files/processing-params.js';
 
 export interface Ingestion {
   saga_id: string;

@@ -1,16 +1,16 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { SQL_CLIENT, type SqlClient } from '@yuxi/core';
 
-import type { Actor } from '../databases/access.js';
-import { LiveDefaults } from '../common/live-defaults.js';
 import { parseInput, text } from '../common/input.js';
+import { LiveDefaults } from '../common/live-defaults.js';
+import type { Actor } from '../databases/access.js';
 import { KindRegistry } from '../databases/kinds.js';
-import { planOf, readQueryOptions, searchDefaults, type SearchPlan } from './search-options.js';
 import { ValidationError } from '../knowledge.errors.js';
 import { termFrequencies } from '../text/index.js';
 import { Embedder } from '../vectors/embedder.js';
 import { Generations } from '../vectors/generations.js';
 import { Corpora, type Corpus } from './corpora.js';
+import { planOf, readQueryOptions, searchDefaults, type SearchPlan } from './search-options.js';
 import {
   hybridStatement,
   keywordStatement,
