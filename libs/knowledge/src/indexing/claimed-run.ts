@@ -24,7 +24,7 @@ export class ClaimedRun {
    * @returns the result of `body`, or `null` when the claim was refused.
    * @throws {StorageFullError} when there is no space for the index; the file stays unchanged
    */
-  async under<T>(
+  async withClaim<T>(
     request: Omit<ClaimRequest, 'fence'>,
     taskSignal: AbortSignal,
     body: (claim: Claim, signal: AbortSignal) => Promise<T>,

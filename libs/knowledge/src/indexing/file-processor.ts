@@ -99,7 +99,7 @@ export class FileProcessor {
       ? { stage: 'indexing', id, fileId, taskId, fingerprint: this.indexing.fingerprintOf(file, task), force }
       : { stage: 'parsing', id, fileId, taskId };
     const body = (claim: Claim, signal: AbortSignal) => this.#work(claim, file, task, { ...context, signal });
-    return (await this.claimed.under(request, context.signal, body)) ?? this.#refused(task);
+    return (await this.claimed.withClaim(request, context.signal, body)) ?? this.#refused(task);
   }
 
   /**
