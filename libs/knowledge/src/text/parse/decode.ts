@@ -137,4 +137,5 @@ class TextCheck {
   }
 }
 
-const isControl = (code: number): boolean => code < 0x20 && !(code >= 0x09 && code <= 0x0d) && code !== 0x1b;
+/** Whether a character is a control character other than white space and ESC. */
+export const isControl = (code: number): boolean => code < 0x20 && !(code >= 0x09 && code <= 0x0d) && code !== 0x1b;

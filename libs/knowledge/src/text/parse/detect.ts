@@ -1,5 +1,5 @@
 import { fileTypeFromBuffer } from 'file-type';
-import { type ContentParts, hasText, hasUtf16Mark, headOf } from './decode.js';
+import { type ContentParts, hasText, hasUtf16Mark, headOf, isControl } from './decode.js';
 import { EmptyFileError, UnsupportedTypeError } from './errors.js';
 
 /** Formats that `parse` reads. */
@@ -61,7 +61,6 @@ async function hasControls(content: ContentParts): Promise<boolean> {
 }
 
 const isPrintable = (byte: number): boolean => (byte >= 0x20 && byte < 0x7f) || (byte >= 0x09 && byte <= 0x0d);
-const isControl = (byte: number): boolean => byte < 0x20 && !(byte >= 0x09 && byte <= 0x0d) && byte !== 0x1b;
 
 const notText = (filename: string, what: string): UnsupportedTypeError =>
   new UnsupportedTypeError(`The content of ${quoted(filename)} ${what}, not text: upload it in its own format`);
