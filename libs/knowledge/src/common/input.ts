@@ -9,11 +9,7 @@ const MAX_DEPTH = 16;
 
 /** Text of at most `max` UTF-16 units that PostgreSQL can store. */
 export function text(max: number, min = 0) {
-  return z
-    .string()
-    .min(min)
-    .max(max)
-    .refine(isStorableText, 'must not contain NUL or a lone surrogate');
+  return z.string().min(min).max(max).refine(isStorableText, 'must not contain NUL or a lone surrogate');
 }
 
 /** A JSON object of at most `maxBytes` as text that PostgreSQL can store. */

@@ -62,7 +62,8 @@ export class DatabaseAccess {
    */
   async manage(actor: Actor, dbId: string): Promise<number> {
     const { id, managed } = await this.#find(actor, dbId);
-    if (!managed) throw new ForbiddenError(`Database ${dbId} is shared with you for reading only; ask its owner to change it`);
+    if (!managed)
+      throw new ForbiddenError(`Database ${dbId} is shared with you for reading only; ask its owner to change it`);
     return id;
   }
 

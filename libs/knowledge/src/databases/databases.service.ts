@@ -8,7 +8,13 @@ import { newHandle, parseInput } from '../common/input.js';
 import { type FileEntry, listFiles } from '../files/file.view.js';
 import { ConflictError, NotFoundError, ValidationError } from '../knowledge.errors.js';
 import { DeleteDatabaseSaga } from '../sagas/delete-database.saga.js';
-import { type QueryOption, type QueryValues, readQueryOptions, searchDefaults, withValues } from '../search/search-options.js';
+import {
+  type QueryOption,
+  type QueryValues,
+  readQueryOptions,
+  searchDefaults,
+  withValues,
+} from '../search/search-options.js';
 import { Generations } from '../vectors/generations.js';
 import { type Actor, actorParams, DatabaseAccess, DATABASES, VISIBLE } from './access.js';
 import {

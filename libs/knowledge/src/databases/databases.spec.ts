@@ -139,42 +139,45 @@ describe.each(['PostgreSQL', 'PGlite'])('databases on %s', (kind) => {
       public: ['yes', 'read only', 'read only', 'yes', 'read only', 'yes'],
     };
 
-    it.each(Object.entries(RIGHTS))('to a database with visibility %s follows the table of rights', async (visibility, expected) => {
-      const here = await newDepartment(replica.sql, `here ${newName()}`);
-      const there = await newDepartment(replica.sql, `there ${newName()}`);
-      const mine = await newActor(replica.sql, 'user', here);
-      const { rows } = await replica.sql.query<{ id: number }>(`SELECT id FROM users WHERE role = 'superadmin'`);
-      const superadmin: Actor = rows[0]
-        ? { id: rows[0].id, role: 'superadmin', departmentId: null }
-        : await newActor(replica.sql, 'superadmin');
-      const actors = [
-        mine,
-        await newActor(replica.sql, 'user', here),
-        await newActor(replica.sql, 'user', there),
-        await newActor(replica.sql, 'admin', here),
-        await newActor(replica.sql, 'admin', there),
-        superadmin,
-      ];
-      const { db_id } = await replica.databases.create(mine, {
-        database_name: newName(),
-        share_config: { visibility, departments: visibility === 'departments' ? [there] : [] },
-      });
-      const listed = [];
-      const changed = [];
-      for (const actor of actors) {
-        const readable = await may(replica.databases.get(actor, db_id));
-        const inList = (await replica.databases.list(actor)).some((each) => each.db_id === db_id);
-        const searchable = await may(replica.search.query(actor, db_id, 'wing'));
-        expect([inList ? 'yes' : '404', searchable]).toEqual([readable, readable]);
-        listed.push(readable);
-        changed.push(await may(replica.databases.update(actor, db_id, { description: 'changed' })));
-        expect(
-          await may(replica.files.upload(actor, db_id, 'a.txt', Buffer.from(`${visibility} by ${actor.id}`))),
-        ).toBe(changed.at(-1));
-      }
-      expect(changed).toEqual(expected);
-      expect(listed).toEqual(expected.map((right) => (right === '404' ? '404' : 'yes')));
-    });
+    it.each(Object.entries(RIGHTS))(
+      'to a database with visibility %s follows the table of rights',
+      async (visibility, expected) => {
+        const here = await newDepartment(replica.sql, `here ${newName()}`);
+        const there = await newDepartment(replica.sql, `there ${newName()}`);
+        const mine = await newActor(replica.sql, 'user', here);
+        const { rows } = await replica.sql.query<{ id: number }>(`SELECT id FROM users WHERE role = 'superadmin'`);
+        const superadmin: Actor = rows[0]
+          ? { id: rows[0].id, role: 'superadmin', departmentId: null }
+          : await newActor(replica.sql, 'superadmin');
+        const actors = [
+          mine,
+          await newActor(replica.sql, 'user', here),
+          await newActor(replica.sql, 'user', there),
+          await newActor(replica.sql, 'admin', here),
+          await newActor(replica.sql, 'admin', there),
+          superadmin,
+        ];
+        const { db_id } = await replica.databases.create(mine, {
+          database_name: newName(),
+          share_config: { visibility, departments: visibility === 'departments' ? [there] : [] },
+        });
+        const listed = [];
+        const changed = [];
+        for (const actor of actors) {
+          const readable = await may(replica.databases.get(actor, db_id));
+          const inList = (await replica.databases.list(actor)).some((each) => each.db_id === db_id);
+          const searchable = await may(replica.search.query(actor, db_id, 'wing'));
+          expect([inList ? 'yes' : '404', searchable]).toEqual([readable, readable]);
+          listed.push(readable);
+          changed.push(await may(replica.databases.update(actor, db_id, { description: 'changed' })));
+          expect(
+            await may(replica.files.upload(actor, db_id, 'a.txt', Buffer.from(`${visibility} by ${actor.id}`))),
+          ).toBe(changed.at(-1));
+        }
+        expect(changed).toEqual(expected);
+        expect(listed).toEqual(expected.map((right) => (right === '404' ? '404' : 'yes')));
+      },
+    );
 
     it('accepts the spelling of the legacy API', async () => {
       expect(await shared({ is_shared: true, accessible_departments: [] })).toMatchObject({ visibility: 'public' });

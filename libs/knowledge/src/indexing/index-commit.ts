@@ -81,7 +81,8 @@ export class IndexCommit {
        WHERE file_id = $1 AND chunk_index < 0 AND chunk_index > ${-REPLACED}`,
       [id],
     );
-    if (rowCount !== expected) throw new Error(`${rowCount} chunks of file ${fileId} were written instead of ${expected}`);
+    if (rowCount !== expected)
+      throw new Error(`${rowCount} chunks of file ${fileId} were written instead of ${expected}`);
     await tx.query(
       `UPDATE files SET hidden_chunks = (
          SELECT range_agg(int8range(c.id, c.id, '[]')) FROM chunks c WHERE c.file_id = files.id AND c.chunk_index < 0)

@@ -21,7 +21,10 @@ export class ClaimLostError extends YuxiError {
 /** This process works on another large document, and accepts one at a time. */
 export class LargeDocumentsBusyError extends YuxiError {
   constructor() {
-    super('This process works on another large document; the task tries again', { code: 'LARGE_DOCUMENTS_BUSY', retryable: true });
+    super('This process works on another large document; the task tries again', {
+      code: 'LARGE_DOCUMENTS_BUSY',
+      retryable: true,
+    });
   }
 }
 

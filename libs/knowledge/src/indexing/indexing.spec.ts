@@ -179,21 +179,24 @@ describe('indexing on several replicas', () => {
       expect(await meta(other, fileId)).toMatchObject({ index_count: 1 });
     });
 
-    it.each([true, false])('loses the file at once to a later run of the same task, with Redis: %s', async (withRedis) => {
-      const redisUrl = withRedis ? redis.url : undefined;
-      const other = await replica({ redisUrl });
-      const fileId = await parsedFile(other);
-      const { stopped, goOn, atPoint } = await stalled('before-commit', { redisUrl });
-      const late = stopped.work({ dbId, fileId }, undefined, { id: 'same', attempt: 1 });
-      await atPoint();
-      // The first run holds the lock and the claim and renews both, but another worker has got its task.
-      expect(await other.work({ dbId, fileId }, undefined, { id: 'same', attempt: 2 })).toMatchObject({
-        indexed: true,
-      });
-      goOn();
-      expect(await late).toEqual({ skipped: 'unchanged' });
-      expect(await meta(other, fileId)).toMatchObject({ index_count: 1 });
-    });
+    it.each([true, false])(
+      'loses the file at once to a later run of the same task, with Redis: %s',
+      async (withRedis) => {
+        const redisUrl = withRedis ? redis.url : undefined;
+        const other = await replica({ redisUrl });
+        const fileId = await parsedFile(other);
+        const { stopped, goOn, atPoint } = await stalled('before-commit', { redisUrl });
+        const late = stopped.work({ dbId, fileId }, undefined, { id: 'same', attempt: 1 });
+        await atPoint();
+        // The first run holds the lock and the claim and renews both, but another worker has got its task.
+        expect(await other.work({ dbId, fileId }, undefined, { id: 'same', attempt: 2 })).toMatchObject({
+          indexed: true,
+        });
+        goOn();
+        expect(await late).toEqual({ skipped: 'unchanged' });
+        expect(await meta(other, fileId)).toMatchObject({ index_count: 1 });
+      },
+    );
 
     it('leaves nothing of a file that was deleted during the run', async () => {
       const other = await replica();

@@ -53,7 +53,7 @@ export class VectorUpkeep implements OnApplicationBootstrap, OnModuleDestroy {
   }
 
   /** Also does what was missed while the database or a provider was unavailable. */
-  async run(signal = new AbortController().signal): Promise<void> {
+  async run(signal: AbortSignal = new AbortController().signal): Promise<void> {
     await this.changeModels();
     await this.buildIndexes();
     await this.hidden.sweep(signal);
