@@ -20,7 +20,7 @@ export function jsonObject(maxBytes: number) {
     .refine((value) => JSON.stringify(value).length <= maxBytes, `must be at most ${maxBytes} bytes of JSON`);
 }
 
-const isStorableText = (text: string): boolean => storableText(text) === text;
+const isStorableText = (value: string): boolean => storableText(value) === value;
 
 function isStorable(value: unknown, depth: number): boolean {
   if (depth > MAX_DEPTH) return false;
@@ -52,6 +52,6 @@ export function newHandle(prefix: 'kb' | 'file' | 'upload'): string {
 }
 
 /** Whether a text has the form of a public id. Other texts need no look-up in the database. */
-export function isHandle(text: unknown): text is string {
-  return typeof text === 'string' && /^[A-Za-z0-9_]{1,64}$/.test(text);
+export function isHandle(value: unknown): value is string {
+  return typeof value === 'string' && /^[A-Za-z0-9_]{1,64}$/.test(value);
 }

@@ -70,7 +70,7 @@ export function overlapStart(text: string, start: number, floor: number, limit: 
   const reach = reachBack(text, start, floor, limit);
   const window = { start: reach, end: start };
   if (reach >= start) return start;
-  return first(sentenceStarts(text, window)) ?? first(wordStarts(text, window)) ?? reach;
+  return firstOf(sentenceStarts(text, window)) ?? firstOf(wordStarts(text, window)) ?? reach;
 }
 
 function reachBack(text: string, start: number, floor: number, limit: number): number {
@@ -89,7 +89,7 @@ function characterBefore(text: string, at: number): string {
   return pair > 0xffff ? text.slice(at - 2, at) : text.charAt(at - 1);
 }
 
-function first(offsets: Iterable<number>): number | undefined {
+function firstOf(offsets: Iterable<number>): number | undefined {
   for (const offset of offsets) return offset;
   return undefined;
 }
