@@ -1,6 +1,6 @@
-// Search in a knowledge base of 50,000 chunks by words, by vectors and by both, and how much of the exact answer the index of vectors finds: on
-// the offline model's vectors of real text (Cranfield sentences, repeated with edits), and on random vectors, which are the hardest there
-// are. npm run bench -- vectors [--json] [--check] [--chunks N]
+// Times of keyword, vector and hybrid searches in a knowledge base of 50,000 chunks, and the recall of the vector index compared with the exact
+// answer. Vectors are those of the offline model for real text (edited Cranfield sentences), and random ones, the most difficult case.
+// npm run bench -- vectors [--json] [--check] [--chunks N]
 import 'reflect-metadata';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Module } from '@nestjs/common';
@@ -82,7 +82,7 @@ async function newOwner() {
   return { id: users[0].id, role: 'user', departmentId: null };
 }
 
-/** Sentences of Cranfield; each time around other words are left out and put in, so that no chunk is like another. */
+/** Sentences of Cranfield, repeated with random replacements of words, so that all chunks differ. */
 function* sentences() {
   const all = cranfield.documents().flatMap(({ text }) => text.split(/(?<=\.)\s+/).filter((each) => each.length > 60));
   const words = all.flatMap((each) => each.split(' ').slice(0, 3));
@@ -148,7 +148,7 @@ async function vectorsOf(kbId) {
   return { ids: chunks.map(({ id }) => id), vectors: chunks.map(({ content }) => hashedVector(content, DIMENSIONS)) };
 }
 
-/** The statement of a vector search alone, beside one that looks at all vectors. */
+/** Compares the statement of a vector search with one that compares all vectors. */
 async function recall(what, kbId, { ids, vectors }, questions) {
   const { rows: found } = await sql.query('SELECT index_generation AS g FROM databases WHERE id = $1', [kbId]);
   const distance = `embedding::halfvec(${DIMENSIONS}) <#> $1::halfvec(${DIMENSIONS})`;
@@ -157,7 +157,7 @@ async function recall(what, kbId, { ids, vectors }, questions) {
   const all = `SELECT chunk_id FROM chunk_vectors WHERE ${where} ORDER BY (${distance}) + 0 LIMIT ${TOP}`;
   const truth = exactly(vectors, questions, TOP);
   const byId = new Map(ids.map((id, i) => [id, i]));
-  for (const [how, text] of Object.entries({ 'as searched': nearest, 'all looked at': all })) {
+  for (const [how, text] of Object.entries({ 'as searched': nearest, 'all compared': all })) {
     const times = [];
     let hits = 0;
     for (const [i, question] of questions.entries()) {
@@ -178,7 +178,7 @@ async function recall(what, kbId, { ids, vectors }, questions) {
   }
 }
 
-/** The same chunks with random vectors in place of their own, and random questions. */
+/** Replaces the vectors of the chunks by random ones, and uses random questions. */
 async function randomVectors(kbId) {
   say('random vectors');
   const { rows: chunks } = await sql.query('SELECT id FROM chunks WHERE kb_id = $1 ORDER BY id', [kbId]);

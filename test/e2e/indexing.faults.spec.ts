@@ -10,7 +10,7 @@ import { tasksEnded } from '../support/tasks/tasks.js';
 const SEED = runSeed();
 const MINUTES = 60_000;
 
-describe('three replicas asked for the same files at once', () => {
+describe('three replicas with requests for the same files at the same time', () => {
   let fleet: Fleet;
   beforeAll(async () => {
     fleet = await startFleet({ proxied: [2] });
@@ -18,7 +18,7 @@ describe('three replicas asked for the same files at once', () => {
   afterAll(() => fleet?.stop(), MINUTES);
 
   it(
-    'indexes each file exactly once with Redis black-holed on one replica',
+    'index each file exactly once when one replica gets no answers from Redis',
     async () => {
       const { dbId, fileIds } = await ingest(fleet, 'black hole', size(120, 1400));
       const { replicas, token } = fleet;
@@ -35,7 +35,7 @@ describe('three replicas asked for the same files at once', () => {
   );
 });
 
-describe.each(['before-claim', 'before-commit'])('a replica stopped %s', (point) => {
+describe.each(['before-claim', 'before-commit'])('a replica that is stopped %s', (point) => {
   let fleet: Fleet;
   beforeAll(async () => {
     fleet = await startFleet({
@@ -49,7 +49,7 @@ describe.each(['before-claim', 'before-commit'])('a replica stopped %s', (point)
   afterAll(() => fleet?.stop(), MINUTES);
 
   it(
-    'is overtaken, and adds nothing when it wakes up',
+    'loses its files to the others, and writes nothing when it continues',
     async () => {
       const { replicas, token, apis } = fleet;
       const dbId = await createKnowledgeBase(apis[0]!, token, 'stopped');
@@ -75,7 +75,7 @@ describe.each(['before-claim', 'before-commit'])('a replica stopped %s', (point)
   );
 });
 
-describe('control: the same without the claim and the fingerprint', () => {
+describe('control: three replicas without the claim and the fingerprint', () => {
   let fleet: Fleet;
   beforeAll(async () => {
     fleet = await startFleet({ env: () => ({ YUXI_TEST_BREAK: 'claim,fingerprint' }) });
@@ -83,7 +83,7 @@ describe('control: the same without the claim and the fingerprint', () => {
   afterAll(() => fleet?.stop(), MINUTES);
 
   it(
-    'shows files that were indexed more than once',
+    'index files more than once',
     async () => {
       const { replicas, token, apis } = fleet;
       const dbId = await createKnowledgeBase(apis[0]!, token, 'control');

@@ -10,7 +10,7 @@ import { tasksEnded } from '../support/tasks/tasks.js';
 const SEED = runSeed();
 const MINUTES = 60_000;
 
-describe('three replicas asked for the same files at once', () => {
+describe('three replicas with requests for the same files at the same time', () => {
   const count = size(120, 1400);
   let fleet: Fleet;
   beforeAll(async () => {
@@ -19,7 +19,7 @@ describe('three replicas asked for the same files at once', () => {
   afterAll(() => fleet?.stop(), MINUTES);
 
   it(
-    'indexes each file exactly once',
+    'index each file exactly once',
     async () => {
       const { dbId, fileIds } = await ingest(fleet, 'healthy', count);
       const { replicas, token } = fleet;

@@ -10,16 +10,16 @@ import { FULL, size } from '../support/size.js';
 const SEED = runSeed();
 const MINUTE = 60_000;
 const BYTES = size(1, 5) * 1_000_000;
-/** The kinds of the small size: text, characters without spaces, a table, and one that is refused. */
+/** Kinds of the small size: text, characters without spaces, a table, and a refused document. */
 const SMALL = ['English', 'random Han', 'table of 100,000 rows', 'deep HTML'];
 const KINDS = DOCUMENT_KINDS.filter(({ name }) => size(SMALL.includes(name), true));
 const SETUPS = size<Setup[]>(['embedded'], ['embedded', 'three replicas']);
-/** Within this time each document has ended; the bar of the table is shorter. */
+/** Time limit of the test for each document; the bar of the table is shorter. */
 const ENDS_WITHIN = 5 * MINUTE;
-/** However slow the machine is. */
+/** Limit for a slow machine. */
 const LIVE_WITHIN = 10_000;
 
-/** What the table calls passed. Only the full size is made to be read. */
+/** Bars of the table, intended for the full size. */
 const BARS = { seconds: 120, block: 200, liveP99: 100, searchTimes: 5 };
 
 describe.each(SETUPS)('large documents of every kind, %s', (setup) => {
@@ -46,7 +46,7 @@ describe.each(SETUPS)('large documents of every kind, %s', (setup) => {
   }
 
   it.each(KINDS)(
-    '$name: is indexed or has failed with its reason within 5 min, and the server says within 10 s that it lives, all the time',
+    '$name: the document is indexed or fails with a reason within 5 min, and the server answers each liveness probe within 10 s',
     async (kind) => {
       const { result, ...watched } = await system.during(() => send(kind, KINDS.indexOf(kind)));
       rows.push(rowOf(kind.name, result, watched, system.idle));
@@ -63,7 +63,7 @@ describe.each(SETUPS)('large documents of every kind, %s', (setup) => {
 
 if (FULL)
   it(
-    'the embedded database beside Redis: the first commands of 20 starts are counted that Redis answers',
+    'the embedded database with Redis: 20 starts are counted whose first Redis commands are answered',
     async () => {
       const redis = await startRedis();
       const rows: Row[] = [];
@@ -71,7 +71,7 @@ if (FULL)
         for (let start = 1; start <= 20; start++) {
           const [replica] = await startReplicas({ count: 1, redisUrl: redis.url });
           try {
-            // The making of a database holds up whatever runs beside it; a login needs counters in Redis.
+            // Creating the database blocks the event loop, and a login needs counters in Redis.
             await firstRun(replica!.baseUrl);
             const form = { username: FIRST_ADMINISTRATOR.user_id, password: FIRST_ADMINISTRATOR.password };
             const { status } = await api(replica!.baseUrl).post('/api/auth/token', { form });

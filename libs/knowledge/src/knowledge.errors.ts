@@ -2,21 +2,21 @@ import { YuxiError } from '@yuxi/core';
 
 export { PayloadTooLargeError } from '@yuxi/storage';
 
-/** The thing asked for does not exist, or the actor may not know that it does. */
+/** The thing does not exist, or the actor may not see it. */
 export class NotFoundError extends YuxiError {
   constructor(what: string, handle: string) {
     super(`${what} ${JSON.stringify(handle.slice(0, 80))} does not exist`, { code: 'NOT_FOUND' });
   }
 }
 
-/** The actor sees the thing but may not change it. */
+/** The actor may see the thing but not change it. */
 export class ForbiddenError extends YuxiError {
   constructor(message: string) {
     super(message, { code: 'FORBIDDEN' });
   }
 }
 
-/** Something with the same identity is there already. `details` say what, so that a client can go on with it. */
+/** Something with the same name or content exists. `details` name it, so that a client can use it. */
 export class ConflictError extends YuxiError {
   constructor(
     message: string,
@@ -26,18 +26,18 @@ export class ConflictError extends YuxiError {
   }
 }
 
-/** Too much in the window of the quota. */
+/** The user has used up the quota of the last hour. */
 export class QuotaExceededError extends YuxiError {
   constructor(
     message: string,
-    /** Whole seconds, at least 1, after which the same call fits. */
+    /** Seconds, at least 1, after which the same call is within the quota. */
     readonly retryAfterSeconds: number,
   ) {
     super(message, { code: 'QUOTA_EXCEEDED', retryable: true });
   }
 }
 
-/** A value given by the caller breaks a rule. `field` is its path, e.g. `params.chunk_size`. */
+/** A value of the caller breaks a rule. `field` is its path, for example `params.chunk_size`. */
 export class ValidationError extends YuxiError {
   constructor(
     readonly field: string,

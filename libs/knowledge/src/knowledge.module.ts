@@ -2,14 +2,11 @@ import { ConfigurableModuleBuilder, type DynamicModule, Module } from '@nestjs/c
 import { SQL_CLIENT } from '@yuxi/core';
 
 import { LiveDefaults } from './common/live-defaults.js';
-import { DatabaseAccess } from './databases/database-access.js';
+import { DatabaseAccess, TaskAccess } from './databases/access.js';
 import { DatabasesService } from './databases/databases.service.js';
-import { KindRegistry, KNOWLEDGE_BASE_KINDS } from './databases/kinds.js';
-import { KINDS } from './databases/postgres.kind.js';
-import { TaskAccess } from './databases/task-access.js';
+import { KindRegistry, KINDS, KNOWLEDGE_BASE_KINDS } from './databases/kinds.js';
 import { DocumentQueue } from './files/document-queue.service.js';
 import { FilesService } from './files/files.service.js';
-import { IngestService } from './files/ingest.service.js';
 import { RemovalService } from './files/removal.service.js';
 import { ReplacementService } from './files/replacement.service.js';
 import { UploadService } from './files/upload.service.js';
@@ -21,22 +18,21 @@ import { HiddenChunks } from './indexing/hidden-chunks.js';
 import { INDEXING_HOOKS, type IndexingHooks, NO_HOOKS } from './indexing/hooks.js';
 import { IndexCommit } from './indexing/index-commit.js';
 import { IndexStep } from './indexing/index-step.js';
-import { ParseStep } from './indexing/parse-step.js';
 import { LargeDocuments } from './indexing/large-documents.js';
 import { DocumentThreads } from './indexing/threads/document-threads.js';
 import { ChangeModelSaga } from './sagas/change-model.saga.js';
 import { DeleteDatabaseSaga } from './sagas/delete-database.saga.js';
 import { IngestSaga } from './sagas/ingest.saga.js';
+import { IngestService } from './sagas/ingest.service.js';
 import { Corpora } from './search/corpora.js';
 import { SearchService } from './search/search.service.js';
 import { Embedder } from './vectors/embedder.js';
-import { Generations } from './vectors/generations.js';
+import { Generations, VectorRows } from './vectors/generations.js';
 import { VectorUpkeep } from './vectors/upkeep.js';
-import { EXACT_LIMIT, exactLimitOf, VectorIndexes } from './vectors/vector-index.js';
-import { VectorRows } from './vectors/vector-rows.js';
+import { EXACT_LIMIT, EXACT_UP_TO, VectorIndexes } from './vectors/vector-index.js';
 
 export interface KnowledgeOptions {
-  /** Points at which a test stops or breaks indexing. Default none. */
+  /** Points where tests stop indexing or switch off a protection. Default none. */
   hooks?: IndexingHooks;
 }
 
@@ -44,8 +40,8 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN, OPTIONS_TYPE, ASYNC_OPTIO
   new ConfigurableModuleBuilder<KnowledgeOptions>({ moduleName: 'Knowledge' }).setClassMethodName('forRoot').build();
 
 /**
- * Knowledge bases: access, files, indexing, search. Needs StorageModule, LockModule, TasksModule, SagaModule and EmbeddingModule; takes
- * defaults from ConfigSyncModule where there is one.
+ * Knowledge bases: access, files, indexing, search. Needs StorageModule, LockModule, TasksModule, SagaModule and EmbeddingModule. Uses the
+ * settings of ConfigSyncModule if the application imports it.
  */
 @Module({
   providers: [
@@ -70,7 +66,6 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN, OPTIONS_TYPE, ASYNC_OPTIO
     FileClaims,
     ClaimedRun,
     { provide: DocumentThreads, useFactory: () => new DocumentThreads() },
-    ParseStep,
     Generations,
     Embedder,
     VectorRows,

@@ -1,4 +1,4 @@
-/** A vector as SQL reads it. */
+/** A vector in the text format of pgvector. */
 export const textOf = (vector) => `[${Array.from(vector, (value) => Number(value.toFixed(6))).join(',')}]`;
 
 const dot = (a, b) => {
@@ -7,7 +7,7 @@ const dot = (a, b) => {
   return sum;
 };
 
-/** Of each question the cosine that the last of the nearest ones has. */
+/** For each question, the cosine of the last of its `top` nearest vectors. */
 export function exactly(vectors, questions, top) {
   return questions.map((question) => {
     const scores = Float64Array.from(vectors, (vector) => dot(vector, question)).sort();
@@ -15,15 +15,15 @@ export function exactly(vectors, questions, top) {
   });
 }
 
-/** 16 bits keep three digits and a half: who is nearer than that to the last one is as good. */
+/** A 16-bit number has three and a half digits. A smaller difference from the last nearest vector counts as equal. */
 const SAME = 5e-4;
 
-/** Share of the answer that belongs to the nearest ones. */
+/** Share of the answer that belongs to the nearest vectors. */
 export function recallOf(least, found, question, vectors) {
   return found.filter((i) => dot(vectors[i], question) >= least - SAME).length / 10;
 }
 
-/** Vectors of length 1 in all directions alike. */
+/** Random vectors of length 1, with equal probability in all directions. */
 export function randomUnits(count, dimensions, random) {
   const gauss = () => Math.sqrt(-2 * Math.log(random() + 1e-12)) * Math.cos(2 * Math.PI * random());
   return Array.from({ length: count }, () => {

@@ -1,10 +1,10 @@
-/** One row of measured figures; texts are shown as they are, numbers without decimals beyond 10. */
+/** One row of measured figures. Numbers from 10 on are shown without decimals. */
 export type Row = Readonly<Record<string, string | number>>;
 
 const show = (value: string | number): string =>
   typeof value === 'string' ? value.replaceAll('|', '\\|') : value.toFixed(value < 10 ? 1 : 0);
 
-/** Prints rows of equal columns as a table in markdown, and as JSON in one line for programs. */
+/** Prints rows with equal columns as a markdown table for readers, and as one line of JSON for programs. */
 export function printFigures(title: string, rows: readonly Row[]): void {
   if (rows.length === 0) return;
   const columns = Object.keys(rows[0]!);

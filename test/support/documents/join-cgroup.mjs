@@ -1,4 +1,4 @@
-// Preloaded into a server: from its first line on it is in a group whose memory is limited.
+// Preloaded into a server: moves the process into a control group with a memory limit, before it loads anything else.
 import { writeFileSync } from 'node:fs';
 import { isMainThread } from 'node:worker_threads';
 

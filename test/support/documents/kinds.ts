@@ -1,16 +1,16 @@
 import { seededRandom } from '@yuxi/testing';
 
-/** A kind of document that a user may send, and that is hard in its own way. */
+/** A kind of document that is difficult to parse or index. */
 export interface DocumentKind {
   name: string;
   ending: 'txt' | 'md' | 'html';
-  /** A text of about `bytes` bytes in UTF-8; the same for the same seed. */
+  /** A text of about `bytes` bytes in UTF-8; equal for an equal seed. */
   make(bytes: number, seed: number): string;
 }
 
 type Random = () => number;
 
-/** Pieces until there are enough bytes. */
+/** Joins pieces until there are enough bytes. */
 function fill(bytes: number, next: (i: number) => string): string {
   const pieces: string[] = [];
   for (let i = 0, size = 0; size < bytes; i++) {
@@ -29,7 +29,7 @@ const characters = (random: Random, count: number, first: number, last: number):
 
 const latin = (random: Random, length: number): string => characters(random, length, 0x61, 0x7a);
 
-/** Few words are frequent and many are rare, as in a language. */
+/** Words as in a natural language: few are frequent and many are rare. */
 function vocabulary(random: Random, make: (random: Random) => string, size = 20_000): () => string {
   const words = Array.from({ length: size }, () => make(random));
   return () => words[Math.floor(size ** random()) - 1] ?? words[0]!;

@@ -8,10 +8,10 @@ const JOIN = new URL('./join-cgroup.mjs', import.meta.url).href;
 interface Version {
   root: string;
   limit: string;
-  /** Absent where swap is limited together with memory. */
+  /** Absent if swap is limited together with memory. */
   swap?: string;
   peak: string;
-  /** Holds the number of processes that were killed for want of memory. */
+  /** Contains the number of processes that were killed because of the limit. */
   events: string;
 }
 
@@ -31,7 +31,7 @@ const VERSIONS: readonly Version[] = [
   },
 ];
 
-/** A control group of Linux, as a container has one, with a limit of its memory. */
+/** A Linux control group with a memory limit, like that of a container. */
 export class MemoryLimit {
   private constructor(
     private readonly version: Version,
@@ -39,7 +39,7 @@ export class MemoryLimit {
     private readonly mebibytes: number,
   ) {}
 
-  /** @returns undefined where none can be made: not Linux, no rights, or no controller of memory */
+  /** @returns undefined if none can be made: not on Linux, no permission, or no memory controller */
   static make(name: string, mebibytes: number): MemoryLimit | undefined {
     for (const version of VERSIONS) {
       const folder = join(version.root, `yuxi-${process.pid}-${name}`);
@@ -49,21 +49,21 @@ export class MemoryLimit {
         continue;
       }
       try {
-        // A folder on a file system that is not of cgroups is an ordinary one.
+        // On another file system this is an ordinary folder without these files.
         if (existsSync(join(folder, version.limit))) {
           writeFileSync(join(folder, version.limit), `${mebibytes * MEBIBYTE}`);
           if (version.swap && existsSync(join(folder, version.swap))) writeFileSync(join(folder, version.swap), '0');
           return new MemoryLimit(version, folder, mebibytes);
         }
       } catch {
-        // The next version, or none.
+        // Tries the next version.
       }
       rmdirSync(folder);
     }
     return undefined;
   }
 
-  /** Makes a process of Node join, with the heap that Node takes in a container of that size: half of the memory. */
+  /** Environment that moves a Node process into the group, with the heap limit of a container of that size: half of the memory. */
   get env(): Record<string, string> {
     const options = process.env['YUXI_MUTANT'] ? (process.env['NODE_OPTIONS'] ?? '') : '';
     return {
@@ -76,17 +76,17 @@ export class MemoryLimit {
     return this.#read('cgroup.procs').split('\n').filter(Boolean).map(Number);
   }
 
-  /** Most memory so far, with the cache of files, MiB. */
+  /** Peak of the memory so far, including the file cache, MiB. */
   get peak(): number {
     return Number(this.#read(this.version.peak)) / MEBIBYTE;
   }
 
-  /** Processes that were killed because there was no memory left. */
+  /** Number of processes that were killed because of the limit. */
   get kills(): number {
     return Number(/^oom_kill (\d+)$/m.exec(this.#read(this.version.events))?.[1] ?? 0);
   }
 
-  /** Once no process is in it. */
+  /** Allowed when the group has no process. */
   remove(): void {
     rmdirSync(this.folder);
   }
@@ -96,7 +96,7 @@ export class MemoryLimit {
   }
 }
 
-/** Most memory that a process had in use at any time, without the cache of files, MiB. */
+/** Peak of the resident memory of a process, without the file cache, MiB. */
 export function mostResident(pid: number): number {
   return Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1024;
 }

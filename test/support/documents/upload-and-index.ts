@@ -7,26 +7,26 @@ import { requestIndex } from '../knowledge/made-files.js';
 const MINUTE = 60_000;
 const BOUNDARY = 'yuxi-large';
 
-/** How a document ended. */
+/** The result of a document. */
 export interface Ending {
-  /** `indexed`, `error_…`, or the status of HTTP that refused the upload. */
+  /** `indexed`, `error_…`, or the HTTP status of a refused upload. */
   status: string;
-  /** Why it is not indexed. */
+  /** The reason if it is not indexed. */
   error: string | null;
   chunks: number;
 }
 
-/** Where a document goes. */
+/** The replica and knowledge base of an upload. */
 export interface Target {
-  /** Of the replica. */
+  /** URL of the replica. */
   baseUrl: string;
   token: string;
   dbId: string;
 }
 
 /**
- * By buffers that are there already: what `fetch` makes of a form of this size holds up the process that sends it.
- * @returns the id of the file, or how it was refused
+ * Sends prepared buffers, because a form of this size makes `fetch` block the event loop of the test.
+ * @returns the id of the file, or the refusal
  */
 export async function uploadLarge(
   { baseUrl, token, dbId }: Target,
@@ -56,7 +56,7 @@ export async function uploadLarge(
 
 /**
  * Waits until a document is indexed or has failed.
- * @param givenUp a reason why that will not happen any more
+ * @param givenUp returns a reason to stop waiting
  */
 export async function indexLarge(
   target: Target,

@@ -18,19 +18,19 @@ import { requestIndex } from '../knowledge/made-files.js';
 
 export type Setup = 'embedded' | 'three replicas';
 
-/** What was seen while something went on, milliseconds. */
+/** Measurements during some work, milliseconds. */
 export interface Watched {
-  /** Longest time that the event loop of a replica was held, and what of it was waiting for a processor. */
+  /** Longest time that the event loop of a replica was blocked, and the part of it without a processor. */
   block: number;
   blockWaited: number;
   liveP99: number;
   liveLongest: number;
   searchP99: number;
-  /** Probes and searches that were not answered with 200. */
+  /** Probes and searches with another status than 200. */
   failures: string[];
 }
 
-/** Idle searches before anything is measured. */
+/** Milliseconds of searches without other load, measured first. */
 const IDLE = 5000;
 const BASE = 60;
 const PROBE = new URL('./loop-probe.mjs', import.meta.url).href;
@@ -42,7 +42,7 @@ interface Block {
   waited: number;
 }
 
-/** The product with a small knowledge base that is searched all the time, and asked whether it lives. */
+/** The product with a small knowledge base, under continuous searches and liveness probes. */
 export class WatchedSystem {
   private constructor(
     readonly baseUrls: readonly string[],
@@ -60,7 +60,7 @@ export class WatchedSystem {
       const file = join(folder, `${index}`);
       writeFileSync(file, '');
       probes[index] = file;
-      // A control preloads something, too.
+      // A control also preloads a module.
       const options = process.env['YUXI_MUTANT'] ? (process.env['NODE_OPTIONS'] ?? '') : '';
       return { LOOP_PROBE_FILE: file, NODE_OPTIONS: `${options} --import=${PROBE}` };
     };

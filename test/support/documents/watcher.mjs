@@ -1,4 +1,4 @@
-// Asks a product how it is, from a process of its own, so that a busy test does not look like a busy server.
+// Sends probes and searches to replicas. A separate process, so that a busy test does not look like a busy server.
 import { Agent, request } from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
 import { handleCalls } from '@yuxi/testing';
@@ -8,9 +8,9 @@ const LIVE_EVERY = 10;
 const SEARCH_EVERY = 40;
 const GIVEN_UP = 60_000;
 
-/** Of what was asked since the last `take`: milliseconds until it was answered, what was not answered with 200, what is still open. */
-const nothing = () => ({ live: [], search: [], failures: [], open: new Set() });
-let seen = nothing();
+/** Since the last `take`: response times in milliseconds, failures, and open requests. */
+const emptyResults = () => ({ live: [], search: [], failures: [], open: new Set() });
+let seen = emptyResults();
 
 function ask(kind, url, { token, json } = {}) {
   const body = json && JSON.stringify(json);
@@ -37,11 +37,11 @@ function ask(kind, url, { token, json } = {}) {
   return answered.then(() => into.open.delete(answered));
 }
 
-/** What is asked.
+/** Targets and questions.
  * @typedef {{ baseUrls: string[], token: string, dbId: string, questions: string[] }} Asked */
 
-handleCalls({
-  /** Probes at their times, whether or not those before are answered; searches one after the other. */
+takeOrders({
+  /** Sends probes at fixed times, also while earlier ones are open. Sends searches one after the other. */
   start: (/** @type {Asked} */ { baseUrls, token, dbId, questions }) => {
     let asked = 0;
     setInterval(() => void ask('live', `${baseUrls[asked++ % baseUrls.length]}/health/live`), LIVE_EVERY);
@@ -59,7 +59,7 @@ handleCalls({
 
 async function take() {
   const { open, ...taken } = seen;
-  seen = nothing();
+  seen = emptyResults();
   await Promise.all(open);
   return taken;
 }

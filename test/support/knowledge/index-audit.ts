@@ -18,9 +18,9 @@ interface ChunkRow {
   chunk_index: number;
   content: string;
   postings: number;
-  /** Of the live generation. */
+  /** Vectors of the live generation. */
   vectors: number;
-  /** Of any other. */
+  /** Vectors of other generations. */
   others: number;
 }
 
@@ -30,9 +30,8 @@ export interface Violation {
 }
 
 /**
- * Compares the index in PostgreSQL with what one process would build from the same texts.
- * @returns every difference: a file indexed more or less than once, a chunk too many, too few or wrong, postings missing, a vector
- * missing or left over.
+ * Compares the index in PostgreSQL with the index that a single process builds from the same texts.
+ * @returns all differences: a wrong number of indexings, missing, wrong or additional chunks, missing postings, missing or additional vectors.
  */
 export async function auditIndex(
   fleet: Fleet,
@@ -57,7 +56,7 @@ export async function auditIndex(
   for (const row of chunks) byFile.get(row.file_id)?.push(row);
   const found: Violation[] = [];
   for (const file of files) {
-    // One after the other takes seconds, in which clients of a test that goes on should get their answers.
+    // The audit takes seconds, and clients of the test must get their answers meanwhile.
     await turn();
     const report = (what: string) => found.push({ file: file.filename, what });
     if (file.status !== 'indexed') report(`status is ${file.status}`);
@@ -68,7 +67,7 @@ export async function auditIndex(
     if (file.chunk_count !== expected.length) report(`chunk_count is ${file.chunk_count}, not ${expected.length}`);
     if (stored.length !== expected.length) report(`${stored.length} chunks stored, not ${expected.length}`);
     for (const [i, { id, terms }] of expected.entries()) {
-      if (stored[i]?.chunk_id !== id) report(`chunk ${i} is another one`);
+      if (stored[i]?.chunk_id !== id) report(`chunk ${i} has another id`);
       else if (stored[i].postings !== terms) report(`chunk ${i} has ${stored[i].postings} postings, not ${terms}`);
       else if (stored[i].vectors !== 1 || stored[i].others !== 0)
         report(`chunk ${i} has ${stored[i].vectors} vectors and ${stored[i].others} of other models`);

@@ -1,9 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises';
 
-// One of several client processes: told what to send, it says "ready" and sends everything at "go".
+// One of several client processes. It receives its order, answers "ready", and sends all requests after "go".
 process.once('message', (order) => {
   process.once('message', () => {
-    // A failure ends the process with its reason on stderr; the test sees the early exit.
+    // An error ends the process with the reason on stderr; the test detects the early exit.
     sendAll(order).then((taskIds) => process.send({ taskIds }, () => process.disconnect()), fail);
   });
   process.send('ready');
@@ -19,7 +19,7 @@ async function sendAll({ baseUrl, token, dbId, batches, params }) {
   return taskIds;
 }
 
-/** A replica that was stopped in the middle of a request wakes up to an ended session, and says to try again: so it is done. */
+/** A replica that was stopped during a request answers 503 when it continues, because its session was ended. The client then tries again. */
 async function send({ baseUrl, token, dbId, file_ids, params }) {
   for (let attempt = 1; ; attempt++) {
     const response = await fetch(`${baseUrl}/api/knowledge/databases/${dbId}/documents/index`, {

@@ -12,13 +12,13 @@ export interface IndexOrder {
   dbId: string;
   fileIds: readonly string[];
   params?: Record<string, unknown>;
-  /** Shuffles the order in which each client sends; printed by the test, so that a run can be repeated. */
+  /** Seed of the order in which each client sends. The test prints it, so that a run can be repeated. */
   seed: number;
 }
 
 /**
- * One client process for each replica; all of them send every file for indexing, released by one barrier.
- * @returns the tasks of all replicas.
+ * Starts one client process for each replica. All of them request the indexing of each file at the same time.
+ * @returns the ids of all tasks.
  */
 export async function indexEverywhere({
   replicas,
@@ -52,7 +52,7 @@ function batches(ids: readonly string[]): string[][] {
   return Array.from({ length: Math.ceil(ids.length / BATCH) }, (_, i) => ids.slice(i * BATCH, (i + 1) * BATCH));
 }
 
-/** Fisher-Yates: the same seed gives the same order. */
+/** Fisher-Yates shuffle: an equal seed gives an equal order. */
 export function shuffled<T>(items: readonly T[], seed: number): T[] {
   const result = [...items];
   const random = seededRandom(seed);

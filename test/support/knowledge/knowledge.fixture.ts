@@ -8,21 +8,18 @@ import { EmbeddingModule, ModelHosts, modelSection } from '@yuxi/embedding';
 import { LockModule, LockService } from '@yuxi/lock';
 import { RedisModule } from '@yuxi/redis';
 import { SagaModule, sagaMigrations, SagaService } from '@yuxi/saga';
-import { BLOB_STORE, type BlobStore, StorageInfo, StorageModule } from '@yuxi/storage';
+import { BLOB_STORE, type BlobStore, type Role, StorageInfo, StorageModule } from '@yuxi/storage';
 import { TaskRetryLater, TasksModule, tasksMigrations } from '@yuxi/tasks';
 
-import type { Actor, Role } from '../../../libs/knowledge/src/actor.js';
-import { DatabasesService } from '../../../libs/knowledge/src/databases/index.js';
-import { FilesService, IngestService } from '../../../libs/knowledge/src/files/index.js';
-import {
-  FileProcessor,
-  type IndexingHooks,
-  NO_HOOKS,
-  type ProcessFile,
-} from '../../../libs/knowledge/src/indexing/index.js';
+import type { Actor } from '../../../libs/knowledge/src/databases/access.js';
+import { DatabasesService } from '../../../libs/knowledge/src/databases/databases.service.js';
+import { FilesService } from '../../../libs/knowledge/src/files/files.service.js';
+import { FileProcessor, type ProcessFile } from '../../../libs/knowledge/src/indexing/file-processor.js';
+import { type IndexingHooks, NO_HOOKS } from '../../../libs/knowledge/src/indexing/hooks.js';
 import { KnowledgeModule } from '../../../libs/knowledge/src/knowledge.module.js';
+import { IngestService } from '../../../libs/knowledge/src/sagas/ingest.service.js';
 import { Corpora } from '../../../libs/knowledge/src/search/corpora.js';
-import { SearchService } from '../../../libs/knowledge/src/search/index.js';
+import { SearchService } from '../../../libs/knowledge/src/search/search.service.js';
 import { VectorUpkeep } from '../../../libs/knowledge/src/vectors/upkeep.js';
 import { EXACT_LIMIT } from '../../../libs/knowledge/src/vectors/vector-index.js';
 
@@ -43,7 +40,7 @@ export interface Replica {
   storage: StorageInfo;
   /** Hooks of the replica; a test may replace them. */
   hooks: IndexingHooks;
-  /** Runs the task of one file as a worker would: again for as long as it asks to come later. */
+  /** Runs the task of one file like a worker: again while it asks for a retry. */
   work(
     task: Pick<ProcessFile, 'dbId' | 'fileId'> & Partial<ProcessFile>,
     signal?: AbortSignal,
@@ -54,37 +51,37 @@ export interface Replica {
 }
 
 export interface ReplicaOptions {
-  /** PGlite in memory without it. */
+  /** Default: PGlite in memory. */
   databaseUrl?: string;
-  /** Without it locks hold in this replica only, as when Redis is away. */
+  /** Without it locks are local to this replica, as when Redis is unavailable. */
   redisUrl?: string;
   hooks?: Partial<IndexingHooks>;
   /** Whether a worker runs tasks and sagas. Default `false`. */
   worker?: boolean;
-  /** Vectors that are compared one by one before there is an index. */
+  /** Number of vectors up to which there is no vector index. */
   exactUpTo?: number;
-  /** Where models may be, as `ALLOWED_MODEL_HOSTS`. */
+  /** Allowed hosts of models, as in `ALLOWED_MODEL_HOSTS`. */
   modelHosts?: string;
 }
 
-/** Stands for the live configuration: only the sections of model and documents are there. */
+/** Replaces the live configuration; has the sections of model and documents only. */
 class SettingsInForce {
   /** Section with the limits of documents. */
   documents: Record<string, number> | undefined;
-  private model: object = {};
+  #model: object = {};
 
   constructor(private readonly hosts: ModelHosts) {}
 
   get(): Record<string, unknown> {
-    return { ...this.model, documents: this.documents };
+    return { ...this.#model, documents: this.documents };
   }
 
   use(model: Record<string, unknown>): void {
-    this.model = { model: modelSection(this.hosts).parse(model) };
+    this.#model = { model: modelSection(this.hosts).parse(model) };
   }
 }
 
-/** What ConfigSyncModule would give to everybody. */
+/** Provides what ConfigSyncModule provides in the product. */
 function settingsOf(settings: SettingsInForce): DynamicModule {
   const provider = { provide: LiveConfig, useValue: settings };
   return { module: SettingsInForce, global: true, providers: [provider], exports: [LiveConfig] };
@@ -158,15 +155,15 @@ async function untilDone<T>(run: () => Promise<T>): Promise<T> {
   }
 }
 
-let people = 0;
+let users = 0;
 
-/** A user in the database, as the actor that stands for it. */
+/** Creates a user in the database. */
 export async function newActor(
   sql: SqlClient,
   role: Role = 'user',
   departmentId: number | null = null,
 ): Promise<Actor> {
-  const name = `user${++people}`;
+  const name = `user${++users}`;
   const { rows } = await sql.query<{ id: number }>(
     `INSERT INTO users (user_id, username, password_hash, role, department_id) VALUES ($1, $1, '-', $2, $3) RETURNING id`,
     [name, role, departmentId],
@@ -179,7 +176,7 @@ export async function newDepartment(sql: SqlClient, name: string): Promise<numbe
   return rows[0]!.id;
 }
 
-/** Uploads a text and makes it a document. */
+/** Uploads a text and adds it as a document. */
 export async function addText(
   replica: Replica,
   actor: Actor,
@@ -192,7 +189,7 @@ export async function addText(
   return file_id;
 }
 
-/** `count` rows of one table. */
+/** Number of rows of a table. */
 export async function countOf(sql: SqlClient, table: string, where = 'true'): Promise<number> {
   const { rows } = await sql.query<{ n: number }>(`SELECT count(*)::int AS n FROM ${table} WHERE ${where}`);
   return rows[0]!.n;

@@ -5,7 +5,7 @@ export interface MadeFile {
   file_path: string;
 }
 
-/** A text of a few chunks that no other `name` has; a paragraph stands in it twice, because equal chunks are the hard ones. */
+/** A text of a few chunks, unique for a `name`. One paragraph occurs twice, because equal chunks are the difficult case. */
 export function madeText(name: string, paragraphs = 24): string {
   const repeated = `The same remark about ${name} is made once more. `.repeat(60);
   const others = Array.from({ length: paragraphs }, (_, i) =>
@@ -14,7 +14,7 @@ export function madeText(name: string, paragraphs = 24): string {
   return [repeated, ...others, repeated].join('\n\n');
 }
 
-/** @throws Error when the API does not take it. */
+/** @throws Error when the API refuses it. */
 export async function uploadText(
   client: ApiClient,
   token: string,

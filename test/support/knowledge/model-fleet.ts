@@ -3,17 +3,17 @@ import { createKnowledgeBase, type Fleet, startFleet } from '../fleet.js';
 
 export const DIMENSIONS = 32;
 
-/** Replicas whose settings allow one model server. */
+/** Replicas that use one fake model server. */
 export interface ModelFleet {
   fleet: Fleet;
   provider: EmbeddingServer;
-  /** Changes the model settings. */
+  /** Changes the settings of the model. */
   use(settings: Record<string, unknown>): Promise<void>;
-  /** Changes the model settings, and waits until all replicas use them. */
+  /** Like {@link use}, and waits until all replicas have the settings. */
   useEverywhere(settings: Record<string, unknown>): Promise<void>;
-  /** Settings for a model with this name on the model server. */
+  /** Settings of the model server, for a model of this name. */
   model(name: string, more?: Record<string, unknown>): Record<string, unknown>;
-  /** Name of the model that answers searches. */
+  /** Name of the model of the live generation. */
   live(dbId: string): Promise<string>;
   /** Creates a knowledge base and indexes these documents. */
   base(name: string, documents: Parameters<typeof upload>[3]): Promise<{ dbId: string; fileIds: string[] }>;

@@ -5,22 +5,22 @@ import { FULL } from '../size.js';
 
 type Document = cranfield.Document;
 
-/** The full size also measures retrieval quality, which needs judged questions. */
+/** Whether the test also measures the quality of searches, which needs judged questions. */
 export const judged = FULL && cranfield.cranfieldIsHere;
 if (FULL && !judged) reportSkip('search quality over 3 replicas', cranfield.CRANFIELD_ABSENT);
 
-/** Two documents without a text, which are refused. */
+/** Two documents without text, which are refused. */
 export const EMPTY = ['471', '995'];
 
 const all: readonly Document[] = judged ? cranfield.documents() : madeCorpus.documents();
 
-/** That many documents; the two empty ones are always among them. */
+/** This many documents, always including the two empty ones. */
 export function sample(count: number): Document[] {
   const isEmpty = ({ id }: Document) => EMPTY.includes(id);
   return [...all.filter(isEmpty), ...all.filter((document) => !isEmpty(document)).slice(0, count - EMPTY.length)];
 }
 
-/** Uploads a sample over all replicas into a new knowledge base; the empty documents are refused. */
+/** Uploads a sample through all replicas into a new knowledge base. The empty documents are refused. */
 export async function ingest({ apis, token }: Fleet, name: string, count: number) {
   const dbId = await createKnowledgeBase(apis[0]!, token, name);
   const { fileIds, refused } = await upload(apis, token, dbId, sample(count));

@@ -1,8 +1,8 @@
-/** Parameters of a statement that is put together of parts. */
+/** Parameters of a statement that is built from parts. */
 export class Parameters {
   readonly values: unknown[] = [];
 
-  /** @returns the place of the value in the text: `$3` */
+  /** @returns the placeholder of the value, for example `$3` */
   add(value: unknown): string {
     return `$${this.values.push(value)}`;
   }

@@ -1,22 +1,22 @@
 import { isLexical, type ModelSpec } from '@yuxi/embedding';
 
-import { type ShareConfig, type ShareConfigView, viewShareConfig } from './share-config.js';
+import { type ShareConfig, type ShareConfigView, viewShareConfig } from './database.schemas.js';
 
 export interface EmbedInfo {
   name: string;
   provider: ModelSpec['provider'];
   dimension: number;
-  /** Finds words and spellings only, not meanings. */
+  /** The model compares words and spellings only, not meanings. */
   lexical: boolean;
 }
 
-/** A database as answers carry it. */
+/** A database as answers contain it. */
 export interface DatabaseView {
   db_id: string;
   name: string;
   description: string;
   kb_type: string;
-  /** The model whose vectors answer; `null` without vectors. */
+  /** The model of the live vectors; `null` without vectors. */
   embed_info: EmbedInfo | null;
   llm_info: Record<string, unknown> | null;
   query_params: Record<string, unknown>;
@@ -24,9 +24,8 @@ export interface DatabaseView {
   metadata: Record<string, unknown>;
   /** ISO 8601, UTC. */
   created_at: string;
-  /** Documents in it. */
+  /** Number of documents. */
   row_count: number;
-  status: '已连接';
   share_config: ShareConfigView;
   owner: { id: number; username: string };
 }
@@ -65,7 +64,6 @@ export function viewDatabase(row: DatabaseRow): DatabaseView {
     },
     metadata: additional_params,
     created_at: new Date(created_at).toISOString(),
-    status: '已连接',
     share_config: viewShareConfig(share_config),
     owner: { id: owner_id, username: owner_name },
   };

@@ -4,15 +4,19 @@ import { EmbeddingModels } from '@yuxi/embedding';
 import { LockBusyError, type LockOptions, LockService, LockUnavailableError } from '@yuxi/lock';
 import { SagaService } from '@yuxi/saga';
 
-import type { Actor } from '../actor.js';
-import { newHandle } from '../common/handle.js';
-import { parseInput } from '../common/validate.js';
+import { newHandle, parseInput } from '../common/input.js';
 import { type FileEntry, listFiles } from '../files/file.view.js';
 import { ConflictError, NotFoundError, ValidationError } from '../knowledge.errors.js';
 import { DeleteDatabaseSaga } from '../sagas/delete-database.saga.js';
-import { searchDefaults } from '../search/search-plan.js';
+import {
+  type QueryOption,
+  type QueryValues,
+  readQueryOptions,
+  searchDefaults,
+  withValues,
+} from '../search/search-options.js';
 import { Generations } from '../vectors/generations.js';
-import { actorParams, DatabaseAccess, DATABASES, VISIBLE } from './database-access.js';
+import { type Actor, actorParams, DatabaseAccess, DATABASES, VISIBLE } from './access.js';
 import {
   type CreateDatabase,
   createDatabaseSchema,
@@ -21,7 +25,6 @@ import {
 } from './database.schemas.js';
 import { DATABASE_COLUMNS, type DatabaseRow, type DatabaseView, viewDatabase } from './database.view.js';
 import { KindRegistry } from './kinds.js';
-import { type QueryOption, type QueryValues, readQueryOptions, withValues } from './query-options.js';
 
 export type DatabaseName = Pick<DatabaseView, 'db_id' | 'name' | 'description'>;
 export type DatabaseWithFiles = DatabaseView & { files: Record<string, FileEntry> };
@@ -31,7 +34,7 @@ export interface QueryParams {
   options: QueryOption[];
 }
 
-/** Knowledge bases. Every call reads the database anew, and reading never writes. */
+/** Knowledge bases. Every call reads the database, and reading never writes. */
 @Injectable()
 export class DatabasesService {
   constructor(
@@ -46,17 +49,17 @@ export class DatabasesService {
 
   /**
    * @throws {ValidationError} also for an unknown `kb_type`.
-   * @throws {ConflictError} when the name is taken, by anybody.
+   * @throws {ConflictError} when a database of any user has the name.
    */
   async create(actor: Actor, input: CreateDatabase): Promise<DatabaseWithFiles> {
     const given = parseInput(createDatabaseSchema, input);
     const kind = this.kinds.get(given.kb_type);
-    this.assertModel(given.embed_model_name);
+    this.#assertModel(given.embed_model_name);
     const dbId = newHandle('kb');
-    // The index of names decides. The lock is for replicas of the founding system, which make a knowledge base under it.
+    // The unique index decides. The lock is for Python replicas of the legacy API, which hold it while they create a database.
     await using _ = await this.locks.acquire(lockOf(given.database_name), CREATING).catch(unlessBusy);
     const first = this.generations.first();
-    await this.named(given.database_name, () =>
+    await this.#orConflict(given.database_name, () =>
       this.sql.query(
         `WITH made AS (
            INSERT INTO databases (db_id, name, description, kb_type, owner_id, share_config, additional_params, llm_info)
@@ -78,7 +81,7 @@ export class DatabasesService {
         ],
       ),
     );
-    return { ...(await this.one(actor, dbId)), files: {} };
+    return { ...(await this.#one(actor, dbId)), files: {} };
   }
 
   /** All databases the actor may read, oldest first. */
@@ -90,7 +93,7 @@ export class DatabasesService {
     return rows.map(viewDatabase);
   }
 
-  /** The same, names only. */
+  /** Like {@link list}, names only. */
   async accessible(actor: Actor): Promise<DatabaseName[]> {
     const { rows } = await this.sql.query<DatabaseName>(
       `SELECT d.db_id, d.name, d.description FROM ${DATABASES} WHERE ${VISIBLE} ORDER BY d.id`,
@@ -99,22 +102,22 @@ export class DatabasesService {
     return rows;
   }
 
-  /** @throws {NotFoundError} also where it exists but is not for this actor. */
+  /** @throws {NotFoundError} also when the actor may not see it. */
   async get(actor: Actor, dbId: string): Promise<DatabaseWithFiles> {
     const id = await this.access.read(actor, dbId);
-    const [database, files] = await Promise.all([this.one(actor, dbId), listFiles(this.sql, id)]);
+    const [database, files] = await Promise.all([this.#one(actor, dbId), listFiles(this.sql, id)]);
     return { ...database, files };
   }
 
   /**
-   * Changes what is given; the rest stays.
+   * Changes the given values; the others stay.
    * @throws {NotFoundError} @throws {ForbiddenError} @throws {ValidationError}
    * @throws {ConflictError} when the new name is taken.
    */
   async update(actor: Actor, dbId: string, input: UpdateDatabase): Promise<DatabaseView> {
     const given = parseInput(updateDatabaseSchema, input);
     const id = await this.access.manage(actor, dbId);
-    await this.named(given.name ?? '', () =>
+    await this.#orConflict(given.name ?? '', () =>
       this.sql.query(
         `UPDATE databases SET name = coalesce($2, name), description = coalesce($3, description),
            llm_info = CASE WHEN $4::boolean THEN $5::jsonb ELSE llm_info END,
@@ -132,12 +135,11 @@ export class DatabasesService {
         ],
       ),
     );
-    return this.one(actor, dbId);
+    return this.#one(actor, dbId);
   }
 
   /**
-   * Takes a database away from everybody at once; its files, chunks and contents that nothing else uses go step by step.
-   * @returns the saga that does it
+   * Hides a database at once. A saga then removes its files, chunks and contents in small steps.
    */
   async remove(actor: Actor, dbId: string): Promise<{ saga_id: string }> {
     const kbId = await this.access.manage(actor, dbId);
@@ -152,20 +154,20 @@ export class DatabasesService {
     });
   }
 
-  /** The options of the database's kind, with its own values in the place of the defaults. */
+  /** The search options of the database, with its own values as defaults. */
   async queryParams(actor: Actor, dbId: string): Promise<QueryParams> {
-    const { kb_type, query_params, embed_info } = await this.one(actor, dbId);
+    const { kb_type, query_params, embed_info } = await this.#one(actor, dbId);
     const values = { ...searchDefaults(embed_info), ...query_params } as QueryValues;
     return { type: kb_type, options: withValues(this.kinds.get(kb_type).queryOptions, values) };
   }
 
   /**
-   * Sets the keys given; others stay.
+   * Sets the given options; the others stay.
    * @throws {ValidationError} naming the first key that is unknown or breaks its rule.
    */
   async setQueryParams(actor: Actor, dbId: string, given: unknown): Promise<QueryParams> {
     const id = await this.access.manage(actor, dbId);
-    const { kb_type } = await this.one(actor, dbId);
+    const { kb_type } = await this.#one(actor, dbId);
     const values = readQueryOptions(this.kinds.get(kb_type).queryOptions, given, '');
     await this.sql.query(
       'UPDATE databases SET query_params = query_params || $2::jsonb, updated_at = now() WHERE id = $1',
@@ -174,14 +176,14 @@ export class DatabasesService {
     return this.queryParams(actor, dbId);
   }
 
-  /** One model makes the vectors of all knowledge bases; a client that names another one expects what it would not get. */
-  private assertModel(name: string | null | undefined): void {
+  /** All knowledge bases use one model, so a request for another one is refused. */
+  #assertModel(name: string | null | undefined): void {
     const { model } = this.models.current();
     if (name && name !== model)
       throw new ValidationError('embed_model_name', `must be ${JSON.stringify(model)}, the model of the settings`);
   }
 
-  private async one(actor: Actor, dbId: string): Promise<DatabaseView> {
+  async #one(actor: Actor, dbId: string): Promise<DatabaseView> {
     const { rows } = await this.sql.query<DatabaseRow>(
       `SELECT ${DATABASE_COLUMNS} FROM ${DATABASES} WHERE d.db_id = $4 AND ${VISIBLE}`,
       [...actorParams(actor), dbId],
@@ -190,24 +192,24 @@ export class DatabasesService {
     return viewDatabase(rows[0]);
   }
 
-  private async named(name: string, write: () => Promise<unknown>): Promise<void> {
+  async #orConflict(name: string, write: () => Promise<unknown>): Promise<void> {
     try {
       await write();
     } catch (error) {
       if (!isUniqueViolation(error)) throw error;
-      throw new ConflictError(`A database named ${JSON.stringify(name)} exists already; choose another name`, { name });
+      throw new ConflictError(`A database named ${JSON.stringify(name)} already exists; choose another name`, { name });
     }
   }
 }
 
-/** Owners that are not ours announce nothing when they let go. */
+/** `interop`, because Python replicas do not publish the release of a lock. */
 const CREATING: LockOptions = { ttl: '10s', wait: '10s', interop: true };
 
 function unlessBusy(error: unknown): undefined {
   if (!(error instanceof LockBusyError || error instanceof LockUnavailableError)) throw error;
 }
 
-/** Names of locks hold no control characters; names of databases may. */
+/** Names of locks must not contain control characters; names of databases may. */
 function lockOf(name: string): string {
   return `create_db_${name.replaceAll(/\p{Cc}/gu, ' ')}`;
 }

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type PostgresServer, startPostgres } from '@yuxi/testing';
 
-import type { Actor } from '../actor.js';
+import type { Actor } from './access.js';
 import {
   newActor,
   newDepartment,
@@ -31,7 +31,7 @@ describe.each(['PostgreSQL', 'PGlite'])('databases on %s', (kind) => {
     await server?.stop();
   });
 
-  it('answers a new database in the shape of the API', async () => {
+  it('returns a new database in the form of the API', async () => {
     const name = newName();
     const made = await replica.databases.create(owner, {
       database_name: ` ${name} `,
@@ -49,7 +49,6 @@ describe.each(['PostgreSQL', 'PGlite'])('databases on %s', (kind) => {
       metadata: { chunk_size: 256 },
       created_at: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
       row_count: 0,
-      status: '已连接',
       share_config: { visibility: 'private', departments: [], is_shared: false, accessible_departments: [] },
       owner: { id: owner.id, username: expect.any(String) },
       files: {},
@@ -62,7 +61,7 @@ describe.each(['PostgreSQL', 'PGlite'])('databases on %s', (kind) => {
     });
   });
 
-  it('makes one of a name at a time, under the lock that the founding system takes for it', async () => {
+  it('waits for the lock that Python replicas of the legacy API hold while they create a database of the same name', async () => {
     const name = `tab\t${newName()}`;
     await using held = await replica.locks.acquire(`create_db_${name.replace('\t', ' ')}`);
     const made: string[] = [];
@@ -91,7 +90,7 @@ describe.each(['PostgreSQL', 'PGlite'])('databases on %s', (kind) => {
     await expect(refusal).rejects.toMatchObject({ code: 'INVALID_INPUT', field: expect.stringContaining(field) });
   });
 
-  it('gives a name to one of many that ask for it at once', async () => {
+  it('gives a name to one of ten requests at the same time', async () => {
     const name = newName();
     const attempts = Array.from({ length: 10 }, () => replica.databases.create(owner, { database_name: name }));
     const results = await Promise.allSettled(attempts);
@@ -99,7 +98,7 @@ describe.each(['PostgreSQL', 'PGlite'])('databases on %s', (kind) => {
     for (const r of results) if (r.status === 'rejected') expect(r.reason).toBeInstanceOf(ConflictError);
   });
 
-  it('changes what is given, merges additional parameters and keeps the rest', async () => {
+  it('changes the given values, merges additional parameters and keeps the rest', async () => {
     const { db_id } = await replica.databases.create(owner, {
       database_name: newName(),
       description: 'before',
@@ -119,7 +118,7 @@ describe.each(['PostgreSQL', 'PGlite'])('databases on %s', (kind) => {
     await expect(replica.databases.update(owner, db_id, { name })).rejects.toThrow(ConflictError);
   });
 
-  it('keeps query parameters of the kind, and refuses others', async () => {
+  it('stores query parameters of the kind and refuses others', async () => {
     const { db_id } = await replica.databases.create(owner, { database_name: newName() });
     const params = await replica.databases.setQueryParams(owner, db_id, { final_top_k: 5 });
     expect(params).toMatchObject({ type: 'postgres', options: expect.arrayContaining([]) });
@@ -140,44 +139,47 @@ describe.each(['PostgreSQL', 'PGlite'])('databases on %s', (kind) => {
       public: ['yes', 'read only', 'read only', 'yes', 'read only', 'yes'],
     };
 
-    it.each(Object.entries(RIGHTS))('%s', async (visibility, expected) => {
-      const here = await newDepartment(replica.sql, `here ${newName()}`);
-      const there = await newDepartment(replica.sql, `there ${newName()}`);
-      const mine = await newActor(replica.sql, 'user', here);
-      const { rows } = await replica.sql.query<{ id: number }>(`SELECT id FROM users WHERE role = 'superadmin'`);
-      const superadmin: Actor = rows[0]
-        ? { id: rows[0].id, role: 'superadmin', departmentId: null }
-        : await newActor(replica.sql, 'superadmin');
-      const actors = [
-        mine,
-        await newActor(replica.sql, 'user', here),
-        await newActor(replica.sql, 'user', there),
-        await newActor(replica.sql, 'admin', here),
-        await newActor(replica.sql, 'admin', there),
-        superadmin,
-      ];
-      const { db_id } = await replica.databases.create(mine, {
-        database_name: newName(),
-        share_config: { visibility, departments: visibility === 'departments' ? [there] : [] },
-      });
-      const listed = [];
-      const changed = [];
-      for (const actor of actors) {
-        const readable = await may(replica.databases.get(actor, db_id));
-        const inList = (await replica.databases.list(actor)).some((each) => each.db_id === db_id);
-        const searchable = await may(replica.search.query(actor, db_id, 'wing'));
-        expect([inList ? 'yes' : '404', searchable]).toEqual([readable, readable]);
-        listed.push(readable);
-        changed.push(await may(replica.databases.update(actor, db_id, { description: 'changed' })));
-        expect(
-          await may(replica.files.upload(actor, db_id, 'a.txt', Buffer.from(`${visibility} by ${actor.id}`))),
-        ).toBe(changed.at(-1));
-      }
-      expect(changed).toEqual(expected);
-      expect(listed).toEqual(expected.map((right) => (right === '404' ? '404' : 'yes')));
-    });
+    it.each(Object.entries(RIGHTS))(
+      'to a database with visibility %s follows the table of rights',
+      async (visibility, expected) => {
+        const here = await newDepartment(replica.sql, `here ${newName()}`);
+        const there = await newDepartment(replica.sql, `there ${newName()}`);
+        const mine = await newActor(replica.sql, 'user', here);
+        const { rows } = await replica.sql.query<{ id: number }>(`SELECT id FROM users WHERE role = 'superadmin'`);
+        const superadmin: Actor = rows[0]
+          ? { id: rows[0].id, role: 'superadmin', departmentId: null }
+          : await newActor(replica.sql, 'superadmin');
+        const actors = [
+          mine,
+          await newActor(replica.sql, 'user', here),
+          await newActor(replica.sql, 'user', there),
+          await newActor(replica.sql, 'admin', here),
+          await newActor(replica.sql, 'admin', there),
+          superadmin,
+        ];
+        const { db_id } = await replica.databases.create(mine, {
+          database_name: newName(),
+          share_config: { visibility, departments: visibility === 'departments' ? [there] : [] },
+        });
+        const listed = [];
+        const changed = [];
+        for (const actor of actors) {
+          const readable = await may(replica.databases.get(actor, db_id));
+          const inList = (await replica.databases.list(actor)).some((each) => each.db_id === db_id);
+          const searchable = await may(replica.search.query(actor, db_id, 'wing'));
+          expect([inList ? 'yes' : '404', searchable]).toEqual([readable, readable]);
+          listed.push(readable);
+          changed.push(await may(replica.databases.update(actor, db_id, { description: 'changed' })));
+          expect(
+            await may(replica.files.upload(actor, db_id, 'a.txt', Buffer.from(`${visibility} by ${actor.id}`))),
+          ).toBe(changed.at(-1));
+        }
+        expect(changed).toEqual(expected);
+        expect(listed).toEqual(expected.map((right) => (right === '404' ? '404' : 'yes')));
+      },
+    );
 
-    it('reads the spelling of the founding API', async () => {
+    it('accepts the spelling of the legacy API', async () => {
       expect(await shared({ is_shared: true, accessible_departments: [] })).toMatchObject({ visibility: 'public' });
       expect(await shared({ is_shared: false })).toMatchObject({ visibility: 'private' });
       expect(await shared({ is_shared: false, accessible_departments: [7] })).toEqual({
@@ -188,7 +190,7 @@ describe.each(['PostgreSQL', 'PGlite'])('databases on %s', (kind) => {
       });
     });
 
-    it('does not take a strange handle to the database', async () => {
+    it('refuses an invalid id without a look-up', async () => {
       for (const handle of ['', 'no such', "' OR 1=1 --", 'a\0b', '__proto__'])
         await expect(replica.databases.get(owner, handle)).rejects.toThrow(NotFoundError);
     });

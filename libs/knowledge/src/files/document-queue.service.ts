@@ -3,10 +3,9 @@ import { SQL_CLIENT, type SqlClient } from '@yuxi/core';
 import { STORAGE_SPACE, type StorageSpace } from '@yuxi/storage';
 import { TaskQueue } from '@yuxi/tasks';
 
-import type { Actor } from '../actor.js';
-import { parseInput } from '../common/validate.js';
-import { DatabaseAccess } from '../databases/database-access.js';
-import { PROCESS_FILE, type ProcessFile } from '../indexing/process-file.task.js';
+import { parseInput } from '../common/input.js';
+import { type Actor, DatabaseAccess } from '../databases/access.js';
+import { PROCESS_FILE, type ProcessFile } from '../indexing/file-processor.js';
 import { NotFoundError, ValidationError } from '../knowledge.errors.js';
 import {
   type AddParams,
@@ -27,7 +26,7 @@ export interface Queued {
   task_id: string;
 }
 
-/** Turns requests into tasks: whichever replica is free does them. */
+/** Turns requests into tasks, which any replica may run. */
 @Injectable()
 export class DocumentQueue {
   constructor(
@@ -41,8 +40,8 @@ export class DocumentQueue {
     const { auto_index = false, ...given } = parseInput(addParamsSchema, params, 'params');
     const chunking = pickChunkParams(given);
     parseInput(chunkParamsSchema, chunking, 'params');
-    const kbId = await this.mayIndex(actor, dbId);
-    const fileIds = await this.known(kbId, items, 'items');
+    const kbId = await this.#assertMayIndex(actor, dbId);
+    const fileIds = await this.#resolve(kbId, items, 'items');
     const goal = auto_index ? 'indexed' : 'parsed';
     return this.sql.transaction(async (tx) => {
       await markAdded(tx, kbId, fileIds, chunking);
@@ -51,8 +50,8 @@ export class DocumentQueue {
   }
 
   async parse(actor: Actor, dbId: string, fileIds: readonly string[]): Promise<Queued> {
-    const kbId = await this.mayIndex(actor, dbId);
-    const known = await this.known(kbId, fileIds, 'file_ids');
+    const kbId = await this.#assertMayIndex(actor, dbId);
+    const known = await this.#resolve(kbId, fileIds, 'file_ids');
     return this.enqueue(actor, dbId, known, { goal: 'parsed', params: {}, force: false });
   }
 
@@ -60,27 +59,27 @@ export class DocumentQueue {
     const { force = false, ...given } = parseInput(indexParamsSchema, params, 'params');
     const chunking = pickChunkParams(given);
     parseInput(chunkParamsSchema, chunking, 'params');
-    const kbId = await this.mayIndex(actor, dbId);
-    const known = await this.known(kbId, fileIds, 'file_ids');
+    const kbId = await this.#assertMayIndex(actor, dbId);
+    const known = await this.#resolve(kbId, fileIds, 'file_ids');
     return this.sql.transaction(async (tx) => {
       await markAdded(tx, kbId, known, {});
       return this.enqueue(actor, dbId, known, { goal: 'indexed', params: chunking, force }, tx);
     });
   }
 
-  /** The right to change the knowledge base, and room for what is made of its files. @throws {StorageFullError} */
-  private async mayIndex(actor: Actor, dbId: string): Promise<number> {
+  /** Checks the right to change the knowledge base, and the free space for the index. @throws {StorageFullError} */
+  async #assertMayIndex(actor: Actor, dbId: string): Promise<number> {
     const kbId = await this.access.manage(actor, dbId);
     (await this.space.reserve())();
     return kbId;
   }
 
-  /** File ids of file ids or upload handles, without repetition, in the order given. */
-  private async known(kbId: number, items: readonly string[], field: string): Promise<string[]> {
+  /** Translates file ids and upload handles to file ids, in order and without repetition. */
+  async #resolve(kbId: number, items: readonly string[], field: string): Promise<string[]> {
     if (!Array.isArray(items) || items.length === 0 || items.length > MAX_ITEMS)
       throw new ValidationError(field, `must be a list of 1..${MAX_ITEMS} file ids or upload handles`);
-    const strange = items.findIndex((item) => typeof item !== 'string' || item.includes('\0'));
-    if (strange >= 0) throw new ValidationError(`${field}.${strange}`, 'must be a file id or upload handle');
+    const invalid = items.findIndex((item) => typeof item !== 'string' || item.includes('\0'));
+    if (invalid >= 0) throw new ValidationError(`${field}.${invalid}`, 'must be a file id or upload handle');
     const { rows } = await this.sql.query<{ file_id: string; upload_handle: string }>(
       `SELECT file_id, upload_handle FROM files
        WHERE kb_id = $1 AND (file_id = ANY($2::text[]) OR upload_handle = ANY($2::text[]))`,
@@ -100,7 +99,7 @@ export class DocumentQueue {
     return [...new Set(items.map((item) => byName.get(item)!))];
   }
 
-  /** @param fileIds files that are there and may be changed by the actor */
+  /** @param fileIds existing files that the actor may change */
   async enqueue(
     actor: Actor,
     dbId: string,
@@ -126,7 +125,7 @@ export class DocumentQueue {
 }
 
 async function markAdded(tx: SqlClient, kbId: number, fileIds: readonly string[], params: object): Promise<void> {
-  // Rows are locked in order: the same list arrives at several replicas at once.
+  // The order of the locks prevents deadlocks when several replicas receive the same list.
   await tx.query(
     `WITH wanted AS MATERIALIZED (
        SELECT id FROM files

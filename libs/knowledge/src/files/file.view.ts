@@ -1,7 +1,5 @@
 import type { SqlClient } from '@yuxi/core';
-
-export type FileStatus =
-  'uploaded' | 'parsing' | 'parsed' | 'error_parsing' | 'indexing' | 'indexed' | 'error_indexing';
+import type { FileStatus } from '@yuxi/storage';
 
 /** A document in the `files` map of a database. */
 export interface FileEntry {
@@ -19,7 +17,7 @@ export interface FileEntry {
   parent_id: null;
 }
 
-/** Everything known about a document but its text. */
+/** A document without its text. */
 export interface FileMeta extends FileEntry {
   size: number;
   content_hash: string;

@@ -4,9 +4,8 @@ import { Inject, Injectable } from '@nestjs/common';
 import { SQL_CLIENT, type SqlClient } from '@yuxi/core';
 import { BLOB_STORE, type BlobStore, type Content, STORAGE_SPACE, type StorageSpace } from '@yuxi/storage';
 
-import type { Actor } from '../actor.js';
-import { isHandle } from '../common/handle.js';
-import { DatabaseAccess } from '../databases/database-access.js';
+import { isHandle } from '../common/input.js';
+import { type Actor, DatabaseAccess } from '../databases/access.js';
 import { NotFoundError, ValidationError } from '../knowledge.errors.js';
 import { DocumentQueue, MAX_ITEMS, type Queued } from './document-queue.service.js';
 import { type FileMeta, readFileMeta } from './file.view.js';
@@ -44,8 +43,8 @@ export interface BatchRemoval {
 }
 
 /**
- * Files of a knowledge base. Changing calls need the right to change the database, reading ones the right to read it.
- * Every call throws {@link NotFoundError} for a database or file that is not there or not for this actor.
+ * Files of a knowledge base. Calls that change something need the right to change the database, the others the right to read it.
+ * Every call throws {@link NotFoundError} for a database or file that does not exist, or that the actor may not see.
  */
 @Injectable()
 export class FilesService {
@@ -60,15 +59,15 @@ export class FilesService {
     private readonly replacement: ReplacementService,
   ) {}
 
-  /** For callers that want to refuse before they read the content. @throws {StorageFullError} */
+  /** Checks rights and free space before the content is read. @throws {StorageFullError} */
   async assertMayUpload(actor: Actor, dbId: string): Promise<void> {
     await this.access.manage(actor, dbId);
     (await this.space.reserve())();
   }
 
   /**
-   * Keeps a content. It becomes a document of the database by {@link add}.
-   * @throws {ConflictError} same content in this database; `details` name the file to go on with.
+   * Stores a content. {@link add} makes it a document of the database.
+   * @throws {ConflictError} when the database has a file with the same content; `details` name that file.
    * @throws {PayloadTooLargeError} @throws {QuotaExceededError} and errors EMPTY_FILE, UNSUPPORTED_TYPE, INVALID_FILENAME
    */
   upload(actor: Actor, dbId: string, filename: string, content: Content): Promise<UploadResult> {
@@ -76,48 +75,48 @@ export class FilesService {
   }
 
   /**
-   * Gives a document another content under the same id; what has not changed of it is neither embedded nor indexed again.
-   * @throws {ConflictError} and as {@link upload}
+   * Gives a document another content under the same id. Unchanged chunks are neither embedded nor indexed again.
+   * @throws {ConflictError} and the errors of {@link upload}
    */
   replace(actor: Actor, dbId: string, fileId: string, filename: string, content: Content): Promise<Queued> {
     return this.replacement.replace(actor, dbId, fileId, filename, content);
   }
 
   /**
-   * Makes uploads documents of the database, parses them and, with `auto_index`, indexes them; all in the background.
-   * @param items upload handles or file ids, at most {@link MAX_ITEMS}; one unknown refuses all.
+   * Makes uploads documents of the database. Tasks parse them and, with `auto_index`, index them.
+   * @param items upload handles or file ids, at most {@link MAX_ITEMS}; one unknown item refuses the call.
    */
   add(actor: Actor, dbId: string, items: readonly string[], params: AddParams = {}): Promise<Queued> {
     return this.queue.add(actor, dbId, items, params);
   }
 
-  /** Parses in the background what is not parsed yet. */
+  /** Parses files that are not parsed yet, by tasks. */
   parse(actor: Actor, dbId: string, fileIds: readonly string[]): Promise<Queued> {
     return this.queue.parse(actor, dbId, fileIds);
   }
 
-  /** Indexes in the background, parsing first where needed. Without `force` an unchanged file is left alone. */
+  /** Indexes files by tasks, and parses them first if needed. Without `force` an unchanged file is skipped. */
   index(actor: Actor, dbId: string, fileIds: readonly string[], params: IndexParams = {}): Promise<Queued> {
     return this.queue.index(actor, dbId, fileIds, params);
   }
 
   async get(actor: Actor, dbId: string, fileId: string): Promise<{ meta: FileMeta } & FileContent> {
     const kbId = await this.access.read(actor, dbId);
-    const [meta, content] = await Promise.all([this.meta(kbId, fileId), this.lines(kbId, fileId)]);
+    const [meta, content] = await Promise.all([this.#meta(kbId, fileId), this.#lines(kbId, fileId)]);
     return { meta, ...content };
   }
 
   async basic(actor: Actor, dbId: string, fileId: string): Promise<{ meta: FileMeta }> {
-    return { meta: await this.meta(await this.access.read(actor, dbId), fileId) };
+    return { meta: await this.#meta(await this.access.read(actor, dbId), fileId) };
   }
 
   async content(actor: Actor, dbId: string, fileId: string): Promise<FileContent> {
-    return this.lines(await this.access.read(actor, dbId), fileId);
+    return this.#lines(await this.access.read(actor, dbId), fileId);
   }
 
   /** The bytes as uploaded. */
   async download(actor: Actor, dbId: string, fileId: string): Promise<Download> {
-    const { filename, type, size, content_hash } = await this.meta(await this.access.read(actor, dbId), fileId);
+    const { filename, type, size, content_hash } = await this.#meta(await this.access.read(actor, dbId), fileId);
     return { filename, type, size, content: Readable.from(this.blobs.read(content_hash), { objectMode: false }) };
   }
 
@@ -127,7 +126,7 @@ export class FilesService {
       throw new NotFoundError('File', fileId);
   }
 
-  /** Removes those that are there; the others are named in `failed_items`. */
+  /** Removes the files that exist; `failed_items` lists the others. */
   async removeBatch(actor: Actor, dbId: string, fileIds: readonly string[]): Promise<BatchRemoval> {
     if (!Array.isArray(fileIds) || fileIds.length === 0 || fileIds.length > MAX_ITEMS)
       throw new ValidationError('file_ids', `must be a list of 1..${MAX_ITEMS} file ids`);
@@ -141,13 +140,13 @@ export class FilesService {
     };
   }
 
-  private async meta(kbId: number, fileId: string): Promise<FileMeta> {
+  async #meta(kbId: number, fileId: string): Promise<FileMeta> {
     const meta = isHandle(fileId) ? await readFileMeta(this.sql, kbId, fileId) : undefined;
     if (!meta) throw new NotFoundError('File', fileId);
     return meta;
   }
 
-  private async lines(kbId: number, fileId: string): Promise<FileContent> {
+  async #lines(kbId: number, fileId: string): Promise<FileContent> {
     if (!isHandle(fileId)) throw new NotFoundError('File', fileId);
     const { rows } = await this.sql.query<{ markdown: string | null; lines: FileLine[] }>(
       `SELECT f.markdown, coalesce((

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { type BlobStore, DatabaseBlobStore } from '@yuxi/storage';
 import { type PostgresServer, startPostgres } from '@yuxi/testing';
 
-import type { Actor } from '../actor.js';
+import type { Actor } from '../databases/access.js';
 import {
   addText,
   countOf,
@@ -13,8 +13,7 @@ import {
   startReplica,
 } from '../../../../test/support/knowledge/knowledge.fixture.js';
 import { ConflictError, NotFoundError, QuotaExceededError } from '../knowledge.errors.js';
-import { UPLOAD_QUOTA_BYTES } from './quota.js';
-import { MAX_UPLOAD_BYTES } from './received-file.js';
+import { MAX_UPLOAD_BYTES, UPLOAD_QUOTA_BYTES } from './received-file.js';
 
 describe.each(['PostgreSQL', 'PGlite'])('files on %s', (kind) => {
   let server: PostgresServer | undefined;
@@ -25,7 +24,7 @@ describe.each(['PostgreSQL', 'PGlite'])('files on %s', (kind) => {
   let otherDb: string;
   let fresh = 0;
   const newText = () => `text number ${++fresh} of this test`;
-  /** Bytes of each upload that counts, the first one first. */
+  /** Bytes of each counted upload, in order. */
   const uploadsOf = async ({ id }: Actor) => {
     const { rows } = await a.sql.query<{ size: number }>(
       'SELECT size::int AS size FROM uploads WHERE user_id = $1 ORDER BY id',
@@ -39,7 +38,7 @@ describe.each(['PostgreSQL', 'PGlite'])('files on %s', (kind) => {
     server = kind === 'PostgreSQL' ? await startPostgres() : undefined;
     const databaseUrl = (await server?.createDatabase())?.url;
     a = await startReplica({ databaseUrl });
-    // PGlite has one process; there the second replica is the first.
+    // PGlite allows one process only, so both names mean the same replica.
     replicas = [a, databaseUrl ? await startReplica({ databaseUrl }) : a];
     owner = await newActor(a.sql);
     dbId = (await a.databases.create(owner, { database_name: 'one' })).db_id;
@@ -50,18 +49,16 @@ describe.each(['PostgreSQL', 'PGlite'])('files on %s', (kind) => {
     await server?.stop();
   });
 
-  it('answers an upload in the shape of the API', async () => {
+  it('returns an upload in the form of the API', async () => {
     const content = newText();
     const first = await a.files.upload(owner, dbId, '../up/Résumé.txt', Buffer.from(content));
     expect(first).toMatchObject({
       message: expect.any(String),
       file_path: expect.stringMatching(/^upload_[0-9a-f]{32}$/),
-      minio_path: first.file_path,
       db_id: dbId,
       content_hash: expect.stringMatching(/^[0-9a-f]{64}$/),
       filename: 'Résumé.txt',
       original_filename: '../up/Résumé.txt',
-      bucket_name: 'knowledge',
       same_name_files: [],
       has_same_name: false,
     });
@@ -72,7 +69,7 @@ describe.each(['PostgreSQL', 'PGlite'])('files on %s', (kind) => {
     expect(await streamText(download.content)).toBe(content);
   });
 
-  it('takes a stream, and ends one that is too long', async () => {
+  it('accepts a stream, and stops one that is too long', async () => {
     const { file_id } = await a.files.upload(owner, dbId, 's.txt', pieces(3, Buffer.from('abc ')));
     expect(await a.files.basic(owner, dbId, file_id)).toMatchObject({ meta: { size: 12 } });
     const mebibyte = Buffer.alloc(1024 * 1024, 'x');
@@ -88,13 +85,13 @@ describe.each(['PostgreSQL', 'PGlite'])('files on %s', (kind) => {
     ['tool.exe', 'text', 'UNSUPPORTED_TYPE'],
     ['page.html', '%PDF-1.7', 'UNSUPPORTED_TYPE'],
     ['con.txt', 'text', 'INVALID_FILENAME'],
-  ])('refuses %s', async (name, content, code) => {
+  ])('refuses the file %s', async (name, content, code) => {
     const before = await countOf(a.sql, 'blobs');
     await expect(a.files.upload(owner, dbId, name, Buffer.from(content))).rejects.toMatchObject({ code });
     expect(await countOf(a.sql, 'blobs')).toBe(before);
   });
 
-  it('keeps one of many equal uploads, and tells the others where it is', async () => {
+  it('accepts one of twelve equal uploads, and names its file to the others', async () => {
     const text = newText();
     const results = await Promise.allSettled(Array.from({ length: 12 }, (_, i) => upload(text, replicas[i % 2])));
     const kept = results.flatMap((r) => (r.status === 'fulfilled' ? [r.value] : []));
@@ -107,7 +104,7 @@ describe.each(['PostgreSQL', 'PGlite'])('files on %s', (kind) => {
     expect(await upload(text, a, otherDb)).toMatchObject({ content_hash: kept[0]!.content_hash });
   });
 
-  it('limits what one user uploads within an hour', async () => {
+  it('limits the bytes that one user uploads within an hour', async () => {
     const greedy = await newActor(a.sql);
     const { db_id } = await a.databases.create(greedy, { database_name: 'greedy' });
     await a.files.upload(greedy, db_id, 'a.txt', Buffer.from(newText()));
@@ -127,7 +124,7 @@ describe.each(['PostgreSQL', 'PGlite'])('files on %s', (kind) => {
     expect(await uploadsOf(greedy)).toHaveLength(1);
   });
 
-  it('counts what was sent whether or not it is still there: a file removed, a content replaced by whoever did', async () => {
+  it('counts all uploads of a user, including files removed since and contents that replaced others', async () => {
     const [greedy, other] = await Promise.all([newActor(a.sql), newActor(a.sql, 'superadmin')]);
     const { db_id } = await a.databases.create(greedy, { database_name: 'coming and going' });
     const texts = [1, 2, 3, 4].map((times) => Buffer.from(newText().repeat(times)));
@@ -144,7 +141,7 @@ describe.each(['PostgreSQL', 'PGlite'])('files on %s', (kind) => {
     await expect(again).rejects.toThrow(QuotaExceededError);
   });
 
-  it('queues one task for each file, by handle or id, and refuses all for one unknown', async () => {
+  it('queues one task for each file, by handle or id, and refuses the call for one unknown file', async () => {
     const [one, two] = [await upload(newText()), await upload(newText())];
     const queued = await a.files.add(owner, dbId, [one.file_path, two.file_id, one.file_id], {
       auto_index: true,
@@ -180,7 +177,7 @@ describe.each(['PostgreSQL', 'PGlite'])('files on %s', (kind) => {
     [{ content_type: 'url' }, 'params.content_type'],
     [{ chunk_parser_config: { x: 1 } }, 'params.chunk_parser_config.x'],
     [{ colour: 'red' }, 'params.colour'],
-  ])('refuses %j, naming the field', async (params, field) => {
+  ])('refuses the parameters %j, naming the field', async (params, field) => {
     const { file_id } = await upload(newText());
     await expect(a.files.add(owner, dbId, [file_id], params as never)).rejects.toMatchObject({
       code: 'INVALID_INPUT',
@@ -188,7 +185,7 @@ describe.each(['PostgreSQL', 'PGlite'])('files on %s', (kind) => {
     });
   });
 
-  it('shows a document: what is known, its chunks in order, its text', async () => {
+  it('returns a document with its data, its chunks in order and its text', async () => {
     const fileId = await addText(a, owner, dbId, 'doc.md', `# Head\n\n${newText()}`);
     expect(await a.files.content(owner, dbId, fileId)).toEqual({ lines: [], content: '' });
     await a.work({ dbId, fileId });
@@ -201,7 +198,7 @@ describe.each(['PostgreSQL', 'PGlite'])('files on %s', (kind) => {
     await expect(a.files.get(owner, otherDb, fileId)).rejects.toThrow(NotFoundError);
   });
 
-  it('deletes with everything made from it, and keeps a content that another database uses', async () => {
+  it('deletes a file with its chunks and postings, and keeps a content that another database uses', async () => {
     const text = newText();
     const fileId = await addText(a, owner, dbId, 'doc.txt', text);
     const twin = await upload(text, a, otherDb);
@@ -224,7 +221,7 @@ describe.each(['PostgreSQL', 'PGlite'])('files on %s', (kind) => {
     await expect(a.files.remove(owner, dbId, fileId)).rejects.toThrow(NotFoundError);
   });
 
-  it('stores a content again that was collected between its put and the row of its file', async () => {
+  it('stores a content again that was deleted before the row of its file was written', async () => {
     const text = newText();
     const twin = await upload(text, a, otherDb);
     const put = jest.spyOn(a.blobs, 'put').mockImplementationOnce(async function (this: BlobStore, content) {
@@ -238,7 +235,7 @@ describe.each(['PostgreSQL', 'PGlite'])('files on %s', (kind) => {
     expect(await streamText((await a.files.download(owner, dbId, file_id)).content)).toBe(text);
   });
 
-  it('loses no content when equal ones are uploaded and deleted at once', async () => {
+  it('loses no content when equal contents are uploaded and deleted at the same time', async () => {
     const text = newText();
     let inOne = (await upload(text)).file_id;
     for (let round = 0; round < 15; round++) {

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-import { text } from '../common/validate.js';
+import { text } from '../common/input.js';
 import { CHUNK_DEFAULTS, type ChunkOptions } from '../text/index.js';
 
 const chunkShape = {
@@ -14,7 +14,7 @@ const chunkShape = {
   chunk_parser_config: z.strictObject({ delimiter: text(64, 1).optional() }).optional(),
 };
 
-/** How a file is cut into chunks. What is absent comes from the next wider place: file, database, settings, default. */
+/** How a file is divided into chunks. An absent value comes from the file, the database, the settings, or the default, in this order. */
 export const chunkParamsSchema = z
   .strictObject(chunkShape)
   .refine(
@@ -41,7 +41,7 @@ export const indexParamsSchema = z.strictObject({
 });
 export type IndexParams = z.input<typeof indexParamsSchema>;
 
-/** The chunk parameters among others; keys of no meaning here are left out. */
+/** The valid chunk parameters of an object; other keys are ignored. */
 export function pickChunkParams(source: Readonly<Record<string, unknown>>): ChunkParams {
   const known = Object.entries(chunkShape).flatMap(([key, schema]) => {
     const { success, data } = schema.safeParse(source[key]);
@@ -50,13 +50,13 @@ export function pickChunkParams(source: Readonly<Record<string, unknown>>): Chun
   return Object.fromEntries(known);
 }
 
-/** Later ones win, key by key. The result is complete: it is what the fingerprint is taken of. */
+/** Merges parameters; later ones have precedence. The result is complete, because it is part of the fingerprint. */
 export function effectiveChunking(...layers: readonly ChunkParams[]): Required<ChunkOptions> {
   const merged: ChunkParams = Object.assign({}, ...layers);
   const size = merged.chunk_size ?? CHUNK_DEFAULTS.size;
   return {
     size,
-    // Size and overlap may come from different places, which no single check has seen together.
+    // Size and overlap may come from different layers, so no schema has checked them together.
     overlap: Math.min(merged.chunk_overlap ?? CHUNK_DEFAULTS.overlap, Math.floor(size / 2)),
     separator: merged.qa_separator ?? merged.chunk_parser_config?.delimiter ?? CHUNK_DEFAULTS.separator,
     preset: merged.chunk_preset_id ?? CHUNK_DEFAULTS.preset,

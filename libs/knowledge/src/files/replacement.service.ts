@@ -2,15 +2,13 @@ import { Inject, Injectable } from '@nestjs/common';
 import { isForeignKeyViolation, isUniqueViolation, SQL_CLIENT, type SqlClient } from '@yuxi/core';
 import { BLOB_STORE, type BlobStore, type Content, Spool } from '@yuxi/storage';
 
-import type { Actor } from '../actor.js';
-import { isHandle } from '../common/handle.js';
-import { DatabaseAccess } from '../databases/database-access.js';
+import { isHandle } from '../common/input.js';
+import { type Actor, DatabaseAccess } from '../databases/access.js';
 import { ConflictError, NotFoundError } from '../knowledge.errors.js';
 import { safeFilename } from '../text/index.js';
-import { collectBlobs } from './blob-collection.js';
 import { DocumentQueue, type Queued } from './document-queue.service.js';
-import { countUpload } from './quota.js';
-import { MAX_UPLOAD_BYTES, PUT_ATTEMPTS, receive, type ReceivedFile } from './received-file.js';
+import { countUpload, MAX_UPLOAD_BYTES, PUT_ATTEMPTS, receive, type ReceivedFile } from './received-file.js';
+import { collectBlobs } from './removal.service.js';
 
 interface Place {
   kbId: number;
@@ -29,8 +27,8 @@ export class ReplacementService {
   ) {}
 
   /**
-   * The document keeps its id, and its old index answers until the new one is there: made in the background, of what has changed.
-   * @throws {ConflictError} when this or another file of the knowledge base has the content already
+   * The document keeps its id. A task indexes the changed chunks, and searches use the old index until then.
+   * @throws {ConflictError} when this or another file of the knowledge base has the same content
    */
   async replace(actor: Actor, dbId: string, fileId: string, given: string, source: Content): Promise<Queued> {
     const filename = safeFilename(given);
@@ -38,25 +36,25 @@ export class ReplacementService {
     if (!isHandle(fileId)) throw new NotFoundError('File', fileId);
     return Spool.use(source, { limit: MAX_UPLOAD_BYTES }, async (content) => {
       const file = await receive(this.sql, actor, filename, content);
-      return this.store(actor, { kbId, dbId, fileId }, file);
+      return this.#store(actor, { kbId, dbId, fileId }, file);
     });
   }
 
-  private async store(actor: Actor, place: Place, file: ReceivedFile): Promise<Queued> {
+  async #store(actor: Actor, place: Place, file: ReceivedFile): Promise<Queued> {
     for (let attempt = 1; ; attempt++) {
       await this.blobs.put(file.content);
       try {
-        return await this.sql.transaction((tx) => this.write(tx, actor, place, file));
+        return await this.sql.transaction((tx) => this.#write(tx, actor, place, file));
       } catch (error) {
         if (isUniqueViolation(error)) throw sameContent();
-        // The content was collected, because nobody used it yet.
+        // The content was deleted, because no file used it yet.
         if (!isForeignKeyViolation(error, 'content_hash') || attempt === PUT_ATTEMPTS) throw error;
       }
     }
   }
 
-  /** A run that is under way loses its claim, and what it has made of the old content with it. */
-  private async write(
+  /** The new claim number stops a run that still indexes the old content. */
+  async #write(
     tx: SqlClient,
     actor: Actor,
     { kbId, dbId, fileId }: Place,
@@ -82,5 +80,5 @@ export class ReplacementService {
 }
 
 function sameContent(): ConflictError {
-  return new ConflictError('This database holds a file with the same content already');
+  return new ConflictError('This database already has a file with the same content');
 }

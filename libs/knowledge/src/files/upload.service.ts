@@ -2,14 +2,12 @@ import { Inject, Injectable } from '@nestjs/common';
 import { isForeignKeyViolation, isUniqueViolation, SQL_CLIENT, type SqlClient } from '@yuxi/core';
 import { BLOB_STORE, type BlobStore, type Content, Spool } from '@yuxi/storage';
 
-import type { Actor } from '../actor.js';
-import { newHandle } from '../common/handle.js';
-import { DatabaseAccess } from '../databases/database-access.js';
+import { newHandle } from '../common/input.js';
+import { type Actor, DatabaseAccess } from '../databases/access.js';
 import { ConflictError, NotFoundError } from '../knowledge.errors.js';
 import { safeFilename } from '../text/index.js';
-import { collectBlobs } from './blob-collection.js';
-import { countUpload } from './quota.js';
-import { MAX_UPLOAD_BYTES, PUT_ATTEMPTS, receive, type ReceivedFile } from './received-file.js';
+import { countUpload, MAX_UPLOAD_BYTES, PUT_ATTEMPTS, receive, type ReceivedFile } from './received-file.js';
+import { collectBlobs } from './removal.service.js';
 
 export interface SameNameFile {
   file_id: string;
@@ -21,14 +19,11 @@ export interface SameNameFile {
 export interface UploadResult {
   message: string;
   file_id: string;
-  /** Random handle, to be given to `add`. */
+  /** Random handle of the upload, accepted by `add`. */
   file_path: string;
-  minio_path: string;
-  object_name: string;
-  bucket_name: string;
   db_id: string;
   content_hash: string;
-  /** Cleaned name, as kept. */
+  /** Cleaned name, as stored. */
   filename: string;
   /** Name as sent. */
   original_filename: string;
@@ -43,6 +38,7 @@ interface NewFile extends ReceivedFile {
   handle: string;
 }
 
+/** Stores uploaded contents. */
 @Injectable()
 export class UploadService {
   constructor(
@@ -56,7 +52,7 @@ export class UploadService {
     const kbId = await this.access.manage(actor, dbId);
     return Spool.use(source, { limit: MAX_UPLOAD_BYTES }, async (content) => {
       const file = await receive(this.sql, actor, filename, content);
-      return this.keep(dbId, given, {
+      return this.#createFile(dbId, given, {
         ...file,
         kbId,
         ownerId: actor.id,
@@ -66,16 +62,13 @@ export class UploadService {
     });
   }
 
-  private async keep(dbId: string, given: string, file: NewFile): Promise<UploadResult> {
+  async #createFile(dbId: string, given: string, file: NewFile): Promise<UploadResult> {
     const { fileId, handle, filename, content } = file;
-    const sameName = await this.store(dbId, file);
+    const sameName = await this.#store(dbId, file);
     return {
       message: 'File uploaded',
       file_id: fileId,
       file_path: handle,
-      minio_path: handle,
-      object_name: handle,
-      bucket_name: 'knowledge',
       db_id: dbId,
       content_hash: content.hash,
       filename,
@@ -86,27 +79,26 @@ export class UploadService {
   }
 
   /** @returns the other files of the same name */
-  private async store(dbId: string, file: NewFile): Promise<SameNameFile[]> {
+  async #store(dbId: string, file: NewFile): Promise<SameNameFile[]> {
     for (let attempt = 1; ; attempt++) {
       await this.blobs.put(file.content);
       try {
-        return await this.insert(file);
+        return await this.#insert(file);
       } catch (error) {
-        const taken = isUniqueViolation(error) && (await this.sameContent(file));
-        if (taken) throw new ConflictError('This database holds a file with the same content already', taken);
+        const taken = isUniqueViolation(error) && (await this.#sameContent(file));
+        if (taken) throw new ConflictError('This database already has a file with the same content', taken);
         if (isForeignKeyViolation(error, 'kb_id')) {
           await this.sql.transaction((tx) => collectBlobs(tx, [file.content.hash]));
           throw new NotFoundError('Database', dbId);
         }
-        // What is left is worth another round: the file with the same content was deleted between our put and our
-        // insert, or just after it refused ours.
+        // Another attempt may succeed: the content was deleted before this insert, or the file with the same content was deleted after it.
         const passing = isUniqueViolation(error) || isForeignKeyViolation(error, 'content_hash');
         if (!passing || attempt === PUT_ATTEMPTS) throw error;
       }
     }
   }
 
-  private async insert(file: NewFile): Promise<SameNameFile[]> {
+  async #insert(file: NewFile): Promise<SameNameFile[]> {
     const { rows } = await this.sql.query<Omit<SameNameFile, 'created_at'> & { created_at: Date | string }>(
       `WITH ${countUpload('$4', '$7')},
        added AS (
@@ -128,7 +120,7 @@ export class UploadService {
     return rows.map((row) => ({ ...row, created_at: new Date(row.created_at).toISOString() }));
   }
 
-  private async sameContent({ kbId, content }: NewFile): Promise<Record<string, string> | undefined> {
+  async #sameContent({ kbId, content }: NewFile): Promise<Record<string, string> | undefined> {
     const { rows } = await this.sql.query<Record<string, string>>(
       `SELECT file_id, upload_handle AS file_path, filename FROM files WHERE kb_id = $1 AND content_hash = $2`,
       [kbId, content.hash],

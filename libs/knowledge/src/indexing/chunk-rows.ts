@@ -3,16 +3,16 @@ import type { SqlClient } from '@yuxi/core';
 import { Parameters } from '../common/parameters.js';
 import { arrayLiteral, type RowColumns } from './threads/row-columns.js';
 
-/** What one statement writes. */
+/** The rows of one statement. */
 export interface ChunkRows {
   columns: RowColumns;
-  /** One for each chunk, where the knowledge base has vectors. */
+  /** One for each chunk; absent when the knowledge base has no vectors. */
   vectors?: readonly string[];
-  /** Whose vectors these are. */
+  /** Generation of the vectors. */
   generation: number;
 }
 
-/** How chunks are numbered, as expressions over `c`, a row with `ordinal`, `chunk_id` and `chunk_index`. */
+/** SQL expressions for the identity of a chunk, over `c`, a row with `ordinal`, `chunk_id` and `chunk_index`. */
 interface Numbering {
   id: string;
   chunkId: string;
@@ -20,19 +20,19 @@ interface Numbering {
 }
 
 const VISIBLE: Numbering = { id: `nextval('chunks_id_seq')`, chunkId: 'c.chunk_id', index: 'c.chunk_index' };
-/** @param first parameter with the first id of the block */
+/** @param first placeholder of the first id of the block */
 const hidden = (first: string): Numbering => ({
   id: `${first}::bigint + c.ordinal`,
   chunkId: `'${HIDDEN_MARK}' || c.chunk_id`,
   index: '-1 - c.chunk_index',
 });
 
-/** Stands before the `chunk_id` of a chunk that is not visible yet. */
+/** Prefix of the `chunk_id` of a chunk that is not visible yet. */
 export const HIDDEN_MARK = '+';
 
 /**
- * Writes chunks that are found at once.
- * @param file CTEs whose last one is `file (id, kb_id)`: the rows are written for each row of it
+ * Writes visible chunks.
+ * @param file CTEs, the last of them `file (id, kb_id)`: the rows are written for each row of it
  * @param returning a query over the CTEs
  * @returns its first row
  */
@@ -41,9 +41,9 @@ export function writeVisible(sql: SqlClient, params: Parameters, file: string, r
 }
 
 /**
- * Writes chunks that nobody finds before they are shown. Postings may be of a chunk that an earlier statement wrote.
- * @param firstId of the block of ids
- * @returns whether there was a `file`
+ * Writes hidden chunks. Postings may belong to a chunk of an earlier statement.
+ * @param firstId first id of the block
+ * @returns whether `file` had a row
  */
 export async function writeHidden(
   sql: SqlClient,

@@ -3,12 +3,12 @@ import { SQL_CLIENT, type SqlClient } from '@yuxi/core';
 
 import { INDEXING_HOOKS, type IndexingHooks } from './hooks.js';
 
-/** How long a claim holds without renewal, seconds. */
+/** Seconds until a claim expires without renewal. */
 export const CLAIM_SECONDS = 10;
 
 export type Stage = 'parsing' | 'indexing';
 
-/** One run's hold on one file: the number of the claim decides, not the process that thinks it has it. */
+/** The right of one run to write one file. The number in the row decides, whatever a process assumes. */
 export interface Claim {
   /** `files.id`. */
   readonly id: number;
@@ -21,11 +21,11 @@ export interface ClaimRequest {
   stage: Stage;
   id: number;
   fileId: string;
-  /** Fence of the lock held; `null` without one. */
+  /** Fencing token of the lock; `null` without a lock. */
   fence: number | null;
-  /** Task that wants it; absent outside of tasks. */
+  /** Task of the run; absent outside of tasks. */
   taskId?: string;
-  /** An index with this fingerprint is left alone, unless `force`. */
+  /** A file whose index has this fingerprint is not claimed, unless `force`. */
   fingerprint?: string;
   force?: boolean;
 }
@@ -36,8 +36,8 @@ const CLAIMABLE: Record<Stage, readonly string[]> = {
 };
 
 /**
- * The protocol that makes indexing correct with or without a lock: a claim is taken by one statement, for a limited
- * time, and counted; whoever finishes must still have the last number.
+ * The protocol that makes indexing correct with or without a lock. One statement takes a claim for a limited time and counts it. The
+ * finishing transaction requires that the claim still has the last number.
  */
 @Injectable()
 export class FileClaims {
@@ -47,9 +47,9 @@ export class FileClaims {
   ) {}
 
   /**
-   * A live claim refuses the second comer, unless that one holds the lock with a newer fence: then the first is dead
-   * or has lost it. The same holds for a later run of the same task, which is only begun when the earlier one is dead.
-   * @returns `null` when refused: a live claim, nothing to do, or the file is gone.
+   * A live claim is taken over only with a newer fencing token, because then the first run is dead or has lost the lock. It is also taken
+   * over by a later run of the same task, which starts only when the earlier run is dead.
+   * @returns `null` when refused: there is a live claim, nothing to do, or no file.
    */
   async take({
     stage,
@@ -85,37 +85,37 @@ export class FileClaims {
     return rows[0] ? { id, fileId, number: rows[0].claim } : null;
   }
 
-  /** @returns whether the claim is still ours. */
+  /** @returns whether the run still has the claim. */
   async renew(claim: Claim): Promise<boolean> {
-    return this.write(claim, 'claim_until = now() + make_interval(secs => $3::int)', [CLAIM_SECONDS]);
+    return this.#write(claim, 'claim_until = now() + make_interval(secs => $3::int)', [CLAIM_SECONDS]);
   }
 
   /** Ends the claim with an error that the user sees. */
   async fail(claim: Claim, message: string): Promise<boolean> {
-    return this.write(claim, `status = 'error_' || status, error = $3::text, claim_until = NULL`, [message]);
+    return this.#write(claim, `status = 'error_' || status, error = $3::text, claim_until = NULL`, [message]);
   }
 
-  /** Ends the claim as if it had not been taken: the next comer need not wait. */
+  /** Ends the claim and restores the status, so that the next run need not wait. */
   async abandon(claim: Claim): Promise<boolean> {
-    return this.write(
+    return this.#write(
       claim,
       `status = CASE WHEN markdown IS NULL THEN 'uploaded' WHEN fingerprint IS NULL THEN 'parsed' ELSE 'indexed' END,
        claim_until = NULL`,
     );
   }
 
-  /** Ends the claim of a file that was only to be parsed. */
+  /** Ends the claim of a request that only parses. */
   async finishParsing(claim: Claim, markdown: string): Promise<boolean> {
-    return this.write(claim, `status = 'parsed', markdown = $3::text, claim_until = NULL`, [markdown]);
+    return this.#write(claim, `status = 'parsed', markdown = $3::text, claim_until = NULL`, [markdown]);
   }
 
-  /** Goes on from parsing to indexing under the same claim: nobody comes in between, and one statement is spared. */
-  async goOnToIndexing(claim: Claim, markdown: string): Promise<boolean> {
+  /** Continues from parsing to indexing under the same claim: no other run can start between them, and one statement less is needed. */
+  async startIndexing(claim: Claim, markdown: string): Promise<boolean> {
     const assignments = `status = 'indexing', markdown = $3::text, claim_until = now() + make_interval(secs => $4::int)`;
-    return this.write(claim, assignments, [markdown, CLAIM_SECONDS]);
+    return this.#write(claim, assignments, [markdown, CLAIM_SECONDS]);
   }
 
-  private async write(claim: Claim, assignments: string, params: readonly unknown[] = []): Promise<boolean> {
+  async #write(claim: Claim, assignments: string, params: readonly unknown[] = []): Promise<boolean> {
     const { rows } = await this.sql.query(
       `UPDATE files SET ${assignments}, updated_at = now()
        WHERE id = $1::int AND claim = $2::int AND claim_until IS NOT NULL RETURNING 1`,

@@ -1,17 +1,16 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
-import { isStorageFull, YuxiError } from '@yuxi/core';
+import { isStorageFull, Periodic, YuxiError } from '@yuxi/core';
 import { LockService } from '@yuxi/lock';
 import { STORAGE_SPACE, type StorageSpace } from '@yuxi/storage';
 
-import { type Claim, type ClaimRequest, FileClaims } from './claim.js';
-import { ClaimKeeper } from './claim-keeper.js';
+import { CLAIM_SECONDS, type Claim, type ClaimRequest, FileClaims } from './claim.js';
 import { INDEXING_HOOKS, type IndexingHooks } from './hooks.js';
 import { ClaimLostError } from './indexing.errors.js';
 
-/** Runs work on a file under a claim, and leaves the file in an honest state however it ends. */
+/** Runs work on a file under a claim, and sets the status of the file when the work ends or fails. */
 @Injectable()
 export class ClaimedRun {
-  private readonly logger = new Logger(ClaimedRun.name);
+  readonly #logger = new Logger(ClaimedRun.name);
 
   constructor(
     private readonly claims: FileClaims,
@@ -21,11 +20,11 @@ export class ClaimedRun {
   ) {}
 
   /**
-   * @param body gets a signal that aborts with the task, with the lock, and with the loss of the claim.
-   * @returns what `body` made, or `null` when the claim was refused.
-   * @throws {StorageFullError} when there is no room for what is made of the file; it stays as it was
+   * @param body gets a signal that aborts when the task is stopped, or when the lock or the claim is lost.
+   * @returns the result of `body`, or `null` when the claim was refused.
+   * @throws {StorageFullError} when there is no space for the index; the file stays unchanged
    */
-  async under<T>(
+  async withClaim<T>(
     request: Omit<ClaimRequest, 'fence'>,
     taskSignal: AbortSignal,
     body: (claim: Claim, signal: AbortSignal) => Promise<T>,
@@ -45,27 +44,59 @@ export class ClaimedRun {
       return await body(claim, signal);
     } catch (error) {
       await keeper.stop();
-      await this.close(claim, error, signal.aborted || isStorageFull(error));
+      await this.#close(claim, error, signal.aborted || isStorageFull(error));
       throw error;
     } finally {
       await keeper.stop();
     }
   }
 
-  /** A run that was stopped, or had no room, leaves the file as it was; one that failed leaves the reason. */
-  private async close(claim: Claim, error: unknown, asItWas: boolean): Promise<void> {
+  /** Restores the status after a stop or without free space; records the reason of any other error. */
+  async #close(claim: Claim, error: unknown, isUnchanged: boolean): Promise<void> {
     if (error instanceof ClaimLostError) return;
     try {
-      if (asItWas) await this.claims.abandon(claim);
-      else await this.claims.fail(claim, this.reason(claim, error));
+      if (isUnchanged) await this.claims.abandon(claim);
+      else await this.claims.fail(claim, this.#reason(claim, error));
     } catch (second) {
-      this.logger.warn(`File ${claim.fileId} stays claimed until its time is over: ${String(second)}`);
+      this.#logger.warn(`File ${claim.fileId} stays claimed until its claim expires: ${String(second)}`);
     }
   }
 
-  private reason(claim: Claim, error: unknown): string {
+  #reason(claim: Claim, error: unknown): string {
     if (error instanceof YuxiError) return error.message;
-    this.logger.error(`Work on file ${claim.fileId} failed`, error instanceof Error ? error.stack : error);
-    return 'failed for an internal reason; it is in the log of the worker';
+    this.#logger.error(`Work on file ${claim.fileId} failed`, error instanceof Error ? error.stack : error);
+    return 'The file could not be processed because of an internal error; the log of the worker has the details';
+  }
+}
+
+const RENEW_MS = (CLAIM_SECONDS * 1000) / 3;
+
+/** Renews a claim after each third of its time, until stopped. */
+class ClaimKeeper {
+  readonly #controller = new AbortController();
+  // Errors are ignored: when the database does not answer, the finishing transaction decides whether the claim is still valid.
+  readonly #renewals = new Periodic(() => this.#renew(), { every: RENEW_MS, jitter: 0 });
+
+  constructor(
+    private readonly claims: FileClaims,
+    private readonly claim: Claim,
+  ) {
+    this.#renewals.start();
+  }
+
+  /** Aborts with a {@link ClaimLostError} when another run has the file. */
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** Resolves when no renewal runs any more. */
+  stop(): Promise<void> {
+    return this.#renewals.stop();
+  }
+
+  async #renew(): Promise<void> {
+    if (await this.claims.renew(this.claim)) return;
+    this.#controller.abort(new ClaimLostError(this.claim.fileId));
+    void this.#renewals.stop();
   }
 }

@@ -1,10 +1,10 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { SQL_CLIENT, type SqlClient } from '@yuxi/core';
+import type { FileStatus } from '@yuxi/storage';
 
-import type { FileStatus } from '../files/file.view.js';
 import type { Generation } from '../vectors/generations.js';
 
-/** What a run needs to know of its file. */
+/** What a run needs to know about its file. */
 export interface FileState {
   /** `files.id`. */
   id: number;
@@ -16,29 +16,30 @@ export interface FileState {
   contentHash: string;
   /** Bytes as uploaded. */
   size: number;
-  /** There is markdown of it. */
+  /** The file has markdown. */
   parsed: boolean;
   fingerprint: string | null;
-  /** Parameters kept with the file. */
+  /** Parameters stored with the file. */
   params: Record<string, unknown>;
   /** Parameters of the database. */
   databaseParams: Record<string, unknown>;
   generation: Generation;
-  /** Version of the rules that made its postings. */
+  /** Version of the analyzer that made its postings. */
   analyzer: string | null;
-  /** Chunks of the index that it has. */
+  /** Number of chunks in its index. */
   chunkCount: number;
-  /** A run has the file, or has died while it had it. */
+  /** A run has claimed the file, or has died before it ended its claim. */
   claimed: boolean;
-  /** Task of the last run that had it; null outside of tasks. */
+  /** Task of the last claim; null outside of tasks. */
   claimedBy: string | null;
 }
 
+/** Reads files for indexing. */
 @Injectable()
 export class FileStates {
   constructor(@Inject(SQL_CLIENT) private readonly sql: SqlClient) {}
 
-  /** The file as it is now, or `undefined` when it is gone. */
+  /** @returns `undefined` when the file or its knowledge base was deleted */
   async read(dbId: string, fileId: string): Promise<FileState | undefined> {
     const { rows } = await this.sql.query<FileState>(
       `SELECT f.id, f.kb_id AS "kbId", f.file_id AS "fileId", f.filename, f.type, f.status, f.content_hash AS "contentHash",
@@ -53,7 +54,7 @@ export class FileStates {
     return rows[0];
   }
 
-  /** What parsing has made of it. */
+  /** The result of parsing; `null` before. */
   async markdown({ id }: Pick<FileState, 'id'>): Promise<string | null> {
     const { rows } = await this.sql.query<{ markdown: string | null }>('SELECT markdown FROM files WHERE id = $1', [
       id,

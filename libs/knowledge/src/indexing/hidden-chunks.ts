@@ -6,29 +6,28 @@ import { type ChunkRows, writeHidden } from './chunk-rows.js';
 import type { Claim } from './claim.js';
 import { ClaimLostError } from './indexing.errors.js';
 
-/** Ids of one block; a document has fewer chunks. Blocks begin far above the ids that chunks get one by one. */
+/** Ids of one block; a document has fewer chunks. The first block begins far above the ids that the sequence gives to single chunks. */
 const BLOCK_SIZE = 2 ** 20;
 const FIRST_BLOCK = 2 ** 42;
-/** Chunks of one deletion, each with some hundred postings. */
+/** Chunks of one deletion; each has some hundred postings. */
 export const REMOVED_AT_ONCE = 16;
-/** Chunks of a file that may go with a statement that does something else too. */
+/** Number of chunks that one statement may delete together with other work. */
 export const FEW_CHUNKS = 64;
-/** Subtracted from the `chunk_index` of a chunk that is being removed: those that are being written count down from -1. */
+/** Subtracted from the `chunk_index` of a chunk that is being removed. Those of chunks that are being written count down from -1. */
 export const REPLACED = 2 ** 30;
-/** A run that has not renewed its claim for so long is dead, and its task has been begun again or given up. */
+/** After this time without a renewal a run is dead, and its task was started again or has failed. */
 const DEAD_AFTER = '5 minutes';
 
 /**
- * Chunks that are in the tables and that nobody finds: those of a document that is being written in many transactions, and those that a
- * newer index has replaced and that are being removed. `files.hidden_chunks` has their ids, which searches leave out; their
- * `chunk_index` is negative.
+ * Chunks in the tables that searches do not find. They belong to a large document that is being written in many transactions, or to an old
+ * index that is being removed. `files.hidden_chunks` has their ids, which searches leave out. Their `chunk_index` is negative.
  */
 @Injectable()
 export class HiddenChunks {
   constructor(@Inject(SQL_CLIENT) private readonly sql: SqlClient) {}
 
   /**
-   * Takes a block of ids for a run, after what an earlier run has left is gone.
+   * Removes the hidden chunks of earlier runs, then reserves a block of ids for this run.
    * @returns the first id
    * @throws {ClaimLostError} @throws the reason of `signal`
    */
@@ -45,7 +44,7 @@ export class HiddenChunks {
   }
 
   /**
-   * One short transaction, which holds up a takeover of the file, and with it the look for what is left behind.
+   * Writes rows in one short transaction. Its lock on the file delays a takeover, so that the takeover sees all rows of this run.
    * @throws {ClaimLostError}
    */
   async write(claim: Claim, firstId: number, rows: ChunkRows): Promise<void> {
@@ -56,7 +55,7 @@ export class HiddenChunks {
     if (!(await writeHidden(this.sql, params, file, rows, firstId))) throw new ClaimLostError(claim.fileId);
   }
 
-  /** Removes all of a file, in short transactions, as long as nobody has claimed it since. */
+  /** Removes all hidden chunks of a file in short transactions, unless another run has claimed the file. */
   async remove({ id, number }: Pick<Claim, 'id' | 'number'>, signal?: AbortSignal): Promise<void> {
     for (let removed = 1; removed > 0;) {
       signal?.throwIfAborted();
@@ -77,10 +76,9 @@ export class HiddenChunks {
   }
 
   /**
-   * Empties those of the files that have a large index: they are as if they were only parsed, and a run that is under way ends. Small ones
-   * are left as they are.
+   * Removes the large indexes among those of the files. The status becomes `parsed`, and a run of such a file ends. Small indexes stay.
    */
-  async empty(kbId: number, fileIds: readonly string[]): Promise<void> {
+  async removeLargeIndexes(kbId: number, fileIds: readonly string[]): Promise<void> {
     const { rows } = await this.sql.query<Pick<Claim, 'id' | 'number'>>(
       `UPDATE files SET claim = claim + 1, claim_until = NULL, status = 'parsed', fingerprint = NULL, error = NULL, updated_at = now()
        WHERE kb_id = $1 AND file_id = ANY($2::text[]) AND markdown IS NOT NULL AND (chunk_count > $3 OR hidden_chunks IS NOT NULL)
@@ -89,12 +87,12 @@ export class HiddenChunks {
     );
     for (const claim of rows) {
       await this.remove(claim);
-      await this.hideAll(claim);
+      await this.#hideAll(claim);
       await this.remove(claim);
     }
   }
 
-  private async hideAll({ id, number }: Pick<Claim, 'id' | 'number'>): Promise<void> {
+  async #hideAll({ id, number }: Pick<Claim, 'id' | 'number'>): Promise<void> {
     await this.sql.query(
       `WITH owned AS (
          UPDATE files SET chunk_count = 0, token_count = 0, hidden_chunks = (
@@ -106,9 +104,9 @@ export class HiddenChunks {
     );
   }
 
-  /** Removes what runs have left that died. */
+  /** Removes the hidden chunks of runs that died. */
   async sweep(signal: AbortSignal): Promise<void> {
-    // The dead run's claim is ended, so that it writes nothing more, should it come back.
+    // Ends the claim of the dead run, so that it cannot write if its process continues later.
     await this.sql.query(
       `UPDATE files SET claim = claim + 1, claim_until = NULL,
          status = CASE WHEN fingerprint IS NULL THEN 'parsed' ELSE 'indexed' END, updated_at = now()

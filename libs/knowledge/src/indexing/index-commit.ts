@@ -13,17 +13,17 @@ import type { PlacedChunk } from './threads/cut-document.js';
 
 export interface FinishedIndex {
   kbId: number;
-  /** Whose vectors these are: another one by now makes them worthless. */
+  /** Generation of the vectors. The commit fails when another one is live by then. */
   generation: number;
   fingerprint: string;
-  /** Chunk parameters of the request, kept with the file. */
+  /** Chunk parameters of the request, stored with the file. */
   params: ChunkParams;
   /** New chunks, and the terms in them, with repetitions. */
   fresh: { chunks: number; tokens: number };
   kept: readonly PlacedChunk[];
 }
 
-/** Replaces the index of a file: all of it or nothing, and only for the run that still has the claim. */
+/** Replaces the index of a file in one transaction, and only for the run that still has the claim. */
 @Injectable()
 export class IndexCommit {
   constructor(
@@ -32,13 +32,13 @@ export class IndexCommit {
   ) {}
 
   /**
-   * Writes and shows a small document, in one statement.
-   * @returns how many chunks of the old index are gone; `null` when the generation has changed and nothing was written
+   * Writes a small document in one statement.
+   * @returns number of removed chunks; `null` when the generation has changed and nothing was written
    * @throws {ClaimLostError} when the file was taken over or deleted; nothing was written.
    */
   async write(claim: Claim, index: FinishedIndex, rows: ChunkRows): Promise<{ removed: number } | null> {
     const params = new Parameters();
-    const ctes = `${this.finish(params, claim, index)},
+    const ctes = `${this.#finish(params, claim, index)},
        gone AS (
          DELETE FROM chunks c USING owned
          WHERE c.file_id = owned.id AND NOT EXISTS (SELECT 1 FROM stay WHERE stay.chunk_id = c.chunk_id) RETURNING 1),
@@ -47,18 +47,18 @@ export class IndexCommit {
          SELECT id, kb_id FROM owned WHERE (SELECT count(*) FROM gone) >= 0 AND (SELECT count(*) FROM moved) >= 0)`;
     const returning = 'SELECT (SELECT count(*)::int FROM gone) AS removed FROM file';
     const row = await writeVisible(this.sql, params, ctes, rows, returning);
-    return this.outcome(this.sql, claim, row);
+    return this.#outcome(this.sql, claim, row);
   }
 
   /**
-   * Shows what was written hidden, and hides what it replaces, in one transaction.
-   * @returns as {@link write}; what is hidden afterwards is to be removed
+   * Makes the hidden chunks of the new index visible, and hides the chunks that it replaces, in one transaction.
+   * @returns as {@link write}; the caller then removes the hidden chunks
    * @throws {ClaimLostError} as {@link write}
    */
   async show(claim: Claim, index: FinishedIndex): Promise<{ removed: number } | null> {
     return this.sql.transaction(async (tx) => {
       const params = new Parameters();
-      const ctes = `${this.finish(params, claim, index)},
+      const ctes = `${this.#finish(params, claim, index)},
        gone AS (
          UPDATE chunks c SET chunk_index = -c.chunk_index - ${REPLACED}, chunk_id = '-' || c.chunk_id FROM owned
          WHERE c.file_id = owned.id AND c.chunk_index >= 0
@@ -68,20 +68,21 @@ export class IndexCommit {
         `WITH ${ctes} SELECT (SELECT count(*)::int FROM gone) AS removed FROM owned WHERE (SELECT count(*) FROM moved) >= 0`,
         params.values,
       );
-      const outcome = await this.outcome(tx, claim, rows[0]);
-      if (outcome) await this.turn(tx, claim, index.fresh.chunks);
+      const outcome = await this.#outcome(tx, claim, rows[0]);
+      if (outcome) await this.#makeVisible(tx, claim, index.fresh.chunks);
       return outcome;
     });
   }
 
-  /** Turns the hidden chunks of a file into visible ones; those that were replaced stay hidden. */
-  private async turn(tx: SqlClient, { id, fileId }: Claim, expected: number): Promise<void> {
+  /** Makes the new chunks of a file visible; replaced ones stay hidden. */
+  async #makeVisible(tx: SqlClient, { id, fileId }: Claim, expected: number): Promise<void> {
     const { rowCount } = await tx.query(
       `UPDATE chunks SET chunk_index = -1 - chunk_index, chunk_id = ltrim(chunk_id, '${HIDDEN_MARK}')
        WHERE file_id = $1 AND chunk_index < 0 AND chunk_index > ${-REPLACED}`,
       [id],
     );
-    if (rowCount !== expected) throw new Error(`${rowCount} chunks of ${fileId} were written, not ${expected}`);
+    if (rowCount !== expected)
+      throw new Error(`${rowCount} chunks of file ${fileId} were written instead of ${expected}`);
     await tx.query(
       `UPDATE files SET hidden_chunks = (
          SELECT range_agg(int8range(c.id, c.id, '[]')) FROM chunks c WHERE c.file_id = files.id AND c.chunk_index < 0)
@@ -90,18 +91,17 @@ export class IndexCommit {
     );
   }
 
-  private async outcome(sql: SqlClient, claim: Claim, row: Record<string, unknown> | undefined) {
+  async #outcome(sql: SqlClient, claim: Claim, row: Record<string, unknown> | undefined) {
     if (row) return { removed: row['removed'] as number };
-    if (await this.stillOurs(sql, claim)) return null;
+    if (await this.#hasClaim(sql, claim)) return null;
     throw new ClaimLostError(claim.fileId);
   }
 
   /**
-   * First the rows of knowledge base and file: they are held to the end, so that nobody swaps the generation, claims or
-   * deletes the file in between. Counting what was deleted makes the statement finish that before it inserts under the same
-   * unique keys.
+   * Locks the rows of knowledge base and file first, until the end of the transaction. Then no other transaction can change the generation,
+   * or claim or delete the file. Counting the deleted rows makes the statement delete them before it inserts rows with the same unique keys.
    */
-  private finish(params: Parameters, claim: Claim, index: FinishedIndex): string {
+  #finish(params: Parameters, claim: Claim, index: FinishedIndex): string {
     const { fingerprint, fresh, kept } = index;
     const id = `${params.add(claim.id)}::int`;
     const column = (type: string, of: (each: PlacedChunk) => unknown) => `${params.add(kept.map(of))}::${type}[]`;
@@ -128,7 +128,7 @@ export class IndexCommit {
          RETURNING files.id, files.kb_id)`;
   }
 
-  private async stillOurs(sql: SqlClient, { id, number }: Claim): Promise<boolean> {
+  async #hasClaim(sql: SqlClient, { id, number }: Claim): Promise<boolean> {
     const { rows } = await sql.query(
       `SELECT 1 FROM files WHERE id = $1 AND claim = $2 AND status = 'indexing' AND claim_until IS NOT NULL`,
       [id, number],
@@ -137,7 +137,7 @@ export class IndexCommit {
   }
 }
 
-/** Chunks that stay, to their places in the document now. */
+/** Updates the positions of unchanged chunks. */
 const MOVED = `moved AS (
          UPDATE chunks c SET chunk_index = s.chunk_index, heading_path = s.heading_path::jsonb,
            start_offset = s.start_offset, end_offset = s.end_offset

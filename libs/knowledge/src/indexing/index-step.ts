@@ -17,7 +17,7 @@ import type { Cutting } from './threads/cutting.js';
 import { DocumentThreads } from './threads/document-threads.js';
 import { NO_ROWS } from './threads/row-columns.js';
 
-/** A small document without a new chunk. */
+/** The only step of a small document without new chunks. */
 const NOTHING: CutStep = { texts: [], terms: 0, tokens: 0, statements: [] };
 
 export interface IndexWork {
@@ -26,14 +26,14 @@ export interface IndexWork {
   force: boolean;
 }
 
-/** What an indexing has done. */
+/** The result of indexing. */
 export interface IndexReport {
-  /** Chunks of the file now. */
+  /** Chunks of the file afterwards. */
   chunks: number;
   new: number;
   kept: number;
   removed: number;
-  /** Vectors that the model was asked for; the other new ones came from the cache. */
+  /** Vectors that the model computed; those of the other new chunks were cached. */
   embedded: number;
   cached: number;
 }
@@ -48,13 +48,13 @@ interface Run {
   progress: (share: number) => void;
 }
 
-/** What a run has written, until the generation of the vectors turns out to be another one by now. */
+/** What a run has written. A run returns `null` instead when the generation of the vectors has changed. */
 interface Written {
   removed: number;
   embedded: number;
 }
 
-/** Markdown to chunks, postings and vectors. */
+/** Makes chunks, postings and vectors of markdown. */
 @Injectable()
 export class IndexStep {
   constructor(
@@ -68,16 +68,17 @@ export class IndexStep {
     @Inject(INDEXING_HOOKS) private readonly hooks: IndexingHooks,
   ) {}
 
-  /** Whether the file already has the index that this work would make. */
+  /** Whether the file already has the index that is requested. */
   isDone(file: FileState, work: IndexWork): boolean {
     if (work.force || this.hooks.broken.has('fingerprint')) return false;
     return file.status === 'indexed' && file.fingerprint === this.fingerprintOf(file, work);
   }
 
   /**
-   * A small document is written in one statement. A larger one is written hidden, in many short transactions, and then shown by one.
-   * @param progress is told which share of the new chunks is there, 0..1
-   * @throws {ClaimLostError} when the file was taken over; nothing of it is found. {@link DocumentTooLargeError}. What the embedding model throws.
+   * A small document is written in one statement. A large one is written as hidden chunks in many short transactions; the last transaction
+   * makes them visible.
+   * @param progress receives the share of the new chunks that are written, 0..1
+   * @throws {ClaimLostError} when the file was taken over; {@link DocumentTooLargeError}; the errors of the embedding model
    */
   async run(
     claim: Claim,
@@ -87,11 +88,11 @@ export class IndexStep {
     signal: AbortSignal,
     progress: (share: number) => void = () => undefined,
   ): Promise<IndexReport> {
-    // Again only where the model of the knowledge base was changed while vectors were made.
+    // A second round happens only when the model of the knowledge base was changed while vectors were made.
     for (let generation = this.generations.readable(file.generation); ;) {
-      const known = await this.known(file, generation);
-      await using cutting = await this.cut(file, markdown, work, signal, { known });
-      const written = await this.write({ claim, file, work, generation, cutting, signal, progress });
+      const known = await this.#known(file, generation);
+      await using cutting = await this.#cut(file, markdown, work, signal, { known });
+      const written = await this.#write({ claim, file, work, generation, cutting, signal, progress });
       if (written) return reportOf(cutting, written, generation);
       const next = await this.generations.live(file.kbId);
       if (!next) throw new ClaimLostError(claim.fileId);
@@ -99,38 +100,38 @@ export class IndexStep {
     }
   }
 
-  /** Makes the vectors that indexing will ask for, and leaves them to the cache. */
+  /** Puts the vectors that indexing will need into the cache. @returns number of vectors that the model computed */
   async warm(file: FileState, markdown: string, work: IndexWork, signal: AbortSignal): Promise<number> {
     const generation = this.generations.readable(file.generation);
     if (!generation.model) return 0;
-    await using cutting = await this.cut(file, markdown, work, signal, { textsOnly: true });
+    await using cutting = await this.#cut(file, markdown, work, signal, { textsOnly: true });
     let computed = 0;
-    for await (const { texts } of cutting.steps()) computed += (await this.embed(generation, texts, signal)).computed;
+    for await (const { texts } of cutting.steps()) computed += (await this.#embed(generation, texts, signal)).computed;
     return computed;
   }
 
   fingerprintOf(file: FileState, work: IndexWork): string {
     const { contentHash } = file;
-    // Not the model: whatever it is, each indexed chunk has a vector of the live generation.
-    return fingerprint({ contentHash, params: this.chunking(file, work), analyzerVersion: ANALYZER_VERSION });
+    // Without the model, because each indexed chunk has a vector of the live generation anyway.
+    return fingerprint({ contentHash, params: this.#chunking(file, work), analyzerVersion: ANALYZER_VERSION });
   }
 
-  private async write(run: Run): Promise<Written | null> {
+  async #write(run: Run): Promise<Written | null> {
     const { cutting, file } = run;
     const { fresh } = cutting.plan;
     const steps = cutting.steps();
     const first = (await steps.next()).value ?? NOTHING;
     const isSmall = first.texts.length === fresh && first.statements.length <= 1 && file.chunkCount <= FEW_CHUNKS;
-    return isSmall ? this.writeAtOnce(run, first) : this.writeInSteps(run, first, steps);
+    return isSmall ? this.#writeAtOnce(run, first) : this.#writeInSteps(run, first, steps);
   }
 
-  private async writeAtOnce(run: Run, { texts, tokens, statements }: CutStep): Promise<Written | null> {
+  async #writeAtOnce(run: Run, { texts, tokens, statements }: CutStep): Promise<Written | null> {
     const { claim, generation, signal, progress } = run;
-    const { vectors, computed } = await this.embed(generation, texts, signal);
+    const { vectors, computed } = await this.#embed(generation, texts, signal);
     progress(1);
-    await this.beforeCommit(run);
+    await this.#beforeCommit(run);
     const columns = statements[0] ?? NO_ROWS;
-    const done = await this.commit.write(claim, this.finished(run, tokens), {
+    const done = await this.commit.write(claim, this.#finished(run, tokens), {
       columns,
       vectors,
       generation: generation.number,
@@ -138,14 +139,14 @@ export class IndexStep {
     return done && { ...done, embedded: computed };
   }
 
-  private async writeInSteps(run: Run, first: CutStep, others: AsyncGenerator<CutStep, void>): Promise<Written | null> {
+  async #writeInSteps(run: Run, first: CutStep, others: AsyncGenerator<CutStep, void>): Promise<Written | null> {
     const { claim, cutting, generation, signal, progress } = run;
     const { fresh } = cutting.plan;
     const firstId = await this.hidden.begin(claim, fresh, signal);
     const total = { chunks: 0, tokens: 0, embedded: 0 };
     try {
       for (let step: CutStep | void = first; step; step = (await others.next()).value) {
-        const { vectors, computed } = await this.embed(generation, step.texts, signal);
+        const { vectors, computed } = await this.#embed(generation, step.texts, signal);
         for (const columns of step.statements) {
           signal.throwIfAborted();
           const ofThese = vectors?.slice(columns.from, columns.from + columns.count);
@@ -156,24 +157,24 @@ export class IndexStep {
         total.embedded += computed;
         progress(total.chunks / Math.max(1, fresh));
       }
-      await this.beforeCommit(run);
-      const done = await this.commit.show(claim, this.finished(run, total.tokens));
+      await this.#beforeCommit(run);
+      const done = await this.commit.show(claim, this.#finished(run, total.tokens));
       if (done?.removed) await this.hidden.remove(claim).catch(() => undefined);
       return done && { ...done, embedded: total.embedded };
     } catch (error) {
       const removed = this.hidden.remove(claim).catch(() => undefined);
-      // Whoever stops this run is not kept waiting. What a process that ends leaves is removed by the next run, or by the sweep.
+      // A stop does not wait for the removal. If the process ends before, the next run or the sweep removes the chunks.
       if (!signal.aborted) await removed;
       throw error;
     }
   }
 
-  private async beforeCommit({ file, signal }: Run): Promise<void> {
+  async #beforeCommit({ file, signal }: Run): Promise<void> {
     await this.hooks.at('before-commit', file.fileId);
     signal.throwIfAborted();
   }
 
-  private finished({ file, work, generation, cutting }: Run, tokens: number): FinishedIndex {
+  #finished({ file, work, generation, cutting }: Run, tokens: number): FinishedIndex {
     return {
       kbId: file.kbId,
       generation: generation.number,
@@ -184,9 +185,9 @@ export class IndexStep {
     };
   }
 
-  /** Chunks of the old index that need not be made again: only their places may change. */
-  private async known(file: FileState, { number, model }: Generation): Promise<string[]> {
-    // Chunks of other rules have other postings.
+  /** Chunks of the old index that can be reused; only their positions may change. */
+  async #known(file: FileState, { number, model }: Generation): Promise<string[]> {
+    // Another version of the analyzer made other postings.
     if (file.analyzer !== ANALYZER_VERSION) return [];
     const { rows } = await this.sql.query<{ chunk_id: string }>(
       `SELECT c.chunk_id FROM chunks c
@@ -197,7 +198,7 @@ export class IndexStep {
     return rows.map((row) => row.chunk_id);
   }
 
-  private cut(
+  #cut(
     file: FileState,
     markdown: string,
     work: IndexWork,
@@ -208,14 +209,14 @@ export class IndexStep {
     const order = {
       fileId,
       markdown,
-      options: this.chunking(file, work),
+      options: this.#chunking(file, work),
       known,
       limits: this.defaults.documentLimits(),
     };
     return this.threads.cut({ ...order, textsOnly }, signal);
   }
 
-  private async embed(
+  async #embed(
     { model }: Generation,
     texts: readonly string[],
     signal: AbortSignal,
@@ -223,7 +224,7 @@ export class IndexStep {
     return model ? this.embedder.documents(model, texts, signal) : { computed: 0 };
   }
 
-  private chunking(file: FileState, { params }: IndexWork) {
+  #chunking(file: FileState, { params }: IndexWork) {
     const ofDatabase = pickChunkParams(file.databaseParams);
     return effectiveChunking(this.defaults.chunking(), ofDatabase, pickChunkParams(file.params), params);
   }

@@ -1,13 +1,13 @@
 import { YuxiError } from '@yuxi/core';
 
-/** Somebody else works on the file. */
+/** Another run works on the file. */
 export class ClaimBusyError extends YuxiError {
   constructor(fileId: string) {
-    super(`File ${fileId} is being worked on by another run`, { code: 'CLAIM_BUSY', retryable: true });
+    super(`File ${fileId} is in use by another run; the task tries again`, { code: 'CLAIM_BUSY', retryable: true });
   }
 }
 
-/** Somebody else has taken the file over, or it was deleted: nothing of this run may be written. */
+/** Another run has taken the file over, or the file was deleted. This run must not write anything. */
 export class ClaimLostError extends YuxiError {
   constructor(fileId: string, cause?: unknown) {
     super(`File ${fileId} was taken over or deleted while this run worked on it`, {
@@ -18,14 +18,17 @@ export class ClaimLostError extends YuxiError {
   }
 }
 
-/** This process works on another large document. */
+/** This process works on another large document, and accepts one at a time. */
 export class LargeDocumentsBusyError extends YuxiError {
   constructor() {
-    super('Another large document is being worked on', { code: 'LARGE_DOCUMENTS_BUSY', retryable: true });
+    super('This process works on another large document; the task tries again', {
+      code: 'LARGE_DOCUMENTS_BUSY',
+      retryable: true,
+    });
   }
 }
 
-/** A document makes more chunks or terms than one document may have. */
+/** The document has more chunks or terms than one document may have. */
 export class DocumentTooLargeError extends YuxiError {
   constructor(message: string) {
     super(message, { code: 'DOCUMENT_TOO_LARGE' });

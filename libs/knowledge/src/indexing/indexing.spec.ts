@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually, type PostgresServer, type RedisServer, startPostgres, startRedis } from '@yuxi/testing';
 
-import type { Actor } from '../actor.js';
+import type { Actor } from '../databases/access.js';
 import {
   addText,
   countOf,
@@ -43,7 +43,7 @@ describe('indexing on several replicas', () => {
 
   const meta = async (on: Replica, fileId: string) => (await on.files.basic(owner, dbId, fileId)).meta;
 
-  /** A replica whose first run waits at `point` until told to go on. */
+  /** A replica whose first run waits at `point` until `goOn` is called. */
   async function stalled(point: PausePoint, options: { redisUrl?: string; broken?: Protection[] } = {}) {
     let arrived = false;
     let goOn!: () => void;
@@ -76,7 +76,7 @@ describe('indexing on several replicas', () => {
   describe.each(['with Redis', 'without Redis'])('%s', (how) => {
     const redisUrl = () => (how === 'with Redis' ? redis.url : undefined);
 
-    it('indexes each file once, whoever asks and how often', async () => {
+    it('indexes each file once for six requests on two replicas', async () => {
       const [a, b] = await Promise.all([replica({ redisUrl: redisUrl() }), replica({ redisUrl: redisUrl() })]);
       const files = await Promise.all(
         Array.from({ length: 5 }, () => addText(a, owner, dbId, 'wing.md', textOf(++fresh))),
@@ -90,7 +90,7 @@ describe('indexing on several replicas', () => {
       }
     });
 
-    it('indexes again for other parameters, and drops no request', async () => {
+    it('indexes a file again for other parameters, and drops no request', async () => {
       const [a, b] = await Promise.all([replica({ redisUrl: redisUrl() }), replica({ redisUrl: redisUrl() })]);
       const fileId = await parsedFile(a);
       await Promise.all([
@@ -107,21 +107,21 @@ describe('indexing on several replicas', () => {
   });
 
   it.each<[Protection[], string]>([
-    [['fingerprint'], 'indexes it once for each request'],
-    [['claim', 'fingerprint'], 'lets every run go on to its commit'],
-  ])('control: without %s it %s', async (broken) => {
+    [['fingerprint'], 'indexes a file once for each request'],
+    [['claim', 'fingerprint'], 'commits every run'],
+  ])('control: without the protection %s it %s', async (broken) => {
     const [a, b] = await Promise.all([
       replica({ hooks: { broken: new Set(broken) } }),
       replica({ hooks: { broken: new Set(broken) } }),
     ]);
     const fileId = await parsedFile(a);
     const runs = await Promise.allSettled([a, b, a, b].map((each) => each.work({ dbId, fileId })));
-    // Of two that commit at once the unique keys of the chunks stop one: it had no other protection left.
+    // The unique keys of the chunks stop one of two commits at the same time.
     const stopped = runs.filter(({ status }) => status === 'rejected').length;
     expect((await meta(a, fileId)).index_count + stopped).toBeGreaterThan(1);
   });
 
-  describe('a run that was overtaken', () => {
+  describe('a run whose file was taken over', () => {
     it.each<PausePoint>(['before-claim', 'before-commit'])('commits nothing when it was stopped %s', async (point) => {
       const other = await replica();
       const fileId = await parsedFile(other);
@@ -137,7 +137,7 @@ describe('indexing on several replicas', () => {
       expect(before).toMatchObject({ index_count: 1 });
     });
 
-    it('control: commits without the claim', async () => {
+    it('control: commits if the claim is not checked', async () => {
       const other = await replica();
       const fileId = await parsedFile(other);
       const { stopped, goOn, atPoint } = await stalled('before-commit', { broken: ['claim', 'fingerprint'] });
@@ -150,7 +150,7 @@ describe('indexing on several replicas', () => {
       expect(await meta(other, fileId)).toMatchObject({ index_count: 2 });
     });
 
-    it('holds a live claim against a newcomer without a newer fence', async () => {
+    it('keeps a live claim against a run without a newer fencing token', async () => {
       const other = await replica();
       const fileId = await parsedFile(other);
       const { stopped, goOn, atPoint } = await stalled('before-commit');
@@ -166,7 +166,7 @@ describe('indexing on several replicas', () => {
       expect(await first).toMatchObject({ indexed: true });
     });
 
-    it('gives way at once to the lock with a newer fence', async () => {
+    it('loses the file at once to a run with a newer fencing token', async () => {
       const other = await replica({ redisUrl: redis.url });
       const fileId = await parsedFile(other);
       const { stopped, goOn, atPoint } = await stalled('before-commit', { redisUrl: redis.url });
@@ -179,23 +179,26 @@ describe('indexing on several replicas', () => {
       expect(await meta(other, fileId)).toMatchObject({ index_count: 1 });
     });
 
-    it.each([true, false])('gives way at once to a later run of the same task, with Redis: %s', async (withRedis) => {
-      const redisUrl = withRedis ? redis.url : undefined;
-      const other = await replica({ redisUrl });
-      const fileId = await parsedFile(other);
-      const { stopped, goOn, atPoint } = await stalled('before-commit', { redisUrl });
-      const late = stopped.work({ dbId, fileId }, undefined, { id: 'same', attempt: 1 });
-      await atPoint();
-      // It holds the lock and the claim, and renews both; but the task was given to another worker.
-      expect(await other.work({ dbId, fileId }, undefined, { id: 'same', attempt: 2 })).toMatchObject({
-        indexed: true,
-      });
-      goOn();
-      expect(await late).toEqual({ skipped: 'unchanged' });
-      expect(await meta(other, fileId)).toMatchObject({ index_count: 1 });
-    });
+    it.each([true, false])(
+      'loses the file at once to a later run of the same task, with Redis: %s',
+      async (withRedis) => {
+        const redisUrl = withRedis ? redis.url : undefined;
+        const other = await replica({ redisUrl });
+        const fileId = await parsedFile(other);
+        const { stopped, goOn, atPoint } = await stalled('before-commit', { redisUrl });
+        const late = stopped.work({ dbId, fileId }, undefined, { id: 'same', attempt: 1 });
+        await atPoint();
+        // The first run holds the lock and the claim and renews both, but another worker has got its task.
+        expect(await other.work({ dbId, fileId }, undefined, { id: 'same', attempt: 2 })).toMatchObject({
+          indexed: true,
+        });
+        goOn();
+        expect(await late).toEqual({ skipped: 'unchanged' });
+        expect(await meta(other, fileId)).toMatchObject({ index_count: 1 });
+      },
+    );
 
-    it('leaves nothing of a file that was deleted meanwhile', async () => {
+    it('leaves nothing of a file that was deleted during the run', async () => {
       const other = await replica();
       const fileId = await parsedFile(other);
       const chunksBefore = await countOf(other.sql, 'chunks');
@@ -209,7 +212,7 @@ describe('indexing on several replicas', () => {
       expect(await countOf(other.sql, 'postings', 'chunk_id NOT IN (SELECT id FROM chunks)')).toBe(0);
     });
 
-    it('gives the file back when its task is stopped', async () => {
+    it('restores the status of the file when its task is stopped', async () => {
       const other = await replica();
       const fileId = await parsedFile(other);
       const { stopped, goOn, atPoint } = await stalled('before-commit');
@@ -242,7 +245,7 @@ describe('indexing on several replicas', () => {
     expect(await meta(on, fileId)).toMatchObject({ index_count: 2 });
   });
 
-  it('says in the file why it failed, keeps the old index, and starts again when asked', async () => {
+  it('records the reason of a failure, keeps the old index, and indexes the file on the next request', async () => {
     const on = await replica({ hooks: { at: failOnce('before-commit', 2) } });
     const fileId = await parsedFile(on);
     await on.work({ dbId, fileId });
@@ -256,7 +259,7 @@ describe('indexing on several replicas', () => {
     expect(await meta(on, fileId)).toMatchObject({ status: 'indexed', error: null });
   });
 
-  it('says why a document cannot be parsed', async () => {
+  it('records why a document cannot be parsed', async () => {
     const on = await replica();
     const fileId = await addText(on, owner, dbId, 'page.html', '<script>nothing to read</script>');
     await expect(on.work({ dbId, fileId })).rejects.toMatchObject({ code: 'PARSE_FAILED' });
@@ -266,7 +269,7 @@ describe('indexing on several replicas', () => {
     });
   });
 
-  it('skips a file that is gone', async () => {
+  it('skips a file that does not exist', async () => {
     const on = await replica();
     expect(await on.work({ dbId, fileId: 'file_gone' })).toEqual({ skipped: 'deleted' });
   });
@@ -286,7 +289,7 @@ async function deleteLock(redis: RedisServer, name: string): Promise<void> {
   await client.quit();
 }
 
-/** Chunks, and how many of them have all their postings. */
+/** Number of chunks, and of those that have all their postings. */
 async function stored(on: Replica, fileId: string) {
   const { rows } = await on.sql.query<{ chunks: number; whole: number; indexes: number }>(
     `SELECT count(*)::int AS chunks, count(*) FILTER (WHERE (

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually, type PostgresServer, startPostgres } from '@yuxi/testing';
 
-import type { Actor } from '../actor.js';
+import type { Actor } from '../databases/access.js';
 import {
   addText,
   countOf,
@@ -12,7 +12,7 @@ import {
 } from '../../../../test/support/knowledge/knowledge.fixture.js';
 import { chunk } from '../text/index.js';
 
-/** Far more than one statement writes. Each paragraph has a word of its own. */
+/** Much more than one statement writes. Each paragraph has a unique word. */
 const paragraph = (i: number) => `Paragraph${i} of zeppelins: ${words(i)}.`;
 const words = (seed: number) => Array.from({ length: 40 }, (_, i) => `word${(seed * 31 + i * 7) % 5000}`).join(' ');
 const textOf = (paragraphs: number, from = 0) =>
@@ -21,7 +21,7 @@ const SIZE = 64;
 const chunksOf = (text: string) => chunk(text, { size: SIZE }).length;
 const LARGE = textOf(300);
 
-/** What {@link rowsOf} says of a file whose index is complete. */
+/** The result of {@link rowsOf} for a file with a complete index. */
 const whole = (chunks: number) => ({
   visible: chunks,
   hidden: 0,
@@ -63,7 +63,7 @@ describe.each(['PostgreSQL', 'PGlite'])('a large document on %s', (kind) => {
   const ask = async (query: string) => (await main.search.query(owner, dbId, query, { final_top_k: 100 })).result;
   const meta = async (fileId: string) => (await main.files.basic(owner, dbId, fileId)).meta;
 
-  /** Chunks of the file: those that are found, those that are not, and postings and vectors of no chunk. */
+  /** Visible and hidden chunks of the file, and postings without a chunk. */
   async function rowsOf(fileId: string) {
     const { rows } = await main.sql.query(
       `SELECT count(*) FILTER (WHERE chunk_index >= 0)::int AS visible, count(*) FILTER (WHERE chunk_index < 0)::int AS hidden,
@@ -93,7 +93,7 @@ describe.each(['PostgreSQL', 'PGlite'])('a large document on %s', (kind) => {
     return { arrived, goOn };
   }
 
-  it('is not found before all of it is, and counts for no other search', async () => {
+  it('is not found before all of it is visible, and does not change other searches until then', async () => {
     const fileId = await newFile(LARGE);
     const small = await addText(main, owner, dbId, 'small.txt', 'A small text of zeppelins.');
     await main.work({ dbId, fileId: small });
@@ -117,7 +117,7 @@ describe.each(['PostgreSQL', 'PGlite'])('a large document on %s', (kind) => {
     expect(lines.map((line) => line.content)).toEqual(chunk(content, { size: SIZE }).map(({ text }) => text));
   });
 
-  it('keeps what has not changed, and replaces the rest at once', async () => {
+  it('keeps unchanged chunks, and replaces the others in one transaction', async () => {
     const fileId = await newFile(LARGE);
     await main.work({ dbId, fileId });
     const ids = async () =>
@@ -140,7 +140,7 @@ describe.each(['PostgreSQL', 'PGlite'])('a large document on %s', (kind) => {
     expect((await ask('paragraph299')).filter(({ content }) => content.includes('Paragraph299 '))).toEqual([]);
   });
 
-  it('becomes small, and small becomes large again', async () => {
+  it('can be replaced by a small document, and by a large one again', async () => {
     const fileId = await newFile(LARGE);
     await main.work({ dbId, fileId });
     for (const text of [textOf(2, 500), textOf(200, 600)]) {
@@ -151,12 +151,12 @@ describe.each(['PostgreSQL', 'PGlite'])('a large document on %s', (kind) => {
     expect(await main.work({ dbId, fileId, force: true })).toMatchObject({ new: 0, removed: 0 });
   });
 
-  it('leaves nothing of a run that was overtaken, and writes nothing after it', async () => {
+  it('leaves nothing of a run whose file was taken over', async () => {
     const fileId = await newFile(LARGE);
     const { arrived, goOn } = pause();
     const late = main.work({ dbId, fileId });
     await arrived;
-    // As another process does when the claim is over.
+    // As another process does when the claim has expired.
     const claim = `UPDATE files SET claim = claim + 1, claim_until = now() + interval '2 s' WHERE file_id = $1`;
     await main.sql.query(claim, [fileId]);
     goOn();
@@ -165,7 +165,7 @@ describe.each(['PostgreSQL', 'PGlite'])('a large document on %s', (kind) => {
     expect(await meta(fileId)).toMatchObject({ index_count: 1 });
   });
 
-  it('leaves what the sweep removes when its run dies, and the run that comes back is refused', async () => {
+  it('leaves hidden chunks that the sweep removes when its run dies, and a run that continues later is refused', async () => {
     const fileId = await newFile(LARGE);
     const { arrived, goOn } = pause();
     const late = main.work({ dbId, fileId });
@@ -177,7 +177,7 @@ describe.each(['PostgreSQL', 'PGlite'])('a large document on %s', (kind) => {
     expect(await rowsOf(fileId)).toEqual(whole(0));
     expect(await meta(fileId)).toMatchObject({ status: 'parsed' });
     goOn();
-    // It begins again as a later comer would.
+    // It starts again like a new run.
     expect(await late).toMatchObject({ indexed: true });
     expect(await rowsOf(fileId)).toEqual(whole(chunksOf(LARGE)));
     expect(await meta(fileId)).toMatchObject({ index_count: 1 });
@@ -202,7 +202,7 @@ describe.each(['PostgreSQL', 'PGlite'])('a large document on %s', (kind) => {
     expect(await rowsOf(fileId)).toEqual(whole(expected.length));
   });
 
-  it('is deleted in steps, and found no more from the first one on', async () => {
+  it('is deleted in steps, and not found after the first step', async () => {
     const fileId = await newFile(LARGE);
     const small = await addText(main, owner, dbId, 'small.txt', 'A small text of zeppelins.');
     await main.work({ dbId, fileId });
@@ -245,7 +245,7 @@ describe.each(['PostgreSQL', 'PGlite'])('a large document on %s', (kind) => {
     ['chunks', { max_document_chunks: 100 }, /more than the 100 of the setting max_document_chunks: use larger chunks/],
     ['terms', { max_document_terms: 1000 }, /more than the 1000 of the setting max_document_terms: split it/],
     [
-      'terms, found out late',
+      'terms, detected during the analysis',
       { max_document_terms: 9000 },
       /more than the 9000 of the setting max_document_terms: split it/,
     ],
@@ -259,7 +259,7 @@ describe.each(['PostgreSQL', 'PGlite'])('a large document on %s', (kind) => {
     expect(await main.work({ dbId, fileId })).toMatchObject({ indexed: true });
   });
 
-  it('waits for its turn while another large one has it; small ones do not', async () => {
+  it('waits while another large document is processed; a small one does not wait', async () => {
     const megabyte = 'zeppelin '.repeat(120_000);
     const first = await newFile(megabyte);
     const second = await addText(main, owner, dbId, 'second.txt', `${megabyte} again`);

@@ -4,21 +4,20 @@ import { type CompensationContext, Saga, type SagaContext, SagaStep } from '@yux
 import { TaskService } from '@yuxi/tasks';
 import { z } from 'zod';
 
-import { collectBlobs } from '../files/blob-collection.js';
-import { RemovalService } from '../files/removal.service.js';
+import { collectBlobs, RemovalService } from '../files/removal.service.js';
 import { REMOVED_AT_ONCE } from '../indexing/hidden-chunks.js';
-import { Generations } from '../vectors/generations.js';
+import { type GenerationId, Generations } from '../vectors/generations.js';
 import { VectorIndexes } from '../vectors/vector-index.js';
-import type { GenerationId } from '../vectors/vector-rows.js';
 
 const inputSchema = z.object({ kbId: z.int(), dbId: z.string() });
 export type DeleteDatabase = z.infer<typeof inputSchema>;
 
-const FILES = 100;
+/** Files of one step. */
+const FILES_AT_ONCE = 100;
 
 /**
- * Takes a knowledge base away that is hidden already (`deleted_at`, set by the transaction that started this), step by step, so that no
- * transaction is as large as the knowledge base. Until its chunks begin to go, a cancel brings it back.
+ * Removes a hidden knowledge base in small transactions. The transaction that started this saga has set `deleted_at`, which hides it. A
+ * cancel restores the knowledge base until the removal of its chunks begins.
  */
 @Saga({ name: 'knowledge.delete_database', version: 1, schema: inputSchema, scope: ({ dbId }) => dbId })
 export class DeleteDatabaseSaga {
@@ -30,14 +29,14 @@ export class DeleteDatabaseSaga {
     private readonly indexes: VectorIndexes,
   ) {}
 
-  @SagaStep({ order: 1, compensate: 'bringBack' })
+  @SagaStep({ order: 1, compensate: 'restore' })
   async stopTasks({ input }: SagaContext<DeleteDatabase>): Promise<{ stopped: number }> {
     const members = await this.tasks.cancelWith({ dbId: input.dbId });
     return { stopped: members + (await this.tasks.cancelWith({ db_id: input.dbId })) };
   }
 
-  /** Its name may have been given away meanwhile. */
-  async bringBack({ input }: CompensationContext<DeleteDatabase>): Promise<void> {
+  /** Another knowledge base may have got the name meanwhile. */
+  async restore({ input }: CompensationContext<DeleteDatabase>): Promise<void> {
     await this.sql.query(
       `UPDATE databases d SET deleted_at = NULL, updated_at = now(), name = CASE
          WHEN EXISTS (SELECT 1 FROM databases o WHERE o.name = d.name AND o.deleted_at IS NULL AND o.id <> d.id)
@@ -65,7 +64,7 @@ export class DeleteDatabaseSaga {
       signal.throwIfAborted();
       const { rows } = await this.sql.query<{ file_id: string }>(
         'SELECT file_id FROM files WHERE kb_id = $1 LIMIT $2',
-        [input.kbId, FILES],
+        [input.kbId, FILES_AT_ONCE],
       );
       if (rows.length === 0) return;
       await this.removal.remove(
@@ -75,12 +74,12 @@ export class DeleteDatabaseSaga {
     }
   }
 
-  /** An upload that was under way may have come in since: it goes with the row. */
+  /** Deleting the row also deletes files of uploads that ended after the previous step. */
   @SagaStep({ order: 4, compensate: false })
   async dropRow({ input }: SagaContext<DeleteDatabase>): Promise<void> {
-    if (this.generations.possible) await this.dropIndexes(input.kbId);
+    if (this.generations.possible) await this.#dropIndexes(input.kbId);
     await this.sql.transaction(async (tx) => {
-      // Waits for uploads that hold a key share on this row, so that the list of contents is complete.
+      // Waits for uploads, which hold a key share on this row, so that the list of contents is complete.
       await tx.query('SELECT 1 FROM databases WHERE id = $1 FOR UPDATE', [input.kbId]);
       const { rows } = await tx.query<{ content_hash: string }>(
         'SELECT DISTINCT content_hash FROM files WHERE kb_id = $1',
@@ -94,7 +93,7 @@ export class DeleteDatabaseSaga {
     });
   }
 
-  private async dropIndexes(kbId: number): Promise<void> {
+  async #dropIndexes(kbId: number): Promise<void> {
     const { rows } = await this.sql.query<GenerationId>(
       'SELECT kb_id AS "kbId", generation FROM index_generations WHERE kb_id = $1 AND has_index',
       [kbId],

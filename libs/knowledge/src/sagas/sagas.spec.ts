@@ -7,7 +7,7 @@ import {
   startPostgres,
 } from '@yuxi/testing';
 
-import type { Actor } from '../actor.js';
+import type { Actor } from '../databases/access.js';
 import {
   addText,
   countOf,
@@ -62,7 +62,7 @@ describe.each(['PostgreSQL', 'PGlite'])('sagas of knowledge bases on %s', (kind)
     embedding_retries: 0,
   });
   const remote = (model?: string) => replica.settings.use(openAi(model));
-  /** What the model was asked for that holds a word. */
+  /** Texts sent to the model that contain a word. */
   const textsOf = (word: string) => provider.texts.filter((text) => text.includes(word));
   const rowsOf = async (dbId: string) => {
     const { rows } = await replica.sql.query<Record<string, number>>(
@@ -95,7 +95,7 @@ describe.each(['PostgreSQL', 'PGlite'])('sagas of knowledge bases on %s', (kind)
   };
 
   describe('ingest', () => {
-    it('makes an upload a document that is found', async () => {
+    it('makes an upload a document that searches find', async () => {
       const dbId = await newBase();
       const { file_path, file_id } = await upload(dbId, 'wing.md', TEXT('wing'));
       const { saga_id } = await replica.ingest.start(owner, dbId, file_path);
@@ -119,7 +119,7 @@ describe.each(['PostgreSQL', 'PGlite'])('sagas of knowledge bases on %s', (kind)
       expect(await replica.blobs.has(content_hash)).toBe(false);
     });
 
-    it('leaves nothing when the model says no, and cannot be found before', async () => {
+    it('leaves nothing of a document when the model refuses', async () => {
       remote();
       const dbId = await newBase();
       provider.reset({ fault: () => 'forbidden' });
@@ -129,7 +129,7 @@ describe.each(['PostgreSQL', 'PGlite'])('sagas of knowledge bases on %s', (kind)
       expect(await rowsOf(dbId)).toEqual({ files: 0, chunks: 0, postings: 0, vectors: 0 });
     });
 
-    it('leaves nothing when it is cancelled', async () => {
+    it('leaves nothing of a document when it is cancelled', async () => {
       remote();
       const dbId = await newBase();
       provider.reset({ fault: () => 'error' });
@@ -141,7 +141,7 @@ describe.each(['PostgreSQL', 'PGlite'])('sagas of knowledge bases on %s', (kind)
       expect(await rowsOf(dbId)).toEqual({ files: 0, chunks: 0, postings: 0, vectors: 0 });
     });
 
-    it('is nobody else’s business', async () => {
+    it('does not exist for other users', async () => {
       const dbId = await newBase();
       const { file_id } = await upload(dbId, 'wing.md', TEXT('wing'));
       const { saga_id } = await replica.ingest.start(owner, dbId, file_id);
@@ -160,7 +160,7 @@ describe.each(['PostgreSQL', 'PGlite'])('sagas of knowledge bases on %s', (kind)
   });
 
   describe('deletion', () => {
-    it('hides a base at once, frees its name, and takes everything of it', async () => {
+    it('hides a base at once, frees its name, and removes all its rows', async () => {
       const dbId = await newBase();
       const name = `base ${kind} ${bases}`;
       const kept = await replica.files.upload(owner, await newBase(), 'same.txt', Buffer.from(`shared by two ${kind}`));
@@ -190,7 +190,7 @@ describe.each(['PostgreSQL', 'PGlite'])('sagas of knowledge bases on %s', (kind)
       expect(await rowsOf(dbId)).toBeUndefined();
     });
 
-    it('refuses who may not, and a second one', async () => {
+    it('is refused without the right, and a second time', async () => {
       const dbId = await newBase();
       await expect(replica.databases.remove(await newActor(replica.sql), dbId)).rejects.toMatchObject({
         code: 'NOT_FOUND',
@@ -201,7 +201,7 @@ describe.each(['PostgreSQL', 'PGlite'])('sagas of knowledge bases on %s', (kind)
   });
 
   describe('change of model', () => {
-    it('gives every base vectors of the new model, and leaves none of the old', async () => {
+    it('gives each base vectors of the new model, and removes the old ones', async () => {
       const { dbId } = await withDocument();
       const before = await rowsOf(dbId);
       await changeTo(dbId, 'second');
@@ -219,7 +219,7 @@ describe.each(['PostgreSQL', 'PGlite'])('sagas of knowledge bases on %s', (kind)
       });
     });
 
-    it('is started once by all who hear of it', async () => {
+    it('is started once when five replicas receive the new settings', async () => {
       const { dbId } = await withDocument();
       remote('third');
       await Promise.all(Array.from({ length: 5 }, () => replica.upkeep.changeModels()));
@@ -231,7 +231,7 @@ describe.each(['PostgreSQL', 'PGlite'])('sagas of knowledge bases on %s', (kind)
       expect(rows[0]!.n).toBe(1);
     });
 
-    it('makes good what is indexed meanwhile', async () => {
+    it('also makes vectors of documents that are indexed during the change', async () => {
       const { dbId } = await withDocument();
       provider.reset({ delay: 150 });
       remote('fourth');
@@ -246,7 +246,7 @@ describe.each(['PostgreSQL', 'PGlite'])('sagas of knowledge bases on %s', (kind)
       });
     });
 
-    it('goes back when the model says no, and is not tried again at once', async () => {
+    it('is compensated when the model refuses, and is not tried again at once', async () => {
       const { dbId } = await withDocument();
       const before = await liveModel(dbId);
       remote('refused');
@@ -267,7 +267,7 @@ describe.each(['PostgreSQL', 'PGlite'])('sagas of knowledge bases on %s', (kind)
       expect(await liveModel(dbId)).toBe(before);
     });
 
-    it('is tried again after an hour, and then forgets the failure', async () => {
+    it('is tried again after an hour, and then deletes the failed generation', async () => {
       const { dbId } = await withDocument();
       remote('late riser');
       provider.reset({ fault: () => 'forbidden' });
@@ -282,7 +282,7 @@ describe.each(['PostgreSQL', 'PGlite'])('sagas of knowledge bases on %s', (kind)
       expect(await countOf(replica.sql, 'index_generations', failed)).toBe(0);
     });
 
-    it('is cancelled when the settings name another model by then', async () => {
+    it('is cancelled when the settings name another model before it ends', async () => {
       const { dbId } = await withDocument();
       provider.reset({ fault: (call) => (call < 1000 ? 'silent' : undefined) });
       remote('slow');
@@ -299,7 +299,7 @@ describe.each(['PostgreSQL', 'PGlite'])('sagas of knowledge bases on %s', (kind)
 
     it.each([
       ['leaves no chunk without a vector', [], true],
-      ['would leave some without looking at the generation', ['generation'], false],
+      ['control: leaves chunks without a vector if the generation is not checked', ['generation'], false],
     ] as const)('%s when a document is committed after the swap', async (_, broken, complete) => {
       const { dbId } = await withDocument();
       Object.assign(replica.hooks, { broken: new Set(broken) });
@@ -317,10 +317,10 @@ describe.each(['PostgreSQL', 'PGlite'])('sagas of knowledge bases on %s', (kind)
   });
 
   describe('incremental indexing', () => {
-    /** Each paragraph its own chunk. */
+    /** Each paragraph becomes one chunk. */
     const params = { chunk_size: 12 };
 
-    it('keeps id and vector of what has not changed, and asks for nothing twice', async () => {
+    it('keeps ids and vectors of unchanged chunks, and embeds no text twice', async () => {
       remote('incremental');
       const dbId = await newBase();
       const fileId = await addText(replica, owner, dbId, 'wing.md', TEXT('rudder'));
@@ -342,7 +342,7 @@ describe.each(['PostgreSQL', 'PGlite'])('sagas of knowledge bases on %s', (kind)
         embedded: 0,
       });
       expect(await ids()).toEqual(before);
-      // Others may be asked for meanwhile: every minute all bases are looked at.
+      // The periodic run may embed texts of other bases meanwhile.
       expect(textsOf('rudder')).toHaveLength(3);
       const other = await addText(
         replica,
@@ -355,7 +355,7 @@ describe.each(['PostgreSQL', 'PGlite'])('sagas of knowledge bases on %s', (kind)
       expect(textsOf('rudder').slice(3)).toEqual([expect.stringContaining('very hot')]);
     });
 
-    it('keeps what another content of the document has in common with the old one', async () => {
+    it('keeps the chunks that the new content of a document shares with the old one', async () => {
       remote('replaced');
       const dbId = await newBase();
       const { file_id, content_hash } = await replica.files.upload(owner, dbId, 'mast.md', Buffer.from(TEXT('mast')));
@@ -387,7 +387,7 @@ describe.each(['PostgreSQL', 'PGlite'])('sagas of knowledge bases on %s', (kind)
       await expect(stranger).rejects.toMatchObject({ code: 'NOT_FOUND' });
     });
 
-    it('moves chunks to their new places', async () => {
+    it('updates the positions of unchanged chunks', async () => {
       const dbId = await newBase();
       const fileId = await addText(replica, owner, dbId, 'wing.md', TEXT('wing'));
       await replica.work({ dbId, fileId, params });

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { type PostgresServer, startPostgres } from '@yuxi/testing';
 
-import type { Actor } from '../actor.js';
+import type { Actor } from '../databases/access.js';
 import {
   addText,
   newActor,
@@ -10,10 +10,10 @@ import {
   startReplica,
 } from '../../../../test/support/knowledge/knowledge.fixture.js';
 
-/** Enough documents for their terms to be counted once only. */
+/** Enough documents for the frequencies of their terms to be cached. */
 const DOCUMENTS = 40;
 
-describe('what is remembered of knowledge bases', () => {
+describe('the cache of knowledge bases for searches', () => {
   let server: PostgresServer;
   let replicas: Replica[];
   let owner: Actor;
@@ -49,8 +49,8 @@ describe('what is remembered of knowledge bases', () => {
     for (let i = 0; i < documents; i++) await index(dbId, `${i}.txt`, `The wing ${i} bends in the flow of ${i}.`);
     return dbId;
   };
-  /** A base of which the first replica knows all. */
-  const known = async (documents = 2) => {
+  /** A base in the cache of the first replica. */
+  const cachedBase = async (documents = 2) => {
     const dbId = await baseOf(documents);
     await ask(dbId);
     return dbId;
@@ -62,14 +62,14 @@ describe('what is remembered of knowledge bases', () => {
     query.mockRestore();
     return texts;
   };
-  /** What a replica says that has nothing to remember. */
-  const fresh = async (dbId: string, query?: string) => {
-    jest.spyOn(replicas[1]!.corpora, 'known').mockReturnValueOnce(undefined);
+  /** The answer of a replica without a cache. */
+  const uncached = async (dbId: string, query?: string) => {
+    jest.spyOn(replicas[1]!.corpora, 'cached').mockReturnValueOnce(undefined);
     return (await ask(dbId, { on: 1, query })).result;
   };
 
   it.each(['keyword', 'vector', 'hybrid'])(
-    'makes the second %s search one statement, with the same answer',
+    'makes the second %s search a single statement with the same answer',
     async (mode) => {
       const dbId = await baseOf(2);
       const first = await ask(dbId, { search_mode: mode });
@@ -80,75 +80,75 @@ describe('what is remembered of knowledge bases', () => {
     },
   );
 
-  it('counts frequent terms once', async () => {
-    const dbId = await known(DOCUMENTS);
-    const { frequencies } = replicas[0]!.corpora.known(owner, dbId)!;
+  it('keeps the frequencies of frequent terms', async () => {
+    const dbId = await cachedBase(DOCUMENTS);
+    const { frequencies } = replicas[0]!.corpora.cached(owner, dbId)!;
     expect([...frequencies]).toEqual(expect.arrayContaining([['wing', DOCUMENTS], ['flow', DOCUMENTS]])); // prettier-ignore
-    expect((await ask(dbId)).result).toEqual(await fresh(dbId));
+    expect((await ask(dbId)).result).toEqual(await uncached(dbId));
   });
 
-  it('is given up when a document comes or goes', async () => {
-    const dbId = await known(DOCUMENTS);
+  it('is not used after a document was added or removed', async () => {
+    const dbId = await cachedBase(DOCUMENTS);
     const fileId = await index(dbId, 'late.txt', 'A late wing, a wing without anything else.');
     const answer = (await ask(dbId, { query: 'late wing' })).result;
-    expect(answer).toEqual(await fresh(dbId, 'late wing'));
+    expect(answer).toEqual(await uncached(dbId, 'late wing'));
     expect(answer.map(({ metadata }) => metadata.source)).toContain('late.txt');
     await replicas[1]!.files.remove(owner, dbId, fileId);
-    expect((await ask(dbId)).result).toEqual(await fresh(dbId));
+    expect((await ask(dbId)).result).toEqual(await uncached(dbId));
   });
 
-  it('is given up when another document of the same size takes the place of one', async () => {
-    const dbId = await known(DOCUMENTS);
+  it('is not used after a document was replaced by one of the same size', async () => {
+    const dbId = await cachedBase(DOCUMENTS);
     const fileId = await index(dbId, 'first.txt', 'A wing and a wing.');
     await ask(dbId);
     await replicas[1]!.files.remove(owner, dbId, fileId);
     await index(dbId, 'second.txt', 'A tail and a tail.');
-    expect((await ask(dbId)).result).toEqual(await fresh(dbId));
+    expect((await ask(dbId)).result).toEqual(await uncached(dbId));
   });
 
-  it('would give old scores if nobody looked', async () => {
-    const dbId = await known(DOCUMENTS);
+  it('control: without the check of the corpus a search returns outdated scores', async () => {
+    const dbId = await cachedBase(DOCUMENTS);
     const { corpora } = replicas[0]!;
-    const old = corpora.known(owner, dbId)!;
+    const old = corpora.cached(owner, dbId)!;
     await index(dbId, 'late.txt', 'A late wing, a wing without anything else.');
-    jest.spyOn(corpora, 'known').mockReturnValueOnce({ ...old, remembered: false });
-    expect((await ask(dbId)).result).not.toEqual(await fresh(dbId));
+    jest.spyOn(corpora, 'cached').mockReturnValueOnce({ ...old, cached: false });
+    expect((await ask(dbId)).result).not.toEqual(await uncached(dbId));
   });
 
-  it('lets nobody in who may not search any more', async () => {
+  it('does not answer a user who lost the right to search', async () => {
     const reader = await newActor(replicas[0]!.sql);
-    const dbId = await known();
+    const dbId = await cachedBase();
     await replicas[1]!.databases.update(owner, dbId, { share_config: { is_shared: true } });
     expect((await ask(dbId, { as: reader })).result).not.toEqual([]);
     await replicas[1]!.databases.update(owner, dbId, { share_config: { is_shared: false } });
     await expect(ask(dbId, { as: reader })).rejects.toMatchObject({ code: 'NOT_FOUND' });
-    expect(replicas[0]!.corpora.known(reader, dbId)).toBeUndefined();
+    expect(replicas[0]!.corpora.cached(reader, dbId)).toBeUndefined();
   });
 
-  it('lets nobody in who is of another department by now', async () => {
+  it('does not answer a user who moved to another department', async () => {
     const [inside, outside] = await Promise.all(
       ['inside', 'outside'].map((name) => newDepartment(replicas[0]!.sql, name)),
     );
     const reader = await newActor(replicas[0]!.sql, 'user', inside);
-    const dbId = await known();
+    const dbId = await cachedBase();
     await replicas[1]!.databases.update(owner, dbId, {
       share_config: { visibility: 'departments', departments: [inside!] },
     });
     expect((await ask(dbId, { as: reader })).result).not.toEqual([]);
-    expect(replicas[0]!.corpora.known(reader, dbId)).toBeDefined();
+    expect(replicas[0]!.corpora.cached(reader, dbId)).toBeDefined();
     const moved = ask(dbId, { as: { ...reader, departmentId: outside! } });
     await expect(moved).rejects.toMatchObject({ code: 'NOT_FOUND' });
   });
 
-  it('says nothing to who never might', async () => {
-    const dbId = await known();
+  it('does not answer a user who never had the right to search', async () => {
+    const dbId = await cachedBase();
     await expect(ask(dbId, { as: await newActor(replicas[0]!.sql), search_mode: 'nonsense' })).rejects.toMatchObject({
       code: 'NOT_FOUND',
     });
   });
 
-  it('is given up with other query parameters, and with the knowledge base', async () => {
-    const dbId = await known();
+  it('is not used after a change of query parameters or the deletion of the knowledge base', async () => {
+    const dbId = await cachedBase();
     await replicas[1]!.databases.setQueryParams(owner, dbId, { final_top_k: 1 });
     expect((await ask(dbId)).result).toHaveLength(1);
     await replicas[1]!.databases.remove(owner, dbId);

@@ -7,12 +7,12 @@ import {
   startPostgres,
 } from '@yuxi/testing';
 
-import type { Actor } from '../actor.js';
+import type { Actor } from '../databases/access.js';
 import { addText, newActor, type Replica, startReplica } from '../../../../test/support/knowledge/knowledge.fixture.js';
 
 const { ndcg10 } = cranfield;
 
-/** Words of one meaning; a model that understands them has one direction for each. */
+/** Words of equal meaning. The fake model has one dimension for each group. */
 const MEANINGS = [
   ['automobile', 'car', 'sedan', 'vehicle'],
   ['physician', 'doctor', 'surgeon', 'medic'],
@@ -22,7 +22,7 @@ const MEANINGS = [
   ['angry', 'furious', 'irate', 'mad'],
 ];
 
-/** Knows meanings, and takes every code for the same thing: what real models do with part numbers. */
+/** A fake model of meanings. It gives all codes the same vector, as real models do with part numbers. */
 function meaningOf(text: string): number[] {
   const words = text.toLowerCase().split(/\W+/);
   const vector = MEANINGS.map((same) => words.filter((word) => same.includes(word)).length);
@@ -66,7 +66,7 @@ describe.each(['PostgreSQL', 'PGlite'])('hybrid search on %s', (kind) => {
 
   const ask = async (query: string, meta: Record<string, unknown>) =>
     (await replica.search.query(owner, dbId, query, meta)).result;
-  /** Half of the questions share no word with their answer, half are about a code. */
+  /** Half of the questions have no word in common with their answer, half contain a code. */
   const questions = [
     ...MEANINGS.map((same, i) => [`${same[2]} ${same[3]}`, `meaning${i}.txt`] as const),
     ...Array.from({ length: 6 }, (_, i) => [`which part fits x${100 + i}`, `code${i}.txt`] as const),
@@ -80,7 +80,7 @@ describe.each(['PostgreSQL', 'PGlite'])('hybrid search on %s', (kind) => {
     return sum / questions.length;
   };
 
-  it.each(['rrf', 'weighted'])('with %s is better than words and vectors alone', async (fusion) => {
+  it.each(['rrf', 'weighted'])('by %s ranks better than words and vectors alone', async (fusion) => {
     const [words, vectors, both] = [
       await quality({ search_mode: 'keyword' }),
       await quality({ search_mode: 'vector' }),
@@ -90,12 +90,12 @@ describe.each(['PostgreSQL', 'PGlite'])('hybrid search on %s', (kind) => {
     expect(both).toBeGreaterThan(0.8);
   });
 
-  it('is what a model that knows meanings is asked by default', async () => {
+  it('is the default with a model that is not lexical', async () => {
     const [hit] = await ask('marine saltwater', {});
     expect(hit).toMatchObject({ vector_score: expect.any(Number), metadata: { source: 'meaning2.txt' } });
   });
 
-  it('gives each candidate both scores, and one order', async () => {
+  it('gives each candidate both scores, in the order of the total score', async () => {
     const hits = await ask('doctor of yesterday', {
       search_mode: 'hybrid',
       fusion: 'weighted',
@@ -116,7 +116,7 @@ describe.each(['PostgreSQL', 'PGlite'])('hybrid search on %s', (kind) => {
     expect(hits.map(({ score }) => score)).toEqual(hits.map(({ score }) => score).toSorted((a, b) => b - a));
   });
 
-  it('leaves out what is below the threshold', async () => {
+  it('leaves out hits below the threshold', async () => {
     const all = await ask('doctor of yesterday', { search_mode: 'hybrid' });
     const threshold = (all[0]!.score + all[1]!.score) / 2;
     expect(await ask('doctor of yesterday', { search_mode: 'hybrid', similarity_threshold: threshold })).toEqual(
@@ -124,13 +124,13 @@ describe.each(['PostgreSQL', 'PGlite'])('hybrid search on %s', (kind) => {
     );
   });
 
-  it('finds by vector what has no word in common, and by hybrid what no model knows', async () => {
+  it('returns candidates of the vector search for a question without a known word', async () => {
     expect((await ask('zzz', { search_mode: 'hybrid' })).length).toBeGreaterThan(0);
     expect((await ask('…', { search_mode: 'hybrid' })).length).toBeGreaterThan(0);
     expect(await ask('…', { search_mode: 'keyword' })).toEqual([]);
   });
 
-  it('answers by words, and says so, when the model does not answer; a search by vector fails', async () => {
+  it('falls back to keywords and reports it when the model does not answer; a vector search fails', async () => {
     provider.reset({ fault: () => 'forbidden' });
     const found = await replica.search.query(owner, dbId, 'a question about part x103', { search_mode: 'hybrid' });
     expect(found).toMatchObject({ status: 'success', degraded: expect.stringContaining('401') });
@@ -141,7 +141,7 @@ describe.each(['PostgreSQL', 'PGlite'])('hybrid search on %s', (kind) => {
     provider.reset({ vectorOf: meaningOf });
   });
 
-  it('says why there are no vectors', async () => {
+  it('reports why there are no vectors', async () => {
     const info = replica.storage;
     info.vector = false;
     try {

@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type PostgresServer, reportSkip, startPostgres, cranfield } from '@yuxi/testing';
 
-import type { Actor } from '../actor.js';
+import type { Actor } from '../databases/access.js';
+import { bm25Weight, inverseDocumentFrequency } from '../../../../test/support/knowledge/bm25.js';
 import { addText, newActor, type Replica, startReplica } from '../../../../test/support/knowledge/knowledge.fixture.js';
-import { bm25Weight, inverseDocumentFrequency, termFrequencies } from '../text/index.js';
+import { termFrequencies } from '../text/index.js';
 
 const { CRANFIELD_ABSENT, cranfieldIsHere, documents, fileContent, ndcg10, queries } = cranfield;
 
@@ -38,7 +39,7 @@ describe.each(['PostgreSQL', 'PGlite'])('search on %s', (kind) => {
   const ask = async (query: string, meta?: Record<string, unknown>) =>
     (await replica.search.query(owner, dbId, query, meta)).result;
 
-  it('answers where the text stands', async () => {
+  it('returns the position of each hit in its document', async () => {
     const [hit] = await ask('heat transfer');
     const { content } = await replica.files.content(owner, dbId, hit!.metadata.file_id);
     expect(hit).toMatchObject({
@@ -53,7 +54,7 @@ describe.each(['PostgreSQL', 'PGlite'])('search on %s', (kind) => {
     expect((await ask('首都是哪里'))[0]?.metadata.source).toBe('dublin.txt');
   });
 
-  it('scores as BM25 does, and gives the share of the best possible score', async () => {
+  it('scores by BM25, and returns the share of the highest possible score', async () => {
     const texts = new Map<string, ReadonlyMap<string, number>>();
     for (const name of Object.keys(DOCS)) {
       const { rows } = await replica.sql.query<{ content: string }>(
@@ -80,7 +81,7 @@ describe.each(['PostgreSQL', 'PGlite'])('search on %s', (kind) => {
     }
   });
 
-  it('returns as many as asked for, above the threshold, in one order', async () => {
+  it('returns the requested number of hits above the threshold, in a stable order', async () => {
     const all = await ask('wing heat flow');
     expect(all.map((hit) => hit.score)).toEqual(all.map((hit) => hit.score).sort((x, y) => y - x));
     expect(await ask('wing heat flow', { top_k: 1 })).toEqual(all.slice(0, 1));
@@ -106,11 +107,11 @@ describe.each(['PostgreSQL', 'PGlite'])('search on %s', (kind) => {
     ['wing', { db_id: 'kb_other' }, 'meta.db_id'],
     ['wing', JSON.parse('{"__proto__":{"final_top_k":1}}') as object, 'meta.__proto__'],
     ['wing', { constructor: 1 }, 'meta.constructor'],
-  ])('refuses %j with %j, naming the field', async (query, meta, field) => {
+  ])('refuses the question %j with the options %j, naming the field', async (query, meta, field) => {
     await expect(ask(query, meta as Record<string, unknown>)).rejects.toMatchObject({ code: 'INVALID_INPUT', field });
   });
 
-  it('finds nothing in an empty database and no more in a deleted document', async () => {
+  it('finds nothing in an empty database, nor in a deleted document', async () => {
     const empty = await replica.databases.create(owner, { database_name: 'empty' });
     expect(await replica.search.query(owner, empty.db_id, 'wing')).toEqual({ result: [], status: 'success' });
     const fileId = await addText(replica, owner, dbId, 'gone.txt', 'a zeppelin');
@@ -120,7 +121,7 @@ describe.each(['PostgreSQL', 'PGlite'])('search on %s', (kind) => {
     expect(await ask('zeppelin')).toEqual([]);
   });
 
-  it('ranks a part of Cranfield well', async () => {
+  it('ranks a part of Cranfield with nDCG@10 above 0.45', async () => {
     if (!cranfieldIsHere) return reportSkip(`search quality on ${kind}`, CRANFIELD_ABSENT);
     const { db_id } = await replica.databases.create(owner, { database_name: 'cranfield' });
     const part = documents()

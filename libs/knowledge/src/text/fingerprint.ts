@@ -3,17 +3,15 @@ import { createHash } from 'node:crypto';
 export interface FingerprintInput {
   /** Hash of the bytes of the file. */
   contentHash: string;
-  /** Parameters of parsing and chunking; plain JSON, the order of keys does not matter. */
+  /** Chunk parameters as plain JSON, in any order of keys. */
   params: Readonly<Record<string, unknown>>;
-  /** Rules that made the terms, see `ANALYZER_VERSION`. */
+  /** See `ANALYZER_VERSION`. */
   analyzerVersion: string;
-  /** Embedding model, if there is one. */
-  model?: string;
 }
 
-/** SHA-256 (hex) over everything that decides what indexing a file produces: equal means nothing would change. */
-export function fingerprint({ contentHash, params, analyzerVersion, model }: FingerprintInput): string {
-  return createHash('sha256').update(canonicalJson({ contentHash, params, analyzerVersion, model })).digest('hex');
+/** SHA-256 (hex) of everything that determines the index of a file. An equal fingerprint means an equal index. */
+export function fingerprint({ contentHash, params, analyzerVersion }: FingerprintInput): string {
+  return createHash('sha256').update(canonicalJson({ contentHash, params, analyzerVersion })).digest('hex');
 }
 
 /** JSON with sorted keys at every depth. A property that is `undefined` counts as absent. */

@@ -2,15 +2,15 @@ import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { reportSkip } from '@yuxi/testing';
-import { analyze, bm25Weight, inverseDocumentFrequency, termFrequencies } from './analyze/index.js';
-import { chunk } from './chunk/index.js';
+import { bm25Weight, inverseDocumentFrequency } from '../../../../test/support/knowledge/bm25.js';
+import { analyze, chunk, termFrequencies } from './index.js';
 
 interface Passage {
   id: string;
   text: string;
 }
 
-/** BM25 over passages in memory; a document counts with its best passage. */
+/** Ranks passages in memory by BM25. A document has the rank of its best passage. */
 function ranker(passages: readonly Passage[]): (question: string) => string[] {
   const postings = new Map<string, [passage: number, tf: number][]>();
   const lengths = passages.map(({ text }, passage) => {
@@ -79,7 +79,7 @@ describe('keyword search on Cranfield', () => {
     expect(ndcg(ranker(documents))).toBeGreaterThanOrEqual(0.52);
   });
 
-  it('ranks chunks of the default size as well', () => {
+  it('ranks chunks of the default size with nDCG@10 of at least 0.52', () => {
     const passages = documents.flatMap(({ id, text }) => chunk(text).map((part) => ({ id, text: part.text })));
     expect(passages.length).toBeLessThan(documents.length * 1.1);
     expect(ndcg(ranker(passages))).toBeGreaterThanOrEqual(0.52);
@@ -120,7 +120,7 @@ const QUESTIONS: [question: string, id: string][] = [
 describe('keyword search in Chinese', () => {
   const rank = ranker(PARAGRAPHS);
 
-  it.each(QUESTIONS)('answers %s with the paragraph on %s', (question, id) => {
+  it.each(QUESTIONS)('answers the question %s with the paragraph about %s', (question, id) => {
     expect(rank(question)[0]).toBe(id);
   });
 });

@@ -1,18 +1,18 @@
 import { Inject, Injectable, Logger, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 import { OnConfigChange } from '@yuxi/config-sync';
-import { jitter, sleep, SQL_CLIENT, type SqlClient } from '@yuxi/core';
+import { Periodic, SQL_CLIENT, type SqlClient } from '@yuxi/core';
 import { EmbeddingModels, modelFingerprint, type ModelSettings, type ModelSpec, specOf } from '@yuxi/embedding';
 import { SagaService } from '@yuxi/saga';
 
 import { HiddenChunks } from '../indexing/hidden-chunks.js';
-import { CHANGE_MODEL, type ChangeModel } from '../sagas/change-model.types.js';
+import { CHANGE_MODEL, type ChangeModel } from '../sagas/change-model.saga.js';
 import { Generations } from './generations.js';
 import { VectorIndexes } from './vector-index.js';
 
-/** Milliseconds between two looks of a replica. */
-const LOOK_EVERY = 60_000;
-/** A model that could not be changed to is not tried again for so long. */
-const FAILED_FOR = '1 hour';
+/** Milliseconds between two runs of a replica. */
+const RUN_EVERY = 60_000;
+/** Pause after a failed change to a model, before the same change is tried again. */
+const RETRY_AFTER = '1 hour';
 
 interface Base {
   kbId: number;
@@ -22,11 +22,18 @@ interface Base {
   sagaId: string | null;
 }
 
-/** Brings all knowledge bases to the model of the settings, large ones to an index of their vectors, and removes what dead runs have left. */
+/**
+ * Periodic maintenance of knowledge bases: starts changes to the model of the settings, builds missing vector indexes, and removes the
+ * chunks of indexing runs that died. Any number of replicas may run it at the same time, because the database decides.
+ */
 @Injectable()
 export class VectorUpkeep implements OnApplicationBootstrap, OnModuleDestroy {
-  private readonly stopping = new AbortController();
-  private readonly logger = new Logger(VectorUpkeep.name);
+  readonly #logger = new Logger(VectorUpkeep.name);
+  readonly #periodic = new Periodic((signal) => this.run(signal), {
+    every: RUN_EVERY,
+    // Only for debugging: an unavailable database is reported elsewhere.
+    onError: (error) => this.#logger.debug(`maintenance of vectors failed: ${(error as Error).message}`),
+  });
 
   constructor(
     @Inject(SQL_CLIENT) private readonly sql: SqlClient,
@@ -38,29 +45,31 @@ export class VectorUpkeep implements OnApplicationBootstrap, OnModuleDestroy {
   ) {}
 
   onApplicationBootstrap(): void {
-    void this.runNowAndThen();
+    this.#periodic.start();
   }
 
   onModuleDestroy(): void {
-    this.stopping.abort();
+    void this.#periodic.stop();
   }
 
-  /** What was missed while the database or a provider was away, or while a change was under way. Any number of replicas may do it at once. */
-  async run(): Promise<void> {
+  /** Also does what was missed while the database or a provider was unavailable. */
+  async run(signal: AbortSignal = new AbortController().signal): Promise<void> {
     await this.changeModels();
     await this.buildIndexes();
-    await this.hidden.sweep(this.stopping.signal);
+    await this.hidden.sweep(signal);
   }
 
-  /** On every replica at once: the database decides who starts what. A failure must not keep the settings from being in force. */
+  /** Runs on every replica. The new settings take effect also when this fails. */
   @OnConfigChange('model')
   onModelChange(settings: ModelSettings): void {
     this.changeModels(specOf(settings)).catch((error: unknown) =>
-      this.logger.warn(`the change of model waits for the next minute: ${(error as Error).message}`),
+      this.#logger.warn(
+        `a change of the embedding model could not be started and is tried again within a minute: ${(error as Error).message}`,
+      ),
     );
   }
 
-  /** Starts what leads to the model, by default that of the settings, and cancels what leads elsewhere. */
+  /** Starts changes to the model, by default that of the settings, and cancels changes to other models. */
   async changeModels(model = this.models.current()): Promise<void> {
     if (!this.generations.possible) return;
     const wanted = modelFingerprint(model);
@@ -74,18 +83,18 @@ export class VectorUpkeep implements OnApplicationBootstrap, OnModuleDestroy {
          (building.fingerprint IS NOT NULL AND building.fingerprint <> $1)
          OR (building.fingerprint IS NULL AND live.fingerprint IS DISTINCT FROM $1 AND NOT EXISTS (
            SELECT 1 FROM index_generations failed WHERE failed.kb_id = d.id AND failed.state = 'failed'
-             AND failed.fingerprint = $1 AND failed.created_at > now() - interval '${FAILED_FOR}')))
+             AND failed.fingerprint = $1 AND failed.created_at > now() - interval '${RETRY_AFTER}')))
        ORDER BY d.id`,
       [wanted],
     );
     for (const base of rows) {
-      if (base.building === null) await this.open(base, model);
+      if (base.building === null) await this.#startChange(base, model);
       else if (base.sagaId !== null) await this.sagas.cancel(base.sagaId).catch(() => undefined);
     }
   }
 
-  /** @returns the saga, or `undefined` when somebody else was faster */
-  private async open({ kbId, dbId }: Base, model: ModelSpec): Promise<string | undefined> {
+  /** @returns the saga, or `undefined` when another replica has started one */
+  async #startChange({ kbId, dbId }: Base, model: ModelSpec): Promise<string | undefined> {
     return this.sql.transaction(async (tx) => {
       await tx.query('SELECT 1 FROM databases WHERE id = $1 FOR UPDATE', [kbId]);
       const { rows } = await tx.query<{ generation: number }>(
@@ -99,9 +108,9 @@ export class VectorUpkeep implements OnApplicationBootstrap, OnModuleDestroy {
       );
       if (!rows[0]) return undefined;
       const { generation } = rows[0];
-      // Their numbers are passed by now, and nobody waits for their hour to be over.
+      // Failed generations only delay a retry, and their time is over.
       await tx.query(
-        `DELETE FROM index_generations WHERE kb_id = $1 AND state = 'failed' AND created_at <= now() - interval '${FAILED_FOR}'`,
+        `DELETE FROM index_generations WHERE kb_id = $1 AND state = 'failed' AND created_at <= now() - interval '${RETRY_AFTER}'`,
         [kbId],
       );
       const input: ChangeModel = { kbId, dbId, generation };
@@ -111,25 +120,15 @@ export class VectorUpkeep implements OnApplicationBootstrap, OnModuleDestroy {
         generation,
         id,
       ]);
-      this.logger.log(`${dbId}: generation ${generation} with the model ${model.model}`);
+      this.#logger.log(`${dbId}: generation ${generation} with the model ${model.model} is being built`);
       return id;
     });
   }
 
-  /** Gives each large generation that answers its index of vectors. */
+  /** Builds the missing vector indexes of live generations. */
   async buildIndexes(): Promise<void> {
     if (!this.generations.possible) return;
     await this.indexes.dropUnused();
     for (const id of await this.indexes.missing()) await this.indexes.ensure(id);
-  }
-
-  private async runNowAndThen(): Promise<void> {
-    const { signal } = this.stopping;
-    while (!signal.aborted) {
-      await sleep(jitter(LOOK_EVERY), signal);
-      if (signal.aborted) return;
-      // A database that is away has been told of elsewhere.
-      await this.run().catch((error: unknown) => this.logger.debug(`looking at vectors: ${(error as Error).message}`));
-    }
   }
 }

@@ -1,13 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually, type PostgresServer, startPostgres } from '@yuxi/testing';
 
-import type { Actor } from '../actor.js';
+import type { Actor } from '../databases/access.js';
 import { addText, newActor, type Replica, startReplica } from '../../../../test/support/knowledge/knowledge.fixture.js';
 import { vectorStatement } from '../search/search.sql.js';
 import { exactLimitOf } from './vector-index.js';
 
 const WORDS = ['wing', 'flow', 'heat', 'mast', 'sail', 'keel', 'rudder', 'hull'];
-/** No two paragraphs alike. */
+/** All paragraphs are different. */
 const TEXT = Array.from({ length: 40 }, (_, i) =>
   Array.from({ length: 12 }, (_unused, k) => WORDS[(i * 3 + k * (1 + (i % 5))) % WORDS.length]! + i).join(' '),
 ).join('\n\n');
@@ -48,7 +48,7 @@ describe.each(['PostgreSQL', 'PGlite'])('the index of vectors on %s', (kind) => 
       ({ metadata }) => metadata.chunk_id,
     );
 
-  it('is built for a large generation only, finds the same, and is what a search uses', async () => {
+  it('is built for a large generation only, is used by a search, and finds the same chunks', async () => {
     const [small, large] = [await baseWith('One wing.'), await baseWith(TEXT)];
     const before = await search(large.dbId);
     await replica.upkeep.run();
@@ -59,13 +59,13 @@ describe.each(['PostgreSQL', 'PGlite'])('the index of vectors on %s', (kind) => 
     const question = {
       actor: owner,
       text: '',
-      words: new Map(),
+      terms: new Map(),
       corpus: await replica.corpora.read(owner, large.dbId),
     };
     const plan = { topK: 10, threshold: 0 } as Parameters<typeof vectorStatement>[2];
     const { text, params } = vectorStatement(question, place, plan);
     const explained = await replica.sql.transaction(async (tx) => {
-      // So few rows are read faster without it.
+      // For so few rows the planner would not use the index.
       await tx.query('SET LOCAL enable_sort = off');
       await tx.query('SET LOCAL enable_seqscan = off');
       return (await tx.query<Record<string, string>>(`EXPLAIN ${text}`, params)).rows;
@@ -73,20 +73,20 @@ describe.each(['PostgreSQL', 'PGlite'])('the index of vectors on %s', (kind) => 
     expect(explained.map((row) => Object.values(row)[0]).join('\n')).toContain(`chunk_vectors_kb${large.kbId}_g1`);
   });
 
-  it('takes the place of what an interrupted build left behind', async () => {
+  it('replaces the invalid index of an interrupted build', async () => {
     const { kbId } = await baseWith(TEXT);
     await replica.sql.query(`CREATE INDEX chunk_vectors_kb${kbId}_g1 ON chunk_vectors (kb_id) WHERE kb_id = ${kbId}`);
     await replica.upkeep.run();
     expect((await indexOf(kbId))?.definition).toContain('hnsw');
   });
 
-  it('is built once by all who want to', async () => {
+  it('is built once when several runs start at the same time', async () => {
     const { kbId } = await baseWith(TEXT);
     await Promise.all([replica.upkeep.run(), replica.upkeep.run(), replica.upkeep.run()]);
     await eventually(async () => expect(await indexOf(kbId)).toMatchObject({ valid: true }));
   });
 
-  it('goes with its knowledge base', async () => {
+  it('is dropped with its knowledge base', async () => {
     const { dbId, kbId } = await baseWith(TEXT);
     await replica.upkeep.run();
     const { saga_id } = await replica.databases.remove(owner, dbId);

@@ -2,42 +2,34 @@ import { Inject, Injectable, Logger } from '@nestjs/common';
 import { monotonicMs, SQL_CLIENT, type SqlClient } from '@yuxi/core';
 import { WithLock } from '@yuxi/lock';
 
-import { ofGeneration } from '../search/near.sql.js';
-import type { GenerationId } from './vector-rows.js';
+import { ofGeneration } from '../search/search.sql.js';
+import type { GenerationId } from './generations.js';
 
 /**
- * Up to so many vectors of a generation are compared one by one: exact, and as quick as an index would be. Beyond, there is an
- * index (HNSW) for each generation.
+ * Up to this number the vectors of a generation are compared one by one, which is exact and as fast as an index. A larger generation has
+ * an index of its own (HNSW).
  */
 export const EXACT_UP_TO = 10_000;
-/** Injection token of the largest number of vectors without an index; `undefined`: there are no indexes. */
+/** Injection token of the limit in use: {@link EXACT_UP_TO}, or a smaller number in tests. */
 export const EXACT_LIMIT = Symbol('EXACT_LIMIT');
-
-/**
- * The embedded database has one connection, so that a build of minutes, and some 30 ms for each vector added later, would hold up all
- * other statements. It has no indexes: an exact search takes some 3 ms per 1,000 vectors there.
- */
-export function exactLimitOf({ threads }: Pick<SqlClient, 'threads'>): number | undefined {
-  return threads === undefined ? undefined : EXACT_UP_TO;
-}
-/** Links of a vector and candidates while the index is built: more find more, and take longer to build. */
+/** Links of each vector, and candidates while the index is built. Higher values find more and take longer to build. */
 const HNSW = { m: 24, ef_construction: 128 };
 
 export function vectorIndexName({ kbId, generation }: GenerationId): string {
   return `chunk_vectors_kb${kbId}_g${generation}`;
 }
 
-/** Indexes of vectors, one for each large generation. */
+/** Vector indexes, one for each large generation. */
 @Injectable()
 export class VectorIndexes {
-  private readonly logger = new Logger(VectorIndexes.name);
+  readonly #logger = new Logger(VectorIndexes.name);
 
   constructor(
     @Inject(SQL_CLIENT) private readonly sql: SqlClient,
     @Inject(EXACT_LIMIT) private readonly exactUpTo: number | undefined,
   ) {}
 
-  /** Builds the index where there are enough vectors and none is there; searches and writes go on meanwhile. */
+  /** Builds the index if there are enough vectors and no index yet. Searches and writes continue during the build. */
   async ensure(id: GenerationId & { dimensions: number }): Promise<void> {
     if (this.exactUpTo === undefined) return;
     const { rows } = await this.sql.query<{ count: number; has_index: boolean }>(
@@ -49,7 +41,7 @@ export class VectorIndexes {
     if (rows[0] && !rows[0].has_index && rows[0].count > this.exactUpTo) await this.build(id);
   }
 
-  /** Generations that answer and are too large to go without. */
+  /** Live generations that need an index and have none. */
   async missing(): Promise<(GenerationId & { dimensions: number })[]> {
     if (this.exactUpTo === undefined) return [];
     const { rows } = await this.sql.query<GenerationId & { dimensions: number }>(
@@ -82,10 +74,11 @@ export class VectorIndexes {
   }
 
   @WithLock(([id]: readonly [GenerationId, ...unknown[]]) => vectorIndexName(id), { wait: false, onBusy: 'skip' })
-  private async build(id: GenerationId & { dimensions: number }): Promise<void> {
+  /** Called by {@link ensure}: one process at a time builds an index, the others skip it. */
+  async build(id: GenerationId & { dimensions: number }): Promise<void> {
     const name = vectorIndexName(id);
     const start = monotonicMs();
-    // What an interrupted build left behind is there by name, and of no use.
+    // An interrupted build leaves an invalid index of this name.
     await this.drop(id);
     await this.sql.query(
       `CREATE INDEX CONCURRENTLY ${name} ON chunk_vectors
@@ -96,6 +89,6 @@ export class VectorIndexes {
       id.kbId,
       id.generation,
     ]);
-    this.logger.log(`${name} built in ${Math.round((monotonicMs() - start) / 1000)} s`);
+    this.#logger.log(`${name} built in ${Math.round((monotonicMs() - start) / 1000)} s`);
   }
 }

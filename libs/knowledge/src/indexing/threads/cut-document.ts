@@ -2,23 +2,23 @@ import { chunk, chunkId, type ChunkOptions, termFrequencies } from '../../text/i
 import { DocumentTooLargeError } from '../indexing.errors.js';
 import { type FreshChunk, type RowColumns, RowWriter } from './row-columns.js';
 
-/** Chunks of one step: as many as a call of an embedding model takes well. */
+/** Chunks of one step, which suits one call of an embedding model. */
 const STEP_CHUNKS = 128;
-/** Postings of one step: some hundred kilobytes, which pass from thread to thread in a few milliseconds. */
+/** Postings of one step: some hundred kilobytes, which move between threads in a few milliseconds. */
 const STEP_POSTINGS = 20_000;
-/** Postings of one statement. More are hardly faster, and an embedded database serves nobody else meanwhile. */
+/** Postings of one statement. More are hardly faster, and an embedded database runs one statement at a time. */
 const STATEMENT_POSTINGS = 1000;
-/** What a small document has at most: it is written in one statement, which shows it at once. */
+/** Limits of a small document, which one statement writes as visible chunks. */
 const ONE_STATEMENT = { chunks: 64, postings: 4000 };
-/** Chunks that are analysed to guess how many postings a document has. */
+/** Chunks that are analysed to estimate the postings of a document. */
 const SAMPLE = 100;
-/** How far a guess may be beyond the limit; what is nearer is counted. */
-const SURELY = 1.5;
+/** An estimate above the limit times this refuses the document. Below, the terms are counted. */
+const ESTIMATE_MARGIN = 1.5;
 
-/** Bounds of one document. */
+/** Limits of one document. */
 export interface DocumentLimits {
   chunks: number;
-  /** Different terms, summed over the chunks. */
+  /** Number of different terms of a chunk, summed over the chunks. */
   terms: number;
 }
 
@@ -29,11 +29,11 @@ export interface CutOrder {
   /** Ids of chunks that need not be analysed again. */
   known: readonly string[];
   limits: DocumentLimits;
-  /** Only the texts are wanted: no postings are made. */
+  /** Return texts only, without postings. */
   textsOnly?: boolean;
 }
 
-/** A chunk that is in the index already, at its place in the document now. */
+/** A chunk that is already in the index, with its new position in the document. */
 export interface PlacedChunk {
   chunkId: string;
   index: number;
@@ -43,14 +43,14 @@ export interface PlacedChunk {
   end: number;
 }
 
-/** What is to be done for a document. */
+/** What indexing a document has to do. */
 export interface CutPlan {
-  /** Chunks that are not in the index. */
+  /** Number of chunks that are not in the index. */
   fresh: number;
   kept: PlacedChunk[];
 }
 
-/** Some chunks of the document. */
+/** Some of the new chunks of a document. */
 export interface CutStep {
   texts: string[];
   /** Postings. */
@@ -60,7 +60,7 @@ export interface CutStep {
   statements: RowColumns[];
 }
 
-/** Cuts a document, with what has to be known before the first chunk is analysed. */
+/** Divides a document into chunks, and finds those that are not in the index. */
 export function planCut({ fileId, markdown, options, known, limits }: CutOrder): {
   plan: CutPlan;
   fresh: FreshChunk[];
@@ -83,14 +83,14 @@ export function planCut({ fileId, markdown, options, known, limits }: CutOrder):
 
 /**
  * Analyses chunks, a step at a time. A small document is one step with one statement.
- * @throws {DocumentTooLargeError} before the first step where the document is far beyond the limit of terms
+ * @throws {DocumentTooLargeError} before the first step when the document is far above the limit of terms, else when it exceeds the limit
  */
 export function* cutSteps(fresh: readonly FreshChunk[], { limits, textsOnly = false }: CutOrder): Generator<CutStep> {
   if (textsOnly) yield* textSteps(fresh);
   else if (fresh.length <= ONE_STATEMENT.chunks) yield* smallSteps(fresh, limits);
   else {
-    const guess = guessTerms(fresh);
-    if (guess > limits.terms * SURELY) throw DocumentTooLargeError.terms(guess, limits.terms);
+    const estimate = estimateTerms(fresh);
+    if (estimate > limits.terms * ESTIMATE_MARGIN) throw DocumentTooLargeError.terms(estimate, limits.terms);
     yield* steps(fresh, limits, STATEMENT_POSTINGS, ({ text }) => termFrequencies(text));
   }
 }
@@ -129,8 +129,8 @@ function* steps(
   if (!step.isEmpty) yield step.finish();
 }
 
-/** Chunks at even distances stand for all. */
-function guessTerms(fresh: readonly FreshChunk[]): number {
+/** Estimates the terms of a document from chunks at even distances. */
+function estimateTerms(fresh: readonly FreshChunk[]): number {
   let terms = 0;
   for (let i = 0; i < SAMPLE; i++) terms += termFrequencies(fresh[Math.floor((i * fresh.length) / SAMPLE)]!.text).size;
   return Math.round((terms / SAMPLE) * fresh.length);

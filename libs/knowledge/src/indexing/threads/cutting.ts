@@ -6,20 +6,20 @@ import { accepted } from './refusal.js';
 export interface CuttingOptions {
   /** Longest wait for the next message, milliseconds. */
   time: number;
-  /** What the caller is told of a fault of the thread. */
+  /** Translates an error of the thread to one for the caller. */
   explain: (error: unknown, late: boolean) => unknown;
   /** Called once, when the thread is free again. */
   leave: () => void;
 }
 
-/** A document that is cut: what is to be done, and then the chunks. Disposing ends the thread, unless it has done all. */
+/** A document that is being divided into chunks: first the plan, then the new chunks. Disposing stops the thread unless it has finished. */
 export interface Cutting extends AsyncDisposable {
   readonly plan: CutPlan;
-  /** The thread makes the next one while the caller works on the one before. */
+  /** The thread makes the next step while the caller processes the current one. */
   steps(): AsyncGenerator<CutStep, void>;
 }
 
-/** One that was cut in one go. */
+/** A document whose steps arrived in one message. */
 export class FinishedCutting implements Cutting {
   readonly plan: CutPlan;
 
@@ -34,7 +34,7 @@ export class FinishedCutting implements Cutting {
   async [Symbol.asyncDispose](): Promise<void> {}
 }
 
-/** One that a thread cuts step by step. */
+/** A document that a thread divides step by step. */
 export class SteppedCutting implements Cutting {
   #plan!: CutPlan;
   #finished = false;
@@ -51,11 +51,11 @@ export class SteppedCutting implements Cutting {
       this.#messages.push(message);
       this.#wake?.();
     });
-    // Whoever waits for a message hears of a fault.
+    // Errors reach the caller that waits for a message.
     ended.catch(() => undefined).finally(options.leave);
   }
 
-  /** @param start gives the task to a thread, whose end it awaits */
+  /** @param start runs the task in a thread; resolves when the task ends */
   static async begin(
     order: CutOrder,
     start: (task: CutTask, stop: AbortSignal) => Promise<void>,
@@ -114,7 +114,7 @@ export class SteppedCutting implements Cutting {
     while (this.#messages.length === 0) {
       const arrival = new Promise<'arrived'>((resolve) => (this.#wake = () => resolve('arrived')));
       const first = await Promise.race([arrival, this.ended.then(() => 'ended' as const)]);
-      // The last message may come after the end.
+      // The last message may arrive after the end of the task.
       if (first === 'ended' && this.#messages.length === 0) await arrival;
     }
     return this.#messages.shift()!;

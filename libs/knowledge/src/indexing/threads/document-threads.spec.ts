@@ -5,7 +5,7 @@ import { DocumentTooLargeError } from '../indexing.errors.js';
 import { type DocumentThreadLimits, DocumentThreads } from './document-threads.js';
 
 const bytes = (text: string) => new TextEncoder().encode(text);
-/** Long enough to read for every limit of these tests. */
+/** Parsing it exceeds each limit of these tests. */
 const large = () => bytes(`<html><body>${'<p>A <b>bold</b> and <i>long</i> text.</p>'.repeat(50_000)}</body></html>`);
 
 describe('DocumentThreads', () => {
@@ -13,7 +13,7 @@ describe('DocumentThreads', () => {
   const start = (limits?: DocumentThreadLimits) => (threads = new DocumentThreads(limits));
   afterEach(() => threads.onApplicationShutdown());
 
-  it('reads documents', async () => {
+  it('parses documents', async () => {
     start();
     const html = bytes('<title>Swallows</title><h1>Of swallows</h1><p>They fly.</p>');
     expect(await threads.parse('html', html)).toMatchObject({
@@ -23,7 +23,7 @@ describe('DocumentThreads', () => {
     expect(await threads.parse('txt', bytes('a\r\nb'))).toEqual({ markdown: 'a\nb' });
   });
 
-  it('says why it cannot read one, with the errors of its sort', async () => {
+  it('reports errors of parsing with their class', async () => {
     start();
     await expect(threads.parse('txt', bytes('  '))).rejects.toBeInstanceOf(ParseError);
     await expect(threads.parse('txt', new Uint8Array([0, 1, 2, 255, 0, 0]))).rejects.toBeInstanceOf(
@@ -34,7 +34,7 @@ describe('DocumentThreads', () => {
   it.each([
     ['time', { time: 30 }, 'takes more than 0.03 s'],
     ['memory', { memory: 32 }, 'takes more than 32 MB of memory'],
-  ])('ends what takes too much %s, and reads the next one', async (_, limits, message) => {
+  ])('stops a document that needs too much %s, and parses the next one', async (_, limits, message) => {
     start({ threads: 1, ...limits });
     await expect(threads.parse('html', large())).rejects.toThrow(message);
     await threads.onApplicationShutdown();
@@ -42,7 +42,7 @@ describe('DocumentThreads', () => {
     expect((await threads.parse('txt', bytes('next'))).markdown).toBe('next');
   });
 
-  it('ends with the signal of the caller, and not before', async () => {
+  it('stops when the signal of the caller aborts, and parses the next document', async () => {
     start({ threads: 1 });
     const controller = new AbortController();
     const reading = threads.parse('html', large(), controller.signal);
@@ -57,9 +57,9 @@ describe('DocumentThreads', () => {
   };
 
   it.each([
-    ['at once', 20],
+    ['in one call', 20],
     ['in steps', 2000],
-  ])('cuts documents %s, as one process would', async (_, paragraphs) => {
+  ])('divides documents %s into the same chunks as the library', async (_, paragraphs) => {
     start();
     const text = Array.from({ length: paragraphs }, (__, i) => `# Part ${i}\n\nWing ${i} bends in the flow.`).join(
       '\n\n',
@@ -71,7 +71,7 @@ describe('DocumentThreads', () => {
     expect(cut.plan).toEqual({ fresh: texts.length, kept: [] });
   });
 
-  it('says why it does not cut one, and has its thread free again', async () => {
+  it('reports why a document is too large, and frees its thread', async () => {
     start({ threads: 1 });
     const long = 'wing flow air '.repeat(10_000);
     await expect(cutting(long, { chunks: 5, terms: 1 })()).rejects.toBeInstanceOf(DocumentTooLargeError);
@@ -81,7 +81,7 @@ describe('DocumentThreads', () => {
     expect((await threads.parse('txt', bytes('next'))).markdown).toBe('next');
   });
 
-  it.each(['disposed of', 'aborted'])('has its thread free again when a cut is %s', async (how) => {
+  it.each(['disposed of', 'aborted'])('frees its thread when a document in progress is %s', async (how) => {
     start({ threads: 1 });
     const stop = new AbortController();
     const cut = await cutting('wing flow air '.repeat(100_000))(stop.signal);
@@ -95,7 +95,7 @@ describe('DocumentThreads', () => {
     expect((await threads.parse('txt', bytes('next'))).markdown).toBe('next');
   });
 
-  it('leaves the event loop to others while it reads', async () => {
+  it('does not block the event loop while it parses', async () => {
     start();
     let longest = 0;
     let last = monotonicMs();

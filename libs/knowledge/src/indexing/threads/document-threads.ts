@@ -8,48 +8,48 @@ import { type Cutting, FinishedCutting, SteppedCutting } from './cutting.js';
 import type { CutTask, ParseOrder, WholeCut } from './document.thread.js';
 import { accepted, type Refusal } from './refusal.js';
 
-const KEEP_IDLE = 30_000;
+const IDLE_TIMEOUT = 30_000;
 const MEGABYTE = 1024 * 1024;
-/** A shorter document is cut in one go, UTF-16 units: it makes few steps, and messages back and forth cost more than it does. */
+/** UTF-16 units up to which a document is divided in one call: it has few steps, and messages would cost more than the work. */
 const ONE_ANSWER = 32 * 1024;
 
 export interface DocumentThreadLimits {
-  /** Threads, each with one document at a time. Default 2. */
+  /** Number of threads; each processes one document at a time. Default 2. */
   threads?: number;
-  /** Longest time to read a document, and to cut it up to the next step, milliseconds. Default 1 min. */
+  /** Longest time to parse a document, or to make the next step of chunks, milliseconds. Default 1 min. */
   time?: number;
   /** Heap of a thread, MB. Default 512. */
   memory?: number;
 }
 
 /**
- * Reads, cuts and analyses documents in threads of their own, so that a hostile or enormous one neither holds up requests nor takes the
- * process down: what takes too long or too much is ended with its thread. Threads are begun with the first document and end when idle.
+ * Parses, divides and analyses documents in threads, so that a hostile or very large one neither delays requests nor ends the process. A
+ * document that exceeds the limits of time or memory is stopped together with its thread. Threads start on demand and end when idle.
  */
 @Injectable()
 export class DocumentThreads implements OnApplicationShutdown {
   readonly #pool: Piscina;
   readonly #limits: Required<DocumentThreadLimits>;
-  /** Whoever waits for a thread waits here, where the time of the document does not count yet. */
-  readonly #places: Semaphore;
+  /** Free threads. The time limit of a document starts after the wait for a slot. */
+  readonly #slots: Gate;
 
   constructor({ threads = 2, time = 60_000, memory = 512 }: DocumentThreadLimits = {}) {
     this.#limits = { threads, time, memory };
-    this.#places = new Semaphore(threads);
+    this.#slots = new Gate(threads);
     this.#pool = new Piscina({
-      // By the name of the package, so that tests, which run the sources, find the compiled thread too.
+      // By package name, so that tests, which run the sources, also find the compiled thread.
       filename: createRequire(import.meta.url).resolve('@yuxi/knowledge/document-thread'),
       minThreads: 0,
       maxThreads: threads,
-      idleTimeout: KEEP_IDLE,
+      idleTimeout: IDLE_TIMEOUT,
       resourceLimits: { maxOldGenerationSizeMb: memory },
     });
   }
 
   /**
-   * @param content cannot be read afterwards: it goes to the thread, and is not copied
-   * @param signal ends the thread too
-   * @throws {ParseError} {@link UnsupportedTypeError} as `parse`, the former also beyond a limit; the reason of the signal
+   * @param content moves to the thread without a copy, so the caller cannot use it afterwards
+   * @param signal also stops the thread
+   * @throws {ParseError} {@link UnsupportedTypeError} as `parse`; the former also when a limit is exceeded; the reason of the signal
    */
   parse(type: FileType, content: Uint8Array, signal?: AbortSignal): Promise<ParsedDocument> {
     const order: ParseOrder = { type, content };
@@ -57,14 +57,14 @@ export class DocumentThreads implements OnApplicationShutdown {
   }
 
   /**
-   * Cuts a document into chunks and analyses those that are not known yet. The caller disposes of what it gets.
-   * @param signal ends the thread too
-   * @throws {DocumentTooLargeError}, here or at a step; {@link ParseError} beyond a limit of the thread; the reason of the signal
+   * Divides a document into chunks and analyses those that are not known. The caller must dispose of the result.
+   * @param signal also stops the thread
+   * @throws {DocumentTooLargeError}, here or at a step; {@link ParseError} when a limit is exceeded; the reason of the signal
    */
   async cut(order: CutOrder, signal: AbortSignal): Promise<Cutting> {
     const size = order.markdown.length;
     if (size <= ONE_ANSWER) return new FinishedCutting(await this.#run<WholeCut>('cutWhole', order, size, [], signal));
-    const leave = await this.#places.acquire(signal);
+    const leave = await this.#slots.enter(signal);
     const start = (task: CutTask, stop: AbortSignal) =>
       this.#pool.run(task, {
         name: 'cut',
@@ -78,7 +78,7 @@ export class DocumentThreads implements OnApplicationShutdown {
     return SteppedCutting.begin(order, start, { time: this.#limits.time, explain, leave });
   }
 
-  /** After tasks were handed back: one that loses its thread would take that for a fault of the document. */
+  /** Runs after tasks were returned to the queue. Otherwise a task would report the end of its thread as an error of the document. */
   async onApplicationShutdown(): Promise<void> {
     await this.#pool.destroy();
   }
@@ -90,7 +90,7 @@ export class DocumentThreads implements OnApplicationShutdown {
     transferList: ArrayBuffer[],
     signal?: AbortSignal,
   ): Promise<T> {
-    const leave = await this.#places.acquire(signal);
+    const leave = await this.#slots.enter(signal);
     const late = AbortSignal.timeout(this.#limits.time);
     const stop = signal ? AbortSignal.any([signal, late]) : late;
     try {
@@ -107,14 +107,14 @@ export class DocumentThreads implements OnApplicationShutdown {
     const { time, memory } = this.#limits;
     if (error instanceof YuxiError) return error;
     const what = `The document of ${(size / MEGABYTE).toFixed(1)} MB takes more than`;
-    if (late) return new ParseError(`${what} ${time / 1000} s to read: split it into smaller ones`, error);
+    if (late) return new ParseError(`${what} ${time / 1000} s to read: split it into smaller documents`, error);
     if ((error as { code?: unknown }).code === 'ERR_WORKER_OUT_OF_MEMORY')
-      return new ParseError(`${what} ${memory} MB of memory to read: split it into smaller ones`, error);
+      return new ParseError(`${what} ${memory} MB of memory to read: split it into smaller documents`, error);
     return error;
   }
 }
 
-/** A small buffer is a part of one that others use, and is copied. */
+/** A small buffer is part of a shared one, and is copied. */
 function transferable({ buffer, byteLength }: Uint8Array): ArrayBuffer[] {
   return buffer instanceof ArrayBuffer && buffer.byteLength === byteLength ? [buffer] : [];
 }

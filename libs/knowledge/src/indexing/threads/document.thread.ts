@@ -9,7 +9,7 @@ export interface ParseOrder {
   content: Uint8Array;
 }
 
-/** Carries out `order`; one message for the plan, then one for each step that is asked for, then `null`. */
+/** Executes `order`. Sends the plan, then one message for each requested step, then `null`. */
 export interface CutTask {
   order: CutOrder;
   port: MessagePort;
@@ -25,7 +25,7 @@ export async function parse({ type, content }: ParseOrder): Promise<ParsedDocume
   }
 }
 
-/** A document of few steps, in one answer. */
+/** All steps of a short document, in one answer. */
 export interface WholeCut {
   plan: CutPlan;
   steps: CutStep[];
@@ -41,14 +41,14 @@ export function cutWhole(order: CutOrder): WholeCut | Refusal {
 }
 
 export async function cut({ order, port }: CutTask): Promise<void> {
-  const asked = requests(port);
+  const nextRequest = requests(port);
   try {
     const { plan, fresh } = planCut(order);
     port.postMessage(plan satisfies CutMessage);
     const steps = cutSteps(fresh, order);
-    // The next step is made while the one before is written, and no further ones: that bounds what waits in memory.
+    // One step is made in advance while the previous one is written. More would need more memory.
     for (let step = steps.next(); ; step = steps.next()) {
-      await asked();
+      await nextRequest();
       port.postMessage((step.done ? null : step.value) satisfies CutMessage);
       if (step.done) return;
     }
@@ -59,7 +59,7 @@ export async function cut({ order, port }: CutTask): Promise<void> {
   }
 }
 
-/** @returns a function that waits for the next message of the port, one for each call */
+/** @returns a function; each call waits for one message of the port */
 function requests(port: MessagePort): () => Promise<void> {
   const messages = on(port, 'message');
   return async () => {

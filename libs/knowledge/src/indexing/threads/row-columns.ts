@@ -3,25 +3,25 @@ import type { Chunk } from '../../text/index.js';
 const MAX_SMALLINT = 32_767;
 const SPECIAL = /["\\]/g;
 
-/** A chunk that is not in the index yet. */
+/** A chunk that is not in the index. */
 export interface FreshChunk extends Chunk {
   chunkId: string;
 }
 
 /**
- * Columns of one statement, each an array as PostgreSQL writes it. They are made in the thread: as JavaScript arrays they would be
- * copied and written out by the main thread, value by value.
+ * Columns of one statement, each in the text format of a PostgreSQL array. The thread makes the texts, because the main thread would have to
+ * copy and convert JavaScript arrays value by value.
  */
 export interface RowColumns {
-  /** First chunk, counted within the step, and how many; none where all postings are of a chunk before. */
+  /** Index of the first chunk within the step, and number of chunks. It is 0 when all postings belong to an earlier chunk. */
   from: number;
   count: number;
-  /** `ordinal` counts the chunks that are written, from 0. `length`: terms of the chunk, with repetitions. */
+  /** `ordinal` counts the written chunks from 0. `length`: terms of the chunk, with repetitions. */
   chunks: Record<'ordinal' | 'chunkId' | 'index' | 'text' | 'headingPath' | 'start' | 'end' | 'length', string>;
   postings: Record<'ordinal' | 'term' | 'tf' | 'length', string>;
 }
 
-/** What is written of a document that has nothing new. */
+/** Columns of a document without new chunks. */
 export const NO_ROWS: RowColumns = {
   from: 0,
   count: 0,
@@ -38,14 +38,14 @@ export const NO_ROWS: RowColumns = {
   postings: { ordinal: '{}', term: '{}', tf: '{}', length: '{}' },
 };
 
-/** Writes the columns of one statement. */
+/** Collects the columns of one statement. */
 export class RowWriter {
   readonly #chunks = { ordinal: [] as number[], chunkId: [] as string[], index: [] as number[], text: [] as string[], headingPath: [] as string[], start: [] as number[], end: [] as number[], length: [] as number[] }; // prettier-ignore
   readonly #postings = { ordinal: [] as number[], term: [] as string[], tf: [] as number[], length: [] as number[] };
 
   constructor(private readonly from: number) {}
 
-  /** Rows, a chunk as good as a posting: there may be chunks without any. */
+  /** Number of rows, chunks included: a chunk may have no postings. */
   get size(): number {
     return this.#postings.term.length + this.#chunks.ordinal.length;
   }
@@ -76,7 +76,7 @@ function literals<Columns extends Record<string, readonly (string | number)[]>>(
   ) as { [K in keyof Columns]: string }; // prettier-ignore
 }
 
-/** An array as PostgreSQL reads it from text. Numbers stand bare, texts in quotes. */
+/** The text format of a PostgreSQL array; texts are quoted. */
 export function arrayLiteral(values: readonly (string | number)[]): string {
   const elements = values.map((value) =>
     typeof value === 'number' ? value : `"${value.replace(SPECIAL, (character) => `\\${character}`)}"`,

@@ -1,40 +1,40 @@
 import { OptionsError } from '@yuxi/core';
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import { chunk, chunkId, estimateTokens, type Chunk, type ChunkOptions } from './index.js';
+import { chunk, chunkId, estimateTokens, type Chunk, type ChunkOptions } from '../index.js';
 
 const words = (count: number, word = 'word'): string =>
   Array.from({ length: count }, (_, i) => `${word}${i}`).join(' ');
 const texts = (chunks: readonly Chunk[]): string[] => chunks.map(({ text }) => text);
 
 describe('chunk', () => {
-  it('leaves a short text in one piece and finds nothing in white space', () => {
+  it('makes one chunk of a short text and none of white space', () => {
     expect(chunk('  one\n\ntwo \n')).toEqual([{ index: 0, text: 'one\n\ntwo', headingPath: [], start: 2, end: 10 }]);
     expect(chunk(' \n\t\u3000\n')).toEqual([]);
     expect(chunk('')).toEqual([]);
   });
 
-  it('begins a chunk at each heading and names the path', () => {
+  it('starts a chunk at each heading and gives its heading path', () => {
     const body = words(20);
     const chunks = chunk(`# A\n\n${body}\n\n## B ##\n\n${body}\n\n# C\n\n${body}`, { size: 64 });
     expect(chunks.map(({ headingPath }) => headingPath)).toEqual([['A'], ['A', 'B'], ['C']]);
     expect(chunks.at(1)!.text).toMatch(/^## B ##\n\nword0/);
   });
 
-  it('keeps a heading that stands alone together with what follows', () => {
+  it('keeps a heading without text together with the next section', () => {
     const chunks = chunk(`# Title\n\n## Part\n\n${words(60)}`, { size: 64 });
     expect(chunks.at(0)!.text).toMatch(/^# Title\n\n## Part\n\nword0/);
     expect(chunks.at(0)!.headingPath).toEqual(['Title', 'Part']);
   });
 
-  it('takes no heading from fenced code and keeps the code together', () => {
+  it('finds no heading in fenced code and keeps the code together', () => {
     const code = '```sh\n# not a heading\n\nls\n```';
     const chunks = chunk(`# Real\n\n${words(30)}\n\n${code}\n\n${words(30)}`, { size: 48 });
     expect(chunks.every(({ headingPath }) => headingPath.join() === 'Real')).toBe(true);
     expect(texts(chunks).some((text) => text.includes(code))).toBe(true);
   });
 
-  it('ends pieces after sentences, with their marks', () => {
+  it('ends chunks after sentences, with their closing marks', () => {
     const text = '今天天气很好。我们去公园走走！你也来吗？他说：“当然。”Pi is 3.14159 or so. Yes';
     expect(texts(chunk(text, { size: 9 }))).toEqual([
       '今天天气很好。',
@@ -45,20 +45,20 @@ describe('chunk', () => {
     ]);
   });
 
-  it('cuts an endless word at the limit, never inside a surrogate pair', () => {
+  it('divides a very long word at the limit, never inside a surrogate pair', () => {
     const chunks = chunk('𠮷'.repeat(100), { size: 8 });
     expect(chunks).toHaveLength(13);
     expect(chunks.at(0)!.text).toBe('𠮷'.repeat(8));
   });
 
-  it('repeats full sentences of the chunk before as overlap', () => {
+  it('repeats full sentences of the previous chunk as overlap', () => {
     const text = Array.from({ length: 12 }, (_, i) => `Sentence ${i} ends here.`).join(' ');
     const [first, second] = chunk(text, { size: 32, overlap: 8 });
     expect(second?.start).toBeLessThan(first?.end ?? 0);
     expect(second?.text).toMatch(/^Sentence/);
   });
 
-  it('cuts at a separator of its own', () => {
+  it('divides at the given separator', () => {
     const chunks = chunk('## Q1\na\n===\n## Q2\nb\n===\n===\n', { preset: 'separator', separator: '===' });
     expect(texts(chunks)).toEqual(['## Q1\na\n===', '## Q2\nb\n===\n===']);
     expect(chunks.at(1)!.headingPath).toEqual(['Q2']);
@@ -71,7 +71,7 @@ describe('chunk', () => {
     { overlap: 257 },
     { overlap: -1 },
     { separator: '' },
-  ])('refuses %j', (options) => {
+  ])('refuses the options %j', (options) => {
     expect(() => chunk('x', options)).toThrow(OptionsError);
   });
 });
@@ -110,7 +110,7 @@ describe('chunks of any text', () => {
       { numRuns: 500 },
     );
 
-  it('are slices in order, none blank, none cut inside a code point', () => {
+  it('are slices in order, none blank, none divided inside a code point', () => {
     run((text, chunks) => {
       chunks.forEach((one, i) => {
         expect(one.index).toBe(i);
@@ -123,7 +123,7 @@ describe('chunks of any text', () => {
     });
   });
 
-  it('keep the limits of size and overlap', () => {
+  it('respect the limits of size and overlap', () => {
     run((text, chunks, { size, overlap }) => {
       chunks.forEach((one, i) => {
         expect(estimateTokens(one.text)).toBeLessThanOrEqual(size);
@@ -133,7 +133,7 @@ describe('chunks of any text', () => {
     });
   });
 
-  it('leave out nothing but white space', () => {
+  it('cover everything but white space', () => {
     run((text, chunks) => {
       let reached = 0;
       for (const { start, end } of chunks) {
@@ -144,7 +144,7 @@ describe('chunks of any text', () => {
     });
   });
 
-  it('are the same each time', () => {
+  it('are the same for the same text', () => {
     run((text, chunks, o) => {
       if (chunks.length > 0)
         expect(chunk(text, { ...o, preset: 'general' })).toEqual(chunk(text, { ...o, preset: 'general' }));
@@ -157,7 +157,7 @@ function insidePair(text: string, at: number): boolean {
 }
 
 describe('chunkId', () => {
-  it('tells files, texts and repetitions apart', () => {
+  it('is different for other files, texts and repetitions', () => {
     const ids = [
       chunkId('f', 'a', 0),
       chunkId('f', 'a', 1),

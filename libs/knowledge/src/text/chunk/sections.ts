@@ -1,14 +1,15 @@
-import type { Range } from './range.js';
+import { cutAt, type Range } from './split.js';
+import { estimateTokens } from './tokens.js';
 
-/** A heading with what stands below it, up to the next heading of any level. */
+/** A heading with the text below it, up to the next heading of any level. */
 export interface Section extends Range {
-  /** Texts of the headings above and including its own, outermost first. */
+  /** Texts of the headings above the section and of its own, outermost first. */
   headingPath: string[];
 }
 
 export interface Outline {
   sections: Section[];
-  /** Parts that must not be cut at a blank line: fenced code. Ascending. */
+  /** Fenced code, which must not be divided at a blank line. Ascending. */
   fences: Range[];
 }
 
@@ -69,4 +70,44 @@ function headingText(line: string): string {
   while (to > 0 && title.charAt(to - 1) === '#') to--;
   if (to < title.length && (to === 0 || /\s/.test(title.charAt(to - 1)))) title = title.slice(0, to).trim();
   return Array.from(title).slice(0, MAX_HEADING).join('');
+}
+
+/** A section shorter than this share of the size does not become a chunk of its own. */
+const TINY_SHARE = 1 / 16;
+
+/** Sections. A very short one is joined with the next, or at the end with the previous one. */
+export function generalSpans(text: string, sections: readonly Section[], size: number): Range[] {
+  const spans: (Range & { tokens: number })[] = [];
+  for (const { start, end } of sections) {
+    const tokens = estimateTokens(text.slice(start, end));
+    const last = spans.at(-1);
+    if (last && last.tokens < size * TINY_SHARE) {
+      last.end = end;
+      last.tokens += tokens;
+    } else spans.push({ start, end, tokens });
+  }
+  const [before, last] = spans.slice(-2);
+  if (before && last && last.tokens < size * TINY_SHARE && before.tokens + last.tokens <= size) {
+    before.end = last.end;
+    spans.pop();
+  }
+  return spans;
+}
+
+/** Divides after each separator. A piece of separators and white space belongs to the previous piece. */
+export function separatorSpans(text: string, separator: string): Range[] {
+  const spans: Range[] = [];
+  for (const piece of cutAt({ start: 0, end: text.length }, separatorEnds(text, separator))) {
+    const content = text.slice(piece.start, piece.end);
+    const last = spans.at(-1);
+    if (last && content.replaceAll(separator, '').trim() === '') last.end = piece.end;
+    else spans.push(piece);
+  }
+  return spans;
+}
+
+function* separatorEnds(text: string, separator: string): Generator<number> {
+  for (let at = text.indexOf(separator); at !== -1; at = text.indexOf(separator, at + separator.length)) {
+    yield at + separator.length;
+  }
 }

@@ -6,9 +6,9 @@ const SPACE = /\s/;
 const WIDE = /[\p{sc=Han}\p{scx=Hiragana}\p{scx=Katakana}\p{sc=Hangul}\uff01-\uff65]/u;
 
 /**
- * Counts estimated tokens character by character, in either direction: 1 for a Han, Kana, Hangul or full-width
- * character, 1.3 for each 16 UTF-16 units begun of a run of other characters, none for white space. Cutting a text never
- * makes the sum of its parts smaller than the whole. Kept in tenths, so that sums are exact.
+ * Counts estimated tokens character by character, in either direction. A Han, Kana, Hangul or full-width character counts 1. A run of other
+ * characters counts 1.3 for each 16 UTF-16 units or part of them. White space counts 0. The sum of the parts of a text is never smaller than the
+ * whole. The unit is a tenth, so that sums are exact.
  */
 export class TokenCounter {
   #tenths = 0;
@@ -36,7 +36,7 @@ function isSpace(code: number, character: string): boolean {
   return code < 0x80 ? code === 0x20 || (code >= 0x09 && code <= 0x0d) : SPACE.test(character);
 }
 
-/** Estimated tokens of a text, see `TokenCounter`. A coarse, fast stand-in for the tokenizer of a model. */
+/** Estimated tokens of a text, see {@link TokenCounter}. A fast approximation of the tokenizer of a model. */
 export function estimateTokens(text: string): number {
   return tokenTenths(text) / 10;
 }

@@ -17,7 +17,7 @@ describe('decodeText', () => {
     expect(decodeText(content)).toBe(text);
   });
 
-  it('guesses the encoding of a longer text', () => {
+  it('detects the encoding of a longer text', () => {
     const russian = 'cff0e8e2e5f22c20fdf2ee20eff0eef1f2eee920f2e5eaf1f220ede020f0f3f1f1eaeeec20ffe7fbeae52e20';
     expect(decodeText(hex(russian.repeat(10)))).toContain('Привет, это простой текст на русском языке.');
     const gbk = 'd6d0b9fac8cbc3f1d4dad5e2c0efd1a7cfb0bacdb9a4d7f7a1a3';
@@ -29,12 +29,12 @@ describe('decodeText', () => {
     expect(() => decodeText(Buffer.from('ab\x01\x02\x03cd'))).toThrow(/3 control characters/);
   });
 
-  it('gives back every text without control characters', () => {
+  it('returns each text without control characters unchanged', () => {
     const text = fc.string({ unit: 'grapheme', maxLength: 200 }).map((one) => one.replace(/\p{Cc}|^\ufeff/gu, ''));
     fc.assert(fc.property(text, (one) => expect(decodeText(Buffer.from(one))).toBe(one)));
   });
 
-  it('either reads any bytes or refuses them', () => {
+  it('either decodes any bytes or refuses them', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 400 }), (content) => {
         try {

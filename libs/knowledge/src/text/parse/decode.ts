@@ -3,23 +3,22 @@ import { analyse } from 'chardet';
 import { UnsupportedTypeError } from './errors.js';
 
 const SAMPLE = 64 * 1024;
-/** Bytes after which other work has its turn. */
+/** Bytes after which the event loop runs other work. */
 const SLICE = 256 * 1024;
 const SHORT = 256;
 const MAX_CONTROL_SHARE = 0.01;
 
-/** A content of which no more than a part need be in memory. */
+/** A content that is read in parts, to save memory. */
 export interface ContentParts {
   /** Bytes. */
   readonly size: number;
-  /** From the beginning, each time; the first part has at least 64 KiB, or all. */
+  /** Each call starts at the beginning. The first part has at least 64 KiB, or the whole content. */
   parts(): AsyncIterable<Uint8Array>;
 }
 
 /**
- * Text of a file: by byte order mark, else UTF-8, else by a guess of the encoding; a short text of pairs of high bytes
- * counts as GB18030. Throws `UnsupportedTypeError` where the bytes are no text: NUL characters, many control
- * characters or no encoding that fits.
+ * Text of a file. The encoding is that of the byte order mark, else UTF-8, else a detected one. A short text of pairs of high bytes is read as
+ * GB18030. Throws `UnsupportedTypeError` for NUL, many control characters, or an unknown encoding.
  */
 export function decodeText(content: Uint8Array): string {
   for (const encoding of encodingsOf(content, content.length)) {
@@ -32,7 +31,7 @@ export function decodeText(content: Uint8Array): string {
 }
 
 /**
- * Whether {@link decodeText} would find anything but white space; it throws what that would throw. Other work has its turn in between.
+ * Whether {@link decodeText} would return more than white space. Throws the same errors. The event loop runs other work in between.
  */
 export async function hasText(content: ContentParts): Promise<boolean> {
   const head = await headOf(content);
@@ -49,7 +48,7 @@ export async function headOf(content: ContentParts): Promise<Uint8Array> {
   return new Uint8Array();
 }
 
-/** @returns undefined where the content is not of the encoding */
+/** @returns undefined when the content does not have this encoding */
 async function checkAs(encoding: string, content: ContentParts): Promise<TextCheck | undefined> {
   const check = new TextCheck();
   const decoder = attempt(() => strict(encoding));
@@ -75,7 +74,7 @@ function attempt<T>(read: () => T): T | undefined {
   }
 }
 
-/** What the content may be written in, likeliest first. */
+/** Possible encodings, the most likely one first. */
 function* encodingsOf(head: Uint8Array, size: number): Generator<string> {
   if (hasUtf16Mark(head)) {
     yield head[0] === 0xff ? 'utf-16le' : 'utf-16be';
@@ -89,17 +88,17 @@ function* encodingsOf(head: Uint8Array, size: number): Generator<string> {
 function noEncoding(head: Uint8Array): UnsupportedTypeError {
   return new UnsupportedTypeError(
     hasUtf16Mark(head)
-      ? 'The content starts with the mark of UTF-16 and is not UTF-16: save it as UTF-8'
-      : 'The content is in no known character encoding: save it as UTF-8',
+      ? 'The content has the byte order mark of UTF-16 but is not UTF-16: save it as UTF-8'
+      : 'The character encoding of the content is unknown: save it as UTF-8',
   );
 }
 
-/** Whether the bytes start with the byte order mark of UTF-16, which audio formats share. */
+/** Whether the bytes start with the byte order mark of UTF-16. Some audio formats start with the same bytes. */
 export function hasUtf16Mark([first, second]: Uint8Array): boolean {
   return (first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff);
 }
 
-/** Both bytes of the common Chinese characters are high; in a western text a high byte stands among low ones. */
+/** Both bytes of common Chinese characters are high. In western text single high bytes are between low ones. */
 function hasOnlyPairsOfHighBytes(content: Uint8Array): boolean {
   let run = 0;
   for (const byte of content) {
@@ -110,7 +109,7 @@ function hasOnlyPairsOfHighBytes(content: Uint8Array): boolean {
   return run % 2 === 0;
 }
 
-/** Looks at a text piece by piece. */
+/** Checks a text piece by piece. */
 class TextCheck {
   isBlank = true;
   #length = 0;
@@ -128,7 +127,7 @@ class TextCheck {
     return this;
   }
 
-  /** @throws {UnsupportedTypeError} when it was no text */
+  /** @throws {UnsupportedTypeError} when it is not text */
   end(): this {
     if (this.#nul !== -1)
       throw new UnsupportedTypeError(`The content has a NUL character at ${this.#nul}: it is not text`);
@@ -138,4 +137,5 @@ class TextCheck {
   }
 }
 
-const isControl = (code: number): boolean => code < 0x20 && !(code >= 0x09 && code <= 0x0d) && code !== 0x1b;
+/** Whether a character is a control character other than white space and ESC. */
+export const isControl = (code: number): boolean => code < 0x20 && !(code >= 0x09 && code <= 0x0d) && code !== 0x1b;

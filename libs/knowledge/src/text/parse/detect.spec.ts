@@ -31,11 +31,11 @@ describe('detectType', () => {
     ['cars.txt', 'BMW builds cars', 'txt'],
     ['units.md', 'MZ is no unit, PK neither', 'md'],
     ['pdf.md', 'A file of this format starts with %PDF-1.7', 'md'],
-  ])('takes %s', async (name, content, type) => {
+  ])('accepts %s', async (name, content, type) => {
     expect(await detectType(name, inParts(bytes(content)))).toBe(type);
   });
 
-  it('takes text with a byte order mark and Chinese text in a national encoding', async () => {
+  it('accepts text with a byte order mark, and Chinese text in a national encoding', async () => {
     expect(await detectType('a.txt', inParts(Buffer.from('\ufeffhello', 'utf16le')))).toBe('txt');
     expect(await detectType('a.txt', inParts(Buffer.from('c4e3bac3cac0bde7', 'hex')))).toBe('txt');
   });
@@ -72,7 +72,7 @@ describe('detectType', () => {
   const LARGE = 64 * 1024 + 1;
   const padded = (end: Uint8Array) => Buffer.concat([Buffer.alloc(2 * LARGE, 'text of a large file, '), end]);
 
-  it('takes a large content whose characters lie across parts', async () => {
+  it('accepts a large content whose characters extend over two parts', async () => {
     expect(await detectType('a.txt', inParts(padded(bytes('中文字'.repeat(50_000))), LARGE))).toBe('txt');
     expect(await detectType('a.txt', inParts(padded(Buffer.from('c4e3bac3'.repeat(50_000), 'hex')), LARGE))).toBe(
       'txt',

@@ -1,5 +1,5 @@
 import { fileTypeFromBuffer } from 'file-type';
-import { type ContentParts, hasText, hasUtf16Mark, headOf } from './decode.js';
+import { type ContentParts, hasText, hasUtf16Mark, headOf, isControl } from './decode.js';
 import { EmptyFileError, UnsupportedTypeError } from './errors.js';
 
 /** Formats that `parse` reads. */
@@ -16,14 +16,13 @@ const BY_EXTENSION: ReadonlyMap<string, FileType> = new Map([
 /** Extensions of the formats, lower case, with the dot. */
 export const SUPPORTED_TYPES: readonly string[] = [...BY_EXTENSION.keys()];
 
-/** Formats that are written in plain characters and yet are not text to be read. */
+/** First characters of formats that look like text but are not. */
 const DISGUISED = ['%PDF-', '%!PS', '{\\rtf'];
 const MARKUP = new Set(['application/xml', 'text/html', 'image/svg+xml']);
 
 /**
- * Type of an uploaded file. The extension decides which text format it is; the content has to be text: the bytes of any
- * other format are refused whatever the name is. An HTML page named `.txt` is plain text, which does no harm.
- * Throws `UnsupportedTypeError` or, if there is nothing but white space, `EmptyFileError`.
+ * Type of an uploaded file. The extension decides the text format. The content must be text, whatever the name is. An HTML page named `.txt`
+ * is treated as plain text. Throws `UnsupportedTypeError`, or `EmptyFileError` if the content has only white space.
  */
 export async function detectType(filename: string, content: ContentParts): Promise<FileType> {
   const type = typeByName(filename);
@@ -55,14 +54,13 @@ async function refuseOtherFormats(filename: string, content: ContentParts): Prom
   throw notText(filename, `is ${found.mime}`);
 }
 
-/** Letters such as "BM" or "MZ" at the start of a text are no magic number as long as all the rest is text, too. */
+/** Letters such as "BM" or "MZ" at the start do not identify a binary format if all the rest is text. */
 async function hasControls(content: ContentParts): Promise<boolean> {
   for await (const part of content.parts()) if (part.some(isControl)) return true;
   return false;
 }
 
 const isPrintable = (byte: number): boolean => (byte >= 0x20 && byte < 0x7f) || (byte >= 0x09 && byte <= 0x0d);
-const isControl = (byte: number): boolean => byte < 0x20 && !(byte >= 0x09 && byte <= 0x0d) && byte !== 0x1b;
 
 const notText = (filename: string, what: string): UnsupportedTypeError =>
   new UnsupportedTypeError(`The content of ${quoted(filename)} ${what}, not text: upload it in its own format`);

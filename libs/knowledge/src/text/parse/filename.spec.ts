@@ -19,7 +19,7 @@ describe('safeFilename', () => {
     ['.htaccess', '.htaccess'],
     ['console.txt', 'console.txt'],
     ['\ud800a.txt', 'a.txt'],
-  ])('makes of %j %j', (given, name) => {
+  ])('changes %j to %j', (given, name) => {
     expect(safeFilename(given)).toBe(name);
   });
 
@@ -42,17 +42,17 @@ describe('safeFilename', () => {
     'lpt9.tar.gz',
     'NUL .txt',
     'x'.repeat(5000),
-  ])('refuses %j', (given) => {
+  ])('refuses the name %j', (given) => {
     expect(() => safeFilename(given)).toThrow(expect.objectContaining({ code: 'INVALID_FILENAME' }));
   });
 
-  it('shortens the stem and keeps the extension', () => {
+  it('shortens the stem of a long name and keeps the extension', () => {
     expect(safeFilename(`${'a'.repeat(300)}.txt`)).toBe(`${'a'.repeat(251)}.txt`);
     const chinese = safeFilename(`${'报'.repeat(100)}.html`);
     expect(chinese).toBe(`${'报'.repeat(83)}.html`);
   });
 
-  it('gives a name that stays the same, without folders, of at most 255 bytes', () => {
+  it('returns a name without folders, of at most 255 bytes, that a second call does not change', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary', maxLength: 400 }), (given) => {
         let name: string;

@@ -9,9 +9,9 @@ const FORBIDDEN = /[<>:"|?*]/g;
 const DEVICE = /^(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)$/i;
 
 /**
- * Name of an uploaded file, fit for display: without folders, control and direction characters and what Windows
- * forbids, in NFC, at most 255 bytes of UTF-8 (the stem is shortened). It is never used as the place of storage.
- * Throws `InvalidFilenameError` for an empty name, NUL, an encoded path separator or the name of a device.
+ * Cleaned name of an uploaded file, for display: in NFC, without folders, control and direction characters, and characters that Windows
+ * forbids. A name of more than 255 bytes of UTF-8 is shortened. The name is never used as a path. Throws `InvalidFilenameError` for an empty
+ * name, NUL, an encoded path separator, or the name of a device.
  */
 export function safeFilename(name: string): string {
   if (typeof name !== 'string' || name.length > MAX_GIVEN) {
@@ -32,7 +32,7 @@ function clean(name: string): string {
   return trimEnds(base.replace(FORBIDDEN, '_'));
 }
 
-/** Spaces at both ends and dots at the end vanish on some systems, which would turn one name into another. */
+/** Some systems drop spaces at both ends and dots at the end, so two names could become equal. */
 function trimEnds(name: string): string {
   const text = name.trim();
   let end = text.length;

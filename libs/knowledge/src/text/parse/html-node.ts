@@ -15,14 +15,14 @@ const UNREAD = new Set(
 );
 const INVISIBLE = /(?:^|;)(?:display:none|visibility:hidden)/;
 
-/** Whether a reader of the page does not see the element, or it is not part of what the page says. */
+/** Whether the element is invisible, or not part of the content of the page. */
 export function isUnread({ name = '', attribs = {} }: HtmlNode): boolean {
   if (UNREAD.has(name) || attribs['hidden'] !== undefined || attribs['aria-hidden'] === 'true') return true;
   const style = attribs['style'];
   return style !== undefined && INVISIBLE.test(style.replace(/\s/g, '').toLowerCase());
 }
 
-/** All text below a node, as it stands; elements that are not read are left out. */
+/** All text below a node, unchanged; elements that {@link isUnread} are left out. */
 export function rawText(node: HtmlNode): string {
   const parts: string[] = [];
   const stack: HtmlNode[] = [node];
@@ -34,7 +34,7 @@ export function rawText(node: HtmlNode): string {
   return parts.join('');
 }
 
-/** Whether anything but white space is to be read below a node. */
+/** Whether there is readable text below a node. */
 export function hasText(node: HtmlNode): boolean {
   const stack: HtmlNode[] = [node];
   for (let at = stack.pop(); at; at = stack.pop()) {

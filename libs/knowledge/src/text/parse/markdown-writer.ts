@@ -3,8 +3,7 @@ const SPACES = /[ \t\n\f\r]+/g;
 const MARKUP_AT_START = /^(?:#{1,6}(?:\s|$)|`{3}|~{3})/;
 
 /**
- * Collects markdown piece by piece. White space is collapsed as in a browser and breaks between blocks are merged, so
- * that every piece is looked at once however long the text is.
+ * Collects markdown piece by piece, in linear time. White space is collapsed as in a browser, and breaks between blocks are merged.
  */
 export class MarkdownWriter {
   readonly #parts: string[] = [];
@@ -30,19 +29,19 @@ export class MarkdownWriter {
     this.#parts.push(markup);
   }
 
-  /** What follows starts a new line, or with 2 a new block. Does nothing where nothing stands before it. */
+  /** Starts a new line, or with 2 a new block. Does nothing at the start. */
   break(newlines: 1 | 2): void {
     this.#pendingSpace = false;
     if (!this.#atStart) this.#breaks = Math.max(this.#breaks, newlines);
   }
 
-  /** Writes a line marker such as `- `; blocks that follow directly stay on its line. */
+  /** Writes a line marker such as `- `. A block that follows directly stays on its line. */
   marker(text: string): void {
     this.raw(text);
     this.#atStart = true;
   }
 
-  /** Lines as they are, each with the current indent. */
+  /** Unchanged lines, each with the current indent. */
   lines(lines: readonly string[]): void {
     this.break(2);
     lines.forEach((line, i) => {
@@ -64,7 +63,7 @@ export class MarkdownWriter {
     return this.#parts.join('');
   }
 
-  /** Writes what is due before content; true at the start of a line. */
+  /** Writes pending breaks and spaces. Returns whether a line starts. */
   #begin(): boolean {
     const starts = this.#atStart || this.#breaks > 0;
     if (this.#breaks > 0) this.#newline(this.#breaks);

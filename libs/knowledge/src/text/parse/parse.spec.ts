@@ -5,34 +5,34 @@ const read = (type: 'txt' | 'md' | 'html', text: string): ReturnType<typeof pars
 const failure = expect.objectContaining({ code: 'PARSE_FAILED' });
 
 describe('parse text and markdown', () => {
-  it('keeps text as it is, with one kind of line end', async () => {
+  it('keeps text unchanged except for line ends', async () => {
     expect(await read('txt', '# a\r\nb\rc\n')).toEqual({ markdown: '# a\nb\nc\n' });
   });
 
-  it('keeps front matter out and takes the title from it', async () => {
+  it('removes front matter and takes the title from it', async () => {
     const text = '---\r\ntitle: "My notes"\ntags: [a]\n---\n\n# Heading\n\ntext\n';
     expect(await read('md', text)).toEqual({ markdown: '# Heading\n\ntext\n', title: 'My notes' });
   });
 
-  it('takes the title from the first heading and leaves a rule alone', async () => {
+  it('takes the title from the first heading and keeps a horizontal rule', async () => {
     const text = '---\n\nnot front matter\n\n---\n\n```\n# code\n```\n\n# The title #\n';
     expect(await read('md', text)).toEqual({ markdown: text, title: 'The title' });
   });
 
-  it('reads endless white space in a heading in bounded time', async () => {
+  it('parses very long white space in a heading in bounded time', async () => {
     const started = performance.now();
     expect((await read('md', `# a${' '.repeat(2 ** 20)}b #`)).title).toBe('a');
     expect(performance.now() - started).toBeLessThan(5_000);
   });
 
-  it('refuses what has no text', async () => {
+  it('refuses documents without text', async () => {
     await expect(read('md', '---\ntitle: x\n---\n')).rejects.toThrow(failure);
     await expect(read('html', '<script>let a</script><nav>menu</nav>')).rejects.toThrow(failure);
   });
 });
 
 describe('parse HTML', () => {
-  it('gives headings, paragraphs, lists, tables, code, quotes and links', async () => {
+  it('converts headings, paragraphs, lists, tables, code, quotes and links', async () => {
     const { markdown, title } = await read(
       'html',
       `<html><head><title> A
@@ -54,7 +54,7 @@ describe('parse HTML', () => {
     ]);
   });
 
-  it('leaves out what is not read', async () => {
+  it('leaves out elements that are hidden or not content', async () => {
     const page =
       '<nav>n</nav><aside>a</aside><script>s</script><style>t</style><template>u</template><footer>f</footer>' +
       '<p hidden>h</p><p style="color:red; DISPLAY : none">i</p><p aria-hidden="true">j</p><noscript>k</noscript>' +
@@ -62,12 +62,12 @@ describe('parse HTML', () => {
     expect(await read('html', page)).toEqual({ markdown: 'kept' });
   });
 
-  it('reads a page that is laid out with tables', async () => {
+  it('reads a page with a layout of tables', async () => {
     const { markdown } = await read('html', '<table><tr><td><h2>H</h2><p>text</p></td></tr></table>');
     expect(markdown).toBe('## H\n\ntext');
   });
 
-  it('takes text for text: no heading or fence comes out of it', async () => {
+  it('escapes text that looks like a heading or a fence', async () => {
     const { markdown } = await read('html', '<p># no</p><p>```</p><p>&lt;b&gt; &#0; &#xD800;</p>');
     expect(markdown).toBe('\\# no\n\n\\```\n\n<b> \ufffd \ufffd');
   });

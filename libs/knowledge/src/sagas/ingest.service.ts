@@ -3,20 +3,18 @@ import { SQL_CLIENT, type SqlClient } from '@yuxi/core';
 import { type SagaDetails, SagaNotFoundError, SagaService, type SagaView } from '@yuxi/saga';
 import { STORAGE_SPACE, type StorageSpace } from '@yuxi/storage';
 
-import type { Actor } from '../actor.js';
-import { isHandle } from '../common/handle.js';
-import { parseInput } from '../common/validate.js';
-import { DatabaseAccess } from '../databases/database-access.js';
+import { isHandle, parseInput } from '../common/input.js';
+import { type Actor, DatabaseAccess } from '../databases/access.js';
+import { type ChunkParams, chunkParamsSchema } from '../files/processing-params.js';
 import { NotFoundError } from '../knowledge.errors.js';
-import { INGEST, type Ingest } from '../sagas/ingest.types.js';
-import { type ChunkParams, chunkParamsSchema } from './processing-params.js';
+import { INGEST, type Ingest } from './ingest.saga.js';
 
 export interface Ingestion {
   saga_id: string;
   file_id: string;
 }
 
-/** Uploads that become searchable documents or leave nothing. */
+/** Starts sagas that make an upload a searchable document, or leave nothing of it. */
 @Injectable()
 export class IngestService {
   constructor(
@@ -27,7 +25,7 @@ export class IngestService {
   ) {}
 
   /**
-   * Starts in the background; a second time for the same upload answers the first one.
+   * Starts a saga. A second call for the same upload returns the same saga.
    * @param file upload handle or file id
    * @throws {NotFoundError} {@link ForbiddenError} {@link ValidationError} {@link StorageFullError}
    */
@@ -45,7 +43,7 @@ export class IngestService {
     return { saga_id: id, file_id: input.fileId };
   }
 
-  /** How far it is. @throws {NotFoundError} {@link ForbiddenError}; {@link SagaNotFoundError} also for a saga of something else */
+  /** @throws {NotFoundError} {@link ForbiddenError}; {@link SagaNotFoundError} also for a saga of another kind or knowledge base */
   async get(actor: Actor, dbId: string, sagaId: string): Promise<SagaDetails> {
     await this.access.manage(actor, dbId);
     const saga = await this.sagas.get(sagaId);
@@ -53,7 +51,7 @@ export class IngestService {
     return saga;
   }
 
-  /** Leaves nothing of the file, unless it is published by now. @throws as {@link get}; {@link SagaStateError} when it is too late */
+  /** Removes the file, unless it is published. @throws the errors of {@link get}; {@link SagaStateError} when it is published */
   async cancel(actor: Actor, dbId: string, sagaId: string): Promise<SagaView> {
     await this.get(actor, dbId, sagaId);
     return this.sagas.cancel(sagaId);

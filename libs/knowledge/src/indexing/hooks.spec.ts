@@ -1,10 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
 
-import { indexingHooksFromEnv } from './env-hooks.js';
-import { NO_HOOKS } from './hooks.js';
+import { indexingHooksFromEnv, NO_HOOKS } from './hooks.js';
 
 describe('indexing hooks from the environment', () => {
-  it('are none unless asked for', () => {
+  it('are off by default', () => {
     expect(indexingHooksFromEnv({ NODE_ENV: 'production', YUXI_TEST_PAUSE_AT: '' })).toBe(NO_HOOKS);
   });
 
@@ -13,16 +12,16 @@ describe('indexing hooks from the environment', () => {
     [{ YUXI_TEST_PAUSE_AT: 'before-claim' }, 'NODE_ENV'],
     [{ NODE_ENV: 'test', YUXI_TEST_PAUSE_AT: 'lunch' }, 'YUXI_TEST_PAUSE_AT'],
     [{ NODE_ENV: 'test', YUXI_TEST_BREAK: 'claim,everything' }, 'YUXI_TEST_BREAK'],
-  ])('refuse %j', (env, option) => {
+  ])('refuse the environment %j', (env, option) => {
     expect(() => indexingHooksFromEnv(env)).toThrow(expect.objectContaining({ code: 'INVALID_OPTION', option }));
   });
 
-  it('break what is listed', () => {
+  it('switch off the listed protections', () => {
     const { broken } = indexingHooksFromEnv({ NODE_ENV: 'test', YUXI_TEST_BREAK: 'claim,fingerprint' });
     expect([...broken]).toEqual(['claim', 'fingerprint']);
   });
 
-  it('hold the first run at the point until SIGCONT, and no other', async () => {
+  it('stop the first run at the point until SIGCONT, and no other run', async () => {
     const hooks = indexingHooksFromEnv({ NODE_ENV: 'test', YUXI_TEST_PAUSE_AT: 'before-commit' });
     let resumed = false;
     await hooks.at('before-claim', 'file_1');

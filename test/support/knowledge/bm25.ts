@@ -1,5 +1,5 @@
-/** Parameters of BM25: `k1` bends the term frequency, `b` is the share of length normalisation. */
-export const BM25 = { k1: 1.2, b: 0.75 } as const;
+const K1 = 1.2;
+const B = 0.75;
 
 /** Rarity of a term that `df` of `n` documents contain; never negative. */
 export function inverseDocumentFrequency(df: number, n: number): number {
@@ -7,12 +7,11 @@ export function inverseDocumentFrequency(df: number, n: number): number {
 }
 
 /**
- * Score that one query term adds to one document.
- * @param tf how often the term stands in the document
+ * BM25 score of one term of a question for one document, computed independently of the SQL of the product.
+ * @param tf number of occurrences of the term in the document
  * @param dl terms in the document
  * @param avgdl mean of `dl` over all documents
  */
 export function bm25Weight(idf: number, tf: number, dl: number, avgdl: number): number {
-  const { k1, b } = BM25;
-  return (idf * tf * (k1 + 1)) / (tf + k1 * (1 - b + (b * dl) / avgdl));
+  return (idf * tf * (K1 + 1)) / (tf + K1 * (1 - B + (B * dl) / avgdl));
 }

@@ -16,7 +16,7 @@ describe('analyze', () => {
     ]);
   });
 
-  it('takes compounds and possessives apart and keeps numbers', () => {
+  it('separates compounds and possessives and keeps numbers', () => {
     expect(analyze("boundary-layer 2024 Mach 2.5 pilot's")).toEqual([
       'boundari',
       'layer',
@@ -39,7 +39,7 @@ describe('analyze', () => {
     expect(analyze(given)).toEqual(analyze(same));
   });
 
-  it('gives words and bigrams of Han, and a single character as itself', () => {
+  it('returns words and bigrams of Han text, and a single character unchanged', () => {
     const terms = analyze('中华人民共和国');
     expect(terms).toEqual(expect.arrayContaining(['中华', '华人', '人民', '民共', '共和', '和国']));
     expect(terms.length).toBeGreaterThan(6);
@@ -57,11 +57,11 @@ describe('analyze', () => {
     expect(analyze(text)).toContain(word);
   });
 
-  it('finds nothing in punctuation, symbols and lone surrogates', () => {
+  it('returns no term for punctuation, symbols and lone surrogates', () => {
     expect(analyze(' \0\t…—☃ 👍 \ud800 \udc00 __ ')).toEqual([]);
   });
 
-  it('gives short, well-formed, lower-case terms for any text', () => {
+  it('returns short, well-formed, lower-case terms for any text', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary', maxLength: 300 }), (text) => {
         for (const term of analyze(text)) {
@@ -73,11 +73,11 @@ describe('analyze', () => {
     );
   });
 
-  it('names the version of ICU', () => {
+  it('has the version of ICU in its own version', () => {
     expect(ANALYZER_VERSION).toContain(process.versions.icu);
   });
 
-  it('counts terms, also those that are names of object properties', () => {
+  it('counts terms, including names of object properties', () => {
     const counts = termFrequencies('constructor proto proto constructor proto');
     expect([...counts]).toEqual([
       ['constructor', 2],

@@ -1,2 +1,0 @@
-export * from './analyze.js';
-export * from './bm25.js';
