@@ -40,7 +40,7 @@ function ask(kind, url, { token, json } = {}) {
 /** Targets and questions.
  * @typedef {{ baseUrls: string[], token: string, dbId: string, questions: string[] }} Asked */
 
-takeOrders({
+handleCalls({
   /** Sends probes at fixed times, also while earlier ones are open. Sends searches one after the other. */
   start: (/** @type {Asked} */ { baseUrls, token, dbId, questions }) => {
     let asked = 0;
