@@ -23,6 +23,17 @@ export function isForeignKeyViolation(error: unknown, constraint = ''): boolean 
   return fault?.code === '23503' && (fault.constraint ?? constraint).includes(constraint);
 }
 
+/** Name of the constraint that a statement violates (SQLSTATE class 23). */
+export function violatedConstraint(error: unknown): string | undefined {
+  const fault = sqlFault(error);
+  return fault?.code.startsWith('23') ? fault.constraint : undefined;
+}
+
+/** Whether the server refused the values themselves (SQLSTATE classes 22 and 23): the same statement fails again. */
+export function isRefusedData(error: unknown): boolean {
+  return /^2[23]/.test(sqlFault(error)?.code ?? '');
+}
+
 /** Whether the server ended a transaction for the sake of another one: a deadlock, or two that cannot be put in an order. */
 export function isDeadlock(error: unknown): boolean {
   return ['40P01', '40001'].includes(sqlFault(error)?.code ?? '');

@@ -1,6 +1,6 @@
-export type Role = 'user' | 'admin' | 'superadmin';
+import type { Role } from '@yuxi/storage';
 
-/** Who asks: the authenticated user in whose name a call runs. */
+/** The authenticated user for whom a call runs. */
 export interface Actor {
   /** `users.id`. */
   readonly id: number;

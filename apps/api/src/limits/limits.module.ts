@@ -4,6 +4,7 @@ import type { ConfigType } from '@nestjs/config';
 import { ThrottlerModule } from '@nestjs/throttler';
 import { limitsConfig } from '@yuxi/platform';
 import { LimiterModule, RateLimitGuard, ThrottlerStorageRedis } from '@yuxi/throttler';
+import { refusalText } from '../compat/legacy-fields.js';
 import type { ProblemBody } from '../http/index.js';
 import { GeneralLimitGuard } from './general-limit.guard.js';
 import { DEFAULT_LIMITS, LiveLimits } from './live-limits.js';
@@ -11,8 +12,8 @@ import { DEFAULT_LIMITS, LiveLimits } from './live-limits.js';
 const MINUTE = 60_000;
 
 /**
- * The limits of the API: one on all requests of a user, by `@nestjs/throttler`, and those that routes name. Import it after the module
- * of the guard that finds out who the user is: guards run in the order of their modules.
+ * The limits of the API: one for all requests of a user, by `@nestjs/throttler`, and those that routes name. Import it
+ * after the module of the authentication guard, because guards run in the order of their modules.
  */
 @Module({
   imports: [
@@ -21,8 +22,8 @@ const MINUTE = 60_000;
       useFactory: (config: ConfigType<typeof limitsConfig>) => ({
         ...config,
         policies: DEFAULT_LIMITS,
-        refusalBody: ({ message, code }, requestId) =>
-          ({ detail: message, code, request_id: requestId }) satisfies ProblemBody,
+        refusalBody: (refusal, requestId) =>
+          ({ detail: refusalText(refusal), code: refusal.code, request_id: requestId }) satisfies ProblemBody,
       }),
     }),
     ThrottlerModule.forRootAsync({

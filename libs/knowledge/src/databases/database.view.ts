@@ -26,7 +26,6 @@ export interface DatabaseView {
   created_at: string;
   /** Documents in it. */
   row_count: number;
-  status: '已连接';
   share_config: ShareConfigView;
   owner: { id: number; username: string };
 }
@@ -65,7 +64,6 @@ export function viewDatabase(row: DatabaseRow): DatabaseView {
     },
     metadata: additional_params,
     created_at: new Date(created_at).toISOString(),
-    status: '已连接',
     share_config: viewShareConfig(share_config),
     owner: { id: owner_id, username: owner_name },
   };

@@ -49,7 +49,6 @@ describe.each(['PostgreSQL', 'PGlite'])('databases on %s', (kind) => {
       metadata: { chunk_size: 256 },
       created_at: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
       row_count: 0,
-      status: '已连接',
       share_config: { visibility: 'private', departments: [], is_shared: false, accessible_departments: [] },
       owner: { id: owner.id, username: expect.any(String) },
       files: {},

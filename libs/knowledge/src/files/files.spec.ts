@@ -56,12 +56,10 @@ describe.each(['PostgreSQL', 'PGlite'])('files on %s', (kind) => {
     expect(first).toMatchObject({
       message: expect.any(String),
       file_path: expect.stringMatching(/^upload_[0-9a-f]{32}$/),
-      minio_path: first.file_path,
       db_id: dbId,
       content_hash: expect.stringMatching(/^[0-9a-f]{64}$/),
       filename: 'Résumé.txt',
       original_filename: '../up/Résumé.txt',
-      bucket_name: 'knowledge',
       same_name_files: [],
       has_same_name: false,
     });

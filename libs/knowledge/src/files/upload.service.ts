@@ -23,9 +23,6 @@ export interface UploadResult {
   file_id: string;
   /** Random handle, to be given to `add`. */
   file_path: string;
-  minio_path: string;
-  object_name: string;
-  bucket_name: string;
   db_id: string;
   content_hash: string;
   /** Cleaned name, as kept. */
@@ -73,9 +70,6 @@ export class UploadService {
       message: 'File uploaded',
       file_id: fileId,
       file_path: handle,
-      minio_path: handle,
-      object_name: handle,
-      bucket_name: 'knowledge',
       db_id: dbId,
       content_hash: content.hash,
       filename,

@@ -85,7 +85,10 @@ function refusedRequest(decision: Decision): Refusal {
   };
 }
 
-/** In the words that clients of the Python system show. */
 function refusedLogin(seconds: number): Refusal {
-  return { code: 'TOO_MANY_ATTEMPTS', message: '登录尝试过于频繁，请稍后再试', retryAfterSeconds: seconds };
+  return {
+    code: 'TOO_MANY_ATTEMPTS',
+    message: `Too many login attempts, try again in ${seconds} s`,
+    retryAfterSeconds: seconds,
+  };
 }

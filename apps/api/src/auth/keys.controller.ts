@@ -1,11 +1,11 @@
 import { Body, Controller, Delete, Get, HttpCode, Param, Post } from '@nestjs/common';
 import { ApiOperation, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
-import { ApiAnswer, idParam } from '../../http/index.js';
-import { CurrentUser, SessionOnly } from '../auth.decorators.js';
-import type { Caller } from '../caller.js';
-import { createKeyBody, keyView, newKeyView, toKeyView, type CreateKeyBody } from './api-key.schemas.js';
+import { ApiResponseSchema, idParam } from '../http/index.js';
 import { ApiKeys } from './api-keys.js';
+import { CurrentUser, SessionOnly } from './auth.decorators.js';
+import { createKeyBody, keyView, newKeyView, toKeyView, type CreateKeyBody } from './auth.schemas.js';
+import type { Caller } from './caller.js';
 
 @ApiTags('auth')
 @SessionOnly()
@@ -15,23 +15,23 @@ export class KeysController {
 
   @Post()
   @HttpCode(201)
-  @ApiOperation({ summary: 'Make an API key; it speaks for the caller, within its scopes' })
-  @ApiAnswer(201, 'The key, shown this once', newKeyView)
+  @ApiOperation({ summary: 'Create an API key. It acts as its user, within its scopes' })
+  @ApiResponseSchema(201, 'The key. It is not shown again', newKeyView)
   async create(@CurrentUser() caller: Caller, @Body({ schema: createKeyBody }) body: CreateKeyBody) {
     const { key, stored } = await this.keys.create(caller, body);
     return { ...toKeyView(stored), key };
   }
 
   @Get()
-  @ApiOperation({ summary: 'The own API keys' })
-  @ApiAnswer(200, 'In the order of creation', z.array(keyView))
+  @ApiOperation({ summary: 'List your API keys' })
+  @ApiResponseSchema(200, 'In the order of creation', z.array(keyView))
   async list(@CurrentUser() caller: Caller) {
     return (await this.keys.list(caller)).map(toKeyView);
   }
 
   @Delete(':id')
-  @ApiOperation({ summary: 'Revoke an API key, on every replica at once' })
-  @ApiAnswer(200, 'Done', z.object({ message: z.string() }))
+  @ApiOperation({ summary: 'Revoke an API key on all replicas at once' })
+  @ApiResponseSchema(200, 'The key is revoked', z.object({ message: z.string() }))
   async revoke(@CurrentUser() caller: Caller, @Param('id', { schema: idParam }) id: number) {
     await this.keys.revoke(caller, id);
     return { message: 'revoked' };

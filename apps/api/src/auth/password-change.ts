@@ -1,16 +1,15 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DATABASE, sqlOf, type Database } from '@yuxi/storage';
-import { AuditLog, userTarget } from '../../audit/index.js';
-import { unauthorized, wrongPassword } from '../auth.errors.js';
-import type { ChangePasswordBody } from '../auth.schemas.js';
-import { sessionOf, type Caller } from '../caller.js';
-import { ApiKeys } from '../keys/api-keys.js';
-import { Sessions } from '../sessions/sessions.js';
-import { UserStore } from '../user.store.js';
-import { toTokenView } from '../user.views.js';
+import { AuditLog, userTarget } from '../audit/index.js';
+import { ApiKeys } from './api-keys.js';
+import { unauthorized, wrongPassword } from './auth.errors.js';
+import { toTokenView, type ChangePasswordBody } from './auth.schemas.js';
+import { sessionOf, type Caller } from './caller.js';
 import { Passwords } from './passwords.js';
+import { Sessions } from './sessions.js';
+import { UserStore } from './user.store.js';
 
-/** Changes the password of whoever asks. */
+/** Changes the password of the caller. */
 @Injectable()
 export class PasswordChange {
   constructor(
@@ -23,8 +22,8 @@ export class PasswordChange {
   ) {}
 
   /**
-   * Ends all other sessions on every replica at once; this one goes on with new tokens, and its old ones end too. API keys
-   * stay unless `revoke_keys` says otherwise: programs do not know the password.
+   * Ends all other sessions on every replica at once. This session continues with new tokens, which replace its old ones.
+   * API keys stay valid unless `revoke_keys` is set, because programs do not use the password.
    * @throws {ApiError} 401 when the session ended meanwhile; 422 for a wrong current or a refused new password
    */
   async change(caller: Caller, { current_password, new_password, revoke_keys }: ChangePasswordBody) {
@@ -42,7 +41,7 @@ export class PasswordChange {
       if (version === undefined) throw unauthorized();
       await this.audit.record(event, tx);
       if (revoke_keys) await this.keys.revokeAll(user.id, caller.id, tx);
-      return this.sessions.carryOver(user.id, session, version, sqlOf(tx));
+      return this.sessions.renew(user.id, session, version, sqlOf(tx));
     });
     return toTokenView(grant, user);
   }

@@ -1,14 +1,14 @@
-/** What hooks of Fastify see of a route as `request.routeOptions.config`. */
+/** Properties of a route that Fastify hooks read from `request.routeOptions.config`. */
 export interface RouteFlags {
-  /** Needs no token. */
+  /** The route needs no token. */
   open?: boolean;
 }
 
-/** Metadata that Nest's adapter makes the `config` of a Fastify route. */
+/** Metadata that Nest's adapter passes on as the `config` of a Fastify route. */
 const FASTIFY_ROUTE_CONFIG = '__fastify_route_config__';
 
-/** Shows hooks something of a method of a controller, beside what other decorators show. On a class it does nothing. */
-export function showToHooks(flags: RouteFlags): MethodDecorator & ClassDecorator {
+/** Adds flags to the route of a controller method. On a class it has no effect. */
+export function setRouteFlags(flags: RouteFlags): MethodDecorator & ClassDecorator {
   return (_target: object, _key?: unknown, descriptor?: PropertyDescriptor) => {
     if (!descriptor) return;
     const handler = descriptor.value as object;
@@ -17,7 +17,7 @@ export function showToHooks(flags: RouteFlags): MethodDecorator & ClassDecorator
   };
 }
 
-/** Of the route that a request is for. */
+/** The flags of the route of a request. */
 export function flagsOf({ routeOptions }: { routeOptions: { config: object } }): RouteFlags {
   return routeOptions.config;
 }

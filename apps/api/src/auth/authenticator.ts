@@ -1,27 +1,25 @@
 import { Injectable } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
+import { ApiKeys, ApiKeyStore } from './api-keys.js';
 import { unauthorized } from './auth.errors.js';
 import type { Caller } from './caller.js';
-import { ApiKeyStore } from './keys/api-key.store.js';
-import { ApiKeys } from './keys/api-keys.js';
-import { SessionStore } from './sessions/session.store.js';
-import { Tokens } from './tokens.js';
+import { AccessTokens, SessionStore } from './sessions.js';
 
 /** An API key, or the three parts of an access token. */
 const BEARER = /^Bearer (?:(?<key>yxkey_[\w-]+)|(?<token>[\w-]+\.[\w-]+\.[\w-]+))$/i;
 
-/** Finds out who is behind a request, and whether callers of requests that stay open still count. */
+/** Identifies the caller of a request, and checks the callers of open responses again. */
 @Injectable()
-export class Callers {
+export class Authenticator {
   constructor(
-    private readonly tokens: Tokens,
+    private readonly tokens: AccessTokens,
     private readonly sessions: SessionStore,
     private readonly keys: ApiKeys,
     private readonly keyStore: ApiKeyStore,
   ) {}
 
   /**
-   * User and session, or user and key, as the database has them now, by one statement.
+   * Reads user and session, or user and key, from the database in one statement.
    * @throws {ApiError} 401, the same for every reason
    */
   async authenticate({ headers, raw }: FastifyRequest): Promise<Caller> {
@@ -33,8 +31,11 @@ export class Callers {
     return caller;
   }
 
-  /** The callers as they are now, in order; undefined for one that would be refused. At most two statements for all of them. */
-  async refreshed(callers: readonly Caller[]): Promise<(Caller | undefined)[]> {
+  /**
+   * Reads callers again, with at most two statements for all of them.
+   * @returns the callers as they are now, in the order given; undefined where authentication would fail
+   */
+  async reauthenticate(callers: readonly Caller[]): Promise<(Caller | undefined)[]> {
     const credentials = callers.map(({ credential }) => credential);
     const bySession = credentials.filter((each) => each.kind === 'session');
     const byKey = credentials.flatMap((each) => (each.kind === 'key' ? [each.id] : []));
