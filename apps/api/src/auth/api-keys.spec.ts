@@ -2,9 +2,9 @@ import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { SQL_CLIENT, type SqlClient } from '@yuxi/core';
 import { STORAGE_DRIVER } from '@yuxi/storage';
 import { startPostgres, type PostgresServer } from '@yuxi/testing';
-import { AuthApp, counted, PASSWORD, type Answer } from '../../../../../test/support/api/auth-app.js';
-import { AuthSweep } from '../auth.sweep.js';
-import { MOST_KEYS } from './api-keys.js';
+import { AuthApp, counted, PASSWORD, type Answer } from '../../../../test/support/api/auth-app.js';
+import { MAX_KEYS } from './api-keys.js';
+import { KeySweeper } from './auth.module.js';
 
 const KEYS = '/api/auth/keys';
 
@@ -63,7 +63,7 @@ describe('API keys', () => {
     expect(rows[0]!.dump).not.toContain((key as string).slice(11));
   });
 
-  it('speak for their user on every replica, until they are revoked', async () => {
+  it('act as their user on every replica until they are revoked', async () => {
     const { token } = await app.addUser(root, 'speaks');
     const { body } = await make(token);
     const key = body['key'] as string;
@@ -76,18 +76,18 @@ describe('API keys', () => {
     expect(await list(token)).toEqual([]);
   });
 
-  it('go as far as their scopes: read for GET, write for the rest, unless the route says otherwise', async () => {
+  it('are limited to their scopes: read for GET, write for other methods, unless the route names one', async () => {
     const { token } = await app.addUser(root, 'scoped');
     const reader = await keyOf(token, { scopes: ['read'] });
     const writer = await keyOf(token, { scopes: ['write'] });
     expect(await statuses(reader)).toEqual([200, 201, 403]);
     expect(await statuses(writer)).toEqual([403, 403, 201]);
     expect(await app.call('POST', '/api/probe/echo', {}, reader)).toMatchObject({
-      body: { code: 'FORBIDDEN', detail: 'This needs a key with the scope write' },
+      body: { code: 'FORBIDDEN', detail: 'This request needs an API key with the scope write' },
     });
   });
 
-  it('never have more rights than their user has now', async () => {
+  it('have at most the rights that their user has now', async () => {
     const { id, token } = await app.addUser(root, 'falls', 'admin');
     const key = await keyOf(token);
     expect([await see(key), await post(key, 'superadmin')]).toEqual([200, 403]);
@@ -97,7 +97,7 @@ describe('API keys', () => {
     expect((await app.call('GET', '/api/probe/see', undefined, key)).body).toMatchObject({ role: 'user' });
   });
 
-  it('manage no keys, sessions, passwords or users', async () => {
+  it('cannot manage keys, sessions, passwords or users', async () => {
     const key = await keyOf(root);
     const closed: [Parameters<AuthApp['call']>[0], string, object?][] = [
       ['GET', KEYS],
@@ -114,7 +114,7 @@ describe('API keys', () => {
     ];
     for (const [method, url, body] of closed)
       expect({ method, url, answer: await app.call(method, url, body, key) }).toMatchObject({
-        answer: { status: 403, body: { detail: 'This is closed to API keys: log in' } },
+        answer: { status: 403, body: { detail: 'API keys cannot make this request: log in and use an access token' } },
       });
     expect((await app.call('POST', '/api/auth/refresh', { refresh_token: key })).status).toBe(401);
   });
@@ -125,14 +125,14 @@ describe('API keys', () => {
     ['changed in its last character', (key) => key.slice(0, -1) + (key.endsWith('A') ? 'E' : 'A')],
     ['in capitals', (key) => key.toUpperCase()],
     ['with another prefix', (key) => key.replace('yxkey_', 'yxref_')],
-    ['with two', (key) => `${key} ${key}`],
-  ])('do not count %s', async (_what, change) => {
+    ['given twice', (key) => `${key} ${key}`],
+  ])('are refused %s', async (_what, change) => {
     const { token } = await app.addUser(root, `odd_${Math.random().toString(36).slice(2, 10)}`);
     const key = await keyOf(token);
     expect([await see(change(key)), await see(key)]).toEqual([401, 200]);
   });
 
-  it('belong to one user, and end with the account', async () => {
+  it('belong to one user, and become invalid when the user is deleted', async () => {
     const [one, two] = [await app.addUser(root, 'owner'), await app.addUser(root, 'stranger')];
     const { body } = await make(one.token);
     const foreign = await app.call('DELETE', `${KEYS}/${String(body['id'])}`, undefined, two.token);
@@ -144,7 +144,7 @@ describe('API keys', () => {
     expect(await see(key, other)).toBe(401);
   });
 
-  it('outlive a logout, but not a password that an administrator sets', async () => {
+  it('stay valid after a logout, but not after an administrator sets a password', async () => {
     const { id, token } = await app.addUser(root, 'taken_back');
     const key = await keyOf(token);
     await app.call('POST', '/api/auth/logout', { everywhere: true }, token);
@@ -153,17 +153,17 @@ describe('API keys', () => {
     expect(await see(key)).toBe(401);
   });
 
-  it('end when they expire, and are removed a month later', async () => {
+  it('become invalid when they expire, and are removed a month later', async () => {
     const { token } = await app.addUser(root, 'expires');
     const past = await make(token, { expires_at: '2020-01-01T00:00:00Z' });
-    expect(past).toMatchObject({ status: 400, body: { detail: 'expires_at: is over' } });
+    expect(past).toMatchObject({ status: 400, body: { detail: 'expires_at: must be in the future' } });
     const { body } = await make(token, { expires_at: '2999-01-01T00:00:00Z' });
     const kept = await keyOf(token);
     const expire = (ago: string) =>
       sql.query('UPDATE api_keys SET expires_at = now() - $1::interval WHERE id = $2', [ago, body['id']]);
     await expire('1 s');
     expect(await see(body['key'] as string)).toBe(401);
-    const sweeper = app.app.get(AuthSweep).keys;
+    const sweeper = app.app.get(KeySweeper);
     expect(await sweeper.sweep()).toBe(0);
     expect(await list(token)).toHaveLength(2);
     await expire('31 days');
@@ -171,16 +171,16 @@ describe('API keys', () => {
     expect([(await list(token)).length, await see(kept)]).toEqual([1, 200]);
   });
 
-  it(`are ${MOST_KEYS} at most, however many are asked for at once`, async () => {
+  it(`are limited to ${MAX_KEYS} for each user, also when they are created at once`, async () => {
     const { token } = await app.addUser(root, 'collector');
-    const answers = await Promise.all(Array.from({ length: MOST_KEYS + 12 }, () => make(token)));
-    expect(counted(answers)).toEqual({ 201: MOST_KEYS, 409: 12 });
+    const answers = await Promise.all(Array.from({ length: MAX_KEYS + 12 }, () => make(token)));
+    expect(counted(answers)).toEqual({ 201: MAX_KEYS, 409: 12 });
     const [first] = await list(token);
     await app.call('DELETE', `${KEYS}/${String(first?.['id'])}`, undefined, token);
     expect((await make(token)).status).toBe(201);
   });
 
-  it('note their use once a minute', async () => {
+  it('record their use once a minute', async () => {
     const { token } = await app.addUser(root, 'used');
     const key = await keyOf(token);
     const lastUsed = async () => (await list(token))[0]?.['last_used'] as string | null;
@@ -195,7 +195,7 @@ describe('API keys', () => {
     expect(Date.parse((await lastUsed())!)).toBeGreaterThanOrEqual(Date.parse(first!));
   });
 
-  it('cost a request one statement', async () => {
+  it('need one statement for each request', async () => {
     const key = await keyOf(root);
     const { $client: pool } = app.app.get<{ db: { $client: { query: () => unknown; connect: () => unknown } } }>(
       STORAGE_DRIVER,
@@ -214,7 +214,7 @@ describe('API keys', () => {
     ['a scope twice', { scopes: ['read', 'read'] }],
     ['a day for an instant', { expires_at: '2999-01-01' }],
     ['an unknown field', { user_id: 1 }],
-  ])('are not made with %s', async (_what, body) => {
+  ])('are not created with %s', async (_what, body) => {
     expect((await make(root, body)).status).toBe(400);
   });
 });

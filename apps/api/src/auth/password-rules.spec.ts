@@ -1,7 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { dictionary } from '@zxcvbn-ts/language-common';
-import { isCommon } from './common-passwords.js';
-import { checkPassword, isLongEnough, isShortEnough } from './password-rules.js';
+import { checkPassword, isCommon, isLongEnough, isShortEnough } from './password-rules.js';
 
 const ruleOf = async (password: string, words: string[] = []): Promise<unknown> => {
   try {
@@ -25,7 +24,7 @@ describe('password rules', () => {
     expect(isLongEnough(password)).toBe(enough);
   });
 
-  it('count the bytes above', () => {
+  it('limit the length in bytes', () => {
     expect([isShortEnough('x'.repeat(1024)), isShortEnough('x'.repeat(1025))]).toEqual([true, false]);
     expect([isShortEnough('密'.repeat(341)), isShortEnough('密'.repeat(342))]).toEqual([true, false]);
   });
@@ -49,11 +48,11 @@ describe('password rules', () => {
     ['        ', [], undefined],
     ['aB3$aB3$', [], undefined],
     ['nur kleine buchstaben', [], undefined],
-  ])('judge %j beside %j', async (password, words, rule) => {
+  ])('check %j with the names %j', async (password, words, rule) => {
     expect(await ruleOf(password, words)).toBe(rule);
   });
 
-  it('know the 3,000 most common passwords that are long enough, as ASVS 6.2.4 asks, in any spelling', async () => {
+  it('refuse the 3,000 most common passwords that are long enough (ASVS 6.2.4), in upper and lower case', async () => {
     const first = dictionary['passwords-common'].filter(isLongEnough).slice(0, 3000);
     expect(first).toHaveLength(3000);
     expect(await Promise.all(first.map(isCommon))).not.toContain(false);
@@ -61,7 +60,7 @@ describe('password rules', () => {
   });
 
   it.each(['88888888', 'admin@123', 'Summer2024', '5201314520'])(
-    'know %j, which the list of zxcvbn leaves to its other checks',
+    'refuse %j, which the list of zxcvbn omits',
     async (password) => {
       expect(await ruleOf(password)).toBe('common');
     },

@@ -4,7 +4,7 @@ import { hash } from '@node-rs/argon2';
 import { schema } from '@yuxi/storage';
 import { startPostgres, type PostgresServer } from '@yuxi/testing';
 import { eq } from 'drizzle-orm';
-import { AuthApp, counted, PASSWORD, type Answer } from '../../../../../test/support/api/auth-app.js';
+import { AuthApp, counted, PASSWORD, type Answer } from '../../../../test/support/api/auth-app.js';
 import { Passwords } from './passwords.js';
 
 const STRONG = /^\$argon2id\$v=19\$m=19456,t=2,p=1\$/;
@@ -15,7 +15,7 @@ const refusedAs = (path: string, rule: string) => ({
   body: { code: 'PASSWORD_REFUSED', errors: [{ path }], details: { rule } },
 });
 
-const founding = (password: string, salt: string) =>
+const legacyHash = (password: string, salt: string) =>
   `${createHash('sha256')
     .update(password + salt)
     .digest('hex')}:${salt}`;
@@ -66,7 +66,7 @@ describe('passwords', () => {
       expect([(await app.login('changes')).status, (await app.login('changes', NEW)).status]).toEqual([401, 200]);
     });
 
-    it('take the current one, and leave everything as it was when it is wrong', async () => {
+    it('need the current password, and change nothing when it is wrong', async () => {
       const { token } = await app.addUser(root, 'mistypes');
       const before = await stored('mistypes');
       expect(await change(token, { current_password: 'wrong' })).toMatchObject({
@@ -77,7 +77,7 @@ describe('passwords', () => {
       expect([await me(token), await stored('mistypes')]).toEqual([200, before]);
     });
 
-    it('cannot be guessed with a stolen session: the tries count like logins', async () => {
+    it('cannot be guessed with a stolen session, because attempts count like logins', async () => {
       const limited = await AuthApp.start({ databaseUrl: (await server.createDatabase()).url, limiter: {} });
       const token = (await limited.initialize()).body['access_token'] as string;
       const body = { current_password: 'wrong', new_password: NEW };
@@ -87,7 +87,7 @@ describe('passwords', () => {
       await limited.close();
     });
 
-    it('keep API keys, unless told otherwise', async () => {
+    it('keep API keys valid unless revoke_keys is set', async () => {
       const { token } = await app.addUser(root, 'has_keys');
       const made = await app.call('POST', '/api/auth/keys', { name: 'x', scopes: ['read'] }, token);
       const first = await change(token);
@@ -97,7 +97,7 @@ describe('passwords', () => {
       expect(await me(made.body['key'])).toBe(401);
     });
 
-    it('leave one refresh token, theirs, whatever is refreshed meanwhile', async () => {
+    it('leave one refresh token, the new one, also when others are refreshed meanwhile', async () => {
       await app.addUser(root, 'races');
       let current = await app.login('races');
       for (let round = 0, [now, next] = [PASSWORD, NEW]; round < 25; round++, [now, next] = [next, now]) {
@@ -123,7 +123,7 @@ describe('passwords', () => {
       expect((await refresh(current.body['refresh_token'])).status).toBe(200);
     });
 
-    it('changed twice at once are changed once', async () => {
+    it('changed by two requests at once are changed once', async () => {
       const { token } = await app.addUser(root, 'twice');
       const answers = await Promise.all([change(token), change(token, { new_password: 'something else' })]);
       expect(counted(answers)).toEqual({ 200: 1, 401: 1 });
@@ -132,7 +132,7 @@ describe('passwords', () => {
   });
 
   describe('that are refused', () => {
-    it('are refused wherever one is set, with the name of the rule and not of the password', async () => {
+    it('are refused by every route that sets one, with the rule and without the password', async () => {
       const { id, token } = await app.addUser(root, 'particular');
       const fresh = await AuthApp.start({ databaseUrl: (await server.createDatabase()).url });
       for (const [password, rule] of [
@@ -155,7 +155,7 @@ describe('passwords', () => {
       expect(await me(token)).toBe(200);
     });
 
-    it('are judged beside the user name that comes with them', async () => {
+    it('are checked with the user name of the same request', async () => {
       const { id } = await app.addUser(root, 'renamed');
       const body = { username: 'Bartholomew', password: 'bartholomew7' };
       expect(await app.call('PUT', `/api/auth/users/${id}`, body, root)).toMatchObject(
@@ -163,14 +163,14 @@ describe('passwords', () => {
       );
     });
 
-    it('are set by nobody for himself without the current one', async () => {
+    it('cannot be set for oneself without the current password', async () => {
       const { id } = (await app.call('GET', '/api/auth/me', undefined, root)).body;
       const answer = await app.call('PUT', `/api/auth/users/${String(id)}`, { password: NEW }, root);
       expect(answer).toMatchObject({ status: 403, body: { detail: expect.stringContaining('/api/auth/password') } });
     });
   });
 
-  it('count as they came: blanks, case and every byte', async () => {
+  it('are compared exactly: spaces, case and every byte', async () => {
     const long = `  ${'ä'.repeat(40)} Z`;
     const user = { user_id: 'exact', username: 'x', password: long };
     expect((await app.call('POST', '/api/auth/users', user, root)).status).toBe(201);
@@ -187,13 +187,13 @@ describe('passwords', () => {
     verify.mockRestore();
   });
 
-  describe('stored by others', () => {
+  describe('with hashes of other software', () => {
     it.each<[string, () => string | Promise<string>]>([
-      ['founding', () => founding(PASSWORD, 'a1b2c3d4e5f6')],
+      ['legacy', () => legacyHash(PASSWORD, 'a1b2c3d4e5f6')],
       ['one_pass', () => hash(PASSWORD, { algorithm: 2, memoryCost: 19_456, timeCost: 1, parallelism: 1 })],
       ['small', () => hash(PASSWORD, { algorithm: 2, memoryCost: 8192, timeCost: 2, parallelism: 1 })],
       ['argon2i', () => hash(PASSWORD, { algorithm: 1, memoryCost: 19_456, timeCost: 2, parallelism: 1 })],
-    ])('%s: taken once, then hashed anew', async (userId, make) => {
+    ])('%s: accepted once, then hashed again', async (userId, make) => {
       const { token } = await app.addUser(root, userId);
       const old = await make();
       await store(userId, old);
@@ -202,11 +202,11 @@ describe('passwords', () => {
       expect((await app.login(userId)).status).toBe(200);
       expect((await stored(userId)).passwordHash).toMatch(STRONG);
       expect([(await app.login(userId)).status, (await app.login(userId, 'wrong')).status]).toEqual([200, 401]);
-      // The same password: no reason to end a session.
+      // The password is the same, so the session continues.
       expect(await me(token)).toBe(200);
     });
 
-    it('are left alone when they are as strong as ours, or stronger', async () => {
+    it('are kept when the hash is as strong as a new one, or stronger', async () => {
       await app.addUser(root, 'stronger');
       const strong = await hash(PASSWORD, { algorithm: 2, memoryCost: 47_104, timeCost: 3, parallelism: 1 });
       await store('stronger', strong);
@@ -214,9 +214,9 @@ describe('passwords', () => {
       expect((await stored('stronger')).passwordHash).toBe(strong);
     });
 
-    it('of the founding system fit nobody else and nothing odd', async () => {
+    it('of the legacy API match no other password, and no malformed hash', async () => {
       await app.addUser(root, 'odd_hash');
-      const good = founding(PASSWORD, 'salt');
+      const good = legacyHash(PASSWORD, 'salt');
       for (const odd of [good.toUpperCase(), `${good.slice(0, 63)}:salt`, good.replace(':salt', ':'), `x${good}`]) {
         await store('odd_hash', odd);
         expect([200, 201]).not.toContain((await app.login('odd_hash')).status);

@@ -4,10 +4,10 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import type { SqlClient } from '@yuxi/core';
 import { openStorage, schema, type StorageDriver } from '@yuxi/storage';
 import { eventually, startPostgres, type PostgresServer } from '@yuxi/testing';
-import { hashOf } from '../opaque-token.js';
-import { SessionStore } from './session.store.js';
+import { hashToken } from './opaque-token.js';
+import { SessionStore } from './sessions.js';
 
-/** Begins a transaction and holds it open until told. */
+/** Begins a transaction. @returns what commits it */
 async function holding(sql: SqlClient, body: (tx: SqlClient) => Promise<unknown>) {
   const gate = new EventEmitter();
   const committed = once(gate, 'commit');
@@ -33,7 +33,7 @@ describe('a refresh and a change of password at the same moment', () => {
   let userId: number;
   let sessionId: string;
   let token: Buffer;
-  const [refreshed, changed] = [hashOf('refreshed'), hashOf('changed')];
+  const [refreshed, changed] = [hashToken('refreshed'), hashToken('changed')];
 
   beforeAll(async () => {
     server = await startPostgres();
@@ -45,7 +45,7 @@ describe('a refresh and a change of password at the same moment', () => {
   beforeEach(async () => {
     await driver.sql.query('DELETE FROM sessions');
     await driver.sql.query('UPDATE users SET token_version = 0');
-    token = hashOf(randomUUID());
+    token = hashToken(randomUUID());
     const opened = { userId, version: 0, refreshHash: token, lifeMs: 60_000, clientAddress: null, userAgent: null };
     sessionId = (await store.open(opened))!;
   });
@@ -56,9 +56,9 @@ describe('a refresh and a change of password at the same moment', () => {
 
   const changePassword = async (sql: SqlClient) => {
     await sql.query('UPDATE users SET token_version = 1 WHERE id = $1', [userId]);
-    await store.carryOver(sessionId, 1, changed, sql);
+    await store.renew(sessionId, 1, changed, sql);
   };
-  const somebodyWaits = () =>
+  const lockWait = () =>
     eventually(
       async () => {
         const { rows } = await driver.sql.query(`SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'`);
@@ -69,37 +69,37 @@ describe('a refresh and a change of password at the same moment', () => {
   const unused = async () =>
     (await driver.sql.query<{ hash: Buffer }>('SELECT hash FROM refresh_tokens WHERE used_at IS NULL')).rows;
 
-  it('refresh first: what it gave out is used up with the rest', async () => {
+  it('refresh first: its new token is invalidated with the others', async () => {
     const commit = await holding(driver.sql, (tx) => new SessionStore(tx).rotate(token, refreshed));
     const change = driver.sql.transaction(changePassword);
-    await Promise.race([somebodyWaits(), change]);
+    await Promise.race([lockWait(), change]);
     await commit();
     await change;
     expect(await unused()).toEqual([{ hash: changed }]);
-    expect(await store.rotate(refreshed, hashOf('more'))).toBeUndefined();
+    expect(await store.rotate(refreshed, hashToken('more'))).toBeUndefined();
   });
 
-  it('change first: the refresh gets nothing', async () => {
+  it('change first: the refresh is refused', async () => {
     const commit = await holding(driver.sql, changePassword);
     const refresh = store.rotate(token, refreshed);
-    await Promise.race([somebodyWaits(), refresh]);
+    await Promise.race([lockWait(), refresh]);
     await commit();
     expect(await refresh).toBeUndefined();
     expect(await unused()).toEqual([{ hash: changed }]);
-    expect(await store.caller({ id: userId, version: 1, sessionId })).toMatchObject({ id: userId });
-    expect(await store.caller({ id: userId, version: 0, sessionId })).toBeUndefined();
+    expect(await store.caller({ userId, version: 1, sessionId })).toMatchObject({ id: userId });
+    expect(await store.caller({ userId, version: 0, sessionId })).toBeUndefined();
   });
 
-  it('logout first: the refresh gets nothing', async () => {
+  it('logout first: the refresh is refused', async () => {
     const commit = await holding(driver.sql, (tx) => new SessionStore(tx).end(sessionId));
     const refresh = store.rotate(token, refreshed);
-    await Promise.race([somebodyWaits(), refresh]);
+    await Promise.race([lockWait(), refresh]);
     await commit();
     expect(await refresh).toBeUndefined();
-    expect(await store.caller({ id: userId, version: 0, sessionId })).toBeUndefined();
+    expect(await store.caller({ userId, version: 0, sessionId })).toBeUndefined();
   });
 
-  it('control: the database itself refuses a second unused token', async () => {
+  it('control: a constraint of the database refuses a second unused token', async () => {
     const insert = 'INSERT INTO refresh_tokens (hash, session_id) VALUES ($1, $2)';
     await expect(driver.sql.query(insert, [refreshed, sessionId])).rejects.toThrow(/refresh_tokens_one_unused/);
   });

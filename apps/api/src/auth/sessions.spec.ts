@@ -2,8 +2,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@je
 import { SQL_CLIENT, type SqlClient } from '@yuxi/core';
 import { eventually, startPostgres, type PostgresServer } from '@yuxi/testing';
 import { STORAGE_DRIVER } from '@yuxi/storage';
-import { AuthApp, counted, PASSWORD, type Answer } from '../../../../../test/support/api/auth-app.js';
-import { AuthSweep } from '../auth.sweep.js';
+import { AuthApp, counted, PASSWORD, type Answer } from '../../../../test/support/api/auth-app.js';
+import { SessionSweeper } from './auth.module.js';
 
 const refreshOf = ({ body }: Answer) => body['refresh_token'] as string;
 const accessOf = ({ body }: Answer) => body['access_token'] as string;
@@ -33,11 +33,11 @@ describe('sessions', () => {
   const refresh = (token: unknown, at = app) => at.call('POST', '/api/auth/refresh', { refresh_token: token });
   const me = async (token: string, at = app) => (await at.call('GET', '/api/auth/me', undefined, token)).status;
   const logout = (token: string, body?: object) => app.call('POST', '/api/auth/logout', body, token);
-  /** As if time had passed since the tokens were used. */
+  /** Simulates that time has passed since the tokens were used. */
   const age = (seconds: number) =>
     sql.query(`UPDATE refresh_tokens SET used_at = used_at - $1 * interval '1 s'`, [seconds]);
 
-  it('are carried on by a refresh token, with the same answer as a login', async () => {
+  it('continue with a refresh token, whose response has the same fields as a login', async () => {
     const next = await refresh(refreshOf(session), other);
     expect(next).toMatchObject({ status: 200, body: { token_type: 'bearer', expires_in: 900, user_id_login: 'root' } });
     expect(Object.keys(next.body).sort()).toEqual(Object.keys(session.body).sort());
@@ -46,12 +46,12 @@ describe('sessions', () => {
     expect((await refresh(refreshOf(next))).status).toBe(200);
   });
 
-  it('end when a used refresh token comes again, and no other session with them', async () => {
+  it('end when a refresh token is used again, and other sessions do not', async () => {
     const bystander = await app.login('root');
     const second = await refresh(refreshOf(session));
     const third = await refresh(refreshOf(second), other);
     await age(11);
-    // The oldest, not only the one before.
+    // The oldest token, not only the previous one.
     expect(await refresh(refreshOf(session))).toMatchObject({ status: 401, body: { code: 'UNAUTHORIZED' } });
     for (const answer of [session, second, third]) {
       expect([await me(accessOf(answer)), await me(accessOf(answer), other)]).toEqual([401, 401]);
@@ -68,7 +68,7 @@ describe('sessions', () => {
     expect(found).toMatchObject([{ outcome: 'refused', target: `user:${String(session.body['user_id'])}` }]);
   });
 
-  it('go on when it comes again within 10 s, but give nothing for it', async () => {
+  it('continue when a refresh token is used again within 10 s, but it is refused', async () => {
     const next = await refresh(refreshOf(session));
     await age(9);
     const again = await refresh(refreshOf(session), other);
@@ -78,7 +78,7 @@ describe('sessions', () => {
     expect((await refresh(refreshOf(next))).status).toBe(200);
   });
 
-  it('give one of 20 with the same token, over two replicas, the next one', async () => {
+  it('accept one of 20 requests with the same refresh token, on two replicas', async () => {
     for (let round = 0, token = refreshOf(session); round < 10; round++) {
       const calls = Array.from({ length: 20 }, (_, i) => refresh(token, i % 2 ? app : other));
       const answers = await Promise.all(calls);
@@ -87,7 +87,7 @@ describe('sessions', () => {
     }
   });
 
-  it('control: looked up first and used up afterwards, one token gives several', async () => {
+  it('control: a token that is read first and marked used afterwards is accepted several times', async () => {
     const token = Buffer.from(refreshOf(session));
     const useUp = async () => {
       const { rows } = await sql.query('SELECT used_at FROM refresh_tokens WHERE hash = sha256($1)', [token]);
@@ -103,15 +103,15 @@ describe('sessions', () => {
     ['nothing', () => undefined, 400],
     ['a number', () => 5, 400],
     ['a word', () => 'yxref_short', 401],
-    ['one never given out', () => `yxref_${'A'.repeat(43)}`, 401],
+    ['one never issued', () => `yxref_${'A'.repeat(43)}`, 401],
     ['another prefix', () => refreshOf(session).replace('yxref_', 'yxkey_'), 401],
     ['an access token', () => accessOf(session), 401],
-    ['a blank behind it', () => `${refreshOf(session)} `, 401],
+    ['a space after it', () => `${refreshOf(session)} `, 401],
   ])('are not refreshed by %s', async (_name, token, status) => {
     expect((await refresh(token())).status).toBe(status);
   });
 
-  it('J5 a refresh token is no access token', async () => {
+  it('J5 a refresh token is not accepted as an access token', async () => {
     expect(await me(refreshOf(session))).toBe(401);
   });
 
@@ -147,14 +147,14 @@ describe('sessions', () => {
     }
   });
 
-  it('end at their age, however often they were refreshed', async () => {
+  it('end at their maximum age, however often they were refreshed', async () => {
     const next = await refresh(refreshOf(session));
     await sql.query(`UPDATE sessions SET expires_at = now() - interval '1 ms' WHERE ended_at IS NULL`);
     expect(await me(accessOf(next))).toBe(401);
     expect((await refresh(refreshOf(next))).status).toBe(401);
   });
 
-  it('are known to the database by hashes only', async () => {
+  it('are stored with hashes of their tokens only', async () => {
     const { rows } = await sql.query<{ dump: string }>(
       `SELECT string_agg(t::text, ' ') AS dump FROM (SELECT s::text FROM sessions s
        UNION ALL SELECT r::text FROM refresh_tokens r UNION ALL SELECT a::text FROM audit_events a) AS t`,
@@ -164,7 +164,7 @@ describe('sessions', () => {
     expect(rows[0]!.dump).not.toContain(Buffer.from(secret).toString('hex'));
   });
 
-  it('cost a request one statement', async () => {
+  it('need one statement for each request', async () => {
     const { $client: pool } = app.app.get<{ db: { $client: { query: () => unknown; connect: () => unknown } } }>(
       STORAGE_DRIVER,
     ).db;
@@ -176,7 +176,7 @@ describe('sessions', () => {
     connect.mockRestore();
   });
 
-  it('are removed once they are over, in portions, and no others', async () => {
+  it('are removed after their end, in portions, and no others', async () => {
     const kept = await app.login('root');
     const { rows } = await sql.query<{ n: number }>(
       `WITH old AS (INSERT INTO sessions (user_id, token_version, expires_at)
@@ -186,7 +186,7 @@ describe('sessions', () => {
     );
     expect(rows).toHaveLength(2500);
     await sql.query(`UPDATE sessions SET ended_at = now() - interval '25 h' WHERE ended_at IS NOT NULL`);
-    const removed = await Promise.all([app, other].map(({ app: each }) => each.get(AuthSweep).sessions.sweep()));
+    const removed = await Promise.all([app, other].map(({ app: each }) => each.get(SessionSweeper).sweep()));
     expect(removed[0]! + removed[1]!).toBeGreaterThanOrEqual(2500);
     const left = await sql.query(
       `SELECT FROM sessions WHERE expires_at < now() OR ended_at IS NOT NULL

@@ -3,20 +3,20 @@ import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { lingerOverBody } from './linger.js';
+import { discardRestOfBody } from './slow-clients.js';
 
 let server: Server;
 let client: Socket;
 
-/** A server that refuses everything at its first byte, and a client that has sent nothing but the head of a request. */
+/** A server that refuses every request at its first byte, and a client that has sent only the head of a request. */
 async function refused(
   connection: string,
   length: number,
-  linger: typeof lingerOverBody,
+  discard: typeof discardRestOfBody,
   before = (_request: IncomingMessage) => Promise.resolve(),
 ): Promise<() => string> {
   server = createServer((request, response) => {
-    linger(request, response);
+    discard(request, response);
     void before(request).then(() => response.writeHead(413, { 'content-length': 2 }).end('no'));
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -33,11 +33,11 @@ afterEach(() => {
   server.close();
 });
 
-describe('a request that is refused before its body has come', () => {
-  it.each(['close', 'keep-alive'])('may send all of it, slowly too (Connection: %s)', async (connection) => {
-    const answered = await refused(connection, 300, lingerOverBody);
+describe('a request that is refused before its body has arrived', () => {
+  it.each(['close', 'keep-alive'])('may send all of the body, also slowly (Connection: %s)', async (connection) => {
+    const answered = await refused(connection, 300, discardRestOfBody);
     const closed = once(client, 'close');
-    // Longer than the silence that is borne.
+    // Takes longer than the allowed silence.
     for (let i = 0; i < 30; i++) {
       expect(client.write('x'.repeat(10))).toBe(true);
       await pause(90);
@@ -47,9 +47,9 @@ describe('a request that is refused before its body has come', () => {
     expect(answered().match(/413/g)).toHaveLength(connection === 'keep-alive' ? 2 : 1);
   });
 
-  it('is over at once when all of it has come by the time of the answer', async () => {
+  it('ends at once when the body has arrived before the response is sent', async () => {
     let silences = 0;
-    const answered = refused('close', 2, lingerOverBody, async (request) => {
+    const answered = refused('close', 2, discardRestOfBody, async (request) => {
       client.write('ab');
       await once(request.resume(), 'end');
       const socket = request.socket;
@@ -64,13 +64,13 @@ describe('a request that is refused before its body has come', () => {
     expect(silences).toBe(0);
   });
 
-  it('is not waited for when it falls silent', async () => {
-    await refused('keep-alive', 300, lingerOverBody);
+  it('is disconnected when it sends no more data', async () => {
+    await refused('keep-alive', 300, discardRestOfBody);
     await once(client, 'close');
     expect(client.bytesWritten).toBeLessThan(300);
   });
 
-  it('would be cut off without', async () => {
+  it('control: is cut off without the wait', async () => {
     await refused('close', 300, () => undefined);
     await once(client, 'close');
     expect(client.bytesWritten).toBeLessThan(300);
