@@ -237,3 +237,23 @@ describe('P3 a knowledge base of another user', () => {
     expect(JSON.stringify(body)).toContain(fileId);
   });
 });
+
+describe('a client of the legacy API', () => {
+  it('finds the fields and texts that it shows', async () => {
+    expect(await client.get('/api/system/health')).toMatchObject({ status: 200, body: { message: '服务正常运行' } });
+    const dbId = await createKnowledgeBase(client, admin, 'legacy');
+    const path = `/api/knowledge/databases/${dbId}`;
+    const { body: list } = await client.get<{ databases: object[] }>('/api/knowledge/databases', { token: admin });
+    const { body: database } = await client.get<object>(path, { token: admin });
+    const changed = await client.put<{ database: object }>(path, { json: { description: 'x' }, token: admin });
+    const connected = { db_id: dbId, status: '已连接' };
+    expect(list.databases).toContainEqual(expect.objectContaining(connected));
+    expect([database, changed.body.database]).toMatchObject([connected, connected]);
+    const { body: upload } = await client.post<{ file_path: string }>(`/api/knowledge/files/upload?db_id=${dbId}`, {
+      multipart: form('legacy.txt', 'a legacy text'),
+      token: admin,
+    });
+    const { file_path: name } = upload;
+    expect(upload).toMatchObject({ minio_path: name, object_name: name, bucket_name: 'knowledge' });
+  });
+});

@@ -38,7 +38,7 @@ export interface HttpAdapterOptions {
   /** Time limit for a whole multipart request. Default 5 min. */
   uploadTimeout?: Duration;
   /** Time limit for a client to receive a whole response. Default 5 min. */
-  answerTimeout?: Duration;
+  responseTimeout?: Duration;
   /** How long an idle connection is kept. It must be longer than a proxy keeps its connections. Default 65 s. */
   keepAliveTimeout?: Duration;
   /** A connection without data in either direction is closed after this time. Default 2 min. */
@@ -90,7 +90,7 @@ export function createHttpAdapter(options: HttpAdapterOptions = {}): FastifyAdap
   });
   drainConnections(instance, options.shutdown ?? new Shutdown());
   limitSlowBodies(instance, ms('requestTimeout', '30s'));
-  limitSlowReaders(instance, ms('answerTimeout', '5m'));
+  limitSlowReaders(instance, ms('responseTimeout', '5m'));
   registerBodyParsers(adapter, formRoutes);
   return adapter;
 }

@@ -28,7 +28,7 @@ export class RequestLog implements OnModuleInit {
     }).set({ version: VERSION, node: process.versions.node }, 1);
     const seconds = histogram(registry, {
       name: 'yuxi_http_request_duration_seconds',
-      help: 'From the first byte of a request to the last of its answer',
+      help: 'From the first byte of a request to the last byte of its response',
       labelNames: ['route', 'method', 'status'],
       buckets: BUCKETS,
     });

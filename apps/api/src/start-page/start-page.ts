@@ -32,7 +32,7 @@ export interface StartPage {
 const LEAD =
   'A knowledge-base backend: upload documents, parse, chunk, index and search them, with users, roles and shared knowledge bases.';
 const USE_TOKEN =
-  'The answer has an access_token. Send it with every request, in the header "authorization: Bearer …".';
+  'The response has an access_token. Send it with every request, in the header "authorization: Bearer …".';
 
 /** The page is public, so it has no version, no file path, no user name and no secret. */
 export function startPage(state: StartPageState): StartPage {

@@ -6,17 +6,12 @@ import { TaskNotFoundError, TaskQueues, TaskService, type TaskView, TaskWatch } 
 import { catchError, EMPTY, endWith, ignoreElements, interval, map, merge, share, takeUntil } from 'rxjs';
 import { z } from 'zod';
 import { type Caller, CurrentUser } from '../auth/index.js';
-import { ApiError } from '../http/index.js';
+import { ApiError, queryInt } from '../http/index.js';
 import { TaskVisibility } from './wait-for-task.js';
 
 const listQuery = z.strictObject({
   status: z.enum(['pending', 'running', 'success', 'failed', 'cancelled']).optional(),
-  limit: z
-    .string()
-    .regex(/^\d{1,3}$/, 'must be a whole number 1..100')
-    .transform(Number)
-    .pipe(z.int().min(1).max(100))
-    .default(50),
+  limit: queryInt(1, 100).default(50),
 });
 const taskId = z.string().min(1).max(128);
 
