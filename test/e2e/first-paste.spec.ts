@@ -12,13 +12,13 @@ const run = promisify(execFile);
 const PATH = `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin`;
 const root = join(import.meta.dirname, '../..');
 
-/** The blocks under "Start" in the README: the command that starts the API, and the commands to paste. */
+/** The blocks under "Start": the command that starts it, and what is pasted then. */
 function blocks(): [start: string, paste: string] {
   const [, section = ''] = /^## Start\n([^]*?)^## /m.exec(readFileSync(join(root, 'README.md'), 'utf8')) ?? [];
   return [...section.matchAll(/^```sh\n([^]*?)^```/gm)].map(([, code]) => code!).slice(0, 2) as [string, string];
 }
 
-/** Runs a command in its own network, where the ports of the README are free. Undefined where none can be made. */
+/** What runs a command in a network of its own, where the ports of the README are free; undefined where none can be made. */
 async function namespace(): Promise<string[] | undefined> {
   for (const flags of ['-n', '-rn'])
     if (await run('unshare', [flags, 'ip', 'link', 'set', 'lo', 'up'], { env: { PATH } }).catch(() => false))
@@ -26,7 +26,7 @@ async function namespace(): Promise<string[] | undefined> {
   return undefined;
 }
 
-/** A folder as a new user has it: at full size a fresh clone after `npm ci`, else an empty one that uses this build. */
+/** A folder as a new user has it: at full size a fresh clone after `npm ci`, else an empty one for what is compiled here. */
 async function newUser(start: string): Promise<{ folder: string; command: string }> {
   const folder = temporaryFolder('first-paste');
   expect(start).toBe('npm ci && npm start\n');
@@ -37,7 +37,7 @@ async function newUser(start: string): Promise<{ folder: string; command: string
 }
 
 it(
-  'the commands to paste in the README find the whale without a change',
+  'what the README says to paste finds the whale, as it stands there',
   async () => {
     const inside = await namespace();
     if (!inside) return reportSkip('first paste', 'no network namespace can be made here');
@@ -56,7 +56,7 @@ ${paste}
 `,
     );
     const from = monotonicMs();
-    // All processes end with the first process of the namespace.
+    // Ends with the namespace: nothing outlives its first process.
     const { stdout } = await run(inside[0]!, [inside[1]!, '--pid', '--fork', '--kill-child', 'bash', script], {
       cwd: folder,
       env: { PATH, HOME: folder },

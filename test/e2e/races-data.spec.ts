@@ -121,7 +121,7 @@ describe('data that several replicas change at once', () => {
 
   it('R3: a file that three replicas index at once has exactly its chunks', async () => {
     const dbId = await createKnowledgeBase(a, token, 'indexed at once');
-    const { file_id } = await uploadText(a, token, dbId, 'wanted by all');
+    const { file_id } = await uploadText(a, token, dbId, 'shared by all');
     const tasks = await onEach([...fleet.apis, ...fleet.apis], (client) =>
       requestIndex(client, token, dbId, [file_id], { force: true }),
     );
@@ -161,11 +161,11 @@ describe('data that several replicas change at once', () => {
 
   it('R8: a name used on three replicas at once is accepted once', async () => {
     for (let round = 0; round < ROUNDS; round++) {
-      const json = { database_name: `wanted ${round}` };
+      const json = { database_name: `unique ${round}` };
       const answers = await onEach(fleet.apis, (client) => client.post(KNOWLEDGE, { json, token }));
       expect(tally(answers.map(({ status }) => ({ status: status < 300 ? 200 : status })))).toEqual({ 200: 1, 409: 2 });
     }
-    expect(await fleet.sql(`SELECT 1 FROM databases WHERE name LIKE 'wanted %'`)).toHaveLength(ROUNDS);
+    expect(await fleet.sql(`SELECT 1 FROM databases WHERE name LIKE 'unique %'`)).toHaveLength(ROUNDS);
   });
 
   it('R10: a change of description or parameters loses no indexed chunk', async () => {

@@ -161,7 +161,7 @@ const ROWS: Row[] = [
   ['POST /api/system/config/update', '', ONLY_SUPERADMIN, json({ final_top_k: 10 })],
   ['POST /api/system/config/rollback', 'without If-Match', '401 403 403 403 403 403 428 403 401', json({ revision: 999_999 })],
   ['GET /api/system/config/rollout', '', ONLY_SUPERADMIN],
-  ['DELETE /api/system/config/rollout/{id}', 'of none', '401 403 403 403 403 403 404 403 401', () => ({ path: { id: 'nobody' } })],
+  ['DELETE /api/system/config/rollout/{id}', 'of none', '401 403 403 403 403 403 404 403 401', () => ({ path: { id: 'absent' } })],
   ['GET /api/system/config/history', '', ONLY_SUPERADMIN],
   ['GET /api/system/audit', '', ONLY_SUPERADMIN],
 ]; // prettier-ignore
@@ -223,7 +223,7 @@ describe('the rights of nine identities', () => {
       shared: await world.task('failed', { scope: bases.shared.db_id }),
       owner: await world.task('failed', { owner }),
       stranger: await world.task('failed', { owner: stranger }),
-      nobody: await world.task('failed'),
+      unowned: await world.task('failed'),
     };
     const list = async (who: Identity, limit: number) => {
       type List = { tasks: { id: string }[]; summary: { total: number; filtered_total: number } };
@@ -245,7 +245,7 @@ describe('the rights of nine identities', () => {
       stranger: ['stranger'],
       admin_a: ['private', 'shared'],
       admin_b: [],
-      superadmin: ['private', 'shared', 'owner', 'stranger', 'nobody'],
+      superadmin: ['private', 'shared', 'owner', 'stranger', 'unowned'],
       read_key: ['private', 'shared', 'owner'],
     });
     // A page is filled with visible tasks, also when invisible ones are newer.

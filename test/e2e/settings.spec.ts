@@ -61,12 +61,12 @@ describe('a setting changed on one replica', () => {
   it('operators list the locks of all replicas, and release one', async () => {
     const { redis, apis, token } = fleet;
     const client = new Redis(redis.url);
-    await client.set('yuxi:lock:index_a%7Bb', 'somebody.1', 'PX', 60_000);
+    await client.set('yuxi:lock:index_a%7Bb', 'holder.1', 'PX', 60_000);
     client.disconnect();
     const path = '/api/system/locks';
     const { body } = await apis[1]!.get<{ locks: { ttl_ms: number }[] }>(path, { token });
     expect(body.locks).toEqual([
-      { name: 'index_a{b', holder: 'somebody.1', ttl_ms: expect.any(Number), fence: null, waiting: 0 },
+      { name: 'index_a{b', holder: 'holder.1', ttl_ms: expect.any(Number), fence: null, waiting: 0 },
     ]);
     const taken = { message: 'lock released', name: 'index_a{b', released: true };
     expect(await apis[2]!.del(`${path}/index_a%7Bb`, { token })).toMatchObject({ status: 200, body: taken });

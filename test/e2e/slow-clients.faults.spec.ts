@@ -6,16 +6,16 @@ import { size } from '../support/size.js';
 
 const MINUTES = 60_000;
 const CONNECTIONS = size(200, 1000);
-/** Connections that are not of the attack: of other clients in this test, of Redis and of PostgreSQL. */
+/** Other than those of the attack: of the clients in this test, of Redis and of PostgreSQL. */
 const OWN = 40;
-/** Time limit of requests of other clients, also on a busy machine. */
+/** Nobody else waits longer, on a machine that is busy too. */
 const WITHIN_MS = 5000;
 
-/** A body that is short enough to be read without a token. */
+/** A body that is allowed without a token: a longer one is refused before it is read. */
 const FORM = ['-f', 'application/x-www-form-urlencoded', '-s', '16000', '-x', '8'];
 const SMALL_WINDOW = ['-w', '1', '-y', '64', '-n', '1', '-z', '5'];
 
-/** The limits in docs/deployment.md, with 5 s between two checks of Node and more for a busy machine. Seconds. */
+/** What docs/deployment.md says, with the 5 s between two looks of Node and some for a busy machine, seconds. */
 const CUT = { heads: 10 + 5 + 10, bodies: 30 + 10, answers: 65 + 5 + 20 };
 
 async function sockets(replica: Replica): Promise<number> {
@@ -38,11 +38,11 @@ describe('clients that are slow on purpose', () => {
   afterAll(() => fleet?.stop(), MINUTES);
 
   it.each([
-    ['slow request heads', 'H', '/health/live', ['-x', '8'], CUT.heads, true],
-    ['slow request bodies', 'B', '/api/auth/token', FORM, CUT.bodies, size(false, true)],
-    ['slow reading of responses', 'X', '/api/openapi.json', SMALL_WINDOW, CUT.answers, size(false, true)],
+    ['their heads', 'H', '/health/live', ['-x', '8'], CUT.heads, true],
+    ['their bodies', 'B', '/api/auth/token', FORM, CUT.bodies, size(false, true)],
+    ['answers they read', 'X', '/api/openapi.json', SMALL_WINDOW, CUT.answers, size(false, true)],
   ] as const)(
-    'delay no other client with %s, and are disconnected in the documented time',
+    'keep nobody waiting with %s, and lose their connections in the time that the docs say',
     async (_, attack, path, options, cutWithin, toTheEnd) => {
       if (!slowHttpTestBinary()) return reportSkip('slow clients', 'slowhttptest is not installed');
       const { apis, token, replicas } = fleet;

@@ -8,8 +8,8 @@ import { FirstRun } from './auth/index.js';
 import { createAdministrator } from './start-page/start-page.js';
 
 /**
- * Logs what an operator needs after the start, in at most five lines: the address, absent services with the consequences,
- * and, as long as there is no administrator, the command that creates one.
+ * Logs what an operator needs after the start, in at most five lines: the address, and absent services with the
+ * consequences. Until there is an administrator, it also logs the command that creates one.
  */
 export async function announce(app: NestFastifyApplication, env: Env, log: Log): Promise<void> {
   const say = (text: string) => log.notice(text, 'Yuxi');

@@ -47,18 +47,18 @@ export interface AuthAppOptions {
   auth?: AuthOptions;
   audit?: AuditOptions;
   limiter?: LimiterModuleOptions;
-  /** Replaces {@link Passwords}. */
+  /** Stands in for the checker of passwords. */
   passwords?: Type<Passwords>;
 }
 
-/** The number of responses with each status. */
+/** How many answers there are of each status. */
 export function counted(answers: readonly Answer[]): Record<number, number> {
   const counts: Record<number, number> = {};
   for (const { status } of answers) counts[status] = (counts[status] ?? 0) + 1;
   return counts;
 }
 
-/** The API with authentication only, without Redis. */
+/** The API with nothing but auth, without Redis. */
 export class AuthApp {
   private constructor(readonly app: NestFastifyApplication) {}
 
@@ -118,7 +118,7 @@ export class AuthApp {
     return this.call('POST', '/api/auth/token', { username, password });
   }
 
-  /** Creates a user. @returns its id and a token */
+  /** Makes a plain user, or an admin. @returns its number and a token */
   async addUser(root: string, userId: string, role = 'user'): Promise<{ id: number; token: string }> {
     const user = { user_id: userId, username: 'x', password: PASSWORD, role };
     const { status, body } = await this.call('POST', '/api/auth/users', user, root);
@@ -126,7 +126,7 @@ export class AuthApp {
     return { id: body['id'] as number, token: await this.tokenOf(userId) };
   }
 
-  /** Logs in. @returns the access token */
+  /** Token of a user; fails when the login does. */
   async tokenOf(username: string, password = PASSWORD): Promise<string> {
     const { status, body } = await this.login(username, password);
     if (status !== 200) throw new Error(`login of ${username} answered ${status}`);

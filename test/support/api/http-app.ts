@@ -20,7 +20,7 @@ import {
 } from '../../../apps/api/src/http/index.js';
 
 const MEBIBYTE = 1024 * 1024;
-/** Space for one upload of 2 MiB. */
+/** Room for one content of 2 MiB. */
 const SPACE = new SpoolSpace({ total: 2 * MEBIBYTE, perOwner: 2 * MEBIBYTE });
 
 const thing = z.strictObject({ name: line(20), count: z.int().min(1).optional(), ids: z.array(z.uuid()).optional() });
@@ -93,7 +93,7 @@ export class HttpApp {
     return { status: answer.statusCode, body: answer.json<Record<string, unknown>>(), headers: answer.headers };
   }
 
-  /** Sends bytes unchanged. @returns everything that the server sends until it closes the connection */
+  /** Sends bytes as they are and answers all that comes back until the server closes. */
   async raw(text: string): Promise<string> {
     const socket = connect((this.app.getHttpServer().address() as AddressInfo).port, '127.0.0.1');
     let answer = '';
@@ -104,7 +104,7 @@ export class HttpApp {
     return answer;
   }
 
-  /** Sends each text on one connection after the response to the previous one. @returns all responses */
+  /** Sends each text on one connection once the answer to the one before has come. @returns all that was answered */
   async talk(turns: readonly (readonly [text: string, answer: RegExp])[]): Promise<string> {
     const socket = connect((this.app.getHttpServer().address() as AddressInfo).port, '127.0.0.1');
     let answers = '';

@@ -13,7 +13,7 @@ import {
 import { Pool } from 'pg';
 import { addAccount, type TokenAnswer, USER_PASSWORD } from './accounts.js';
 
-/** The callers, in the order of the columns of a table of rights. */
+/** Who asks, in the order of the columns of a table of rights. */
 export const IDENTITIES = [
   'anonymous',
   'owner',
@@ -38,11 +38,11 @@ export interface Base {
 
 type TaskStatus = 'pending' | 'success' | 'failed';
 
-/** An API with two departments, users with different rights, and knowledge bases for their requests. No task runs. */
+/** Two departments, everybody who may ask something of them, and what they may ask for. No task runs. */
 export class IdentityWorld {
   /** One for each replica. */
   readonly clients: ApiClient[];
-  /** The tokens of each identity. Those of `ended` were valid before. */
+  /** What each identity sends; those of `ended` did count before. */
   readonly tokens = {} as Record<Identity, (string | undefined)[]>;
   readonly ids = {} as Record<'owner' | 'colleague' | 'stranger', number>;
   departmentA = 0;
@@ -76,7 +76,7 @@ export class IdentityWorld {
     return this.clients[0]!;
   }
 
-  /** Watches the events of a task on one replica. The response is open until `text` resolves. */
+  /** Events of a task as one replica sends them; until `text` resolves the answer is open. */
   async watch(replica: number, taskId: string, token: string): Promise<{ status: number; text: Promise<string> }> {
     const headers = { authorization: `Bearer ${token}` };
     const response = await fetch(`${this.replicas[replica]!.baseUrl}/api/tasks/${taskId}/events`, { headers });
@@ -138,7 +138,7 @@ export class IdentityWorld {
     return form(`${this.unique('file')}.txt`, `text number ${this.#count}`, 'text/plain');
   }
 
-  /** Inserts a task in the given state, because no worker runs. */
+  /** A task in a state that no worker brings about here. */
   async task(status: TaskStatus, about: { scope?: string; owner?: number } = {}): Promise<string> {
     const id = this.unique('task');
     await this.sql(

@@ -7,12 +7,12 @@ export interface Ready {
   details: Record<string, { status: string; state?: string }>;
 }
 
-/** The response of each replica to `/health/ready`. */
+/** What `/health/ready` of each replica answers. */
 export async function readiness({ apis }: Fleet): Promise<{ status: number; body: Ready }[]> {
   return Promise.all(apis.map((client) => client.get<Ready>('/health/ready')));
 }
 
-/** Waits until every replica is ready and reports this state of Redis. */
+/** Waits until every replica, still ready, says so of Redis. */
 export async function redisIs(fleet: Fleet, state: string, timeout: number): Promise<void> {
   await eventually(
     async () => {

@@ -9,7 +9,7 @@ const MINUTES = 60_000;
 export const sessionOf = ({ access_token }: Tokens) =>
   (JSON.parse(Buffer.from(access_token.split('.')[1]!, 'base64url').toString()) as { sid: string }).sid;
 
-/** Three replicas for the tests of one `describe`, with requests that use refresh tokens. */
+/** Three replicas for the tests of one `describe`, and what clients with refresh tokens do to them. */
 export function refreshFleet() {
   let fleet: Fleet;
   let clients = 0;
@@ -26,7 +26,7 @@ export function refreshFleet() {
       expect(status).toBe(200);
       return body;
     },
-    /** Each request has its own address, because the limit of one address is low. */
+    /** Each from an address of its own: one address may not refresh so often. */
     refresh: (refresh_token: string, index: number): Promise<ApiResponse<Tokens>> => {
       const n = ++clients;
       const headers = { 'x-forwarded-for': `10.${n >> 16}.${(n >> 8) & 255}.${n & 255}` };

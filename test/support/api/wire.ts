@@ -16,7 +16,7 @@ export interface WireAnswer {
   body: Record<string, unknown>;
 }
 
-/** Sends requests that `fetch` would correct or refuse. Reads a response also before the body has been sent. */
+/** Sends what `fetch` would correct or refuse. A server that answers before the body has ended is heard out. */
 export async function send({ baseUrl }: Replica, { method = 'POST', path, headers = {}, body }: WireRequest) {
   const outgoing = request(`${baseUrl}/`, { method, path, headers, agent: false });
   const answered = new Promise<WireAnswer>((resolve, reject) => {
@@ -44,7 +44,7 @@ async function pump(outgoing: ReturnType<typeof request>, pieces: Iterable<Buffe
   outgoing.end();
 }
 
-/** Sends the head of a request that announces a body, and no body. @returns the response */
+/** Sends the head of a request that promises a body, and no body; what is answered all the same. */
 export async function answerBeforeBody(
   { baseUrl }: Replica,
   { method, path, headers, length }: { method: string; path: string; headers: Record<string, string>; length: number },
@@ -59,7 +59,7 @@ export async function answerBeforeBody(
   return { status: incoming.statusCode ?? 0, body: parse(text) };
 }
 
-/** Writes bytes to the socket and reads until the server closes the connection. Status 0: no response. */
+/** Writes bytes to the socket and answers everything that comes back until the server closes the connection; status 0 is none. */
 export async function sendRaw({ port }: Replica, bytes: string): Promise<WireAnswer> {
   const socket = connect(port, '127.0.0.1');
   let text = '';
@@ -81,7 +81,7 @@ export function part(disposition: string, content: string | Buffer): Buffer {
   return Buffer.concat([Buffer.from(head), Buffer.from(content), Buffer.from('\r\n')]);
 }
 
-/** The file part of a form, with an unchanged file name. */
+/** The one file of a form, under a name that is sent as it is. */
 export function filePart(filename: string, content: string | Buffer): Buffer {
   return part(`name="file"; filename="${filename}"`, content);
 }

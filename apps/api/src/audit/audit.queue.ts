@@ -41,7 +41,7 @@ export class AuditQueue {
     if (!this.#retries.running) this.#writing ??= this.#write();
   }
 
-  /** Tries for at most 2 s to write the events that wait, then gives up those that are left. */
+  /** Tries for at most 2 s to write the events that wait, then gives up the rest. */
   async stop(): Promise<void> {
     this.#stopping = true;
     await Promise.race([this.#flush(), sleep(LAST_TRY_MS)]);

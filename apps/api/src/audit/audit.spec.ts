@@ -76,11 +76,11 @@ describe('the audit log', () => {
   it('records changes of users, roles, passwords and keys, and logouts, each with actor and target', async () => {
     let id = 0;
     const events = await recorded(11, async () => {
-      const made = await app.addUser(root, 'somebody');
+      const made = await app.addUser(root, 'audited');
       id = made.id;
       const url = `/api/auth/users/${id}`;
       await app.call('PUT', url, { username: 'y', role: 'admin', password: 'another password' }, root);
-      const login = await app.login('somebody', 'another password');
+      const login = await app.login('audited', 'another password');
       const token = login.body['access_token'] as string;
       const body = { current_password: 'another password', new_password: 'a third password' };
       const changed = await app.call('PUT', '/api/auth/password', body, token);

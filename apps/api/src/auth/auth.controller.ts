@@ -44,7 +44,7 @@ export class AuthController {
 
   @Public()
   @Get('check-first-run')
-  @ApiOperation({ summary: 'Tell whether the administrator has still to be created' })
+  @ApiOperation({ summary: 'Show whether the administrator has still to be created' })
   @ApiResponseSchema(200, 'first_run is true until initialize has succeeded', z.object({ first_run: z.boolean() }))
   async checkFirstRun() {
     return { first_run: await this.firstRun.isOpen() };

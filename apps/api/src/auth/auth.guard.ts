@@ -14,8 +14,8 @@ type Request = FastifyRequest & AuthenticatedRequest;
 const WITHOUT_BODY: ReadonlySet<string> = new Set(['GET', 'HEAD']);
 
 /**
- * Authenticates a request that may have a body before the body is read, so that a client without a token cannot make
- * the server parse one. Only `@Public()` on the method itself exempts a route; on a controller it does not.
+ * Authenticates a request before its body is read, so that a client without a token cannot make the server parse one. Only
+ * `@Public()` on the method itself exempts a route; on a controller it does not.
  */
 @Injectable()
 export class EarlyAuthentication implements OnModuleInit {

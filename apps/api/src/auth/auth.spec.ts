@@ -79,7 +79,7 @@ describe('auth', () => {
     const body = { user_id: 'gone', username: 'Gone', password: PASSWORD };
     const { body: gone } = await app.call('POST', '/api/auth/users', body, token);
     await app.call('DELETE', `/api/auth/users/${String(gone['id'])}`, undefined, token);
-    const answers = [await app.login('root', 'wrong'), await app.login('nobody'), await app.login('gone')];
+    const answers = [await app.login('root', 'wrong'), await app.login('unknown'), await app.login('gone')];
     for (const answer of answers) {
       expect(answer).toMatchObject({ status: 401, body: REFUSED, headers: { 'www-authenticate': 'Bearer' } });
       expect(answer.body['detail']).toBe(answers[0]?.body['detail']);

@@ -47,8 +47,8 @@ export function isShortEnough(password: string): boolean {
 }
 
 /**
- * Refuses the passwords that attackers try first: a common password, or one that is too short after the login name, the
- * user name and the name of the product are removed. There are no rules of composition, and the password is not changed.
+ * Refuses the passwords that attackers try first. These are common ones, and those that are too short without the login
+ * name, the user name and the name of the product. There are no rules of composition, and the password is not changed.
  * @throws {ApiError} 422 `PASSWORD_REFUSED`, which names field and rule, never the password
  */
 export async function checkPassword(password: string, field: string, words: readonly string[]): Promise<void> {
@@ -63,8 +63,8 @@ export async function checkPassword(password: string, field: string, words: read
 }
 
 /**
- * Whether a password is one of about 18,000 common ones that are long enough: the list of zxcvbn-ts, ordered by how often
- * leaks have them, and the patterns above. The list is loaded when the first password is set.
+ * Whether a password is one of about 18,000 common ones that are long enough. These are the list of zxcvbn-ts, ordered by
+ * how often leaks have them, and the patterns above. The list is loaded when the first password is set.
  * @param password in lower case
  */
 export async function isCommon(password: string): Promise<boolean> {

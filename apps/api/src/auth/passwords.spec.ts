@@ -139,7 +139,7 @@ describe('passwords', () => {
         ['Password123', 'common'],
         ['particular1', 'context'],
       ] as const) {
-        const user = { user_id: 'particular', username: 'Somebody', password };
+        const user = { user_id: 'particular', username: 'Another name', password };
         const answers: [Answer, string][] = [
           [await fresh.initialize({ user_id: 'particular', password }), 'password'],
           [await app.call('POST', '/api/auth/users', user, root), 'password'],

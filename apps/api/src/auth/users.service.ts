@@ -40,8 +40,8 @@ export class UsersService {
   }
 
   /**
-   * @throws {ApiError} 403 for a role or department that the caller may not assign; 409 when a name or number is taken;
-   * 422 for a password that breaks a rule
+   * @throws {ApiError} 403 when the caller may not assign the role or department
+   * @throws {ApiError} 409 when a name or number is taken; 422 for a password that breaks a rule
    */
   async create(caller: Caller, body: CreateUserBody): Promise<StoredUser> {
     const departmentId = body.department_id ?? caller.departmentId;

@@ -19,7 +19,7 @@ const manySettings = z.record(key, flatValue);
 export class LegacyHealthController {
   @Public()
   @Get('health')
-  @ApiOperation({ summary: 'Tell whether the API responds. The probes under /health report more' })
+  @ApiOperation({ summary: 'Check whether the API responds. The probes under /health report more' })
   health() {
     return { status: 'ok', message: HEALTHY, version: VERSION };
   }

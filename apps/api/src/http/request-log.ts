@@ -23,7 +23,7 @@ export class RequestLog implements OnModuleInit {
     const { registry, config } = this;
     gauge(registry, {
       name: 'yuxi_build_info',
-      help: 'Always 1; the labels say what runs',
+      help: 'Always 1; the labels have the versions of the API and of Node',
       labelNames: ['version', 'node'],
     }).set({ version: VERSION, node: process.versions.node }, 1);
     const seconds = histogram(registry, {

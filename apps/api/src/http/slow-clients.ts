@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import { HttpException } from '@nestjs/common';
+import { Periodic } from '@yuxi/core';
 import type { FastifyInstance } from 'fastify';
 
 /** How long a client may pause, and the longest time in total, while the rest of its body is discarded. Milliseconds. */
@@ -37,8 +38,8 @@ export function limitSlowReaders(instance: FastifyInstance, limitMs: number): vo
 
 /**
  * Keeps the connection of a request that is answered before its body has arrived, and discards the rest of the body.
- * Closing at once would reset the connection, and most clients would lose the response (RFC 9112, section 9.6: "lingering
- * close"; nginx uses the same two times). Call it before the response is sent.
+ * Closing at once would reset the connection, and most clients would lose the response: see "lingering close" in RFC 9112,
+ * section 9.6. nginx uses the same two times. Call it before the response is sent.
  */
 export function discardRestOfBody(request: IncomingMessage, response: ServerResponse): void {
   // Undefined for a request that was injected without a connection.
@@ -58,14 +59,16 @@ export function discardRestOfBody(request: IncomingMessage, response: ServerResp
     }
     // Node discards the rest below the stream, which then emits no `data` events.
     let received = socket.bytesRead;
-    const silence = setInterval(() => {
+    const closeWhenSilent = () => {
       if (socket.bytesRead === received) socket.destroy();
       received = socket.bytesRead;
-    }, SILENCE_MS).unref();
+    };
+    const silence = new Periodic(closeWhenSilent, { every: SILENCE_MS, jitter: 0 });
+    silence.start();
     const longest = setTimeout(() => socket.destroy(), MAX_DISCARD_MS).unref();
     request.once('end', close);
     request.once('close', () => {
-      clearInterval(silence);
+      void silence.stop();
       clearTimeout(longest);
     });
   });

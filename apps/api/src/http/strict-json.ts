@@ -1,3 +1,4 @@
+import { storableText } from '@yuxi/core';
 import { ApiError } from './api-error.js';
 
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
@@ -6,7 +7,6 @@ const SPACE = new Set([0x20, 0x09, 0x0a, 0x0d]);
 const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
 const WORD = /true|false|null/y;
 const ESCAPE = /\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/y;
-const LONE_SURROGATE = /\p{Surrogate}/u;
 const FORBIDDEN_KEYS = new Set(['__proto__', 'constructor']);
 
 export interface JsonLimits {
@@ -39,8 +39,9 @@ interface Frame {
 }
 
 /**
- * Parses a request body as JSON. Refuses what JSON readers interpret differently: duplicate keys, lone surrogates, NUL,
- * numbers outside the range of a double, negative zero, the keys `__proto__` and `constructor`, a byte order mark.
+ * Parses a request body as JSON, and refuses what JSON readers interpret differently. Refused keys are duplicate ones,
+ * `__proto__` and `constructor`. Refused values are negative zero and numbers outside the range of a double. Lone surrogates,
+ * NUL and a byte order mark are refused, too.
  * @throws {ApiError} 400 with field and position; 413 for too many values; 415 for UTF-16
  */
 export function parseStrictJson(body: Buffer, limits?: JsonLimits): unknown {
@@ -181,7 +182,7 @@ class JsonScanner {
     if (!escaped) return raw.slice(1, -1);
     const value = JSON.parse(raw) as string;
     if (value.includes('\0')) this.#refuse('NUL character in a string');
-    if (LONE_SURROGATE.test(value)) this.#refuse('lone surrogate in a string');
+    if (storableText(value) !== value) this.#refuse('lone surrogate in a string');
     return value;
   }
 

@@ -98,8 +98,8 @@ function toPatch(sections: Sections, flat: unknown): Values {
 }
 
 /**
- * ETag of the settings as this build shows them: revision, hash of the values that were set, and version of the schema,
- * which has the defaults. `If-Match` compares only the first two, so that replicas of two builds accept each other's tags.
+ * ETag of the settings as this build shows them: revision, hash of the values that were set, and version of the schema.
+ * `If-Match` compares only the first two, so that replicas of two builds accept each other's tags.
  */
 function entityTag({ revision, hash }: Version, schemaVersion: string): string {
   return `"${revision}-${hash.slice(0, DIGITS)}-${schemaVersion}"`;
