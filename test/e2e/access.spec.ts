@@ -216,7 +216,9 @@ describe('P3 a knowledge base of another user', () => {
       );
       const same = foreign.body['code'] === missing.body['code'] && missing.status === 404;
       if (foreign.status !== 404 || !same)
-        wrong.push(`${target.method} ${target.path}: ${foreign.status}, but ${missing.status} for one that does not exist`);
+        wrong.push(
+          `${target.method} ${target.path}: ${foreign.status}, but ${missing.status} for one that does not exist`,
+        );
     }
     expect(wrong).toEqual([]);
   });

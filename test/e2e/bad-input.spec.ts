@@ -194,7 +194,10 @@ describe('K3 a large body', () => {
   it.each<[string, () => WireRequest]>([
     ['one byte over the limit', () => streamed(LIMIT + 1)],
     ['60 MB in chunks', () => streamed(60 * 1024 * 1024, { 'transfer-encoding': 'chunked' })],
-    ['60 MB with its length announced', () => streamed(60 * 1024 * 1024, { 'content-length': String(60 * 1024 * 1024 + 200) })],
+    [
+      '60 MB with its length announced',
+      () => streamed(60 * 1024 * 1024, { 'content-length': String(60 * 1024 * 1024 + 200) }),
+    ],
   ])('of %s is refused', async (_name, request) => {
     let answer: unknown;
     const megabytes = await rise(async () => (answer = await call(request())));

@@ -41,10 +41,10 @@ export class Sweeper implements OnApplicationBootstrap, BeforeApplicationShutdow
   /** One sweep. @returns the number of rows removed */
   async sweep(signal?: AbortSignal): Promise<number> {
     let removed = 0;
-    for (let portion = 0; portion < MAX_PORTIONS && !signal?.aborted; portion++) {
+    for (let portion = 0; portion < MAX_PORTIONS; portion++) {
       const count = await this.remove(PORTION);
       removed += count;
-      if (count < PORTION) break;
+      if (count < PORTION || signal?.aborted) break;
     }
     return removed;
   }

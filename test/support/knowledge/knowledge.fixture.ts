@@ -8,10 +8,10 @@ import { EmbeddingModule, ModelHosts, modelSection } from '@yuxi/embedding';
 import { LockModule, LockService } from '@yuxi/lock';
 import { RedisModule } from '@yuxi/redis';
 import { SagaModule, sagaMigrations, SagaService } from '@yuxi/saga';
-import { BLOB_STORE, type BlobStore, StorageInfo, StorageModule } from '@yuxi/storage';
+import { BLOB_STORE, type BlobStore, type Role, StorageInfo, StorageModule } from '@yuxi/storage';
 import { TaskRetryLater, TasksModule, tasksMigrations } from '@yuxi/tasks';
 
-import type { Actor, Role } from '../../../libs/knowledge/src/actor.js';
+import type { Actor } from '../../../libs/knowledge/src/actor.js';
 import { DatabasesService } from '../../../libs/knowledge/src/databases/index.js';
 import { FilesService, IngestService } from '../../../libs/knowledge/src/files/index.js';
 import {

@@ -125,7 +125,11 @@ export class ApiKeys {
     const stored = await this.database.transaction(async (tx) => {
       const { name, scopes, expires_at: expiresAt = null } = body;
       const hint = key.slice(0, HINT_LENGTH);
-      const row = await this.store.create({ userId, name, scopes, expiresAt, hint, hash: hashToken(key) }, MAX_KEYS, tx);
+      const row = await this.store.create(
+        { userId, name, scopes, expiresAt, hint, hash: hashToken(key) },
+        MAX_KEYS,
+        tx,
+      );
       if (!row) throw tooManyKeys(MAX_KEYS);
       const details = { scopes, expires_at: expiresAt?.toISOString() };
       await this.audit.record({ action: 'key.create', actor: userId, target: keyTarget(row.id), details }, tx);

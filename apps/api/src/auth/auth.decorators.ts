@@ -15,7 +15,11 @@ export interface AuthenticatedRequest {
 
 /** Opens a route, or all routes of a controller, to requests without a token. All other routes require one. */
 export function Public(): MethodDecorator & ClassDecorator {
-  return applyDecorators(SetMetadata(PUBLIC, true), ApiExtension(PUBLIC_EXTENSION, true), setRouteFlags({ open: true }));
+  return applyDecorators(
+    SetMetadata(PUBLIC, true),
+    ApiExtension(PUBLIC_EXTENSION, true),
+    setRouteFlags({ open: true }),
+  );
 }
 
 /** Requires a role, or a higher one: user < admin < superadmin. Without it every user may call the route. */

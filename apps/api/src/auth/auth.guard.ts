@@ -45,26 +45,26 @@ export class AuthGuard implements CanActivate {
   ) {}
 
   async canActivate(context: ExecutionContext): Promise<boolean> {
-    if (this.#metadata<boolean>(PUBLIC, context)) return true;
+    if (this.#metadata(PUBLIC, context) !== undefined) return true;
     const request = context.switchToHttp().getRequest<Request>();
     // EarlyAuthentication has set the caller of a request that may have a body.
     const caller = (request.caller ??= await this.authenticator.authenticate(request));
     if (caller.credential.kind === 'key') this.#checkScope(caller.credential, request.method, context);
-    const role = this.#metadata<Role>(ROLE, context);
+    const role = this.#metadata(ROLE, context) as Role | undefined;
     if (role && !atLeast(caller.role, role)) throw forbidden(`This request needs the role ${role}`);
     return true;
   }
 
   /** @throws {ApiError} 403 when a key with these scopes may not call the handler */
   #checkScope({ scopes }: KeyCredential, method: string, context: ExecutionContext): void {
-    const declared = this.#metadata<KeyScope | 'none'>(KEY_ACCESS, context);
+    const declared = this.#metadata(KEY_ACCESS, context) as KeyScope | 'none' | undefined;
     const scope = declared ?? (WITHOUT_BODY.has(method) ? 'read' : 'write');
     if (scope === 'none') throw forbidden('API keys cannot make this request: log in and use an access token');
     if (!scopes.includes(scope)) throw forbidden(`This request needs an API key with the scope ${scope}`);
   }
 
   /** What the method declares, else what its controller declares. */
-  #metadata<T>(key: string, context: ExecutionContext): T | undefined {
-    return this.reflector.getAllAndOverride<T | undefined>(key, [context.getHandler(), context.getClass()]);
+  #metadata(key: string, context: ExecutionContext): unknown {
+    return this.reflector.getAllAndOverride<unknown>(key, [context.getHandler(), context.getClass()]);
   }
 }

@@ -31,8 +31,7 @@ describe('tokens', () => {
   const HEADER = { alg: 'HS256', typ: 'JWT' };
   const statusOf = async (token: string) => {
     const answer = await app.call('GET', '/api/auth/me', undefined, token);
-    if (answer.status === 401)
-      expect(answer.body['detail']).toBe('The token is missing or no longer valid: log in');
+    if (answer.status === 401) expect(answer.body['detail']).toBe('The token is missing or no longer valid: log in');
     return answer.status;
   };
 

@@ -125,14 +125,20 @@ function maySee(caller: Caller, user: StoredUser): boolean {
 }
 
 function assertMayChange(caller: Caller, user: StoredUser): void {
-  if (user.role === 'superadmin' && user.id !== caller.id) throw forbidden('The superadmin cannot be changed or deleted by other users');
+  if (user.role === 'superadmin' && user.id !== caller.id)
+    throw forbidden('The superadmin cannot be changed or deleted by other users');
   if (caller.role !== 'superadmin' && atLeast(user.role, caller.role))
     throw forbidden('You can only change users whose role is lower than yours');
 }
 
-function assertMayAssign(caller: Caller, role: 'user' | 'admin' | undefined, departmentId: number | null | undefined): void {
+function assertMayAssign(
+  caller: Caller,
+  role: 'user' | 'admin' | undefined,
+  departmentId: number | null | undefined,
+): void {
   if (caller.role === 'superadmin') return;
-  if (role !== undefined && atLeast(role, caller.role)) throw forbidden('role: you can only assign a role lower than your own');
+  if (role !== undefined && atLeast(role, caller.role))
+    throw forbidden('role: you can only assign a role lower than your own');
   if (departmentId !== undefined && (departmentId === null || departmentId !== caller.departmentId))
     throw forbidden('department_id: you can only assign your own department');
 }

@@ -128,7 +128,11 @@ function fromHttp(error: HttpException): Known {
 
 function fromLimiter(error: LimiterError): Omit<Known, 'status'> {
   const { code, retryAfterSeconds } = error;
-  return { code, retryAfterSeconds, detail: error instanceof LimiterUnavailableError ? UNAVAILABLE : refusalText(error) };
+  return {
+    code,
+    retryAfterSeconds,
+    detail: error instanceof LimiterUnavailableError ? UNAVAILABLE : refusalText(error),
+  };
 }
 
 function fromFastify(error: Error): Known {

@@ -25,7 +25,6 @@ const STATUS_OF_FAILURE: Readonly<Record<string, number>> = {
   ERR_HTTP_REQUEST_TIMEOUT: 408,
 };
 
-
 export interface HttpAdapterOptions {
   /** Limits how long the server takes to close. Default: a new {@link Shutdown}. */
   shutdown?: Shutdown;

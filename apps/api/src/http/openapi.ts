@@ -81,7 +81,12 @@ export function buildOpenApi(app: INestApplication, version = '0.1.0'): OpenAPIO
       if (open) operation.security = [];
       const errors = [
         problem('400', 'A field is missing or unknown, or breaks a rule'),
-        ...(open ? [] : [problem('401', 'The token is missing or not valid'), problem('403', 'The role of the user does not allow it')]),
+        ...(open
+          ? []
+          : [
+              problem('401', 'The token is missing or not valid'),
+              problem('403', 'The role of the user does not allow it'),
+            ]),
         problem('default', 'Any other error'),
       ];
       operation.responses = { ...Object.fromEntries(errors), ...operation.responses };

@@ -47,7 +47,8 @@ interface Frame {
 export function parseStrictJson(body: Buffer, limits?: JsonLimits): unknown {
   if (looksLikeUtf16(body)) throw new ApiError('UNSUPPORTED_TYPE', 'The body is UTF-16: send JSON as UTF-8');
   const text = decode(body);
-  if (text.charCodeAt(0) === 0xfeff) throw new ApiError('INVALID_JSON', 'The body starts with a byte order mark: send it without');
+  if (text.charCodeAt(0) === 0xfeff)
+    throw new ApiError('INVALID_JSON', 'The body starts with a byte order mark: send it without');
   try {
     new JsonScanner(text, limits).scan();
   } catch (error) {

@@ -76,7 +76,8 @@ async function receive(part: MultipartFile, maxBytes: number, spooling: SpoolOpt
 }
 
 function requireText(part: Extract<Multipart, { type: 'field' }>): void {
-  if (part.fieldnameTruncated || part.valueTruncated) throw new ApiError('PAYLOAD_TOO_LARGE', 'A field of the form is too long');
+  if (part.fieldnameTruncated || part.valueTruncated)
+    throw new ApiError('PAYLOAD_TOO_LARGE', 'A field of the form is too long');
   if (part.fieldname === 'file') throw new ApiError('INVALID_INPUT', 'The part "file" has no file name');
 }
 
@@ -88,7 +89,9 @@ function toApiError(error: unknown): unknown {
   if (error instanceof ApiError || !(error instanceof Error)) return error;
   const { code } = error as { code?: unknown };
   if (typeof code === 'string' && code.startsWith('FST_')) {
-    return new ApiError('INVALID_INPUT', /LIMIT/.test(code) ? 'The form has too many parts' : error.message, { cause: error });
+    return new ApiError('INVALID_INPUT', /LIMIT/.test(code) ? 'The form has too many parts' : error.message, {
+      cause: error,
+    });
   }
   return /multipart|part terminated|boundary|malformed|content-disposition/i.test(error.message)
     ? new ApiError('INVALID_INPUT', 'The multipart form is malformed', { cause: error })
@@ -102,7 +105,8 @@ function toApiError(error: unknown): unknown {
 export function requireBoundary(contentType: string): void {
   const given = parametersOf(contentType).flatMap(([name, value]) => (name === 'boundary' ? [value] : []));
   if (given.length !== 1) throw badContentType(`must have one boundary, not ${given.length}`);
-  if (!BOUNDARY.test(given[0]!)) throw badContentType("must have a boundary of 1 to 70 letters, digits or '()+_,-./:=? ");
+  if (!BOUNDARY.test(given[0]!))
+    throw badContentType("must have a boundary of 1 to 70 letters, digits or '()+_,-./:=? ");
 }
 
 function parametersOf(contentType: string): [name: string, value: string][] {

@@ -30,10 +30,7 @@ export class DatabasesController {
   @Post()
   @ApiOperation({ summary: 'Create a knowledge base' })
   @ApiBodySchema(createDatabase)
-  async create(
-    @CurrentUser() caller: Caller,
-    @Body({ schema: createDatabase }) body: z.output<typeof createDatabase>,
-  ) {
+  async create(@CurrentUser() caller: Caller, @Body({ schema: createDatabase }) body: z.output<typeof createDatabase>) {
     return withStatus(await this.databases.create(caller, body));
   }
 

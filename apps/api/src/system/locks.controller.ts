@@ -23,7 +23,9 @@ export class LocksController {
   ) {}
 
   @Get()
-  @ApiOperation({ summary: 'List the locks that are held: holder, milliseconds to live, fence, number of waiting callers' })
+  @ApiOperation({
+    summary: 'List the locks that are held: holder, milliseconds to live, fence, number of waiting callers',
+  })
   async list() {
     const distributed = this.redis.state !== 'absent';
     const locks = distributed ? await this.locks.list() : [];

@@ -37,7 +37,8 @@ export class TasksController {
 
   @Get()
   @ApiOperation({
-    summary: 'List the tasks of the knowledge bases that you may read, and your own without a knowledge base; newest first, with counts',
+    summary:
+      'List the tasks of the knowledge bases that you may read, and your own without a knowledge base; newest first, with counts',
   })
   list(@CurrentUser() caller: Caller, @Query({ schema: listQuery }) query: z.output<typeof listQuery>) {
     return this.tasks.list({ ...query, ...this.access.visible(caller) });
@@ -105,10 +106,7 @@ export class TasksController {
     } catch (error) {
       if (!(error instanceof TaskNotFoundError)) throw error;
       await this.tasks.get(id, this.access.visible(caller));
-      throw new ApiError(
-        'FORBIDDEN',
-        `You may only read task ${id}: ask the owner of its knowledge base to do this`,
-      );
+      throw new ApiError('FORBIDDEN', `You may only read task ${id}: ask the owner of its knowledge base to do this`);
     }
   }
 }

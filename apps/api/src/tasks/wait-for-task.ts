@@ -9,7 +9,14 @@ import {
 } from '@nestjs/common';
 import { ApiHeader, ApiQuery, ApiResponse } from '@nestjs/swagger';
 import { TaskAccess } from '@yuxi/knowledge';
-import { ENDED_STATUSES, type TaskOwnership, TaskService, type TaskView, TaskWatch, TooManyWatchersError } from '@yuxi/tasks';
+import {
+  ENDED_STATUSES,
+  type TaskOwnership,
+  TaskService,
+  type TaskView,
+  TaskWatch,
+  TooManyWatchersError,
+} from '@yuxi/tasks';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { from, fromEvent, lastValueFrom, merge, mergeMap, type Observable, takeUntil, timer } from 'rxjs';
 import { type AuthenticatedRequest, type Caller, OpenResponses, type Rights } from '../auth/index.js';

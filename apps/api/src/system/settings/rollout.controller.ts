@@ -23,8 +23,14 @@ export class RolloutController {
 
   @Get('rollout')
   @EndsWithCaller()
-  @ApiOperation({ summary: 'Show which replica serves which revision of the settings, and which replicas lag or are missing' })
-  @ApiResponseSchema(200, 'With wait: when all replicas serve the newest revision, or after that time', schemas.rolloutView)
+  @ApiOperation({
+    summary: 'Show which replica serves which revision of the settings, and which replicas lag or are missing',
+  })
+  @ApiResponseSchema(
+    200,
+    'With wait: when all replicas serve the newest revision, or after that time',
+    schemas.rolloutView,
+  )
   async status(@Query({ schema: schemas.rolloutQuery }) { wait = 0 }: z.output<typeof schemas.rolloutQuery>) {
     return schemas.toRolloutView(await this.rollout.wait(wait));
   }

@@ -8,7 +8,11 @@ import { ApiResponseSchema, ApiBodySchema } from '../../http/index.js';
 import * as schemas from './settings.schemas.js';
 import { ifMatch, ifNoneMatch, SettingsService } from './settings.service.js';
 
-const IF_MATCH = { name: 'If-Match', description: 'ETag of the settings that were read, or * to skip the check', required: true };
+const IF_MATCH = {
+  name: 'If-Match',
+  description: 'ETag of the settings that were read, or * to skip the check',
+  required: true,
+};
 
 /** Settings that change on all replicas without a restart. */
 @ApiTags('system')

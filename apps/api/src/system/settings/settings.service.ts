@@ -118,9 +118,13 @@ export function ifMatch(header: string | undefined, current: Version): { ifRevis
   if (header.trim() === '*') return {};
   const [, revision, ifHash] = TAG.exec(header.trim()) ?? [];
   if (revision === undefined)
-    throw new ApiError('CONFIG_CONFLICT', 'If-Match is not an ETag of these settings: read them again and use their ETag', {
-      details: { revision: current.revision },
-    });
+    throw new ApiError(
+      'CONFIG_CONFLICT',
+      'If-Match is not an ETag of these settings: read them again and use their ETag',
+      {
+        details: { revision: current.revision },
+      },
+    );
   return { ifRevision: Number(revision), ifHash };
 }
 
