@@ -19,7 +19,7 @@ function form(filename: string, content: string): FormData {
 }
 
 const METHODS = ['get', 'post', 'put', 'patch', 'delete'] as const;
-/** The exact list of what answers without a token; a new entry is a decision. */
+/** The exact list of routes that need no token. Add to it only on purpose. */
 const PUBLIC = [
   'get /api/auth/check-first-run',
   'get /api/system/health',
@@ -75,8 +75,8 @@ async function addUser(name: string, role = 'user'): Promise<{ id: number; token
 const filled = (path: string, values: Record<string, string>) =>
   path.replace(/\{(\w+)\}/g, (_all, name: string) => values[name] ?? 'nothing');
 
-describe('P4 without a token', () => {
-  it('answers only what is on the list', async () => {
+describe('P4 a request without a token', () => {
+  it('is accepted on the listed routes only', async () => {
     expect(operations.length).toBeGreaterThan(PUBLIC.length);
     const open: string[] = [];
     for (const { method, path } of operations) {
@@ -92,19 +92,19 @@ describe('P4 without a token', () => {
     ['a word', 'Bearer token'],
     ['another scheme', 'Basic cm9vdDpyb290'],
     ['three empty parts', 'Bearer ..'],
-  ])('takes %s for none', async (_what, authorization) => {
+  ])('is also one with %s', async (_what, authorization) => {
     const { status } = await client.get('/api/auth/me', { headers: { authorization } });
     expect(status).toBe(401);
   });
 
-  it('knows no route that the document does not name', async () => {
+  it('finds no route that the OpenAPI document does not name', async () => {
     for (const path of ['/.env', '/.git/config', '/metrics', '/api', '/api/auth/register', '/api-json'])
       expect(await client.get(path)).toMatchObject({ status: 404, body: problem });
   });
 });
 
 describe('a user', () => {
-  it('P1 changes no setting, and sees none', async () => {
+  it('P1 can neither change nor read settings', async () => {
     const { token } = await addUser('p1_user');
     const json = { key: 'chunk_size', value: 100 };
     expect(await client.post('/api/system/config', { json, token })).toMatchObject({ status: 403, body: problem });
@@ -117,11 +117,11 @@ describe('a user', () => {
     expect(body.chunk_size).toBe(512);
   });
 
-  it('neither sees nor breaks locks', async () => {
+  it('can neither list nor release locks', async () => {
     const { token } = await addUser('lock_user');
     expect(await client.get('/api/system/locks', { token })).toMatchObject({ status: 403, body: problem });
     expect(await client.del('/api/system/locks/any', { token })).toMatchObject({ status: 403, body: problem });
-    // This replica has no Redis, in which they would be.
+    // This replica has no Redis, which would have the locks.
     expect(await client.get('/api/system/locks', { token: admin })).toMatchObject({
       status: 200,
       body: { distributed: false, locks: [] },
@@ -135,7 +135,7 @@ describe('a user', () => {
     ['department_id', { username: 'x', department_id: 1 }],
     ['password_hash', { username: 'x', password_hash: 'y' }],
     ['id', { username: 'x', id: 1 }],
-  ])('P2 gives itself nothing with %s in its profile: %j', async (field, json) => {
+  ])('P2 gains no rights by %s in its profile: %j', async (field, json) => {
     const { token } = await addUser(`p2_${Math.random().toString(36).slice(2, 12)}`);
     const answer = await client.put('/api/auth/profile', { json, token });
     expect(answer).toMatchObject({ status: 400, body: problem });
@@ -143,7 +143,7 @@ describe('a user', () => {
     expect((await client.get<User>('/api/auth/me', { token })).body.role).toBe('user');
   });
 
-  it('P2 is made superadmin by nobody', async () => {
+  it('P2 cannot be made superadmin', async () => {
     const { id, token } = await addUser('p2_user');
     const manager = await addUser('p2_admin', 'admin');
     const update = (json: object, as: string) => client.put(`/api/auth/users/${id}`, { json, token: as });
@@ -161,7 +161,7 @@ describe('a user', () => {
   });
 });
 
-describe('P3 what belongs to somebody else', () => {
+describe('P3 a knowledge base of another user', () => {
   let stranger: string;
   let dbId: string;
   let fileId: string;
@@ -200,7 +200,7 @@ describe('P3 what belongs to somebody else', () => {
     return method === 'put' ? { json: { name: 'mine now' } } : {};
   }
 
-  it('does not exist, on any route that names it', async () => {
+  it('is answered like one that does not exist, on every route', async () => {
     const targets = operations
       .filter(({ path }) => /\{(db_id|task_id)\}/.test(path))
       .concat({ method: 'post', path: '/api/knowledge/files/upload' });
@@ -209,14 +209,16 @@ describe('P3 what belongs to somebody else', () => {
     for (const target of targets) {
       const path = filled(target.path, { db_id: dbId, doc_id: fileId, task_id: taskId });
       const query = path.endsWith('/upload') ? `?db_id=${dbId}` : '';
-      const theirs = await call({ ...target, path: path + query }, { ...bodyFor(target), token: stranger });
-      const nobodys = await call(
+      const foreign = await call({ ...target, path: path + query }, { ...bodyFor(target), token: stranger });
+      const missing = await call(
         { ...target, path: filled(target.path, { doc_id: fileId }) + (query && '?db_id=nothing') },
         { ...bodyFor(target), token: stranger },
       );
-      const same = theirs.body['code'] === nobodys.body['code'] && nobodys.status === 404;
-      if (theirs.status !== 404 || !same)
-        wrong.push(`${target.method} ${target.path}: ${theirs.status}, ${nobodys.status} where there is nothing`);
+      const same = foreign.body['code'] === missing.body['code'] && missing.status === 404;
+      if (foreign.status !== 404 || !same)
+        wrong.push(
+          `${target.method} ${target.path}: ${foreign.status}, but ${missing.status} for one that does not exist`,
+        );
     }
     expect(wrong).toEqual([]);
   });
@@ -230,10 +232,30 @@ describe('P3 what belongs to somebody else', () => {
     }
   });
 
-  it('is still there, unchanged', async () => {
+  it('is unchanged afterwards', async () => {
     const { status, body } = await client.get(`/api/knowledge/databases/${dbId}`, { token: admin });
     expect(status).toBe(200);
     expect(body).toMatchObject({ name: 'private' });
     expect(JSON.stringify(body)).toContain(fileId);
+  });
+});
+
+describe('a client of the legacy API', () => {
+  it('finds the fields and texts that it shows', async () => {
+    expect(await client.get('/api/system/health')).toMatchObject({ status: 200, body: { message: '服务正常运行' } });
+    const dbId = await createKnowledgeBase(client, admin, 'legacy');
+    const path = `/api/knowledge/databases/${dbId}`;
+    const { body: list } = await client.get<{ databases: object[] }>('/api/knowledge/databases', { token: admin });
+    const { body: database } = await client.get<object>(path, { token: admin });
+    const changed = await client.put<{ database: object }>(path, { json: { description: 'x' }, token: admin });
+    const connected = { db_id: dbId, status: '已连接' };
+    expect(list.databases).toContainEqual(expect.objectContaining(connected));
+    expect([database, changed.body.database]).toMatchObject([connected, connected]);
+    const { body: upload } = await client.post<{ file_path: string }>(`/api/knowledge/files/upload?db_id=${dbId}`, {
+      multipart: form('legacy.txt', 'a legacy text'),
+      token: admin,
+    });
+    const { file_path: name } = upload;
+    expect(upload).toMatchObject({ minio_path: name, object_name: name, bucket_name: 'knowledge' });
   });
 });

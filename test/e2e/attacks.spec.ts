@@ -17,7 +17,7 @@ beforeAll(async () => {
   fleet = await startFleet({ replicas: 2, env: () => ({ LOG_LEVEL: 'trace' }) });
   [here, there] = fleet.apis as [ApiClient, ApiClient];
 }, 60_000);
-// What is counted in one test is no reason to refuse in the next.
+// Resets the counts, so that one test does not affect the next.
 beforeEach(() => forgiveHere(here, fleet.token));
 afterAll(async () => {
   await fleet?.stop();
@@ -58,7 +58,7 @@ describe('A14 a user name that is', () => {
     expect((await here.get('/health/live')).status).toBe(200);
   });
 
-  it('forges no line of the log, and stands in none', () => {
+  it('forges no log line, and is in none', () => {
     for (const line of logs()) expect(JSON.parse(line)).toMatchObject({ level: expect.any(String) });
     expect(logs().filter((line) => /forged|1=1|uid=|😀/.test(line))).toEqual([]);
     // The attempts themselves are in it.
@@ -67,7 +67,7 @@ describe('A14 a user name that is', () => {
 });
 
 describe('A15 a password', () => {
-  it('counts to its last byte', async () => {
+  it('is compared to its last byte', async () => {
     const long = 'x'.repeat(72);
     await addAccount(here, admin(), 'long_one', { password: `${long}the end` });
     expect((await login('long_one', long)).status).toBe(401);
@@ -75,7 +75,7 @@ describe('A15 a password', () => {
     expect((await login('long_one', `${long}the end`)).status).toBe(200);
   });
 
-  it('of a megabyte is refused for less than 50 ms of processor time', async () => {
+  it('of a megabyte is refused within 50 ms of processor time', async () => {
     const password = 'x'.repeat(1_000_000);
     const before = spent();
     for (let i = 0; i < 20; i++) expect((await login('root_admin', password)).status).toBe(413);
@@ -90,7 +90,7 @@ describe('A17 a body of a client without a token', () => {
   const status = async (method: string, path: string, headers = {}) =>
     (await answerBeforeBody(first(), { method, path, headers: { ...json, ...headers }, length: 900_000 })).status;
 
-  it('is not waited for, on any route', async () => {
+  it('is refused before it is read, on every route', async () => {
     for (const authorization of ['', 'Bearer yxkey_none', `Bearer ${admin().slice(0, -4)}AAAA`])
       expect(await status('POST', '/api/knowledge/databases', { authorization })).toBe(401);
     expect(await status('PUT', '/api/auth/profile')).toBe(401);
@@ -102,7 +102,7 @@ describe('A17 a body of a client without a token', () => {
     );
   });
 
-  it('of 80,000 keys is answered for less than 30 ms of processor time', async () => {
+  it('of 80,000 keys is refused within 30 ms of processor time', async () => {
     const body = keys(80_000);
     const ask = () => send(first(), { path: '/api/knowledge/databases', headers: json, body });
     await ask();
@@ -113,7 +113,7 @@ describe('A17 a body of a client without a token', () => {
     expect(each).toBeLessThan(30);
   });
 
-  it('has 16 KiB and a handful of fields at most where no token is needed', async () => {
+  it('may have at most 16 KiB and 32 values on routes that need no token', async () => {
     for (const path of ['/api/auth/token', '/api/auth/refresh', '/api/auth/initialize']) {
       expect((await send(first(), { path, headers: json, body: keys(2000) })).status).toBe(413);
       expect((await send(first(), { path, headers: json, body: keys(40) })).status).toBe(413);
@@ -122,11 +122,11 @@ describe('A17 a body of a client without a token', () => {
   });
 });
 
-describe('A16 a password in the open', () => {
+describe('A16 a password in an unsafe place', () => {
   const secret = 'S3cret-in-the-open';
   const body = { username: 'root_admin', password: secret };
 
-  it('opens nothing from the query string', async () => {
+  it('is not accepted from the query string', async () => {
     const query = `username=root_admin&password=${secret}`;
     expect((await here.get(`/api/auth/token?${query}`)).status).toBe(404);
     expect((await here.post(`/api/auth/token?${query}`)).status).toBe(400);
@@ -135,7 +135,7 @@ describe('A16 a password in the open', () => {
     expect((await here.get(`/api/auth/me?access_token=${token}`)).status).toBe(401);
   });
 
-  it('is logged nowhere, at the most talkative level, nor is any token', async () => {
+  it('is in no log line of any level, and neither is a token', async () => {
     const made = { user_id: 'open_one', username: 'x', password: secret };
     await here.post('/api/auth/users', { json: made, token: admin() });
     await login('open_one', secret);
@@ -170,8 +170,8 @@ describe('A16 a password in the open', () => {
   });
 });
 
-describe('what an administrator does', () => {
-  it('is in the audit log, whichever replica did it', async () => {
+describe('an action of an administrator', () => {
+  it('is in the audit log, on whichever replica it happens', async () => {
     const headers = { 'x-request-id': 'audited-1' };
     const json = { key: 'final_top_k', value: 7 };
     expect((await here.post('/api/system/config', { json, token: admin(), headers })).status).toBe(200);

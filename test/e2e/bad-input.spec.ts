@@ -93,7 +93,7 @@ const BODIES: Row[] = [
   ['14 2^53 + 1', () => user('"department_id":9007199254740993'), 400, /department_id/],
   ['15 minus zero', () => user('"department_id":-0'), 400, /department_id/],
   ['15 NaN', () => user('"department_id":NaN'), 400, /department_id/],
-  ['16 half a surrogate pair', () => database('{"database_name":"\\ud800"}'), 400, /database_name/],
+  ['16 lone surrogate', () => database('{"database_name":"\\ud800"}'), 400, /database_name/],
   ['17 NUL', () => database('{"database_name":"a\\u0000b"}'), 400, /database_name/],
   ['18 key twice', () => database('{"database_name":"a","database_name":"b"}'), 400, /database_name/],
   ['19 1,000 levels', () => database(`{"additional_params":${'['.repeat(1000)}${']'.repeat(1000)}}`), 400, /additional/],
@@ -107,7 +107,7 @@ const ADDRESSES: Row[] = [
   ['22 huge limit of tasks', () => get('/api/tasks?limit=1000000000'), 400, /limit/],
   ['23 limit twice', () => get(`${USERS}?limit=10&limit=20`), 400, /limit/],
   ['24 malformed id', () => get(`${USERS}/6ba7b810-9dad-11d1-80b4`), 400, /id|whole number/],
-  ['24 id that is no handle', () => get('/api/tasks/6ba7b810-9dad-11d1-80b4-zz'), 404],
+  ['24 id that no task has', () => get('/api/tasks/6ba7b810-9dad-11d1-80b4-zz'), 404],
   ['25 a day that does not exist', () => get(`${USERS}?since=2026-02-30`), 400, /since/],
 ];
 
@@ -120,8 +120,8 @@ const FORMS: Row[] = [
   ['29 boundary of 71 characters', () => bounded('B'.repeat(71)), 400, /boundary/],
   ['29 empty boundary', () => bounded(''), 400, /boundary/],
   ['29 boundary twice', () => bounded('B; boundary=C'), 400, /boundary/],
-  ['29 boundary with a character that none has', () => bounded('"B@B"'), 400, /boundary/],
-  ['29 boundary with a blank at its end', () => bounded('"B "'), 400, /boundary/],
+  ['29 boundary with a forbidden character', () => bounded('"B@B"'), 400, /boundary/],
+  ['29 boundary with a space at its end', () => bounded('"B "'), 400, /boundary/],
   ['29 boundary that is not closed', () => bounded('"B'), 400, /Content-Type/],
   ['30 no file name', () => upload(part('name="file"', 'x')), 400, /file/],
   ['30 empty file name', () => upload(part('name="file"; filename=""', 'x')), 400, /name/],
@@ -140,8 +140,8 @@ const FILES: Row[] = [
   ['K1 two endings', () => named('shell.php;.pdf'), 415, /\.php;\.pdf/],
 ]; // prettier-ignore
 
-describe('what a client gets wrong', () => {
-  // Rows of equal length: with one argument too few, the last parameter would be a callback to wait for.
+describe('a wrong request', () => {
+  // Rows of equal length: with one argument less, jest would pass a callback as the last parameter.
   const rows = [...BODIES, ...ADDRESSES, ...FORMS, ...FILES].map(
     ([row, sendIt, status, names = /./]) => [row, sendIt, status, names] as const,
   );
@@ -158,7 +158,7 @@ describe('what a client gets wrong', () => {
     ['/etc/shadow.txt', 'shadow.txt'],
     ['evil\u202etxt.md', 'eviltxt.md'],
     [`${'a'.repeat(300)}.txt`, `${'a'.repeat(251)}.txt`],
-  ])('K1 keeps %s under a name of its own', async (given, filename) => {
+  ])('K1 with the file name %s stores a safe name', async (given, filename) => {
     const { status, body } = await named(given);
     expect({ status, body }).toMatchObject({
       status: 201,
@@ -166,7 +166,7 @@ describe('what a client gets wrong', () => {
     });
   });
 
-  it('K8 refuses the same content twice and names the file that is there', async () => {
+  it('K8 with content that is stored already is answered with the existing file', async () => {
     const first = await named('once.txt', 'the same words');
     expect(first.status).toBe(201);
     const again = await named('twice.txt', 'the same words');
@@ -177,7 +177,7 @@ describe('what a client gets wrong', () => {
   });
 });
 
-describe('K3 bodies that are too large', () => {
+describe('K3 a large body', () => {
   const megabyte = Buffer.alloc(1024 * 1024, 'x');
   function* content(bytes: number) {
     yield filePart('big.txt', '').subarray(0, -2);
@@ -194,15 +194,18 @@ describe('K3 bodies that are too large', () => {
   it.each<[string, () => WireRequest]>([
     ['one byte over the limit', () => streamed(LIMIT + 1)],
     ['60 MB in chunks', () => streamed(60 * 1024 * 1024, { 'transfer-encoding': 'chunked' })],
-    ['60 MB, announced', () => streamed(60 * 1024 * 1024, { 'content-length': String(60 * 1024 * 1024 + 200) })],
-  ])('%s', async (_name, request) => {
+    [
+      '60 MB with its length announced',
+      () => streamed(60 * 1024 * 1024, { 'content-length': String(60 * 1024 * 1024 + 200) }),
+    ],
+  ])('of %s is refused', async (_name, request) => {
     let answer: unknown;
     const megabytes = await rise(async () => (answer = await call(request())));
     expect(answer).toMatchObject({ status: 413, body: { ...problem, code: 'PAYLOAD_TOO_LARGE' } });
     expect(megabytes).toBeLessThan(50);
   });
 
-  it('keeps a large file whole', async () => {
+  it('within the limit is stored completely', async () => {
     const text = Buffer.from(Array.from({ length: 300_000 }, (_, i) => `line ${i}\n`).join(''));
     const answer = await named('large.txt', text);
     expect(answer).toMatchObject({
@@ -211,7 +214,7 @@ describe('K3 bodies that are too large', () => {
     });
   });
 
-  it('a length that is a lie', async () => {
+  it('with a wrong Content-Length is refused', async () => {
     const head = `POST ${uploadPath()} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${fleet.token}\r\nContent-Type: ${FORM_TYPE}\r\n`;
     const huge = await sendRaw(server(), `${head}Content-Length: 2000000000\r\n\r\n--B`);
     expect(huge).toMatchObject({ status: 413, body: problem });
@@ -223,10 +226,10 @@ describe('K3 bodies that are too large', () => {
   });
 });
 
-describe('text that aims at Redis', () => {
+describe('a text that attacks Redis', () => {
   const HOSTILE = ['kb\r\nFLUSHALL\r\n', '{kb}', '*', 'kb_*', 'a\0b', 'yuxi:lock:index', '../yuxi:lock:index'];
 
-  it.each(HOSTILE.map((id) => [JSON.stringify(id), id]))('R1 an id that is %s', async (_shown, id) => {
+  it.each(HOSTILE.map((id) => [JSON.stringify(id), id]))('R1 is not found as the id %s', async (_shown, id) => {
     for (const [method, path, body] of routes(encodeURIComponent(id))) {
       const headers: Record<string, string> = { 'content-type': body ? JSON_TYPE : FORM_TYPE };
       const answer = await call({ method, path, body, headers: method === 'GET' ? {} : headers });
@@ -237,7 +240,7 @@ describe('text that aims at Redis', () => {
     expect([400, 404]).toContain(items.status);
   });
 
-  it('R1 an id of a megabyte', async () => {
+  it('R1 is refused as an id of a megabyte', async () => {
     const id = 'a'.repeat(1024 * 1024);
     expect(await post(`${DATABASES}/${dbId}/documents/index`, `{"file_ids":["${id.slice(100)}"]}`)).toMatchObject({
       status: 400,
@@ -245,11 +248,11 @@ describe('text that aims at Redis', () => {
     });
     expect(await get(`${DATABASES}/${id.slice(0, 8000)}`)).toMatchObject({ status: 414, body: problem });
     const line = `GET ${DATABASES}/${id} HTTP/1.1\r\nHost: x\r\n\r\n`;
-    // The server hangs up on the rest of such a line, which may overtake its answer.
+    // The server closes the connection of such a request, which may overtake its response.
     expect([431, 0]).toContain((await sendRaw(server(), line)).status);
   });
 
-  it('R2 Lua stays text in a file name, a search and a setting', async () => {
+  it('R2 stays text when it is Lua in a file name, a search or a setting', async () => {
     const file = await named(`${LUA}.txt`, `Lua: ${LUA}`);
     expect(file).toMatchObject({ status: 201, body: { filename: `${LUA}.txt` } });
     const added = await post(
@@ -272,14 +275,14 @@ describe('text that aims at Redis', () => {
       expect(await post('/api/system/config', JSON.stringify(json))).toMatchObject({ status: 422, body: problem });
   });
 
-  it('leaves nothing in Redis but keys of the product', async () => {
+  it('leaves only keys of the product in Redis', async () => {
     const keys = await redis.keys('*');
     expect(keys).toContain(CANARY);
     expect(keys.filter((key) => !key.startsWith('yuxi:') || /FLUSHALL|\0|\*|[\r\n]/.test(key))).toEqual([]);
   });
 });
 
-it('serves on as if nothing had been', async () => {
+it('the API is ready after all wrong requests', async () => {
   expect(await send(server(), { method: 'GET', path: '/health/ready' })).toMatchObject({
     status: 200,
     body: { status: 'ok' },

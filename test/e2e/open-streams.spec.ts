@@ -17,7 +17,7 @@ afterAll(() => world?.stop(), 60_000);
 const superadmin = () => ({ token: world.superadmin });
 const user = (id: number) => `/api/auth/users/${id}`;
 
-/** Who watches, what about, and what ends it. */
+/** A caller that watches a task, and an action that ends the right to it. */
 interface Case {
   token: string;
   task: string;
@@ -67,7 +67,7 @@ async function cases(): Promise<Record<string, Case>> {
       task,
       end: () => world.sql('UPDATE sessions SET expires_at = now() WHERE user_id = $1', [world.ids.colleague]),
     },
-    'a knowledge base shared no more': {
+    'a knowledge base no longer shared': {
       token: (await world.newUser()).token,
       task: unshared.task_id,
       end: () => client.put(`/api/knowledge/databases/${unshared.db_id}`, { json: shareless, ...owner }),
@@ -80,8 +80,8 @@ async function cases(): Promise<Record<string, Case>> {
   }; // prettier-ignore
 }
 
-describe('answers of two replicas that stay open', () => {
-  it('end within 5 s, as events of a task, when the watcher may not see it any more, and no others do', async () => {
+describe('open responses of two replicas', () => {
+  it('end within 5 s when the caller may no longer see the task, and no others end', async () => {
     const all = Object.entries(await cases());
     let stays = true;
     const kept = await Promise.all(
@@ -109,13 +109,13 @@ describe('answers of two replicas that stay open', () => {
     expect(stays).toBe(true);
   });
 
-  it('end on time for one who waits for a task with ?wait', async () => {
+  it('end within 5 s while they wait for a task with ?wait', async () => {
     const token = await world.login('owner');
     const path = `/api/knowledge/databases/${base.db_id}/documents/parse?wait=30s`;
     const tasks = async () => (await world.sql<{ id: string }>('SELECT id FROM tasks')).length;
     const before = await tasks();
     const held = world.clients[1]!.post(path, { json: [base.doc_id], token });
-    // A logout that overtakes the request would have it refused.
+    // A logout before the request would refuse it.
     await eventually(async () => (await tasks()) > before, { describe: 'the request to wait for its task' });
     const from = performance.now();
     await world.client.post('/api/auth/logout', { json: {}, token });
@@ -123,7 +123,7 @@ describe('answers of two replicas that stay open', () => {
     expect(performance.now() - from).toBeLessThan(PROMISED);
   });
 
-  it('end on time for one who waits for replicas with ?wait', async () => {
+  it('end within 5 s while they wait for replicas with ?wait', async () => {
     await world.sql(
       `INSERT INTO config_replica (scope, replica, instance) SELECT scope, 'silent', 'silent' FROM config_replica LIMIT 1`,
     );

@@ -18,7 +18,7 @@ interface DatabaseAnswer {
   files: Record<string, { filename: string; status: string }>;
 }
 
-/** What three replicas answer to the same thing at the same time. */
+/** Sends a request to each replica at the same time. @returns their responses */
 const onEach = <T>(apis: readonly ApiClient[], ask: (client: ApiClient, index: number) => Promise<T>): Promise<T[]> =>
   Promise.all(apis.map(ask));
 
@@ -41,7 +41,7 @@ describe('data that several replicas change at once', () => {
     return body;
   };
 
-  it('R1 what one replica made, the others have at once', async () => {
+  it('R1: a knowledge base made on one replica is on the others at once', async () => {
     for (let round = 0; round < ROUNDS; round++) {
       const dbId = await createKnowledgeBase(a, token, `made ${round}`);
       for (const client of [b, c]) {
@@ -57,7 +57,7 @@ describe('data that several replicas change at once', () => {
     }
   });
 
-  it('R2 changes of different things on different replicas all stay', async () => {
+  it('R2: changes of different fields on different replicas are all kept', async () => {
     const dbId = await createKnowledgeBase(a, token, 'changed');
     const expected: Record<string, number> = {};
     for (let round = 0; round < ROUNDS; round++) {
@@ -93,7 +93,7 @@ describe('data that several replicas change at once', () => {
     }
   });
 
-  it('R2 what one replica deleted stays deleted, whatever the others write meanwhile', async () => {
+  it('R2: a knowledge base deleted on one replica stays deleted while others write to it', async () => {
     for (let round = 0; round < ROUNDS; round++) {
       const dbId = await createKnowledgeBase(a, token, `deleted ${round}`);
       const { file_id } = await uploadText(a, token, dbId, `deleted ${round}`);
@@ -109,7 +109,7 @@ describe('data that several replicas change at once', () => {
       expect(others.filter(({ status }) => ![200, 201, 202, 404].includes(status))).toEqual([]);
       expect(tally(await onEach(fleet.apis, (client) => client.get(path, { token })))).toEqual({ 404: 3 });
     }
-    // Hidden at once, gone step by step.
+    // Hidden at once, removed in the background.
     await eventually(async () => {
       const left = await fleet.sql(
         `SELECT filename FROM files WHERE filename LIKE 'deleted%' OR filename = 'late.txt'
@@ -119,9 +119,9 @@ describe('data that several replicas change at once', () => {
     });
   });
 
-  it('R3 one file indexed by three replicas at once has exactly its chunks', async () => {
+  it('R3: a file that three replicas index at once has exactly its chunks', async () => {
     const dbId = await createKnowledgeBase(a, token, 'indexed at once');
-    const { file_id } = await uploadText(a, token, dbId, 'wanted by all');
+    const { file_id } = await uploadText(a, token, dbId, 'shared by all');
     const tasks = await onEach([...fleet.apis, ...fleet.apis], (client) =>
       requestIndex(client, token, dbId, [file_id], { force: true }),
     );
@@ -136,7 +136,7 @@ describe('data that several replicas change at once', () => {
     expect(await auditIndex(fleet, dbId, tasks.length)).toEqual([]);
   });
 
-  it('R7 a content sent to three replicas at once is taken once', async () => {
+  it('R7: content uploaded to three replicas at once is stored once', async () => {
     const dbId = await createKnowledgeBase(a, token, 'uploaded at once');
     for (let round = 0; round < ROUNDS; round++) {
       const content = madeText(`content ${round}`);
@@ -159,16 +159,16 @@ describe('data that several replicas change at once', () => {
     expect(rows).toEqual([{ n: ROUNDS }]);
   });
 
-  it('R8 a name given on three replicas at once is given once', async () => {
+  it('R8: a name used on three replicas at once is accepted once', async () => {
     for (let round = 0; round < ROUNDS; round++) {
-      const json = { database_name: `wanted ${round}` };
+      const json = { database_name: `unique ${round}` };
       const answers = await onEach(fleet.apis, (client) => client.post(KNOWLEDGE, { json, token }));
       expect(tally(answers.map(({ status }) => ({ status: status < 300 ? 200 : status })))).toEqual({ 200: 1, 409: 2 });
     }
-    expect(await fleet.sql(`SELECT 1 FROM databases WHERE name LIKE 'wanted %'`)).toHaveLength(ROUNDS);
+    expect(await fleet.sql(`SELECT 1 FROM databases WHERE name LIKE 'unique %'`)).toHaveLength(ROUNDS);
   });
 
-  it('R10 a change of description or parameters loses nothing that is indexed', async () => {
+  it('R10: a change of description or parameters loses no indexed chunk', async () => {
     const dbId = await createKnowledgeBase(a, token, 'described');
     const names = Array.from({ length: 6 }, (_, i) => `document${i}`);
     const files = await Promise.all(names.map((name) => uploadText(a, token, dbId, name)));
@@ -197,7 +197,7 @@ describe('data that several replicas change at once', () => {
     }
     await tasksEnded(c, token, [again], MINUTE);
     expect(await auditIndex(fleet, dbId, 2)).toEqual([]);
-    // Parameters that chunks depend on count from the next indexing on, and until then the old chunks serve.
+    // New chunk parameters apply to the next indexing. Until then searches use the old chunks.
     const cut = await b.put(`${KNOWLEDGE}/${dbId}`, { json: { additional_params: { chunk_size: 64 } }, token });
     expect([cut.status, await chunks()]).toEqual([200, before]);
   });

@@ -3,13 +3,13 @@ import { type ApiRequest } from '@yuxi/testing';
 import { type Base, IDENTITIES, type Identity, IdentityWorld } from '../support/api/identities.js';
 import { USER_PASSWORD } from '../support/api/accounts.js';
 
-/** What a call is made of: values of the path, and the rest of the request. */
+/** A request, and the values for its path. */
 interface Call extends ApiRequest {
   path?: object;
   query?: string;
 }
 type Make = (who: Identity) => Call | Promise<Call>;
-/** `METHOD path`, what it is about, the status for each identity in the order of IDENTITIES, and the call. */
+/** `METHOD path`, its subject, the status for each identity in the order of IDENTITIES, and the call. */
 type Row = [route: string, about: string, statuses: string, make?: Make];
 
 const METHODS = ['get', 'post', 'put', 'patch', 'delete'] as const;
@@ -40,7 +40,7 @@ const task =
   async () => ({ path: { task_id: await world.task(status, about()) } });
 const newSaga = async () => ({ path: { id: (await world.base()).saga_id } });
 
-/** One row for a private knowledge base of the owner, one for what is shared with the owner's department. */
+/** One row for a private knowledge base of the owner, and one for a base shared with the owner's department. */
 function both(
   route: string,
   onPrivate: string,
@@ -53,20 +53,20 @@ function both(
     [route, `${what}shared`, onShared, make('shared')],
   ];
 }
-/** The rights on a task, whichever the route. */
+/** The rights on a task, for any route. */
 function onTasks(route: string, status: 'pending' | 'success' | 'failed', reads: boolean): Row[] {
   const [key, colleague] = reads ? ['200', '200'] : ['403', '403'];
   return [
     [route, 'of a private base', `401 200 404 404 200 404 200 ${key} 401`, task(status, () => ({ scope: bases.private.db_id }))],
     [route, 'of a shared base', `401 200 ${colleague} 404 200 404 200 ${key} 401`, task(status, () => ({ scope: bases.shared.db_id, owner: world.ids.stranger }))],
-    [route, 'of a base that is gone', `401 404 404 404 404 404 200 ${reads ? '404' : '403'} 401`, task(status, () => ({ scope: 'kb_gone', owner: world.ids.owner }))],
+    [route, 'of a deleted base', `401 404 404 404 404 404 200 ${reads ? '404' : '403'} 401`, task(status, () => ({ scope: 'kb_gone', owner: world.ids.owner }))],
     [route, 'of the owner, without a base', `401 200 404 404 404 404 200 ${key} 401`, task(status, () => ({ owner: world.ids.owner }))],
-    [route, 'of nobody', `401 404 404 404 404 404 200 ${reads ? '404' : '403'} 401`, task(status, () => ({}))],
+    [route, 'without an owner', `401 404 404 404 404 404 200 ${reads ? '404' : '403'} 401`, task(status, () => ({}))],
   ]; // prettier-ignore
 }
 
 //                                                   anonymous owner colleague stranger admin_a admin_b superadmin read_key ended
-const EVERYBODY = '200 200 200 200 200 200 200 200 200';
+const WITHOUT_TOKEN = '200 200 200 200 200 200 200 200 200';
 const WITH_TOKEN = '401 200 200 200 200 200 200 200 401';
 const WITH_SESSION = '401 200 200 200 200 200 200 403 401';
 const ADMINS = '401 403 403 403 200 200 200 403 401';
@@ -78,11 +78,11 @@ const created = (statuses: readonly [string, string], status: string) =>
   statuses.map((row) => row.replaceAll('200', status)) as [string, string];
 
 const ROWS: Row[] = [
-  ['GET /health/live', '', EVERYBODY],
-  ['GET /health/ready', '', EVERYBODY],
-  ['GET /health/startup', '', EVERYBODY],
-  ['GET /api/system/health', '', EVERYBODY],
-  ['GET /api/auth/check-first-run', '', EVERYBODY],
+  ['GET /health/live', '', WITHOUT_TOKEN],
+  ['GET /health/ready', '', WITHOUT_TOKEN],
+  ['GET /health/startup', '', WITHOUT_TOKEN],
+  ['GET /api/system/health', '', WITHOUT_TOKEN],
+  ['GET /api/auth/check-first-run', '', WITHOUT_TOKEN],
   ['POST /api/auth/initialize', 'a second time', '403 403 403 403 403 403 403 403 403', json({ user_id: 'second', password: USER_PASSWORD })],
   ['POST /api/auth/token', 'with nothing', '400 400 400 400 400 400 400 400 400', json({})],
   ['POST /api/auth/refresh', 'with no token', '401 401 401 401 401 401 401 401 401', json({ refresh_token: 'none' })],
@@ -161,12 +161,12 @@ const ROWS: Row[] = [
   ['POST /api/system/config/update', '', ONLY_SUPERADMIN, json({ final_top_k: 10 })],
   ['POST /api/system/config/rollback', 'without If-Match', '401 403 403 403 403 403 428 403 401', json({ revision: 999_999 })],
   ['GET /api/system/config/rollout', '', ONLY_SUPERADMIN],
-  ['DELETE /api/system/config/rollout/{id}', 'of none', '401 403 403 403 403 403 404 403 401', () => ({ path: { id: 'nobody' } })],
+  ['DELETE /api/system/config/rollout/{id}', 'of none', '401 403 403 403 403 403 404 403 401', () => ({ path: { id: 'absent' } })],
   ['GET /api/system/config/history', '', ONLY_SUPERADMIN],
   ['GET /api/system/audit', '', ONLY_SUPERADMIN],
 ]; // prettier-ignore
 
-/** Whoever is logged out here goes on with another session. */
+/** A new session for an identity whose session the call ends. */
 async function fresh(who: Identity): Promise<Call> {
   const people: Identity[] = ['owner', 'colleague', 'stranger', 'admin_a', 'admin_b', 'superadmin'];
   return people.includes(who) ? { token: await world.login(who) } : {};
@@ -177,7 +177,7 @@ const filled = (path: string, values: object = {}) =>
     encodeURIComponent(String((values as Record<string, unknown>)[name])),
   );
 
-/** The statuses of a row. A cell of which credentials differ shows all of its statuses. */
+/** The statuses of a row. A cell shows several statuses when the credentials of an identity are treated differently. */
 async function answersOf(route: string, make: Make): Promise<string> {
   const [method, path] = route.split(' ') as [string, string];
   const verb = method === 'DELETE' ? 'del' : (method.toLowerCase() as 'get');
@@ -186,7 +186,7 @@ async function answersOf(route: string, make: Make): Promise<string> {
   for (const who of IDENTITIES) {
     const statuses = new Set<number>();
     for (const token of world.tokens[who]) {
-      // What was refused has changed nothing.
+      // A refused call has changed nothing, so its data can be used again.
       if (!made || make.length > 0) made = await make(who);
       const { path: values, query = '', ...request } = made;
       const { status } = await world.client[verb](filled(path, values) + query, { token, ...request });
@@ -199,7 +199,7 @@ async function answersOf(route: string, make: Make): Promise<string> {
 }
 
 describe('the rights of nine identities', () => {
-  it('are stated for every route of the document, and for no other', async () => {
+  it('are listed for every route of the OpenAPI document, and for no other', async () => {
     const { body } = await world.client.get<{ paths: Record<string, object> }>('/api/openapi.json');
     const routes = Object.entries(body.paths).flatMap(([path, item]) =>
       METHODS.filter((method) => method in item).map((method) => `${method.toUpperCase()} ${path}`),
@@ -216,14 +216,14 @@ describe('the rights of nine identities', () => {
     expect(await answersOf(route, make)).toBe(statuses);
   });
 
-  it('are those of the lists and counts of tasks', async () => {
+  it('apply to the lists and counts of tasks', async () => {
     const { owner, stranger } = world.ids;
     const tasks = {
       private: await world.task('failed', { scope: bases.private.db_id, owner: stranger }),
       shared: await world.task('failed', { scope: bases.shared.db_id }),
       owner: await world.task('failed', { owner }),
       stranger: await world.task('failed', { owner: stranger }),
-      nobody: await world.task('failed'),
+      unowned: await world.task('failed'),
     };
     const list = async (who: Identity, limit: number) => {
       type List = { tasks: { id: string }[]; summary: { total: number; filtered_total: number } };
@@ -245,10 +245,10 @@ describe('the rights of nine identities', () => {
       stranger: ['stranger'],
       admin_a: ['private', 'shared'],
       admin_b: [],
-      superadmin: ['private', 'shared', 'owner', 'stranger', 'nobody'],
+      superadmin: ['private', 'shared', 'owner', 'stranger', 'unowned'],
       read_key: ['private', 'shared', 'owner'],
     });
-    // A page is full of what may be seen, whatever is newer.
+    // A page is filled with visible tasks, also when invisible ones are newer.
     expect((await list('owner', 2)).ids).toEqual([tasks.owner, tasks.shared]);
     expect(await list('stranger', 1)).toMatchObject({ ids: [tasks.stranger], filtered_total: 1 });
     expect(await list('admin_b', 1)).toMatchObject({ ids: [], total: 0, filtered_total: 0 });

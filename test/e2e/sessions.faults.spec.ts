@@ -10,7 +10,7 @@ describe('a session that three replicas refresh', () => {
   const { fleet, login, refresh, tokensOf } = refreshFleet();
 
   it(
-    'loses nothing but its answer with a replica that is killed while it refreshes',
+    'loses only its response when a replica is killed during a refresh',
     async () => {
       const outcomes: string[] = [];
       for (let round = 0; round < size(5, 40); round++) {
@@ -18,14 +18,14 @@ describe('a session that three replicas refresh', () => {
         const replica = fleet().replicas[0]!;
         const calls = Array.from({ length: AT_ONCE }, () => refresh(before.refresh_token, 0));
         const refreshing = Promise.allSettled(calls);
-        // Some kills fall before the statement, some into it, some after the first answer.
+        // Some kills happen before the statement, some during it, some after the first response.
         if (round % 2 === 0) await pause((round % 5) * 4);
         else await Promise.any(calls);
         await replica.kill();
         const answered = (await refreshing).flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
         const given = answered.filter(({ status }) => status === 200);
         expect(given.length).toBeLessThanOrEqual(1);
-        // The statement of the dead replica ends in the database, one way or the other.
+        // The database commits or rolls back the statement of the killed replica.
         const again = await refresh(before.refresh_token, 1);
         const { unused } = (await tokensOf(before))!;
         expect(unused).toBe(1);

@@ -13,7 +13,7 @@ describe('a session that three replicas refresh', () => {
     Promise.all(fleet().apis.map(async (client) => (await client.get('/api/auth/me', { token })).status));
 
   it(
-    'gives each token to one caller, however many have it',
+    'accepts each refresh token once, however many clients send it',
     async () => {
       let tokens = await login();
       const rounds = size(10, 300);
@@ -28,7 +28,7 @@ describe('a session that three replicas refresh', () => {
     5 * MINUTES,
   );
 
-  it('ends on every replica when one of them sees an old token again', async () => {
+  it('ends on every replica when one of them receives an old refresh token', async () => {
     const first = await login();
     const second = (await refresh(first.refresh_token, 1)).body;
     await fleet().sql(`UPDATE refresh_tokens SET used_at = used_at - interval '11 s' WHERE session_id = $1`, [
@@ -38,12 +38,12 @@ describe('a session that three replicas refresh', () => {
     expect(tally(answers)).toEqual({ 401: AT_ONCE });
     expect(await statuses(second.access_token)).toEqual([401, 401, 401]);
     expect((await refresh(second.refresh_token, 2)).status).toBe(401);
-    const told = () =>
+    const alarms = () =>
       fleet().sql(`SELECT FROM audit_events WHERE action = 'refresh.reuse' AND details->>'session' = $1`, [
         sessionOf(first),
       ]);
-    await eventually(async () => (await told()).length > 0, { describe: 'the audit log to tell of it' });
-    // One alarm, though many asked.
-    expect(await told()).toHaveLength(1);
+    await eventually(async () => (await alarms()).length > 0, { describe: 'the reuse to be in the audit log' });
+    // One alarm for many requests.
+    expect(await alarms()).toHaveLength(1);
   });
 });

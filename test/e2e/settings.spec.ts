@@ -8,7 +8,7 @@ import { tasksEnded } from '../support/tasks/tasks.js';
 
 const CONFIG = '/api/system/config';
 const MINUTES = 60_000;
-/** Without Redis a replica looks for itself, every 1.6 to 2.4 seconds; beside other specs it may be late. */
+/** Without Redis a replica polls every 1.6 to 2.4 seconds. Beside other specs it may be late. */
 const POLLED_WITHIN = size(4_000, 2_500);
 
 interface Settings {
@@ -58,15 +58,15 @@ describe('a setting changed on one replica', () => {
     console.info(`setting ${what}: served everywhere within ${Math.max(...taken).toFixed(0)} ms, ${times} changes`);
   }
 
-  it('operators see the locks of all replicas, and take one away', async () => {
+  it('operators list the locks of all replicas, and release one', async () => {
     const { redis, apis, token } = fleet;
     const client = new Redis(redis.url);
-    await client.set('yuxi:lock:index_a%7Bb', 'somebody.1', 'PX', 60_000);
+    await client.set('yuxi:lock:index_a%7Bb', 'holder.1', 'PX', 60_000);
     client.disconnect();
     const path = '/api/system/locks';
     const { body } = await apis[1]!.get<{ locks: { ttl_ms: number }[] }>(path, { token });
     expect(body.locks).toEqual([
-      { name: 'index_a{b', holder: 'somebody.1', ttl_ms: expect.any(Number), fence: null, waiting: 0 },
+      { name: 'index_a{b', holder: 'holder.1', ttl_ms: expect.any(Number), fence: null, waiting: 0 },
     ]);
     const taken = { message: 'lock released', name: 'index_a{b', released: true };
     expect(await apis[2]!.del(`${path}/index_a%7Bb`, { token })).toMatchObject({ status: 200, body: taken });
@@ -117,13 +117,13 @@ describe('a setting changed on one replica', () => {
     ['an unknown key', { key: 'final_top_q', value: 3 }, 'final_top_q'],
     ['a wrong type', { key: 'final_top_k', value: 'many' }, 'final_top_k'],
     ['a value out of bounds', { key: 'final_top_k', value: 0 }, 'final_top_k'],
-  ])('is refused for %s, which the answer names', async (_, json, named) => {
+  ])('is refused for %s, and the response names the key', async (_, json, named) => {
     const { status, body } = await set(json);
     expect(status).toBe(422);
     expect(JSON.stringify(body)).toContain(named);
   });
 
-  it('names no secret but the keys of models, and says where those are put', async () => {
+  it('may refer only to keys of models as secrets, and the error says where to put them', async () => {
     for (const place of ['file:/run/secrets/jwt_secret', 'file:/run/secrets/models/../jwt_secret', 'env:JWT_SECRET'])
       expect(await set({ key: 'embedding_api_key', value: place })).toMatchObject({
         status: 422,
@@ -136,7 +136,7 @@ describe('a setting changed on one replica', () => {
     expect((await set({ key: 'embedding_api_key', value: null })).status).toBe(200);
   });
 
-  it('is the superadmin’s to change', async () => {
+  it('can be changed by the superadmin only', async () => {
     const { token, apis } = fleet;
     const login = { user_id: 'mere_user', password: `${FIRST_ADMINISTRATOR.password} too` };
     const created = await apis[0]!.post('/api/auth/users', { json: { ...login, username: 'mere_user' }, token });
@@ -161,7 +161,7 @@ describe('a setting changed on one replica', () => {
   );
 
   it(
-    'reaches the others without Redis too',
+    'is served by the others without Redis, too',
     async () => {
       await fleet.redis.kill();
       await redisIs(fleet, 'degraded', 10_000);

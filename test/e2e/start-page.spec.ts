@@ -63,16 +63,16 @@ async function paste(...values: string[]): Promise<Record<string, unknown>> {
 }
 
 describe('GET /', () => {
-  it('answers while the database does not, and says so', async () => {
+  it('is served while the database is unavailable, and reports that', async () => {
     for (const accept of ['text/html', '*/*']) {
       const { text } = await page(accept);
-      expect(text).toContain('The database does not answer');
+      expect(text).toContain('The database is unavailable');
       expect(text).toContain('/health/ready');
       expect(text).not.toContain('curl');
     }
   });
 
-  it('says how to create the administrator, with a command that works as it stands once it is filled in', async () => {
+  it('shows a command that creates the administrator once its values are filled in', async () => {
     await proxy.heal();
     await eventually(async () => expect(await textPage()).toContain('Create the administrator'), { timeout: 15_000 });
     const text = await textPage();
@@ -84,7 +84,7 @@ describe('GET /', () => {
   });
 
   it(
-    'is one page for a browser before, and another afterwards',
+    'shows a browser how to create the administrator, and afterwards how to log in',
     async () => {
       await looksRight('Create the administrator');
       expect(await paste(PASSWORD, SETUP_TOKEN)).toMatchObject({ role: 'superadmin' });
@@ -95,7 +95,7 @@ describe('GET /', () => {
     MINUTE,
   );
 
-  it('is HTML for who asks for it and text for others, stored nowhere, under a policy that allows its style only', async () => {
+  it('is HTML for browsers and text for others, is not cached, and its policy allows only its style', async () => {
     const html = await page('text/html,application/xhtml+xml,*/*;q=0.8');
     const style = /<style>([^]*?)<\/style>/.exec(html.text)?.[1] ?? '';
     const hash = createHash('sha256').update(style).digest('base64');
@@ -118,7 +118,7 @@ describe('GET /', () => {
     ]);
   });
 
-  it('tells nothing that an attacker could use', async () => {
+  it('has no information that helps an attacker', async () => {
     for (const accept of ['text/html', '*/*']) {
       const { text } = await page(accept);
       const own = text.replaceAll(replica.baseUrl, '').replaceAll(/<style>[^]*?<\/style>/g, '');
@@ -135,12 +135,12 @@ describe('GET /', () => {
     },
   );
 
-  it('shows the address by which a proxy with TLS is reached', async () => {
+  it('shows the https address behind a proxy that terminates TLS', async () => {
     const { text } = await page('*/*', { 'x-forwarded-proto': 'https' });
     expect(text).toContain(`https://127.0.0.1:${replica.port}/api/auth/token`);
   });
 
-  it('is no operation of the API, and the only page', async () => {
+  it('is not in the OpenAPI document, and is the only page', async () => {
     const { paths } = (await (await fetch(`${replica.baseUrl}/api/openapi.json`)).json()) as { paths: object };
     expect(Object.keys(paths)).not.toContain('/');
     const posted = await fetch(`${replica.baseUrl}/`, { method: 'POST' });
@@ -149,7 +149,7 @@ describe('GET /', () => {
   });
 });
 
-/** In Chromium, light and dark, wide and narrow: no request elsewhere, nothing refused, nothing outside the window. */
+/** In Chromium, light and dark, wide and narrow: no other request, nothing blocked, nothing outside the window. */
 async function looksRight(heading: string): Promise<void> {
   if (!browser) return reportSkip('start page in Chromium', CHROMIUM_ABSENT);
   for (const [colorScheme, width] of [

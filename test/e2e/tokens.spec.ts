@@ -17,7 +17,7 @@ beforeAll(async () => {
   fleet = await startFleet({ replicas: 2 });
   [here, there] = fleet.apis as [ApiClient, ApiClient];
 }, 60_000);
-// What is counted in one test is no reason to refuse in the next.
+// Resets the counts, so that one test does not affect the next.
 beforeEach(() => forgiveHere(here, fleet.token));
 afterAll(async () => {
   await fleet?.stop();
@@ -36,8 +36,8 @@ const update = (user: Account, change: object) =>
   here.put(`/api/auth/users/${user.id}`, { json: change, token: admin() });
 const asUser = (user: Account, change: object) => ({ json: change, token: user.access_token });
 
-describe('J3 a token that names a key elsewhere', () => {
-  it('is refused, and nobody is asked for the key', async () => {
+describe('J3 a token that names a remote key', () => {
+  it('is refused, and the key is not requested', async () => {
     let asked = 0;
     const server = createServer((_request, response) => {
       asked += 1;
@@ -56,16 +56,16 @@ describe('J3 a token that names a key elsewhere', () => {
   });
 });
 
-describe('J6 a token counts on no replica from the moment', () => {
+describe('J6 a token is invalid on every replica once', () => {
   const json = { current_password: USER_PASSWORD, new_password: 'another password' };
   it.each<[what: string, name: string, act: (user: Account) => Promise<{ status: number }>]>([
     ['its user is deleted', 'deleted', (user) => here.del(`/api/auth/users/${user.id}`, { token: admin() })],
     ['an administrator sets a password', 'reset', (user) => update(user, { password: 'another password' })],
     ['the role changes', 'promoted', (user) => update(user, { role: 'admin' })],
     ['the user changes the password', 'changes', (user) => here.put('/api/auth/password', asUser(user, json))],
-    ['of a logout', 'leaves', (user) => here.post('/api/auth/logout', asUser(user, {}))],
+    ['the user logs out', 'leaves', (user) => here.post('/api/auth/logout', asUser(user, {}))],
     [
-      'of a logout everywhere',
+      'the user logs out everywhere',
       'leaves_all',
       (user) => here.post('/api/auth/logout', asUser(user, { everywhere: true })),
     ],
@@ -75,11 +75,11 @@ describe('J6 a token counts on no replica from the moment', () => {
     expect((await act(user)).status).toBe(200);
     expect([await statusOf(user.access_token), await statusOf(user.access_token, here)]).toEqual([401, 401]);
     const { status } = await there.post('/api/auth/refresh', { json: { refresh_token: user.refresh_token } });
-    // 409 where the session itself goes on with newer tokens.
+    // 409 where the session continues with newer tokens.
     expect(status).toBe(name === 'changes' ? 409 : 401);
   });
 
-  it('also with Redis away', async () => {
+  it('the user logs out while Redis is unavailable', async () => {
     const user = await addAccount(here, admin(), 'no_redis');
     await fleet.redis.kill();
     try {
@@ -91,19 +91,19 @@ describe('J6 a token counts on no replica from the moment', () => {
   });
 });
 
-describe('J7 an odd Authorization header', () => {
+describe('J7 an unusual Authorization header', () => {
   it.each<[string, () => string, number[]]>([
     ['two, both good', () => `Authorization: Bearer ${admin()}\r\nAuthorization: Bearer ${admin()}\r\n`, [401]],
     ['two, the second bad', () => `Authorization: Bearer ${admin()}\r\nauthorization: Bearer x\r\n`, [401]],
     ['two in one', () => `Authorization: Bearer ${admin()}, Bearer ${admin()}\r\n`, [401]],
-    // Schemes have no case (RFC 9110, 11.1).
+    // Schemes are case-insensitive (RFC 9110, 11.1).
     ['the scheme in lower case', () => `authorization: bearer ${admin()}\r\n`, [200]],
     ['no scheme', () => `Authorization: ${admin()}\r\n`, [401]],
     ['another scheme', () => `Authorization: Basic ${admin()}\r\n`, [401]],
-    ['two blanks', () => `Authorization: Bearer  ${admin()}\r\n`, [401]],
+    ['two spaces', () => `Authorization: Bearer  ${admin()}\r\n`, [401]],
     ['bytes beyond ASCII', () => `Authorization: Bearer ${admin()}é\r\n`, [401]],
     ['8 KB', () => `Authorization: Bearer ${'a'.repeat(8192)}.b.c\r\n`, [401]],
-    // The server hangs up on the rest of such a header, which may overtake its answer.
+    // The server closes the connection of such a request, which may overtake its response.
     ['64 KB', () => `Authorization: Bearer ${'a'.repeat(65_536)}.b.c\r\n`, [431, 0]],
     ['a key of 8 KB', () => `Authorization: Bearer yxkey_${'a'.repeat(8192)}\r\n`, [401]],
   ])('%s', async (_what, lines, statuses) => {

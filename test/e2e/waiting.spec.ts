@@ -31,7 +31,7 @@ describe('a request that waits for its task', () => {
   const post = (path: string, json: object, headers: Record<string, string> = {}, by = client) =>
     by.post<Answer>(`/api/knowledge/databases/${dbId}/documents${path}`, { json, headers, token });
 
-  it('is answered when it has ended, and what was indexed is found by the next request', async () => {
+  it('is answered when the task has ended, and the next request finds the indexed text', async () => {
     const { file_path } = await uploadText(client, token, dbId, 'swallow');
     const { status, body } = await post('?wait=60s', { items: [file_path], params: { auto_index: true } });
     expect({ status, body }).toMatchObject({
@@ -45,7 +45,7 @@ describe('a request that waits for its task', () => {
     expect(found.body.result.length).toBeGreaterThan(0);
   });
 
-  it('may say so by Prefer, and is told that it was heard', async () => {
+  it('may use the header Prefer, which the response confirms', async () => {
     const { file_id } = await uploadText(client, token, dbId, 'by preference');
     for (const path of ['/parse', '/index']) {
       const json = path === '/parse' ? [file_id] : { file_ids: [file_id] };
@@ -73,20 +73,17 @@ describe('a request that waits for its task', () => {
     });
   });
 
-  it.each([['30'], ['61s'], ['soon'], ['-1s'], ['']])(
-    'is refused, and nothing is begun, with wait=%s',
-    async (wait) => {
-      const before = await fleet.sql('SELECT id FROM tasks');
-      const { status, body } = await post(`/index?wait=${wait}`, { file_ids: ['file_none'] });
-      expect({ status, body }).toMatchObject({
-        status: 400,
-        body: { errors: [{ path: 'wait', message: 'must be a time like 5s, at most 60s' }] },
-      });
-      expect(await fleet.sql('SELECT id FROM tasks')).toEqual(before);
-    },
-  );
+  it.each([['30'], ['61s'], ['soon'], ['-1s'], ['']])('is refused and starts no task with wait=%s', async (wait) => {
+    const before = await fleet.sql('SELECT id FROM tasks');
+    const { status, body } = await post(`/index?wait=${wait}`, { file_ids: ['file_none'] });
+    expect({ status, body }).toMatchObject({
+      status: 400,
+      body: { errors: [{ path: 'wait', message: 'must be a duration like 5s, at most 60s' }] },
+    });
+    expect(await fleet.sql('SELECT id FROM tasks')).toEqual(before);
+  });
 
-  it('is answered 202 as without waiting when its time is over, and at once by a replica that shuts down', async () => {
+  it('is answered 202 after its time, or at once by a replica that shuts down', async () => {
     const { file_id } = await uploadText(client, token, dbId, 'held up');
     const paused = await client.post('/api/system/queues/default/pause', { token });
     expect(paused.status).toBe(200);

@@ -5,11 +5,11 @@ import type { Log } from '@yuxi/observability';
 import type { Env } from '@yuxi/platform';
 import { STORAGE_DRIVER, type StorageDriver } from '@yuxi/storage';
 import { FirstRun } from './auth/index.js';
-import { createAdministrator } from './start-page/index.js';
+import { createAdministrator } from './start-page/start-page.js';
 
 /**
- * What an operator wants to see first: where it listens, what is absent and what that means and, once, how to become its administrator.
- * At most five lines.
+ * Logs what an operator needs after the start, in at most five lines: the address, and absent services with the
+ * consequences. Until there is an administrator, it also logs the command that creates one.
  */
 export async function announce(app: NestFastifyApplication, env: Env, log: Log): Promise<void> {
   const say = (text: string) => log.notice(text, 'Yuxi');
@@ -20,9 +20,9 @@ export async function announce(app: NestFastifyApplication, env: Env, log: Log):
   if (isModelAbsent(app))
     say('No embedding model: search finds words, not meanings (set embedding_provider, see docs/settings.md)');
   const firstRun = app.get(FirstRun);
-  // It serves already: a database that went away again is no reason to end it.
+  // The API already serves requests, so a database that is unavailable again must not end the process.
   const isOpen = await firstRun.isOpen().catch((error: unknown) => {
-    log.warn('Whether there is an administrator is not known: the database does not answer', error, 'Yuxi');
+    log.warn('Cannot check whether there is an administrator: the database is unavailable', error, 'Yuxi');
     return false;
   });
   if (isOpen) {
@@ -42,7 +42,7 @@ function absentServers({ DATABASE_URL, YUXI_DATA_DIR, redis }: Env): string[] {
   return [];
 }
 
-/** False while the settings have not been read, from a database that came late. */
+/** False while the settings have not been read because the database was unavailable at the start. */
 function isModelAbsent(app: NestFastifyApplication): boolean {
   try {
     return isLexical(app.get(EmbeddingModels, { strict: false }).current());

@@ -5,7 +5,7 @@ import { boot } from '@yuxi/platform';
 import { ApiModule } from './api.module.js';
 import { announce } from './announce.js';
 import { createHttpAdapter, setupOpenApi } from './http/index.js';
-import { VERSION } from './system/version.js';
+import { VERSION } from './version.js';
 
 await boot('api', {
   create: async ({ log, env, shutdown }) => {

@@ -1,4 +1,4 @@
-// Handles SIGTERM and SIGINT from here on; the rest takes a second to load.
+// Handles SIGTERM and SIGINT before the other modules are loaded, which takes a second.
 import '@yuxi/platform/signals';
 
 await import('./worker.js');

@@ -3,7 +3,7 @@ import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { boot, drainConnections, PlatformModule } from '@yuxi/platform';
 
-/** Runs tasks; over HTTP it answers probes only. */
+/** Runs tasks. Its HTTP server has only the health probes. */
 await boot('worker', {
   create: ({ log, shutdown }) => {
     const adapter = new FastifyAdapter();

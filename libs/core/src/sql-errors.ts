@@ -1,6 +1,6 @@
 import { YuxiError } from './errors.js';
 
-/** An error of the database server, as drivers for PostgreSQL carry it. */
+/** An error of the database server, as drivers for PostgreSQL report it. */
 export interface SqlFault extends Error {
   /** SQLSTATE. */
   code: string;
@@ -79,10 +79,51 @@ export function isLockTimeout(error: unknown): boolean {
 }
 
 /**
- * Whether the database, its driver or the connection failed. Errors of a driver or a socket carry a `code`; a {@link YuxiError} counts
- * only when its code begins with `DATABASE_`. Anything else is a mistake in the program.
+ * Whether the server failed for a reason that has nothing to do with the statement or its values. The same statement may
+ * succeed later.
+ */
+export function isTransientSqlError(error: unknown): boolean {
+  return TRANSIENT_CLASS.test(sqlFault(error)?.code ?? '');
+}
+
+/** Whether the server refused a statement or its values, so that it would refuse the same statement again. */
+export function isStatementRefused(error: unknown): boolean {
+  return sqlFault(error) !== undefined && !isTransientSqlError(error);
+}
+
+/** Whether the server refused the values of a statement: malformed, out of range, or against a constraint. */
+export function isRefusedData(error: unknown): boolean {
+  return DATA_CLASS.test(sqlFault(error)?.code ?? '');
+}
+
+/**
+ * Whether the database, its driver or the connection failed. Errors of a driver or a socket have a `code`; a {@link YuxiError} counts
+ * only when its code starts with `DATABASE_`. Any other error is a mistake in the program.
  */
 export function isDatabaseFailure(error: unknown): boolean {
   if (error instanceof YuxiError) return error.code.startsWith('DATABASE_');
   return typeof (error as { code?: unknown } | undefined)?.code === 'string';
+}
+
+/** Whether the connection failed, rather than the statement on it. */
+export function isConnectionError(error: unknown): boolean {
+  for (const { code, message, errors } of causesOf(error)) {
+    if (typeof code === 'string' && (CONNECTION_STATE.test(code) || SOCKET_CODES.has(code))) return true;
+    if (typeof message === 'string' && CONNECTION_MESSAGE.test(message)) return true;
+    if (Array.isArray(errors) && errors.some(isConnectionError)) return true;
+  }
+  return false;
+}
+
+/** Whether the server refused access: wrong password, unknown role or database, missing permission. */
+export function isAccessRefused(error: unknown): boolean {
+  return ACCESS_STATE.test(sqlFault(error)?.code ?? '');
+}
+
+/** Whether there was no room for what was to be stored. */
+export function isStorageFull(error: unknown): boolean {
+  for (const { code, severity } of causesOf(error))
+    // A server that ended with PANIC is unavailable; it may have room again when it has restarted.
+    if (typeof code === 'string' && STORAGE_FULL_CODES.has(code)) return severity !== 'PANIC';
+  return false;
 }

@@ -15,7 +15,7 @@ import {
   type Caller,
 } from '../../../apps/api/src/auth/index.js';
 import { AuditController } from '../../../apps/api/src/system/audit.controller.js';
-import { Passwords } from '../../../apps/api/src/auth/passwords/passwords.js';
+import { Passwords } from '../../../apps/api/src/auth/passwords.js';
 import { createHttpAdapter, HttpModule } from '../../../apps/api/src/http/index.js';
 
 export const PASSWORD = 'correct horse';

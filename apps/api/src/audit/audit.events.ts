@@ -1,6 +1,6 @@
 import type { AuditOutcome } from '@yuxi/storage';
 
-/** What is written down. A new action is added here, so that a filter can offer all of them. */
+/** Actions that the audit log records. The `action` filter of the API offers all of them. */
 export const AUDIT_ACTIONS = [
   'key.create',
   'key.revoke',
@@ -30,13 +30,13 @@ export type AuditAction = (typeof AUDIT_ACTIONS)[number];
 
 export interface AuditEvent {
   action: AuditAction;
-  /** `refused`: somebody tried, and was not let. Default `ok`. */
+  /** `refused`: the action was attempted and not allowed. Default `ok`. */
   outcome?: AuditOutcome;
-  /** `users.id` of who did it. Default null: nobody is logged in. */
+  /** `users.id` of the user who acted. Default null: no user is logged in. */
   actor?: number | null;
-  /** What it was done to, see {@link userTarget}. */
+  /** The thing acted on, see {@link userTarget}. */
   target?: string;
-  /** What else matters later. Never a password, a token or what was typed in their place. */
+  /** Further facts. Never a password, a token, or text that was typed in their place. */
   details?: Readonly<Record<string, unknown>>;
 }
 

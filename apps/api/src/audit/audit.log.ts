@@ -6,10 +6,10 @@ import { AuditQueue } from './audit.queue.js';
 import { AuditStore, type AuditRow } from './audit.store.js';
 import { Origin } from './origin.js';
 
-/** Writes security events down, with the address and the id of the request they happened in. */
+/** Records security events, with the client address and the request id. */
 @Injectable()
 export class AuditLog implements OnApplicationShutdown {
-  private readonly queue: AuditQueue;
+  readonly #queue: AuditQueue;
 
   constructor(
     private readonly store: AuditStore,
@@ -22,27 +22,27 @@ export class AuditLog implements OnApplicationShutdown {
       labelNames: ['result'],
     });
     events.inc({ result: 'lost' }, 0);
-    this.queue = new AuditQueue({
+    this.#queue = new AuditQueue({
       insert: (rows) => store.insert(rows),
       counted: (result, count) => events.inc({ result }, count),
     });
   }
 
-  /** Writes the event behind the request: it neither delays what happens nor fails it. */
+  /** Queues the event. The request neither waits for the write nor fails with it. */
   record(event: AuditEvent): void;
-  /** Writes the event in the transaction of what it tells of: there is never one without the other. */
+  /** Writes the event in the transaction of the change it describes: both are committed, or neither is. */
   record(event: AuditEvent, tx: Database): Promise<void>;
   record(event: AuditEvent, tx?: Database): void | Promise<void> {
-    const row = this.toRow(event);
-    return tx ? this.store.insert([row], sqlOf(tx)) : this.queue.add(row);
+    const row = this.#toRow(event);
+    return tx ? this.store.insert([row], sqlOf(tx)) : this.#queue.add(row);
   }
 
-  /** The server has closed by now, and the database has not. */
+  /** The HTTP server is closed by now; the database is not. */
   async onApplicationShutdown(): Promise<void> {
-    await this.queue.stop();
+    await this.#queue.stop();
   }
 
-  private toRow({ action, outcome = 'ok', actor = null, target, details = {} }: AuditEvent): AuditRow {
+  #toRow({ action, outcome = 'ok', actor = null, target, details = {} }: AuditEvent): AuditRow {
     const { clientAddress, requestId } = this.origin.current();
     return {
       age_ms: 0,

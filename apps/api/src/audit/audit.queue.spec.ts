@@ -43,7 +43,7 @@ describe('the queue of the audit log', () => {
     jest.restoreAllMocks();
   });
 
-  it('writes what is recorded together in one statement, in order', async () => {
+  it('writes events that are recorded together in one statement, in order', async () => {
     const { queue, state, targets, until } = start();
     const names = Array.from({ length: 250 }, (_, i) => `user:${i}`);
     for (const name of names) queue.add(row(name));
@@ -56,7 +56,7 @@ describe('the queue of the audit log', () => {
     expect(state.counts).toEqual({ written: 251, lost: 0 });
   });
 
-  it('keeps events over an outage, dates them by when they happened, and says so once', async () => {
+  it('keeps events during an outage, dates them by when they happened, and logs the outage once', async () => {
     const { queue, state, targets, until } = start();
     jest.spyOn(Logger.prototype, 'log').mockImplementation(() => undefined);
     let tries = 0;
@@ -71,7 +71,7 @@ describe('the queue of the audit log', () => {
     expect(state.counts).toEqual({ written: 3, lost: 0 });
   });
 
-  it('keeps 1000 at most; the oldest goes to the log instead', async () => {
+  it('keeps at most 1000 events; the oldest go to the log of the process', async () => {
     const { queue, state, targets } = start();
     state.fail = () => new Error('down');
     for (let i = 0; i < 1200; i++) queue.add(row(`user:${i}`));
@@ -85,7 +85,7 @@ describe('the queue of the audit log', () => {
     expect(targets()).toEqual(Array.from({ length: 1000 }, (_, i) => `user:${i + 200}`));
   });
 
-  it('is not held up by an event that the database will never take', async () => {
+  it('writes the other events when the database refuses one of them', async () => {
     const { queue, state, targets, until } = start();
     const refusal = Object.assign(new Error('invalid input'), { code: '22P02' });
     state.fail = (rows) => (rows.some(({ target }) => target === 'bad') ? refusal : undefined);
@@ -95,7 +95,7 @@ describe('the queue of the audit log', () => {
     expect(state.counts).toEqual({ written: 2, lost: 1 });
   });
 
-  it('writes what is left when it stops, and gives up what it cannot write', async () => {
+  it('writes the events that wait when it stops, and gives up those it cannot write', async () => {
     const { queue, state, targets } = start();
     queue.add(row('in time'));
     await queue.stop();

@@ -3,7 +3,7 @@ import { Logger } from '@nestjs/common';
 import { SQL_CLIENT, type SqlClient } from '@yuxi/core';
 import { eventually, startPostgres, type PostgresServer } from '@yuxi/testing';
 import { AuthApp, PASSWORD } from '../../../../test/support/api/auth-app.js';
-import { AuditSweep } from './audit.sweep.js';
+import { AuditSweeper } from './audit.module.js';
 import { AuditLog, AuditStore } from './index.js';
 
 const AUDIT = '/api/system/audit';
@@ -54,7 +54,7 @@ describe('the audit log', () => {
     return fresh();
   }
 
-  it('tells of logins that worked and of those that did not, without what was typed', async () => {
+  it('records logins that succeed and logins that fail, without the text that was typed', async () => {
     const typed = 'my password by mistake';
     const events = await recorded(3, async () => {
       await app.login('root');
@@ -73,14 +73,14 @@ describe('the audit log', () => {
     for (const secret of [typed, 'wrong"', PASSWORD]) expect(rows[0]!.dump).not.toContain(secret);
   });
 
-  it('tells of users, roles, passwords, keys and logouts: who, what and to whom', async () => {
+  it('records changes of users, roles, passwords and keys, and logouts, each with actor and target', async () => {
     let id = 0;
     const events = await recorded(11, async () => {
-      const made = await app.addUser(root, 'somebody');
+      const made = await app.addUser(root, 'audited');
       id = made.id;
       const url = `/api/auth/users/${id}`;
       await app.call('PUT', url, { username: 'y', role: 'admin', password: 'another password' }, root);
-      const login = await app.login('somebody', 'another password');
+      const login = await app.login('audited', 'another password');
       const token = login.body['access_token'] as string;
       const body = { current_password: 'another password', new_password: 'a third password' };
       const changed = await app.call('PUT', '/api/auth/password', body, token);
@@ -90,7 +90,7 @@ describe('the audit log', () => {
       await app.call('POST', '/api/auth/logout', {}, now);
       await app.call('DELETE', url, undefined, root);
     });
-    const told = events.map(({ action, actor_id, target, details }) => [action, actor_id, target, details]);
+    const recordedRows = events.map(({ action, actor_id, target, details }) => [action, actor_id, target, details]);
     const user = `user:${id}`;
     const key = expect.stringMatching(/^key:\d+$/);
     const expected = [
@@ -106,9 +106,9 @@ describe('the audit log', () => {
       ['logout', id, user, { everywhere: false }],
       ['user.delete', rootId, user, {}],
     ];
-    expect(told).toHaveLength(expected.length);
-    // Those that are written behind the request may change places with their neighbours.
-    expect(told).toEqual(expect.arrayContaining(expected));
+    expect(recordedRows).toHaveLength(expected.length);
+    // Queued events may change places with those of transactions.
+    expect(recordedRows).toEqual(expect.arrayContaining(expected));
   });
 
   it('is open to the superadmin only', async () => {
@@ -116,7 +116,7 @@ describe('the audit log', () => {
     expect([(await ask('', token)).status, (await app.call('GET', AUDIT)).status]).toEqual([403, 401]);
   });
 
-  it('is read page by page, and neither loses nor repeats what is written meanwhile', async () => {
+  it('is read page by page, and no page loses or repeats events that are written meanwhile', async () => {
     const all = (await list('?limit=200')).events;
     expect(all.length).toBeGreaterThan(10);
     const seen: Event[] = [];
@@ -129,7 +129,7 @@ describe('the audit log', () => {
     expect(seen).toEqual(all);
   });
 
-  it('is filtered by who, what and when', async () => {
+  it('is filtered by actor, action and time', async () => {
     const { events: all } = await list('?limit=200');
     const middle = all[4]!.at;
     const matching = async (query: string) => (await list(`?limit=200&${query}`)).events;
@@ -147,7 +147,7 @@ describe('the audit log', () => {
     },
   );
 
-  it('neither fails nor delays a login that it cannot write down', async () => {
+  it('neither fails nor delays a login whose event it cannot write', async () => {
     const log = jest.spyOn(Logger.prototype, 'error').mockImplementation(() => undefined);
     jest.spyOn(Logger.prototype, 'log').mockImplementation(() => undefined);
     const before = (await list('?limit=1&action=login')).events[0]!.id;
@@ -167,7 +167,7 @@ describe('the audit log', () => {
     expect(events).toMatchObject([{ outcome: 'refused' }, { outcome: 'ok' }]);
   });
 
-  it('and a change of a user are made together or not at all', async () => {
+  it('is written in the transaction of a change of a user: both are committed or neither is', async () => {
     jest.spyOn(Logger.prototype, 'error').mockImplementation(() => undefined);
     await sql.query('ALTER TABLE audit_events RENAME TO audit_events_away');
     const user = { user_id: 'unrecorded', username: 'x', password: PASSWORD };
@@ -182,17 +182,17 @@ describe('the audit log', () => {
     expect(rows).toHaveLength(1);
   });
 
-  it('takes any text, and hides what looks like a secret', async () => {
+  it('stores any text, and redacts values that look like secrets', async () => {
     const [event] = await recorded(1, async () => {
       const details = { note: 'a\0b\ud800', password: 'hunter2', list: ['Bearer abcdefgh.ijkl'] };
       app.app.get(AuditLog).record({ action: 'settings.change', target: 'x\0y', details });
     });
-    expect(event).toMatchObject({ target: 'xy', details: { note: 'ab\ufffd', password: '[redacted]' } });
+    expect(event).toMatchObject({ target: 'x\ufffdy', details: { note: 'a\ufffdb\ufffd', password: '[redacted]' } });
     expect(JSON.stringify(event)).not.toMatch(/hunter2|abcdefgh/);
     expect(event).toMatchObject({ actor_id: null, client_address: null, request_id: null });
   });
 
-  it('forgets what is older than its retention, in portions, and nothing else', async () => {
+  it('removes events that are older than its retention, in portions, and no others', async () => {
     const kept = (await list('?limit=200')).events.length;
     await sql.query(
       `INSERT INTO audit_events (at, action, outcome) SELECT now() - interval '181 days', 'login', 'ok'
@@ -202,7 +202,7 @@ describe('the audit log', () => {
       `INSERT INTO audit_events (at, action, outcome) VALUES (now() - interval '179 days', 'login', 'ok')`,
     );
     expect(await app.app.get(AuditStore).removeOld(180 * 86_400_000, 7)).toBe(7);
-    expect(await app.app.get(AuditSweep).sweeper.sweep()).toBe(2493);
+    expect(await app.app.get(AuditSweeper).sweep()).toBe(2493);
     const { rows } = await sql.query<{ n: number }>('SELECT count(*) AS n FROM audit_events');
     expect(rows[0]!.n).toBe(kept + 1);
   });

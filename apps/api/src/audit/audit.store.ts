@@ -1,12 +1,12 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { SQL_CLIENT, type SqlClient } from '@yuxi/core';
+import { SQL_CLIENT, type SqlClient, storableText } from '@yuxi/core';
 import { auditEvents, DATABASE, type AuditOutcome, type Database } from '@yuxi/storage';
 import { and, desc, eq, gte, lt } from 'drizzle-orm';
 import type { AuditAction } from './audit.events.js';
 
-/** An event as it waits to be written. */
+/** An event that is to be written. */
 export interface AuditRow {
-  /** How long ago it happened, milliseconds: the database's clock dates it, the same for all replicas. */
+  /** Age of the event in milliseconds. The clock of the database dates it, so that all replicas agree. */
   age_ms: number;
   actor_id: number | null;
   action: AuditAction;
@@ -44,7 +44,7 @@ export class AuditStore {
        SELECT clock_timestamp() - age_ms * interval '1 ms', actor_id, action, target, outcome, client_address, request_id, details
        FROM jsonb_to_recordset($1::jsonb) AS e (age_ms float8, actor_id integer, action text, target text, outcome text,
          client_address text, request_id text, details jsonb)`,
-      [storable(rows)],
+      [toJson(rows)],
     );
   }
 
@@ -67,7 +67,7 @@ export class AuditStore {
       .limit(limit);
   }
 
-  /** Removes up to `portion` events older than `keepMs`. @returns how many went */
+  /** Removes up to `portion` events older than `keepMs`. @returns the number of events removed */
   async removeOld(keepMs: number, portion: number): Promise<number> {
     const { rowCount } = await this.sql.query(
       `DELETE FROM audit_events WHERE id IN (
@@ -78,9 +78,7 @@ export class AuditStore {
   }
 }
 
-/** JSON that PostgreSQL takes whatever is in it: no NUL, no half of a surrogate pair. */
-function storable(rows: readonly AuditRow[]): string {
-  return JSON.stringify(rows, (_key, value: unknown) =>
-    typeof value === 'string' ? Buffer.from(value.replaceAll('\0', '')).toString() : value,
-  );
+/** Texts of clients may have characters that PostgreSQL refuses. */
+function toJson(rows: readonly AuditRow[]): string {
+  return JSON.stringify(rows, (_key, value: unknown) => (typeof value === 'string' ? storableText(value) : value));
 }

@@ -4,21 +4,21 @@ import { CLIENT_ADDRESS, type ClientAddress } from '@yuxi/throttler';
 
 const MAX_USER_AGENT = 200;
 
-/** Where a request comes from, as far as it is known. */
+/** Where a request comes from. */
 export interface RequestOrigin {
-  /** As the limiter counts it: behind trusted proxies, IPv6 as its /64. */
+  /** The key under which the limiter counts the client: trusted proxies are skipped, IPv6 is cut to its /64. */
   clientAddress: string | null;
   requestId: string | null;
   /** As the client sent it, cut to 200 characters. */
   userAgent: string | null;
 }
 
-/** Knows the origin of the request that is being answered, without being handed it. */
+/** Finds the origin of the current request by its async context. */
 @Injectable()
 export class Origin {
   constructor(@Inject(CLIENT_ADDRESS) private readonly clientAddress: ClientAddress) {}
 
-  /** All null outside of a request. */
+  /** All fields are null outside of a request. */
   current(): RequestOrigin {
     const { requestId = null, peer } = requestContext.getStore() ?? {};
     return {

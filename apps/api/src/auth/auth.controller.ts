@@ -3,9 +3,19 @@ import { ApiConsumes, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { LimitLogins, RateLimit } from '@yuxi/throttler';
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
-import { ApiAnswer } from '../http/index.js';
+import { ApiResponseSchema } from '../http/index.js';
 import { CurrentUser, KeyAccess, Public, SessionOnly } from './auth.decorators.js';
-import { changePasswordBody, initializeBody, logoutBody, profileBody, refreshBody, tokenBody } from './auth.schemas.js';
+import {
+  changePasswordBody,
+  initializeBody,
+  logoutBody,
+  profileBody,
+  refreshBody,
+  tokenBody,
+  tokenView,
+  toUserView,
+  userView,
+} from './auth.schemas.js';
 import type {
   ChangePasswordBody,
   InitializeBody,
@@ -16,11 +26,8 @@ import type {
 } from './auth.schemas.js';
 import type { Caller } from './caller.js';
 import { FirstRun } from './first-run.js';
-import { LoginLimits, type LoginEntry } from './login-limits.js';
-import { LoginOutcomeInterceptor } from './login-outcome.interceptor.js';
-import { LoginService } from './login.service.js';
-import { PasswordChange } from './passwords/password-change.js';
-import { tokenView, toUserView, userView } from './user.views.js';
+import { LoginLimits, LoginOutcomeInterceptor, LoginService, type LoginHttpRequest } from './login.service.js';
+import { PasswordChange } from './password-change.js';
 import { UsersService } from './users.service.js';
 
 @ApiTags('auth')
@@ -37,8 +44,8 @@ export class AuthController {
 
   @Public()
   @Get('check-first-run')
-  @ApiOperation({ summary: 'Whether the administrator has still to be created' })
-  @ApiAnswer(200, 'True until initialize was called', z.object({ first_run: z.boolean() }))
+  @ApiOperation({ summary: 'Show whether the administrator has still to be created' })
+  @ApiResponseSchema(200, 'first_run is true until initialize has succeeded', z.object({ first_run: z.boolean() }))
   async checkFirstRun() {
     return { first_run: await this.firstRun.isOpen() };
   }
@@ -47,10 +54,10 @@ export class AuthController {
   @RateLimit('tokens')
   @Post('initialize')
   @HttpCode(200)
-  @ApiOperation({ summary: 'Create the administrator; works once' })
-  @ApiAnswer(200, 'A token of the new administrator', tokenView)
+  @ApiOperation({ summary: 'Create the administrator. Works once' })
+  @ApiResponseSchema(200, 'Tokens of the new administrator', tokenView)
   async initialize(@Body({ schema: initializeBody }) body: InitializeBody) {
-    return this.logins.answerFor(await this.firstRun.initialize(body));
+    return this.logins.openFor(await this.firstRun.initialize(body));
   }
 
   @Public()
@@ -60,31 +67,31 @@ export class AuthController {
   @UseInterceptors(LoginOutcomeInterceptor)
   @ApiOperation({ summary: 'Log in with login name or phone number and password' })
   @ApiConsumes('application/json', 'application/x-www-form-urlencoded')
-  @ApiAnswer(200, 'A token for the header Authorization: Bearer', tokenView)
+  @ApiResponseSchema(200, 'Tokens; send the access token as Authorization: Bearer', tokenView)
   async login(
     @Body({ schema: tokenBody }) body: TokenBody,
-    @Req() entry: LoginEntry,
+    @Req() request: LoginHttpRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
   ) {
-    const { answer, deviceCookie } = await this.logins.login(body, entry);
+    const { tokens, deviceCookie } = await this.logins.login(body, request);
     void reply.header('set-cookie', deviceCookie);
-    return answer;
+    return tokens;
   }
 
   @Public()
   @RateLimit('tokens')
   @Post('refresh')
   @HttpCode(200)
-  @ApiOperation({ summary: 'Exchange a refresh token for new tokens; each works once' })
-  @ApiAnswer(200, 'New tokens of the same session', tokenView)
+  @ApiOperation({ summary: 'Exchange a refresh token for new tokens. Each refresh token works once' })
+  @ApiResponseSchema(200, 'New tokens of the same session', tokenView)
   refresh(@Body({ schema: refreshBody }) { refresh_token }: RefreshBody) {
     return this.logins.refresh(refresh_token);
   }
 
   @Post('logout')
   @HttpCode(200)
-  @ApiOperation({ summary: 'End this session, or with everywhere all sessions of the user' })
-  @ApiAnswer(200, 'Done', z.object({ message: z.string() }))
+  @ApiOperation({ summary: 'End this session, or all your sessions with everywhere' })
+  @ApiResponseSchema(200, 'The session has ended', z.object({ message: z.string() }))
   async logout(@CurrentUser() caller: Caller, @Body({ schema: logoutBody }) { everywhere }: LogoutBody) {
     await this.logins.logout(caller, everywhere);
     return { message: 'logged out' };
@@ -93,28 +100,28 @@ export class AuthController {
   @Put('password')
   @LimitLogins()
   @UseInterceptors(LoginOutcomeInterceptor)
-  @ApiOperation({ summary: 'Change the own password; ends all other sessions' })
-  @ApiAnswer(200, 'New tokens of this session, whose old ones no longer count', tokenView)
+  @ApiOperation({ summary: 'Change your password. This ends all your other sessions' })
+  @ApiResponseSchema(200, 'New tokens of this session. The old ones are no longer valid', tokenView)
   async changePassword(
     @CurrentUser() caller: Caller,
     @Body({ schema: changePasswordBody }) body: ChangePasswordBody,
-    @Req() entry: LoginEntry,
+    @Req() request: LoginHttpRequest,
   ) {
-    await this.limits.confirm(entry, caller);
+    await this.limits.countConfirmation(request, caller);
     return this.passwords.change(caller, body);
   }
 
   @KeyAccess('read')
   @Get('me')
-  @ApiOperation({ summary: 'The user behind the token' })
-  @ApiAnswer(200, 'The user', userView)
+  @ApiOperation({ summary: 'Get the user of the token' })
+  @ApiResponseSchema(200, 'The user', userView)
   async me(@CurrentUser() caller: Caller) {
     return toUserView(await this.users.me(caller));
   }
 
   @Put('profile')
-  @ApiOperation({ summary: 'Change the own name or phone number' })
-  @ApiAnswer(200, 'The user as it is now', userView)
+  @ApiOperation({ summary: 'Change your user name or phone number' })
+  @ApiResponseSchema(200, 'The changed user', userView)
   async profile(@CurrentUser() caller: Caller, @Body({ schema: profileBody }) body: ProfileBody) {
     return toUserView(await this.users.updateProfile(caller, body));
   }

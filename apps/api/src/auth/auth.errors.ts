@@ -1,24 +1,27 @@
 import { ApiError } from '../http/index.js';
 
-/** No token or key, or one that does not count: expired, forged, of a session that ended, of a deleted user. */
+/** The token or key is missing, expired or forged, its session has ended, or its user was deleted. */
 export function unauthorized(): ApiError {
-  return new ApiError('UNAUTHORIZED', 'Log in first: the token is missing or no longer valid');
+  return new ApiError('UNAUTHORIZED', 'The token is missing or no longer valid: log in');
 }
 
-/** One answer for a wrong password, an unknown and a deleted user. */
+/** The same response for a wrong password, an unknown user and a deleted one. */
 export function badCredentials(): ApiError {
-  return new ApiError('UNAUTHORIZED', 'User name or password is wrong');
+  return new ApiError('UNAUTHORIZED', 'The user name or the password is wrong');
 }
 
-/** Not 401: the session is as good as before. */
+/** Not 401: the session stays valid. */
 export function wrongPassword(path: string): ApiError {
   const message = 'is wrong';
   return new ApiError('WRONG_PASSWORD', `${path} ${message}`, { errors: [{ path, message }] });
 }
 
-/** The client has, or will have, the answer to the first use of the same token. */
+/** The response to the first use of the same token has the next one. */
 export function refreshSuperseded(): ApiError {
-  return new ApiError('REFRESH_SUPERSEDED', 'This refresh token was used a moment ago: use the one that was answered');
+  return new ApiError(
+    'REFRESH_SUPERSEDED',
+    'This refresh token was used a moment ago: use the refresh token from the response to that request',
+  );
 }
 
 export function forbidden(message: string): ApiError {
@@ -26,13 +29,13 @@ export function forbidden(message: string): ApiError {
 }
 
 export function keyNotFound(): ApiError {
-  return new ApiError('NOT_FOUND', 'There is no such key');
+  return new ApiError('NOT_FOUND', 'You have no API key with this id');
 }
 
 export function tooManyKeys(most: number): ApiError {
-  return new ApiError('CONFLICT', `There are ${most} keys already: revoke one first`);
+  return new ApiError('CONFLICT', `You have ${most} API keys, the maximum: revoke one first`);
 }
 
 export function userNotFound(): ApiError {
-  return new ApiError('NOT_FOUND', 'There is no such user');
+  return new ApiError('NOT_FOUND', 'There is no user with this id');
 }

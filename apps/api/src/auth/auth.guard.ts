@@ -1,34 +1,70 @@
-import { Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
-import { Reflector } from '@nestjs/core';
+import { Injectable, type CanActivate, type ExecutionContext, type OnModuleInit } from '@nestjs/common';
+import { HttpAdapterHost, Reflector } from '@nestjs/core';
 import { PUBLIC } from '@yuxi/platform';
-import type { Role } from '@yuxi/storage';
-import type { FastifyRequest } from 'fastify';
-import { ROLE, type AuthenticatedRequest } from './auth.decorators.js';
+import type { KeyScope, Role } from '@yuxi/storage';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { flagsOf } from '../http/index.js';
+import { KEY_ACCESS, ROLE, type AuthenticatedRequest } from './auth.decorators.js';
 import { forbidden } from './auth.errors.js';
-import { atLeast } from './caller.js';
-import { Callers } from './callers.js';
-import { checkKeyAccess } from './keys/key-access.js';
+import { Authenticator } from './authenticator.js';
+import { atLeast, type KeyCredential } from './caller.js';
+
+type Request = FastifyRequest & AuthenticatedRequest;
+
+const WITHOUT_BODY: ReadonlySet<string> = new Set(['GET', 'HEAD']);
 
 /**
- * Closes every route that is not `@Public()`. User and session, or user and key, are read from the database for each
- * request, in one statement, so that a logout, a deletion, a new role or a new password counts at once on every replica.
+ * Authenticates a request before its body is read, so that a client without a token cannot make the server parse one. Only
+ * `@Public()` on the method itself exempts a route; on a controller it does not.
+ */
+@Injectable()
+export class EarlyAuthentication implements OnModuleInit {
+  constructor(
+    private readonly authenticator: Authenticator,
+    private readonly host: HttpAdapterHost,
+  ) {}
+
+  onModuleInit(): void {
+    const server = this.host.httpAdapter.getInstance<FastifyInstance>();
+    server.addHook('onRequest', async (request: Request) => {
+      if (WITHOUT_BODY.has(request.method) || flagsOf(request).open) return;
+      request.caller = await this.authenticator.authenticate(request);
+    });
+  }
+}
+
+/**
+ * Closes every route that is not `@Public()`. Each request reads user and session, or user and key, from the database in
+ * one statement. A logout, a deletion, a new role or a new password is therefore effective on every replica at once.
  */
 @Injectable()
 export class AuthGuard implements CanActivate {
   constructor(
     private readonly reflector: Reflector,
-    private readonly callers: Callers,
+    private readonly authenticator: Authenticator,
   ) {}
 
   async canActivate(context: ExecutionContext): Promise<boolean> {
-    const targets = [context.getHandler(), context.getClass()];
-    if (this.reflector.getAllAndOverride<boolean | undefined>(PUBLIC, targets)) return true;
-    const request = context.switchToHttp().getRequest<FastifyRequest & AuthenticatedRequest>();
-    // Known already where the request may have a body: see EarlyAuthentication.
-    const caller = (request.caller ??= await this.callers.authenticate(request));
-    if (caller.credential.kind === 'key') checkKeyAccess(caller.credential, context, this.reflector);
-    const needed = this.reflector.getAllAndOverride<Role | undefined>(ROLE, targets);
-    if (needed && !atLeast(caller.role, needed)) throw forbidden(`This needs the role ${needed}`);
+    if (this.#metadata(PUBLIC, context) !== undefined) return true;
+    const request = context.switchToHttp().getRequest<Request>();
+    // EarlyAuthentication has set the caller of a request that may have a body.
+    const caller = (request.caller ??= await this.authenticator.authenticate(request));
+    if (caller.credential.kind === 'key') this.#checkScope(caller.credential, request.method, context);
+    const role = this.#metadata(ROLE, context) as Role | undefined;
+    if (role && !atLeast(caller.role, role)) throw forbidden(`This request needs the role ${role}`);
     return true;
+  }
+
+  /** @throws {ApiError} 403 when a key with these scopes may not call the handler */
+  #checkScope({ scopes }: KeyCredential, method: string, context: ExecutionContext): void {
+    const declared = this.#metadata(KEY_ACCESS, context) as KeyScope | 'none' | undefined;
+    const scope = declared ?? (WITHOUT_BODY.has(method) ? 'read' : 'write');
+    if (scope === 'none') throw forbidden('API keys cannot make this request: log in and use an access token');
+    if (!scopes.includes(scope)) throw forbidden(`This request needs an API key with the scope ${scope}`);
+  }
+
+  /** What the method declares, else what its controller declares. */
+  #metadata(key: string, context: ExecutionContext): unknown {
+    return this.reflector.getAllAndOverride<unknown>(key, [context.getHandler(), context.getClass()]);
   }
 }

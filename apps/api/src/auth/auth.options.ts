@@ -2,13 +2,13 @@ import { ConfigurableModuleBuilder } from '@nestjs/common';
 import { OptionsError, toMs, type Duration } from '@yuxi/core';
 
 export interface AuthOptions {
-  /** Signs the tokens, at least 32 bytes. Without it one is generated and kept in the database, shared by all replicas. */
+  /** Signs the tokens, at least 32 bytes. Default: a generated one, which all replicas read from the database. */
   jwtSecret?: string;
-  /** Life of an access token. Default 15 minutes, at most 24 days. */
+  /** Lifetime of an access token. Default 15 minutes, at most 24 days. */
   jwtTtl?: Duration;
-  /** Life of a session from its login on, however often it is refreshed. Default 30 days, at most 365. */
+  /** Lifetime of a session. A refresh does not extend it. Default 30 days, at most 365. */
   sessionTtl?: Duration;
-  /** How often ended sessions are looked for. Default 10 min. */
+  /** Pause between two sweeps for ended sessions and expired keys. Default 10 min. */
   sweepEvery?: Duration;
   /** When set, `POST /api/auth/initialize` must carry it as `setup_token`. */
   setupToken?: string;
@@ -19,7 +19,7 @@ export const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN: AUTH_OPTIONS } =
 
 const YEAR = 365 * 86_400_000;
 
-/** @throws {OptionsError} without the value of the secret */
+/** @throws {OptionsError} which never has the value of a secret */
 export function checkAuthOptions(options: AuthOptions) {
   const { jwtSecret, setupToken, jwtTtl = '15m', sessionTtl = '30d', sweepEvery = '10m' } = options;
   const where = 'AuthModule';

@@ -20,7 +20,7 @@ describe('auth', () => {
     await server?.stop();
   });
 
-  it('lets exactly one of 50 create the administrator', async () => {
+  it('lets exactly one of 50 requests create the administrator', async () => {
     expect((await app.call('GET', '/api/auth/check-first-run')).body).toEqual({ first_run: true });
     const calls = Array.from({ length: 50 }, (_, index) =>
       app.initialize({ user_id: index % 2 ? 'root' : `root_${index}`, password: PASSWORD, phone_number: null }),
@@ -49,7 +49,7 @@ describe('auth', () => {
     await app.database.update(schema.users).set({ userId: 'root', username: 'root', phoneNumber: '13800138000' });
   });
 
-  it('control: without the index two are made', async () => {
+  it('control: without the index several administrators are created', async () => {
     const app2 = await AuthApp.start({ databaseUrl: (await server.createDatabase()).url });
     await app2.database.execute(sql`DROP INDEX users_one_superadmin`);
     const names = Array.from({ length: 10 }, (_, index) => ({ user_id: `root_${index}`, password: PASSWORD }));
@@ -58,7 +58,7 @@ describe('auth', () => {
     await app2.close();
   });
 
-  it('stores an argon2id hash with the parameters promised', async () => {
+  it('stores an argon2id hash with the documented parameters', async () => {
     const [row] = await app.database.select().from(schema.users);
     expect(row?.passwordHash).toMatch(/^\$argon2id\$v=19\$m=19456,t=2,p=1\$/);
   });
@@ -75,11 +75,11 @@ describe('auth', () => {
     expect(Math.abs(Number(row?.lastLogin) - Date.now())).toBeLessThan(60_000);
   });
 
-  it('answers a wrong password, an unknown and a deleted user alike', async () => {
+  it('answers a wrong password, an unknown and a deleted user with the same response', async () => {
     const body = { user_id: 'gone', username: 'Gone', password: PASSWORD };
     const { body: gone } = await app.call('POST', '/api/auth/users', body, token);
     await app.call('DELETE', `/api/auth/users/${String(gone['id'])}`, undefined, token);
-    const answers = [await app.login('root', 'wrong'), await app.login('nobody'), await app.login('gone')];
+    const answers = [await app.login('root', 'wrong'), await app.login('unknown'), await app.login('gone')];
     for (const answer of answers) {
       expect(answer).toMatchObject({ status: 401, body: REFUSED, headers: { 'www-authenticate': 'Bearer' } });
       expect(answer.body['detail']).toBe(answers[0]?.body['detail']);
@@ -97,13 +97,13 @@ describe('auth', () => {
     ['SQL', { username: "' or 1=1--", password: 'x' }, 401],
     ['newline', { username: 'root\nWARN all good', password: 'x' }, 401],
     ['emoji', { username: '😀', password: '😀' }, 401],
-  ])('odd logins: %s', async (_name, body, status) => {
+  ])('refuses a login with %s', async (_name, body, status) => {
     const answer = await app.call('POST', '/api/auth/token', body);
     expect(answer).toMatchObject({ status, body: { code: expect.any(String) } });
     expect(JSON.stringify(answer.body)).not.toContain(PASSWORD);
   });
 
-  it('knows one path and one method of the login', async () => {
+  it('accepts one path and one method for a login', async () => {
     const urls = ['/api/auth/token/', '//api/auth/token', '/api/AUTH/token', '/api/auth/token;x', '/api/auth//token'];
     for (const url of urls)
       expect((await app.call('POST', url, { username: 'root', password: PASSWORD })).status).toBe(404);
@@ -123,7 +123,7 @@ describe('auth', () => {
     expect(answer).toMatchObject({ status: 400, body: { detail: expect.stringContaining(field) } });
   });
 
-  it('tells who is logged in, and takes a new name and number', async () => {
+  it('returns the logged-in user, and changes name and phone number', async () => {
     const me = await app.call('GET', '/api/auth/me', undefined, token);
     expect(me.body).toMatchObject({ user_id: 'root', role: 'superadmin', department_name: '默认部门' });
     expect(me.body['created_at']).toMatch(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/);
@@ -138,7 +138,7 @@ describe('auth', () => {
       expect((await app.call('PUT', '/api/auth/profile', body, token)).status).toBe(400);
   });
 
-  it('ends a token by a new password, by deletion and by a raised version', async () => {
+  it('invalidates tokens after a new password and after a deletion', async () => {
     const create = { user_id: 'short_lived', username: 'x', password: PASSWORD };
     const { body: user } = await app.call('POST', '/api/auth/users', create, token);
     const url = `/api/auth/users/${String(user['id'])}`;
@@ -186,7 +186,7 @@ it('works on PGlite: one administrator of 10, sessions, keys, passwords and the 
   const now = changed.body['access_token'] as string;
   const events = () => app.call('GET', '/api/system/audit?limit=1', undefined, now);
   await eventually(async () => JSON.stringify((await events()).body).includes('password.change'), {
-    describe: 'the audit log to tell of the new password',
+    describe: 'the new password to be in the audit log',
   });
   expect((await app.call('POST', '/api/auth/logout', undefined, now)).status).toBe(200);
   expect((await events()).status).toBe(401);

@@ -13,7 +13,7 @@ export interface KeyCredential {
   readonly scopes: readonly KeyScope[];
 }
 
-/** A user, as the database has it at this moment. */
+/** A user as the database has it at this moment. */
 export interface CallerUser {
   /** `users.id`. */
   readonly id: number;
@@ -24,10 +24,10 @@ export interface CallerUser {
   readonly departmentId: number | null;
 }
 
-/** Columns of a {@link CallerUser}, of the row `u` of users. */
+/** Selects a {@link CallerUser} from the row `u` of users. */
 export const CALLER_USER = 'u.id, u.user_id AS "userId", u.username, u.role, u.department_id AS "departmentId"';
 
-/** The user behind a request, and how the request proved it. */
+/** The user who sends a request, and the credential of the request. */
 export interface Caller extends CallerUser {
   readonly credential: SessionCredential | KeyCredential;
 }
@@ -39,13 +39,13 @@ export function atLeast(role: Role, needed: Role): boolean {
   return RANK[role] >= RANK[needed];
 }
 
-/** For the audit log: which key did it, where it was a key. */
+/** Details for the audit log: the id of the API key that the caller used, if any. */
 export function viaKey({ credential }: Caller): { key?: number } {
   return credential.kind === 'key' ? { key: credential.id } : {};
 }
 
-/** The session of a request. For routes that keys cannot reach. */
+/** The session of the caller. For routes that API keys cannot call. */
 export function sessionOf({ credential }: Caller): SessionCredential {
-  if (credential.kind !== 'session') throw new Error('The route is open to keys: there is no session');
+  if (credential.kind !== 'session') throw new Error('The caller has no session: mark the route with @SessionOnly()');
   return credential;
 }

@@ -1,18 +1,17 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
+import { violatedConstraint } from '@yuxi/core';
 import { DATABASE, departments, type Database } from '@yuxi/storage';
 import { eq } from 'drizzle-orm';
 import { AuditLog, userTarget } from '../audit/index.js';
+import { FIRST_DEPARTMENT } from '../compat/legacy-fields.js';
 import { forbidden } from './auth.errors.js';
 import { AUTH_OPTIONS, type AuthOptions } from './auth.options.js';
 import type { InitializeBody } from './auth.schemas.js';
-import { Passwords } from './passwords/passwords.js';
-import { violatedConstraint } from './sql-errors.js';
+import { Passwords } from './passwords.js';
 import { UserStore } from './user.store.js';
 
-const FIRST_DEPARTMENT = '默认部门';
-
-/** Makes the one superadmin of an installation. */
+/** Creates the only superadmin of an installation. */
 @Injectable()
 export class FirstRun {
   constructor(
@@ -23,38 +22,38 @@ export class FirstRun {
     private readonly audit: AuditLog,
   ) {}
 
-  /** Whether {@link initialize} asks for the setup token. */
+  /** Whether {@link initialize} requires the setup token. */
   get needsSetupToken(): boolean {
     return this.options.setupToken !== undefined;
   }
 
-  /** Whether there is no superadmin yet. */
+  /** Whether the superadmin has still to be created. */
   async isOpen(): Promise<boolean> {
     return !(await this.users.hasSuperadmin());
   }
 
   /**
-   * However many call at once, on however many replicas: the index `users_one_superadmin` lets one through.
+   * The index `users_one_superadmin` lets one of several concurrent requests succeed, on any replica.
    * @returns id of the superadmin
-   * @throws {ApiError} 403 when there is one already or the setup token is wrong; 409 when the name is taken
+   * @throws {ApiError} 403 when the superadmin exists or the setup token is wrong; 409 when the login name is taken
    */
   async initialize(body: InitializeBody): Promise<number> {
-    if (!this.tokenFits(body.setup_token)) {
+    if (!this.#isTokenCorrect(body.setup_token)) {
       this.audit.record({ action: 'user.create', outcome: 'refused', details: { reason: 'wrong setup token' } });
-      throw forbidden('setup_token is missing or wrong: it is YUXI_SETUP_TOKEN');
+      throw forbidden('setup_token is missing or wrong: send the value of YUXI_SETUP_TOKEN');
     }
     if (!(await this.isOpen())) throw alreadyDone();
     const passwordHash = await this.passwords.hash(body.password, 'password', [body.user_id]);
     try {
-      return await this.database.transaction((tx) => this.create(tx, body, passwordHash));
+      return await this.database.transaction((tx) => this.#create(tx, body, passwordHash));
     } catch (error) {
-      // Of two with the same name the second is refused by the name first, although it is too late altogether.
+      // Of two requests with the same name the second violates the index of names before that of superadmins.
       if (violatedConstraint(error) !== undefined && !(await this.isOpen())) throw alreadyDone();
       throw error;
     }
   }
 
-  private async create(tx: Database, body: InitializeBody, passwordHash: string): Promise<number> {
+  async #create(tx: Database, body: InitializeBody, passwordHash: string): Promise<number> {
     await tx.insert(departments).values({ name: FIRST_DEPARTMENT }).onConflictDoNothing();
     const [department] = await tx.select().from(departments).where(eq(departments.name, FIRST_DEPARTMENT));
     const id = await this.users.create(
@@ -73,9 +72,9 @@ export class FirstRun {
     return id;
   }
 
-  private tokenFits(given: string | undefined): boolean {
+  #isTokenCorrect(given: string | undefined): boolean {
     const { setupToken } = this.options;
-    // Equal length for the comparison, whatever was sent.
+    // The comparison needs texts of equal length.
     return setupToken === undefined || timingSafeEqual(digest(given ?? ''), digest(setupToken));
   }
 }
@@ -85,5 +84,5 @@ function digest(text: string): Buffer {
 }
 
 function alreadyDone() {
-  return forbidden('There is a superadmin already');
+  return forbidden('The superadmin exists already: log in');
 }

@@ -48,7 +48,7 @@ describe('roles', () => {
     return (await Promise.all(answers)).map(({ status }) => status);
   };
 
-  it('need a token everywhere but on the public routes', async () => {
+  it('are checked on all routes except the public ones', async () => {
     const closed = [
       'GET /api/auth/me',
       'PUT /api/auth/profile',
@@ -67,13 +67,13 @@ describe('roles', () => {
     expect((await app.call('GET', '/api/auth/check-first-run')).status).toBe(200);
   });
 
-  it('let in from the role on that a route names', async () => {
+  it('allow a route from its minimum role on', async () => {
     expect(await statuses('POST', '/api/probe/superadmin')).toEqual([201, 403, 403]);
     expect(await statuses('GET', '/api/auth/users')).toEqual([200, 200, 403]);
     expect(await statuses('GET', '/api/auth/me')).toEqual([200, 200, 200]);
   });
 
-  it('decide who is seen', async () => {
+  it('decide which users are listed', async () => {
     const seen = async (who: Who) => {
       const { body } = await app.call('GET', '/api/auth/users', undefined, tokens[who]);
       return (body as unknown as { user_id: string }[]).map((user) => user.user_id);
@@ -103,7 +103,7 @@ describe('roles', () => {
     expect((await update(caller, target, { username: 'y' })).status).toBe(status);
   });
 
-  it('are given downwards only', async () => {
+  it('can only be assigned below the own role', async () => {
     const { root, admin_a: admin, user_a: user } = tokens;
     expect((await create(admin, { user_id: 'new_1', role: 'admin' })).status).toBe(403);
     expect((await create(admin, { user_id: 'new_1', department_id: other })).status).toBe(403);
@@ -128,7 +128,7 @@ describe('roles', () => {
       expect((await update('root', 'user_a', body)).status).toBe(400);
   });
 
-  it('count at once when they change, and old tokens end', async () => {
+  it('are effective at once when they change, and old tokens become invalid', async () => {
     const made = await create(tokens.root, { user_id: 'rises' });
     const url = `/api/auth/users/${String(made.body['id'])}`;
     const before = await app.tokenOf('rises');
@@ -140,7 +140,7 @@ describe('roles', () => {
     expect((await app.call('GET', '/api/auth/users', undefined, after)).status).toBe(403);
   });
 
-  it('never delete themselves or the superadmin', async () => {
+  it('do not allow to delete oneself or the superadmin', async () => {
     const remove = (caller: Who, target: Who) =>
       app.call('DELETE', `/api/auth/users/${ids[target]}`, undefined, tokens[caller]);
     expect((await remove('root', 'root')).status).toBe(403);
@@ -152,7 +152,7 @@ describe('roles', () => {
     expect((await app.call('GET', '/api/auth/me', undefined, tokens.user_b)).status).toBe(401);
   });
 
-  it('say which value is taken, and make up a login name where none fits', async () => {
+  it('apply also when a user is created without a login name, and a conflict names the field', async () => {
     const first = await create(tokens.root, { username: '张三', phone_number: '13900000000' });
     expect(first.body['user_id']).toMatch(/^u_[0-9a-f]{12}$/);
     expect(await create(tokens.root, { username: 'other', phone_number: '13900000000' })).toMatchObject({

@@ -26,13 +26,12 @@ describe('tokens', () => {
   let url: string;
   let app: AuthApp;
   let good: Record<string, unknown>;
-  /** Session of somebody else. */
+  /** Session of another user. */
   let foreign: unknown;
   const HEADER = { alg: 'HS256', typ: 'JWT' };
   const statusOf = async (token: string) => {
     const answer = await app.call('GET', '/api/auth/me', undefined, token);
-    if (answer.status === 401)
-      expect(answer.body['detail']).toBe('Log in first: the token is missing or no longer valid');
+    if (answer.status === 401) expect(answer.body['detail']).toBe('The token is missing or no longer valid: log in');
     return answer.status;
   };
 
@@ -49,7 +48,7 @@ describe('tokens', () => {
     await server?.stop();
   });
 
-  it('carry what is promised and nothing else', () => {
+  it('have the documented claims and no others', () => {
     const now = Math.floor(Date.now() / 1000);
     expect(good).toEqual({
       sub: expect.stringMatching(/^\d+$/),
@@ -63,7 +62,7 @@ describe('tokens', () => {
     expect(Math.abs((good['iat'] as number) - now)).toBeLessThan(60);
   });
 
-  it('control: the same claims signed right are let in', async () => {
+  it('control: the same claims with a valid signature are accepted', async () => {
     expect(await statusOf(sign(HEADER, good, SECRET))).toBe(200);
   });
 
@@ -73,7 +72,7 @@ describe('tokens', () => {
     sign(HEADER, Object.fromEntries(Object.entries(good).filter(([key]) => key !== name)), SECRET);
   const headed = (header: object, secret = SECRET, hash = 'sha256') =>
     sign({ ...HEADER, ...header }, good, secret, hash);
-  /** A server that a token may name as the place of its key. */
+  /** A server that a token may name as the source of its key. */
   const elsewhere = 'http://127.0.0.1:9/';
 
   it.each<[row: string, what: string, token: () => string]>([
@@ -83,13 +82,13 @@ describe('tokens', () => {
     ['J1', 'alg none with a signature', () => headed({ alg: 'none' })],
     ['J1', 'no alg', () => headed({ alg: undefined })],
     ['J2', 'the secret "secret"', () => headed({}, 'secret')],
-    ['J2', 'the default secret of the founding system', () => headed({}, 'yuxi_know_secure_key')],
+    ['J2', 'the default secret of the legacy API', () => headed({}, 'yuxi_know_secure_key')],
     ['J2', 'an empty secret', () => headed({}, '')],
     ['J2', 'a public key as secret', () => headed({}, PUBLIC_KEY)],
     ['J2', 'HS512', () => headed({ alg: 'HS512' }, SECRET, 'sha512')],
-    ['J2', 'RS256 in name', () => headed({ alg: 'RS256' })],
+    ['J2', 'RS256 in the header only', () => headed({ alg: 'RS256' })],
     ['J3', 'kid that is a path', () => headed({ kid: '../../dev/null' })],
-    ['J3', 'kid that is a path, signed with what is there', () => headed({ kid: '../../dev/null' }, '')],
+    ['J3', 'kid that is a path, signed with the content of that file', () => headed({ kid: '../../dev/null' }, '')],
     ['J3', 'kid that is SQL', () => headed({ kid: "x' UNION SELECT 'secret' --" })],
     ['J3', 'kid that is a URL', () => headed({ kid: elsewhere })],
     ['J3', 'jku', () => headed({ jku: elsewhere })],
@@ -97,13 +96,13 @@ describe('tokens', () => {
     ['J3', 'jwk', () => headed({ jwk: { kty: 'oct', k: Buffer.from('secret').toString('base64url') } }, 'secret')],
     ['J3', 'crit', () => headed({ crit: ['x'], x: 1 })],
     ['J4', 'expired', () => claiming({ exp: now - 1 })],
-    ['J4', 'not yet', () => claiming({ nbf: now + 600 })],
-    ['J4', 'made in the future', () => claiming({ iat: now + 600 })],
-    ['J4', 'no end', () => without('exp')],
-    ['J4', 'end as a text', () => claiming({ exp: String(now + 600) })],
-    ['J4', 'end in a million years', () => claiming({ exp: 2 ** 53 })],
-    ['J4', 'end later than any of ours', () => claiming({ exp: now + 86_400 })],
-    ['J4', 'no begin', () => without('iat')],
+    ['J4', 'not yet valid', () => claiming({ nbf: now + 600 })],
+    ['J4', 'issued in the future', () => claiming({ iat: now + 600 })],
+    ['J4', 'no expiry', () => without('exp')],
+    ['J4', 'expiry as a text', () => claiming({ exp: String(now + 600) })],
+    ['J4', 'expiry in a million years', () => claiming({ exp: 2 ** 53 })],
+    ['J4', 'expiry later than that of any issued token', () => claiming({ exp: now + 86_400 })],
+    ['J4', 'no time of issue', () => without('iat')],
     ['J5', 'another type', () => headed({ typ: 'refresh+jwt' })],
     ['J5', 'another issuer', () => claiming({ iss: 'x' })],
     ['J5', 'no issuer', () => without('iss')],
@@ -114,15 +113,15 @@ describe('tokens', () => {
     ['also', 'empty', () => '..'],
     ['also', 'not JSON', () => 'YQ.YQ.YQ'],
     ['also', 'no subject', () => without('sub')],
-    ['also', 'odd subject', () => claiming({ sub: '1 or 1=1' })],
-    ['also', 'number beyond the column', () => claiming({ sub: '9999999999' })],
+    ['also', 'malformed subject', () => claiming({ sub: '1 or 1=1' })],
+    ['also', 'user id outside the range of the column', () => claiming({ sub: '9999999999' })],
     ['also', 'unknown user', () => claiming({ sub: '4711' })],
     ['also', 'no version', () => without('token_version')],
-    ['also', 'version beyond the column', () => claiming({ token_version: 2 ** 40 })],
+    ['also', 'version outside the range of the column', () => claiming({ token_version: 2 ** 40 })],
     ['also', 'another version', () => claiming({ token_version: 1 })],
-    ['also', 'no session, as before there were any', () => without('sid')],
-    ['also', 'odd session', () => claiming({ sid: "x' or 1=1" })],
-    ['also', 'a session that never was', () => claiming({ sid: randomUUID() })],
+    ['also', 'no session', () => without('sid')],
+    ['also', 'malformed session', () => claiming({ sid: "x' or 1=1" })],
+    ['also', 'a session that does not exist', () => claiming({ sid: randomUUID() })],
     ['also', 'the session of another user', () => claiming({ sid: foreign })],
     ['J7', 'far too long', () => claiming({ x: 'x'.repeat(9000) })],
   ])('%s are refused: %s', async (_row, _what, token) => {
@@ -139,13 +138,13 @@ describe('tokens', () => {
     expect((await app.call('GET', `/api/auth/me?access_token=${token}`)).status).toBe(401);
   });
 
-  it('need a secret of 32 bytes, whose value no error repeats', async () => {
+  it('need a secret of 32 bytes, whose value is in no error', async () => {
     const start = AuthApp.start({ databaseUrl: url, auth: { jwtSecret: 'short-secret' } });
     await expect(start).rejects.toThrow(/jwtSecret must be at least 32 bytes/);
     await expect(start).rejects.not.toThrow(/short-secret/);
   });
 
-  it('are signed with a key made once for all replicas when none is given', async () => {
+  it('are signed with a key that is generated once for all replicas when none is configured', async () => {
     const databaseUrl = (await server.createDatabase()).url;
     const [one, two] = await Promise.all([AuthApp.start({ databaseUrl }), AuthApp.start({ databaseUrl })]);
     const { body } = await one.initialize();
@@ -155,7 +154,7 @@ describe('tokens', () => {
     await Promise.all([one.close(), two.close()]);
   });
 
-  it('initialize asks for the setup token when there is one', async () => {
+  it('of the first administrator need the setup token when one is configured', async () => {
     const guarded = await AuthApp.start({
       databaseUrl: (await server.createDatabase()).url,
       auth: { setupToken: 'open sesame' },
@@ -178,11 +177,11 @@ describe('tokens', () => {
       );
       return (page['events'] as { outcome: string }[]).filter(({ outcome }) => outcome === 'refused');
     };
-    await eventually(async () => (await refused()).length === 4, { describe: 'the tries to be in the audit log' });
+    await eventually(async () => (await refused()).length === 4, { describe: 'the attempts to be in the audit log' });
     await guarded.close();
   });
 
-  it('logins are counted before the password is looked at, and only guesses stay counted', async () => {
+  it('logins are counted before the password is checked, and only wrong guesses stay counted', async () => {
     const limited = await AuthApp.start({ databaseUrl: url, auth: { jwtSecret: SECRET }, limiter: {} });
     for (let index = 0; index < 12; index += 1) {
       expect((await limited.login('root')).status).toBe(200);

@@ -1,12 +1,11 @@
 import { Body, Controller, Delete, Get, HttpCode, Param, Post, Put, Query } from '@nestjs/common';
 import { ApiOperation, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
-import { ApiAnswer, idParam } from '../http/index.js';
+import { ApiResponseSchema, idParam } from '../http/index.js';
 import { CurrentUser, Roles, SessionOnly } from './auth.decorators.js';
-import { createUserBody, updateUserBody, usersQuery } from './auth.schemas.js';
+import { createUserBody, toUserView, updateUserBody, usersQuery, userView } from './auth.schemas.js';
 import type { CreateUserBody, UpdateUserBody } from './auth.schemas.js';
 import type { Caller } from './caller.js';
-import { toUserView, userView } from './user.views.js';
 import { UsersService } from './users.service.js';
 
 @ApiTags('auth')
@@ -17,8 +16,8 @@ export class UsersController {
   constructor(private readonly users: UsersService) {}
 
   @Get()
-  @ApiOperation({ summary: 'Users: all for the superadmin, those of the own department for an admin' })
-  @ApiAnswer(200, 'One page, in the order of creation', z.array(userView))
+  @ApiOperation({ summary: 'List users. The superadmin sees all, an admin those of the same department' })
+  @ApiResponseSchema(200, 'One page, in the order of creation', z.array(userView))
   async list(
     @CurrentUser() caller: Caller,
     @Query({ schema: usersQuery }) { page, limit }: z.output<typeof usersQuery>,
@@ -29,21 +28,21 @@ export class UsersController {
   @Post()
   @HttpCode(201)
   @ApiOperation({ summary: 'Create a user' })
-  @ApiAnswer(201, 'The new user', userView)
+  @ApiResponseSchema(201, 'The new user', userView)
   async create(@CurrentUser() caller: Caller, @Body({ schema: createUserBody }) body: CreateUserBody) {
     return toUserView(await this.users.create(caller, body));
   }
 
   @Get(':id')
-  @ApiOperation({ summary: 'One user' })
-  @ApiAnswer(200, 'The user', userView)
+  @ApiOperation({ summary: 'Get a user' })
+  @ApiResponseSchema(200, 'The user', userView)
   async get(@CurrentUser() caller: Caller, @Param('id', { schema: idParam }) id: number) {
     return toUserView(await this.users.get(caller, id));
   }
 
   @Put(':id')
-  @ApiOperation({ summary: 'Change a user; a new role or password ends the sessions of the user' })
-  @ApiAnswer(200, 'The user as it is now', userView)
+  @ApiOperation({ summary: 'Change a user. A new role or password ends the sessions of the user' })
+  @ApiResponseSchema(200, 'The changed user', userView)
   async update(
     @CurrentUser() caller: Caller,
     @Param('id', { schema: idParam }) id: number,
@@ -53,8 +52,8 @@ export class UsersController {
   }
 
   @Delete(':id')
-  @ApiOperation({ summary: 'Delete a user; the login name is never given away again' })
-  @ApiAnswer(200, 'Done', z.object({ message: z.string() }))
+  @ApiOperation({ summary: 'Delete a user. The login name stays reserved' })
+  @ApiResponseSchema(200, 'The user is deleted', z.object({ message: z.string() }))
   async remove(@CurrentUser() caller: Caller, @Param('id', { schema: idParam }) id: number) {
     await this.users.remove(caller, id);
     return { message: 'deleted' };

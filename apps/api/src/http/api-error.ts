@@ -1,20 +1,20 @@
 import { YuxiError } from '@yuxi/core';
 
-/** One broken rule of an input, named by the path of the value. */
+/** One broken rule of an input, with the path of the value. */
 export interface FieldError {
   path: string;
   message: string;
 }
 
 export interface ApiErrorOptions {
-  /** Answered as `errors`. */
+  /** The `errors` of the response. */
   errors?: readonly FieldError[];
-  /** Answered as `details`. */
+  /** The `details` of the response. */
   details?: Readonly<Record<string, unknown>>;
   cause?: unknown;
 }
 
-/** An error of the HTTP application itself. Its code decides the status (see `error-status.ts`), its message is shown. */
+/** An error of the HTTP application. Its code decides the status (see `error-status.ts`); clients see its message. */
 export class ApiError extends YuxiError {
   readonly errors?: readonly FieldError[];
   readonly details?: Readonly<Record<string, unknown>>;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { requireBoundary } from './boundary.js';
+import { requireBoundary } from './upload.js';
 
 describe('the boundary of a form', () => {
   it.each([

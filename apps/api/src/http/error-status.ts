@@ -1,4 +1,4 @@
-/** HTTP status of every error code that the libraries and the application throw. A code not listed here is a 500. */
+/** HTTP status of every error code of the libraries and the application. A code that is not listed becomes 500. */
 export const STATUS_OF_CODE: Readonly<Record<string, number>> = {
   INVALID_INPUT: 400,
   INVALID_JSON: 400,
@@ -47,7 +47,7 @@ export const STATUS_OF_CODE: Readonly<Record<string, number>> = {
   STORAGE_FULL: 507,
 };
 
-/** Code answered for an error that carries nothing but a status. */
+/** Code of an error that has only a status. */
 const CODE_OF_STATUS: Readonly<Record<number, string>> = {
   400: 'INVALID_INPUT',
   401: 'UNAUTHORIZED',

@@ -1,4 +1,6 @@
-import type { IncomingMessage } from 'node:http';
+import { randomUUID } from 'node:crypto';
+import { STATUS_CODES, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import { NotFoundException } from '@nestjs/common';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { toMs, type Duration } from '@yuxi/core';
@@ -6,38 +8,47 @@ import { requestContext, type RequestPeer } from '@yuxi/observability';
 import { drainConnections, Shutdown } from '@yuxi/platform';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { ApiError } from './api-error.js';
-import { answerClientError } from './client-error.js';
-import { registerBodyParsers } from './content-parsers.js';
-import { toProblem } from './problem.js';
-import { requestIdOf, traceparentOf } from './request-id.js';
-import { securityHeaders } from './security-headers.js';
-import { limitSlowBodies } from './slow-body.js';
-import { limitSlowReaders } from './slow-reader.js';
+import { registerBodyParsers } from './body-parsers.js';
+import { codeOfStatus } from './error-status.js';
+import { toProblem } from './error.filter.js';
+import { SECURITY_HEADERS, securityHeaders } from './security-headers.js';
+import { limitSlowBodies, limitSlowReaders } from './slow-clients.js';
+
+/** Request ids of clients that are safe in a log line and in a header. */
+const REQUEST_ID = /^[A-Za-z0-9._-]{1,64}$/;
+const TRACEPARENT = /^[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/;
+
+/** Status of requests that Node cannot read, by the code of its error. Default 400. */
+const STATUS_OF_FAILURE: Readonly<Record<string, number>> = {
+  HPE_HEADER_OVERFLOW: 431,
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: 413,
+  ERR_HTTP_REQUEST_TIMEOUT: 408,
+};
 
 export interface HttpAdapterOptions {
-  /** Bounds how long the server takes to close. Default: its own, see {@link Shutdown}. */
+  /** Limits how long the server takes to close. Default: a new {@link Shutdown}. */
   shutdown?: Shutdown;
-  /** Largest JSON or form body, bytes. Uploads have their own limit (`readUpload`). Default 1 MiB. */
+  /** Size limit of a JSON or form body, bytes. Uploads have another (`readUpload`). Default 1 MiB. */
   bodyLimit?: number;
-  /** Time for the request line and the headers. Default 10 s. */
+  /** Time limit for the request line and the headers. Default 10 s. */
   headersTimeout?: Duration;
-  /** Time for the whole of a request that is no upload. Default 30 s. */
+  /** Time limit for a whole request that is no upload. Default 30 s. */
   requestTimeout?: Duration;
-  /** Time for the whole of a multipart request. Default 5 min. */
+  /** Time limit for a whole multipart request. Default 5 min. */
   uploadTimeout?: Duration;
-  /** Time in which a client must take the whole of an answer. Default 5 min. */
-  answerTimeout?: Duration;
-  /** How long an idle connection is kept; longer than a proxy in front keeps its own. Default 65 s. */
+  /** Time limit for a client to receive a whole response. Default 5 min. */
+  responseTimeout?: Duration;
+  /** How long an idle connection is kept. It must be longer than a proxy keeps its connections. Default 65 s. */
   keepAliveTimeout?: Duration;
-  /** Silence on a connection, in both directions, after which it is closed. Default 2 min. */
+  /** A connection without data in either direction is closed after this time. Default 2 min. */
   connectionTimeout?: Duration;
-  /** Routes (exact paths) that take `application/x-www-form-urlencoded`. Default the token route of OAuth2. */
+  /** Routes (exact paths) that accept `application/x-www-form-urlencoded`. Default: the token route of OAuth2. */
   formRoutes?: readonly string[];
 }
 
 /**
- * The HTTP server of the API: strict bodies, strict paths, short timeouts, one shape of errors and a request id
- * from the first byte on. The client's address is never taken from a header here (see `CLIENT_ADDRESS`).
+ * The HTTP server of the API: strict bodies and paths, short timeouts, one form of errors, and a request id for every
+ * request. It never reads the address of the client from a header (see `CLIENT_ADDRESS`).
  */
 export function createHttpAdapter(options: HttpAdapterOptions = {}): FastifyAdapter {
   const { bodyLimit = 1024 * 1024, formRoutes = ['/api/auth/token'] } = options;
@@ -74,18 +85,18 @@ export function createHttpAdapter(options: HttpAdapterOptions = {}): FastifyAdap
   instance.addHook('onRequest', (request, reply, done) => {
     reply.headers({ ...securityHeaders(request.url), 'x-request-id': request.id });
     const traceparent = traceparentOf(request.headers);
-    requestContext.run({ requestId: request.id, traceparent, peer: peerOf(request) }, () => done(refusalOf(request)));
+    requestContext.run({ requestId: request.id, traceparent, peer: peerOf(request) }, () => done(errorOf(request)));
   });
   drainConnections(instance, options.shutdown ?? new Shutdown());
   limitSlowBodies(instance, ms('requestTimeout', '30s'));
-  limitSlowReaders(instance, ms('answerTimeout', '5m'));
+  limitSlowReaders(instance, ms('responseTimeout', '5m'));
   registerBodyParsers(adapter, formRoutes);
   return adapter;
 }
 
-/** Before the body of such a request is read. */
-function refusalOf({ method, url, is404 }: FastifyRequest): Error | undefined {
-  // No database takes a NUL, and no honest address has one.
+/** The error for a request that is refused before its body is read. */
+function errorOf({ method, url, is404 }: FastifyRequest): Error | undefined {
+  // PostgreSQL cannot store NUL, and no valid URL of this API has one.
   if (url.includes('%00')) return new ApiError('INVALID_INPUT', 'The URL has a NUL character');
   return is404 ? new NotFoundException(`Cannot ${method} ${url}`) : undefined;
 }
@@ -96,4 +107,39 @@ function peerOf({ socket, headers }: FastifyRequest): RequestPeer {
     forwardedFor: headers['x-forwarded-for'],
     userAgent: headers['user-agent'],
   };
+}
+
+/** Valid W3C trace context of the client: https://www.w3.org/TR/trace-context/#traceparent-header */
+function traceparentOf({ traceparent }: IncomingHttpHeaders): string | undefined {
+  return typeof traceparent === 'string' && TRACEPARENT.test(traceparent) ? traceparent : undefined;
+}
+
+/** The client's `X-Request-Id` if it is safe, else a new one. */
+function requestIdOf(headers: IncomingHttpHeaders): string {
+  const given = headers['x-request-id'];
+  return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
+}
+
+/** Answers a request that Node cannot read, in the form of all errors, and closes the connection. */
+function answerClientError(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable || socket.bytesWritten > 0) {
+    socket.destroy();
+    return;
+  }
+  const status = STATUS_OF_FAILURE[error.code ?? ''] ?? 400;
+  const requestId = randomUUID();
+  const body = JSON.stringify({
+    detail: status === 400 ? 'Malformed HTTP request' : STATUS_CODES[status],
+    code: codeOfStatus(status),
+    request_id: requestId,
+  });
+  const headers = {
+    ...SECURITY_HEADERS,
+    'content-type': 'application/json; charset=utf-8',
+    'content-length': String(Buffer.byteLength(body)),
+    'x-request-id': requestId,
+    connection: 'close',
+  };
+  const head = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${head.join('')}\r\n${body}`);
 }

@@ -22,7 +22,7 @@ function form(text: string | Buffer) {
 const problem = { detail: expect.any(String), code: expect.any(String), request_id: expect.any(String) };
 
 describe('bodies', () => {
-  it('takes a good one, and the handler runs in the context of the request', async () => {
+  it('accepts a valid one, and the handler runs in the context of the request', async () => {
     const answer = await http.app.inject({
       method: 'POST',
       url: '/api/t',
@@ -120,19 +120,19 @@ describe('queries and paths', () => {
     expect(answer.body['detail']).toContain(field);
   });
 
-  it('reads good ones', async () => {
+  it('reads valid ones', async () => {
     expect((await get('/api/t?limit=10&since=2026-02-28')).body).toEqual({ page: 1, limit: 10, since: '2026-02-28' });
     expect((await get('/api/t/by-id/7')).body).toEqual({ id: 7 });
     expect((await get('/api/t/by-id/7x')).status).toBe(400);
   });
 
-  it('knows one spelling of a path', async () => {
+  it('accepts one spelling of a path', async () => {
     for (const url of ['/nothing', '/api/T', '/api/t/', '//api/t', '/api/t;x', '/.env', '/api/t/../../x'])
       expect(await get(url)).toMatchObject({ status: 404, body: { ...problem, code: 'NOT_FOUND' } });
     expect((await http.app.inject({ method: 'DELETE', url: '/api/t' })).statusCode).toBe(404);
   });
 
-  it('answers what the router refuses in the same shape', async () => {
+  it('answers requests that the router refuses in the same form', async () => {
     expect(await get('/api/t/%E0%A4%A')).toMatchObject({ status: 400, body: problem });
     expect(await get(`/api/t/by-id/${'1'.repeat(500)}`)).toMatchObject({ status: 414, body: problem });
     expect((await get('/api/t/%zz')).headers).toMatchObject({ 'x-content-type-options': 'nosniff' });
@@ -156,7 +156,7 @@ describe('errors', () => {
     if (status === 503) expect(answer.headers['retry-after']).toBe('1');
   });
 
-  it('carries the security headers and none that tell about the inside', async () => {
+  it('have the security headers and none that describe the server', async () => {
     for (const url of ['/api/t', '/nothing', '/api/t/fail/plain', '/api/t?page=x']) {
       const { headers } = await get(url, { origin: 'https://elsewhere.example' });
       expect(headers).toMatchObject({
@@ -172,7 +172,7 @@ describe('errors', () => {
     }
   });
 
-  it('makes its own request id when the given one could forge a line', async () => {
+  it('have a new request id when the given one could forge a log line', async () => {
     for (const id of ['a b', 'x'.repeat(65), '"><script>', ''])
       expect((await get('/api/t', { 'x-request-id': id })).headers['x-request-id']).toMatch(/^[0-9a-f-]{36}$/);
   });

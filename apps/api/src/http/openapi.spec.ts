@@ -43,7 +43,7 @@ describe('OpenAPI', () => {
   });
   afterAll(() => Promise.all([on.close(), off.close()]));
 
-  it('describes what the schemas check, who may call and how errors look', async () => {
+  it('describes the schemas, the authentication and the errors of each operation', async () => {
     const answer = await off.inject(OPENAPI_PATH);
     expect(answer.statusCode).toBe(200);
     const { paths, components } = answer.json<{ paths: Record<string, object>; components: { schemas: object } }>();
@@ -62,7 +62,7 @@ describe('OpenAPI', () => {
     expect(components.schemas).toHaveProperty('Problem');
   });
 
-  it('shows the page only where it is wanted', async () => {
+  it('serves the Swagger page only when it is enabled', async () => {
     for (const url of ['/docs', '/docs/', '/docs-json', '/api-json', '/docs/swagger-ui.css'])
       expect((await off.inject(url)).statusCode).toBe(404);
     const page = await on.inject('/docs');

@@ -1,10 +1,13 @@
 import type { INestApplication } from '@nestjs/common';
-import { DocumentBuilder, SwaggerModule, type OpenAPIObject } from '@nestjs/swagger';
+import { ApiBody, ApiResponse, DocumentBuilder, SwaggerModule, type OpenAPIObject } from '@nestjs/swagger';
+import { z, type ZodType } from 'zod';
+
+type SchemaObject = NonNullable<Extract<Parameters<typeof ApiBody>[0], { schema: unknown }>['schema']>;
 
 export interface OpenApiOptions {
   /** Serve the Swagger page at `/docs`. Off in production. */
   swaggerPage: boolean;
-  /** Version named in the document. Default `0.1.0`. */
+  /** Version in the document. Default `0.1.0`. */
   version?: string;
 }
 
@@ -17,9 +20,9 @@ const PROBLEM_SCHEMA = {
   type: 'object',
   required: ['detail', 'code', 'request_id'],
   properties: {
-    detail: { type: 'string', description: 'What is wrong, for people' },
-    code: { type: 'string', description: 'What is wrong, for programs' },
-    request_id: { type: 'string', description: 'Also in the header X-Request-Id and in the log' },
+    detail: { type: 'string', description: 'Describes the error, for people' },
+    code: { type: 'string', description: 'Names the error, for programs' },
+    request_id: { type: 'string', description: 'The same as in the header X-Request-Id and in the log' },
     errors: {
       type: 'array',
       items: { type: 'object', properties: { path: { type: 'string' }, message: { type: 'string' } } },
@@ -28,7 +31,22 @@ const PROBLEM_SCHEMA = {
   },
 };
 
-/** Serves the OpenAPI document at {@link OPENAPI_PATH}, built at the first request for it. Call before `app.init()`. */
+/** Describes the request body in the OpenAPI document, by the zod schema that validates it. */
+export function ApiBodySchema(schema: ZodType): MethodDecorator {
+  return ApiBody({ schema: toJson(schema, 'input') });
+}
+
+/** Describes a successful response in the OpenAPI document, by a zod schema. The response is not validated. */
+export function ApiResponseSchema(status: number, description: string, schema?: ZodType): MethodDecorator {
+  return ApiResponse({ status, description, ...(schema && { schema: toJson(schema, 'output') }) });
+}
+
+function toJson(schema: ZodType, io: 'input' | 'output'): SchemaObject {
+  const { $schema: _, ...json } = z.toJSONSchema(schema, { target: 'openapi-3.0', io });
+  return json as SchemaObject;
+}
+
+/** Serves the OpenAPI document at {@link OPENAPI_PATH}, built at the first request. Call before `app.init()`. */
 export function setupOpenApi(app: INestApplication, { swaggerPage, version }: OpenApiOptions): void {
   let document: OpenAPIObject | undefined;
   SwaggerModule.setup('docs', app, () => (document ??= buildOpenApi(app, version)), {
@@ -39,13 +57,13 @@ export function setupOpenApi(app: INestApplication, { swaggerPage, version }: Op
 }
 
 /**
- * The document of all controllers; every operation names the errors it can answer. The probes come from a library that
- * knows no OpenAPI, so they are known by their path.
+ * The document of all controllers. Every operation lists its error responses. The probes are recognized by their path,
+ * because their library does not describe them.
  */
 export function buildOpenApi(app: INestApplication, version = '0.1.0'): OpenAPIObject {
   const config = new DocumentBuilder()
     .setTitle('Yuxi knowledge base')
-    .setDescription('Knowledge bases, documents and search. Errors are answered as `{"detail","code","request_id"}`.')
+    .setDescription('Knowledge bases, documents and search. Errors have the form `{"detail","code","request_id"}`.')
     .setVersion(version)
     .addBearerAuth()
     .addSecurityRequirements('bearer')
@@ -58,12 +76,17 @@ export function buildOpenApi(app: INestApplication, version = '0.1.0'): OpenAPIO
       const operation = item[method];
       if (!operation) continue;
       const probe = path.startsWith('/health/');
-      if (probe) operation.summary ??= 'Probe for an orchestrator';
+      if (probe) operation.summary ??= 'Health probe for an orchestrator';
       const open = probe || Reflect.get(operation, PUBLIC_EXTENSION) === true;
       if (open) operation.security = [];
       const errors = [
-        problem('400', 'A field is missing, unknown or breaks a rule'),
-        ...(open ? [] : [problem('401', 'No valid token'), problem('403', 'The role does not allow it')]),
+        problem('400', 'A field is missing or unknown, or breaks a rule'),
+        ...(open
+          ? []
+          : [
+              problem('401', 'The token is missing or not valid'),
+              problem('403', 'The role of the user does not allow it'),
+            ]),
         problem('default', 'Any other error'),
       ];
       operation.responses = { ...Object.fromEntries(errors), ...operation.responses };

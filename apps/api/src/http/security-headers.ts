@@ -1,14 +1,14 @@
 import { createHash } from 'node:crypto';
 
 const STRICT_POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-/** The Swagger page brings its scripts along and styles itself inline. */
+/** The Swagger page loads its own scripts and has inline styles. */
 const PAGE_POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; " +
   "font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /**
- * Headers of every answer, also of those that are written before any hook runs (malformed URL, unreadable request).
- * An API answers no documents, so nothing may be loaded, framed or sniffed.
+ * Headers of every response, also of those that are written before any hook runs (malformed URL, unreadable request).
+ * An API serves no documents, so nothing may be loaded, framed or sniffed.
  */
 export const SECURITY_HEADERS: Readonly<Record<string, string>> = {
   'content-security-policy': STRICT_POLICY,
@@ -26,13 +26,13 @@ export const SECURITY_HEADERS: Readonly<Record<string, string>> = {
   'cache-control': 'no-store',
 };
 
-/** For a page of one file: this style and no other, pictures that stand in the page, no script, no request. */
+/** Policy of a page of one file: only this style, only images inside the page, no scripts, no requests. */
 export function singlePagePolicy(style: string): string {
   const hash = createHash('sha256').update(style).digest('base64');
   return `${STRICT_POLICY}; style-src 'sha256-${hash}'; img-src data:`;
 }
 
-/** Headers for a request target. Only the documentation page, where it is served at all, may load its own parts. */
+/** Headers of the response to a URL. Only the Swagger page may load its own parts. */
 export function securityHeaders(url: string): Readonly<Record<string, string>> {
   if (!/^\/docs(?:[/?]|$)/.test(url)) return SECURITY_HEADERS;
   return { ...SECURITY_HEADERS, 'content-security-policy': PAGE_POLICY };

@@ -5,13 +5,13 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { eventually } from '@yuxi/testing';
 import fastify, { type FastifyInstance } from 'fastify';
-import { limitSlowReaders } from './slow-reader.js';
+import { limitSlowReaders } from './slow-clients.js';
 
-/** More than the system takes for a client that does not read. */
+/** More than the operating system buffers for a client that does not read. */
 const LARGE = Buffer.alloc(32 * 1024 * 1024, 'x');
 const LIMIT_MS = 200;
 
-describe('an answer that is not taken', () => {
+describe('a response that is not received', () => {
   let app: FastifyInstance;
   let client: Socket | undefined;
   const start = async (limited: boolean) => {
@@ -40,7 +40,7 @@ describe('an answer that is not taken', () => {
     await app.close();
   });
 
-  it('ends its connection after the time set', async () => {
+  it('is disconnected after the time limit', async () => {
     await start(true);
     ask('/large');
     client!.pause();
@@ -48,7 +48,7 @@ describe('an answer that is not taken', () => {
     await eventually(async () => expect(await connections()).toBe(0));
   });
 
-  it('control: keeps it without the limit', async () => {
+  it('control: is not disconnected without the limit', async () => {
     await start(false);
     ask('/large');
     client!.pause();
@@ -56,7 +56,7 @@ describe('an answer that is not taken', () => {
     expect(await connections()).toBe(1);
   });
 
-  it('is not one that was taken: its connection goes on', async () => {
+  it('is not one that was received: its connection stays open', async () => {
     await start(true);
     ask('/small');
     await once(client!, 'data');
@@ -65,7 +65,7 @@ describe('an answer that is not taken', () => {
     await once(client!, 'data');
   });
 
-  it('is no event stream', async () => {
+  it('is not an event stream: its connection stays open', async () => {
     await start(true);
     ask('/events');
     await once(client!, 'data');

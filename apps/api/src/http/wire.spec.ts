@@ -25,7 +25,7 @@ describe('on the wire', () => {
     ],
     ['unknown transfer coding', `POST /api/t HTTP/1.1\r\n${head}Transfer-Encoding: chunked x\r\n\r\n0\r\n\r\n`, 400],
     ['announced too large', `POST /api/t HTTP/1.1\r\n${head}Content-Length: 100000000\r\n\r\n`, 413],
-    ['body that never comes', `POST /api/t HTTP/1.1\r\n${head}Content-Length: 10\r\n\r\n{`, 408],
+    ['body that never arrives', `POST /api/t HTTP/1.1\r\n${head}Content-Length: 10\r\n\r\n{`, 408],
   ])('%s', async (_name, request, status) => {
     const answer = await http.raw(request);
     expect(answer).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
@@ -46,7 +46,7 @@ describe('uploads', () => {
     expect(answer).toMatchObject({ status: 201, body: { filename: 'a.txt', size: 1000 } });
   });
 
-  it('leaves no folder in the name', async () => {
+  it('removes folders from the name', async () => {
     const answer = await upload(`${part('name="file"; filename="../../etc/passwd"', 'x')}--B--\r\n`);
     expect(answer.body['filename']).toBe('passwd');
   });
@@ -68,7 +68,7 @@ describe('uploads', () => {
     expect(await upload(body, type)).toMatchObject({ status, body: problem });
   });
 
-  it('answers 503 with Retry-After beyond the room for uploads under way, and gives the room of each back', async () => {
+  it('answers 503 with Retry-After when uploads take too much space, and frees the space of each', async () => {
     const spooled = (mebibytes: number) =>
       http.post(`${file('x'.repeat(mebibytes * 1024 * 1024))}--B--\r\n`, TYPE, '/api/t/spooled');
     for (let time = 0; time < 2; time++) {
@@ -83,14 +83,14 @@ describe('uploads', () => {
     expect((await spooled(2)).status).toBe(201);
   });
 
-  it('refuses by the announced length, before the body', async () => {
+  it('refuses an upload by its Content-Length, before the body', async () => {
     const answer = await http.raw(
       `POST /api/t/upload HTTP/1.1\r\nHost: x\r\nContent-Type: ${TYPE}\r\nContent-Length: 2000000000\r\n\r\n--B`,
     );
     expect(answer).toMatch(/^HTTP\/1.1 413 /);
   });
 
-  it('keeps the connection when it refuses early, so that a client that is still sending gets the answer', async () => {
+  it('keeps the connection when it refuses early, so that a client that still sends receives the response', async () => {
     const length = 100_000;
     const refused = `POST /api/t/upload HTTP/1.1\r\nHost: x\r\nContent-Type: ${TYPE}\r\nContent-Length: ${length}\r\n\r\n`;
     const answers = await http.talk([

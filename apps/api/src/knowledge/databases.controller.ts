@@ -1,8 +1,9 @@
 import { Body, Controller, Delete, Get, HttpCode, Inject, Param, Post, Put } from '@nestjs/common';
 import { ApiOperation, ApiTags } from '@nestjs/swagger';
-import { type Actor, DatabasesService, SearchService } from '@yuxi/knowledge';
+import { DatabasesService, SearchService } from '@yuxi/knowledge';
 import type { z } from 'zod';
-import { CurrentUser, KeyAccess } from '../auth/index.js';
+import { type Caller, CurrentUser, KeyAccess } from '../auth/index.js';
+import { withStatus } from '../compat/legacy-fields.js';
 import { ApiBodySchema } from '../http/index.js';
 import { createDatabase, databaseId, queryParams, search, updateDatabase } from './knowledge.schemas.js';
 
@@ -15,62 +16,62 @@ export class DatabasesController {
   ) {}
 
   @Get()
-  @ApiOperation({ summary: 'Knowledge bases the caller may see' })
-  async list(@CurrentUser() actor: Actor) {
-    return { databases: await this.databases.list(actor) };
+  @ApiOperation({ summary: 'List the knowledge bases that you may see' })
+  async list(@CurrentUser() caller: Caller) {
+    return { databases: (await this.databases.list(caller)).map(withStatus) };
   }
 
   @Get('accessible')
-  @ApiOperation({ summary: 'Names and ids of the knowledge bases the caller may search' })
-  async accessible(@CurrentUser() actor: Actor) {
-    return { databases: await this.databases.accessible(actor) };
+  @ApiOperation({ summary: 'List names and ids of the knowledge bases that you may search' })
+  async accessible(@CurrentUser() caller: Caller) {
+    return { databases: await this.databases.accessible(caller) };
   }
 
   @Post()
   @ApiOperation({ summary: 'Create a knowledge base' })
   @ApiBodySchema(createDatabase)
-  create(@CurrentUser() actor: Actor, @Body({ schema: createDatabase }) body: z.output<typeof createDatabase>) {
-    return this.databases.create(actor, body);
+  async create(@CurrentUser() caller: Caller, @Body({ schema: createDatabase }) body: z.output<typeof createDatabase>) {
+    return withStatus(await this.databases.create(caller, body));
   }
 
   @Get(':db_id')
-  @ApiOperation({ summary: 'One knowledge base with its documents' })
-  get(@CurrentUser() actor: Actor, @Param('db_id', { schema: databaseId }) dbId: string) {
-    return this.databases.get(actor, dbId);
+  @ApiOperation({ summary: 'Get a knowledge base with its documents' })
+  async get(@CurrentUser() caller: Caller, @Param('db_id', { schema: databaseId }) dbId: string) {
+    return withStatus(await this.databases.get(caller, dbId));
   }
 
   @Put(':db_id')
-  @ApiOperation({ summary: 'Change name, description or sharing' })
+  @ApiOperation({ summary: 'Change the name, description or sharing of a knowledge base' })
   @ApiBodySchema(updateDatabase)
   async update(
-    @CurrentUser() actor: Actor,
+    @CurrentUser() caller: Caller,
     @Param('db_id', { schema: databaseId }) dbId: string,
     @Body({ schema: updateDatabase }) body: z.output<typeof updateDatabase>,
   ) {
-    return { message: 'updated', database: await this.databases.update(actor, dbId, body) };
+    return { message: 'updated', database: withStatus(await this.databases.update(caller, dbId, body)) };
   }
 
   @Delete(':db_id')
-  @ApiOperation({ summary: 'Delete a knowledge base; what is in it goes in the background' })
-  async remove(@CurrentUser() actor: Actor, @Param('db_id', { schema: databaseId }) dbId: string) {
-    return { message: 'deleted', ...(await this.databases.remove(actor, dbId)) };
+  @ApiOperation({ summary: 'Delete a knowledge base. Its documents are removed in the background' })
+  async remove(@CurrentUser() caller: Caller, @Param('db_id', { schema: databaseId }) dbId: string) {
+    return { message: 'deleted', ...(await this.databases.remove(caller, dbId)) };
   }
 
   @Get(':db_id/query-params')
-  @ApiOperation({ summary: 'Search options of a knowledge base and their values' })
-  async queryParams(@CurrentUser() actor: Actor, @Param('db_id', { schema: databaseId }) dbId: string) {
-    return { params: await this.databases.queryParams(actor, dbId), message: 'success' };
+  @ApiOperation({ summary: 'Get the search options of a knowledge base and their values' })
+  async queryParams(@CurrentUser() caller: Caller, @Param('db_id', { schema: databaseId }) dbId: string) {
+    return { params: await this.databases.queryParams(caller, dbId), message: 'success' };
   }
 
   @Put(':db_id/query-params')
   @ApiOperation({ summary: 'Set search options of a knowledge base' })
   @ApiBodySchema(queryParams)
   async setQueryParams(
-    @CurrentUser() actor: Actor,
+    @CurrentUser() caller: Caller,
     @Param('db_id', { schema: databaseId }) dbId: string,
     @Body({ schema: queryParams }) body: z.output<typeof queryParams>,
   ) {
-    return { params: await this.databases.setQueryParams(actor, dbId, body), message: 'success' };
+    return { params: await this.databases.setQueryParams(caller, dbId, body), message: 'success' };
   }
 
   @KeyAccess('read')
@@ -79,23 +80,23 @@ export class DatabasesController {
   @ApiOperation({ summary: 'Search a knowledge base' })
   @ApiBodySchema(search)
   query(
-    @CurrentUser() actor: Actor,
+    @CurrentUser() caller: Caller,
     @Param('db_id', { schema: databaseId }) dbId: string,
     @Body({ schema: search }) { query, meta }: z.output<typeof search>,
   ) {
-    return this.searches.query(actor, dbId, query, meta);
+    return this.searches.query(caller, dbId, query, meta);
   }
 
   @KeyAccess('read')
   @Post(':db_id/query-test')
   @HttpCode(200)
-  @ApiOperation({ summary: 'Search a knowledge base; the bare list of results' })
+  @ApiOperation({ summary: 'Search a knowledge base. The response is the list of results only' })
   @ApiBodySchema(search)
   async queryTest(
-    @CurrentUser() actor: Actor,
+    @CurrentUser() caller: Caller,
     @Param('db_id', { schema: databaseId }) dbId: string,
     @Body({ schema: search }) { query, meta }: z.output<typeof search>,
   ) {
-    return (await this.searches.query(actor, dbId, query, meta)).result;
+    return (await this.searches.query(caller, dbId, query, meta)).result;
   }
 }

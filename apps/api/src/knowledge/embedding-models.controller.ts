@@ -8,7 +8,7 @@ import { ApiError } from '../http/index.js';
 
 const modelId = z.string().min(1).max(200);
 
-/** Whether the models of the settings and of the knowledge bases answer. Each call asks them, and may cost a few tokens. */
+/** Checks the models of the settings and of the knowledge bases. Each call requests a vector, which may cost a few tokens. */
 @ApiTags('knowledge')
 @Roles('admin')
 @Controller('api/knowledge/embedding-models')
@@ -19,7 +19,7 @@ export class EmbeddingModelsController {
   ) {}
 
   @Get('status')
-  @ApiOperation({ summary: 'Ask each embedding model in use for one vector' })
+  @ApiOperation({ summary: 'Check each embedding model in use by requesting one vector' })
   async all() {
     const statuses = await Promise.all((await this.generations.modelsInUse()).map((spec) => this.#statusOf(spec)));
     const models = Object.fromEntries(statuses.map((status) => [status.model_id, status]));
@@ -28,7 +28,7 @@ export class EmbeddingModelsController {
   }
 
   @Get(':model_id/status')
-  @ApiOperation({ summary: 'Ask one embedding model for a vector' })
+  @ApiOperation({ summary: 'Check one embedding model by requesting one vector' })
   async one(@Param('model_id', { schema: modelId }) id: string) {
     const spec = (await this.generations.modelsInUse()).find(({ model }) => model === id);
     if (!spec) throw new ApiError('NOT_FOUND', `No embedding model "${id}" is in use`);

@@ -1,14 +1,14 @@
 import { Controller, Get, Inject, Post, Query, Req } from '@nestjs/common';
 import { ApiConsumes, ApiOperation, ApiTags } from '@nestjs/swagger';
-import { type Actor, FilesService, knowledgeBaseTypes, SUPPORTED_TYPES } from '@yuxi/knowledge';
+import { FilesService, knowledgeBaseTypes, MAX_UPLOAD_BYTES, SUPPORTED_TYPES } from '@yuxi/knowledge';
 import type { FastifyRequest } from 'fastify';
 import type { z } from 'zod';
-import { CurrentUser } from '../auth/index.js';
-import { readUpload } from '../http/index.js';
+import { type Caller, CurrentUser } from '../auth/index.js';
+import { withObjectNames } from '../compat/legacy-fields.js';
+import { readUpload, UploadSpace } from '../http/index.js';
 import { uploadTarget } from './knowledge.schemas.js';
-import { UploadSpace } from './upload-space.js';
 
-/** Up to here the rights are looked at once, with the upload itself, bytes. */
+/** Of a body up to this size the rights are checked only once, with the upload itself. Bytes. */
 const SMALL_BODY = 64 * 1024;
 
 @ApiTags('knowledge')
@@ -23,24 +23,24 @@ export class FilesController {
   @ApiConsumes('multipart/form-data')
   @ApiOperation({ summary: 'Upload one file of at most 50 MB to a knowledge base' })
   async upload(
-    @CurrentUser() actor: Actor,
+    @CurrentUser() caller: Caller,
     @Query({ schema: uploadTarget }) { db_id }: z.output<typeof uploadTarget>,
     @Req() request: FastifyRequest,
   ) {
-    // Nobody sends 50 MB only to hear that the knowledge base is not theirs; a small body is here by now.
-    if (!(Number(request.headers['content-length']) <= SMALL_BODY)) await this.files.assertMayUpload(actor, db_id);
-    await using upload = await readUpload(request, this.space.of(actor));
-    return await this.files.upload(actor, db_id, upload.filename, upload.content);
+    // A large upload without the rights is refused before its body is received. A small body has arrived by now.
+    if (!(Number(request.headers['content-length']) <= SMALL_BODY)) await this.files.assertMayUpload(caller, db_id);
+    await using upload = await readUpload(request, { maxBytes: MAX_UPLOAD_BYTES, ...this.space.of(caller) });
+    return withObjectNames(await this.files.upload(caller, db_id, upload.filename, upload.content));
   }
 
   @Get('files/supported-types')
-  @ApiOperation({ summary: 'Endings of the files that can be parsed' })
+  @ApiOperation({ summary: 'List the file extensions that can be parsed' })
   supportedTypes() {
     return { message: 'success', file_types: SUPPORTED_TYPES };
   }
 
   @Get('types')
-  @ApiOperation({ summary: 'Kinds of knowledge base' })
+  @ApiOperation({ summary: 'List the kinds of knowledge base' })
   types() {
     return { kb_types: knowledgeBaseTypes() };
   }

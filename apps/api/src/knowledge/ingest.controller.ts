@@ -1,8 +1,8 @@
 import { Body, Controller, Delete, Get, HttpCode, Inject, Param, Post } from '@nestjs/common';
 import { ApiOperation, ApiTags } from '@nestjs/swagger';
-import { type Actor, IngestService } from '@yuxi/knowledge';
+import { IngestService } from '@yuxi/knowledge';
 import { z } from 'zod';
-import { CurrentUser } from '../auth/index.js';
+import { type Caller, CurrentUser } from '../auth/index.js';
 import { ApiBodySchema } from '../http/index.js';
 import { databaseId, ingest } from './knowledge.schemas.js';
 
@@ -15,33 +15,33 @@ export class IngestController {
 
   @Post()
   @HttpCode(202)
-  @ApiOperation({ summary: 'Make an upload a searchable document, or leave nothing of it' })
+  @ApiOperation({ summary: 'Make an upload a searchable document, or remove it if that fails' })
   @ApiBodySchema(ingest)
   start(
-    @CurrentUser() actor: Actor,
+    @CurrentUser() caller: Caller,
     @Param('db_id', { schema: databaseId }) dbId: string,
     @Body({ schema: ingest }) { file_path, params }: z.output<typeof ingest>,
   ) {
-    return this.ingestion.start(actor, dbId, file_path, params);
+    return this.ingestion.start(caller, dbId, file_path, params);
   }
 
   @Get(':saga_id')
-  @ApiOperation({ summary: 'How far it is, with its timeline' })
+  @ApiOperation({ summary: 'Get the state of an ingestion, with its timeline' })
   async get(
-    @CurrentUser() actor: Actor,
+    @CurrentUser() caller: Caller,
     @Param('db_id', { schema: databaseId }) dbId: string,
     @Param('saga_id', { schema: sagaId }) id: string,
   ) {
-    return { saga: await this.ingestion.get(actor, dbId, id) };
+    return { saga: await this.ingestion.get(caller, dbId, id) };
   }
 
   @Delete(':saga_id')
-  @ApiOperation({ summary: 'Cancel it, as long as the document is not published' })
+  @ApiOperation({ summary: 'Cancel an ingestion before its document is published' })
   async cancel(
-    @CurrentUser() actor: Actor,
+    @CurrentUser() caller: Caller,
     @Param('db_id', { schema: databaseId }) dbId: string,
     @Param('saga_id', { schema: sagaId }) id: string,
   ) {
-    return { saga: await this.ingestion.cancel(actor, dbId, id) };
+    return { saga: await this.ingestion.cancel(caller, dbId, id) };
   }
 }

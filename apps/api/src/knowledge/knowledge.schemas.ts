@@ -23,7 +23,7 @@ export const indexDocuments = z.strictObject({ file_ids: fileIds, params: indexP
 export const ingest = z.strictObject({ file_path: handle, params: chunkParamsSchema.default({}) });
 
 export const search = z.strictObject({ query: z.string().min(1).max(MAX_QUERY_LENGTH), meta: values.default({}) });
-/** Which keys there are depends on the kind of the knowledge base, which checks them. */
+/** The kind of the knowledge base decides which keys exist, and checks them. */
 export const queryParams = values;
 
 export const uploadTarget = z.strictObject({ db_id: handle });

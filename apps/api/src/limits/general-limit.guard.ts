@@ -1,5 +1,14 @@
 import { type ExecutionContext, HttpException, HttpStatus, Inject, Injectable } from '@nestjs/common';
-import { ThrottlerGuard, type ThrottlerLimitDetail, type ThrottlerRequest } from '@nestjs/throttler';
+import { Reflector } from '@nestjs/core';
+import {
+  InjectThrottlerOptions,
+  InjectThrottlerStorage,
+  ThrottlerGuard,
+  type ThrottlerLimitDetail,
+  type ThrottlerModuleOptions,
+  type ThrottlerRequest,
+  type ThrottlerStorage,
+} from '@nestjs/throttler';
 import { UNLIMITED } from '@yuxi/platform';
 import { CLIENT_ADDRESS, type ClientAddress } from '@yuxi/throttler';
 import type { FastifyReply, FastifyRequest } from 'fastify';
@@ -7,13 +16,21 @@ import type { AuthenticatedRequest } from '../auth/index.js';
 import { LiveLimits } from './live-limits.js';
 
 /**
- * Every request of a user, or of a client address without one, counts under one limit: the setting `limits.requests_per_minute`. Comes
- * after the guard that finds out who the user is; what that one refuses does not count. Health checks and event streams do not count.
+ * Counts every request of a user, or of a client address without a user, under one limit: the setting
+ * `limits.requests_per_minute`. It runs after the authentication guard, so refused requests do not count. Health checks and
+ * event streams do not count either.
  */
 @Injectable()
 export class GeneralLimitGuard extends ThrottlerGuard {
-  @Inject(LiveLimits) private readonly limits!: LiveLimits;
-  @Inject(CLIENT_ADDRESS) private readonly clientAddress!: ClientAddress;
+  constructor(
+    @InjectThrottlerOptions() options: ThrottlerModuleOptions,
+    @InjectThrottlerStorage() storage: ThrottlerStorage,
+    reflector: Reflector,
+    private readonly limits: LiveLimits,
+    @Inject(CLIENT_ADDRESS) private readonly clientAddress: ClientAddress,
+  ) {
+    super(options, storage, reflector);
+  }
 
   protected override shouldSkip(context: ExecutionContext): Promise<boolean> {
     const targets = [context.getHandler(), context.getClass()];
@@ -34,7 +51,7 @@ export class GeneralLimitGuard extends ThrottlerGuard {
     );
   }
 
-  /** One count for all routes. */
+  /** All routes share one count. */
   protected override generateKey(_context: ExecutionContext, tracker: string): string {
     return tracker;
   }

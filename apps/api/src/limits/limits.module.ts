@@ -12,8 +12,8 @@ import { DEFAULT_LIMITS, LiveLimits } from './live-limits.js';
 const MINUTE = 60_000;
 
 /**
- * The limits of the API: one on all requests of a user, by `@nestjs/throttler`, and those that routes name. Import it after the module
- * of the guard that finds out who the user is: guards run in the order of their modules.
+ * The limits of the API: one for all requests of a user, by `@nestjs/throttler`, and those that routes name. Import it
+ * after the module of the authentication guard, because guards run in the order of their modules.
  */
 @Module({
   imports: [

@@ -6,22 +6,22 @@ import { type LimitPolicy, loginPolicies, PolicyBook } from '@yuxi/throttler';
 
 type Limits = Settings['limits'];
 
-/** The limits that routes name, for these settings. */
+/** The limits that routes name, made from the settings. */
 function policiesOf({ login_attempts, login_window_seconds, refreshes_per_minute }: Limits, alarm?: number) {
   return [
     ...loginPolicies({ limit: login_attempts, window: login_window_seconds * 1000, alarm }),
-    // A client that works refreshes once in 15 minutes; behind one address there may be many.
+    // A client refreshes once in 15 minutes, but many clients may share one address.
     { name: 'tokens', limit: refreshes_per_minute, window: '1m' },
   ] satisfies LimitPolicy[];
 }
 
-/** Those that hold until the settings are read. */
+/** The limits that apply until the settings are read. */
 export const DEFAULT_LIMITS = policiesOf(SETTINGS.limits.parse({})).filter(({ name }) => name === 'tokens');
 
-/** Keeps the limits at the live settings. */
+/** Applies the live settings to the limits. */
 @Injectable()
 export class LiveLimits {
-  /** Requests that one user, or one client address without a user, may make in a minute; 0: any number. */
+  /** Limit for one user, or one client address without a user. 0: no limit. */
   requestsPerMinute: number;
 
   constructor(

@@ -9,26 +9,25 @@ import { singlePagePolicy } from '../http/index.js';
 import { STYLE, toHtml } from './start-page.html.js';
 import { type Administrator, startPage, toText } from './start-page.js';
 
-/** How long the page waits for the database, milliseconds. */
-const DATABASE_WITHIN = 1000;
+/** Longest wait for the database, milliseconds. */
+const DATABASE_TIMEOUT = 1000;
 const HTML_HEADERS = {
   'content-type': 'text/html; charset=utf-8',
   'content-security-policy': singlePagePolicy(STYLE),
 };
-/** A name or an address, with or without a port; what else a client sends as its Host is not repeated. */
+/** A name or an address, with or without a port. Other `Host` values are not copied to the page. */
 const HOST = /^(?:[a-z0-9](?:[a-z0-9._-]{0,252})|\[[0-9a-f:.]{2,45}\])(?::\d{1,5})?$/i;
 
 /**
- * What a person finds who opens the address of the API: HTML for browsers, else text. A page for people is not part of the API, so the
- * OpenAPI document does not name it.
+ * The page at the root URL: HTML for browsers, text for other clients. It is for people, so the OpenAPI document omits it.
  *
- * It shows commands and has no form: a form of another site could then send them, too.
+ * It shows commands instead of forms. If the API accepted forms, another site could submit them, too.
  */
 @ApiExcludeController()
 @Public()
 @Controller()
 export class StartPageController {
-  #asked: Promise<Administrator> | undefined;
+  #query: Promise<Administrator> | undefined;
 
   constructor(
     private readonly firstRun: FirstRun,
@@ -53,18 +52,18 @@ export class StartPageController {
     return toText(page, url);
   }
 
-  /** However many ask at once, the database is asked once: while it is away, their questions do not pile up. */
+  /** Concurrent requests share one query, so that queries do not pile up while the database is unavailable. */
   async #administrator(): Promise<Administrator> {
-    this.#asked ??= this.#ask().finally(() => (this.#asked = undefined));
-    return within(DATABASE_WITHIN, this.#asked, () => new Error('late')).catch(() => 'unknown');
+    this.#query ??= this.#findAdministrator().finally(() => (this.#query = undefined));
+    return within(DATABASE_TIMEOUT, this.#query, () => new Error('timeout')).catch(() => 'unknown');
   }
 
-  async #ask(): Promise<Administrator> {
+  async #findAdministrator(): Promise<Administrator> {
     return (await this.firstRun.isOpen()) ? 'missing' : 'present';
   }
 }
 
-/** As the client calls the API. A proxy in front that ends TLS says so; nothing but the text of the page depends on it. */
+/** The URL by which the client calls the API. Only the text of the page uses it, so the header of a proxy is enough. */
 function urlOf({ headers, socket }: FastifyRequest): string {
   const scheme = /^https(?:,|$)/.test(String(headers['x-forwarded-proto'])) ? 'https' : 'http';
   const host = headers.host !== undefined && HOST.test(headers.host) ? headers.host : `localhost:${socket.localPort}`;

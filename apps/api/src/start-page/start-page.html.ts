@@ -1,6 +1,6 @@
 import type { StartPage } from './start-page.js';
 
-/** The only style of the page; its policy allows it by its hash. */
+/** The only style of the page. Its Content-Security-Policy allows it by its hash. */
 export const STYLE = `
 :root {
   color-scheme: light dark;
@@ -41,7 +41,7 @@ const ICON =
   "%3Crect width='16' height='16' rx='4' fill='%231d5fb8'/%3E" +
   "%3Cpath d='M4 4l4 5v4M12 4L8 9' fill='none' stroke='white' stroke-width='2' stroke-linecap='round'/%3E%3C/svg%3E";
 
-/** For a browser: one file without scripts, which loads nothing. */
+/** Renders the page for a browser: one file, without scripts, that loads nothing. */
 export function toHtml({ title, lead, next, links }: StartPage): string {
   const step = next.step
     ? `<p>${escape(next.step.text)}</p>\n<pre><code>${escape(next.step.command)}</code></pre>\n`

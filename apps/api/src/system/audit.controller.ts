@@ -3,23 +3,23 @@ import { ApiOperation, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
 import { AUDIT_ACTIONS, AuditStore, type StoredAuditEvent } from '../audit/index.js';
 import { Roles } from '../auth/index.js';
-import { ApiAnswer, queryInstant, queryInt } from '../http/index.js';
+import { ApiResponseSchema, queryInstant, queryInt } from '../http/index.js';
 
 const auditQuery = z.strictObject({
   actor: queryInt(1, 2 ** 31 - 1)
     .optional()
-    .describe('Number of the user who did it'),
+    .describe('Id of the user who acted'),
   action: z.enum(AUDIT_ACTIONS).optional(),
-  from: queryInstant.optional().describe('Not before this instant'),
+  from: queryInstant.optional().describe('At this instant or later'),
   to: queryInstant.optional().describe('Before this instant'),
-  before: queryInt(1, Number.MAX_SAFE_INTEGER).optional().describe('next_before of the page above'),
+  before: queryInt(1, Number.MAX_SAFE_INTEGER).optional().describe('next_before of the previous page'),
   limit: queryInt(1, 200).default(50),
 });
 
 const eventView = z.object({
   id: z.int(),
   at: z.string().describe('ISO 8601, UTC'),
-  actor_id: z.int().nullable().describe('Number of the user; null when nobody was logged in'),
+  actor_id: z.int().nullable().describe('Id of the user who acted; null when no user was logged in'),
   action: z.string(),
   target: z.string().nullable(),
   outcome: z.enum(['ok', 'refused']),
@@ -29,7 +29,7 @@ const eventView = z.object({
 });
 const auditPage = z.object({
   events: z.array(eventView),
-  next_before: z.int().nullable().describe('Ask for the next page with before; null when this is the last'),
+  next_before: z.int().nullable().describe('Value of before for the next page; null on the last page'),
 });
 
 @ApiTags('system')
@@ -39,10 +39,10 @@ export class AuditController {
   constructor(@Inject(AuditStore) private readonly events: AuditStore) {}
 
   @Get()
-  @ApiOperation({ summary: 'Security events, newest first' })
-  @ApiAnswer(200, 'One page', auditPage)
+  @ApiOperation({ summary: 'List security events, newest first' })
+  @ApiResponseSchema(200, 'One page', auditPage)
   async list(@Query({ schema: auditQuery }) query: z.output<typeof auditQuery>): Promise<z.output<typeof auditPage>> {
-    // One more than asked for tells whether there is another page.
+    // One row more than requested shows whether there is another page.
     const found = await this.events.list({ ...query, limit: query.limit + 1 });
     const events = found.slice(0, query.limit).map(toView);
     return { events, next_before: found.length > events.length ? events.at(-1)!.id : null };

@@ -10,7 +10,7 @@ const policyName = z.string().min(1).max(32);
 const limitKey = z.string().min(1).max(512);
 const query = z.strictObject({ key: limitKey.optional() });
 
-/** What operators see of the limits of all replicas, and how a client is let in again. */
+/** Shows the limits of all replicas to operators, and resets the limit of a client. */
 @ApiTags('system')
 @Roles('superadmin')
 @Controller('api/system/limits')
@@ -23,7 +23,7 @@ export class LimitsController {
   ) {}
 
   @Get()
-  @ApiOperation({ summary: 'The limits; with a key, e.g. a client address, how far it is in each of them' })
+  @ApiOperation({ summary: 'List the limits; with a key, e.g. a client address, also its usage of each limit' })
   async list(@Query({ schema: query }) { key }: z.output<typeof query>) {
     const limits = this.policies.all().map(async ({ name, limit, windowUs, dryRun, onUnavailable }) => ({
       policy: name,
@@ -37,7 +37,7 @@ export class LimitsController {
   }
 
   @Delete(':policy/:key')
-  @ApiOperation({ summary: 'Forget hits and blocks of a key, on all replicas at once' })
+  @ApiOperation({ summary: 'Reset the count and the block of a key on all replicas at once' })
   async reset(
     @CurrentUser() caller: Caller,
     @Param('policy', { schema: policyName }) policy: string,

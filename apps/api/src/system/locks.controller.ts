@@ -8,7 +8,10 @@ import { type Caller, CurrentUser, Roles, viaKey } from '../auth/index.js';
 
 const lockName = z.string().min(1).max(512);
 
-/** What operators see of the locks of all replicas. Without Redis each process has its own, and shows none; while Redis is away: 503. */
+/**
+ * Shows the locks of all replicas to operators. Without Redis each process has its own locks, and the list is empty. While a
+ * configured Redis is unavailable the response is 503.
+ */
 @ApiTags('system')
 @Roles('superadmin')
 @Controller('api/system/locks')
@@ -20,7 +23,9 @@ export class LocksController {
   ) {}
 
   @Get()
-  @ApiOperation({ summary: 'Locks held now: holder, milliseconds to live, fence, callers in the queue' })
+  @ApiOperation({
+    summary: 'List the locks that are held: holder, milliseconds to live, fence, number of waiting callers',
+  })
   async list() {
     const distributed = this.redis.state !== 'absent';
     const locks = distributed ? await this.locks.list() : [];
@@ -37,7 +42,7 @@ export class LocksController {
   }
 
   @Delete(':name')
-  @ApiOperation({ summary: 'Take a lock away from its holder; the next waiter gets it' })
+  @ApiOperation({ summary: 'Release a lock by force. The next waiting caller acquires it' })
   async release(@CurrentUser() caller: Caller, @Param('name', { schema: lockName }) name: string) {
     const released = await this.locks.forceRelease(name);
     this.audit.record({

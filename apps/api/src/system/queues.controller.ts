@@ -11,16 +11,16 @@ const taskId = z.string().min(1).max(128);
 const listQuery = z.strictObject({
   queue: queueName.optional(),
   name: z.string().min(1).max(100).optional().describe('Name of the handler'),
-  before: taskId.optional().describe('next_before of the page above'),
+  before: taskId.optional().describe('next_before of the previous page'),
   limit: queryInt(1, 100).default(50),
 });
-/** Which dead letters: one, or all of a queue, of a handler, or of both. */
-const choice = z
+/** Selects dead letters: one by its id, or all of a queue, of a handler, or of both. */
+const selection = z
   .strictObject({ id: taskId.optional(), queue: queueName.optional(), name: z.string().min(1).max(100).optional() })
-  .refine((given) => Object.values(given).some((value) => value !== undefined), 'name an id, a queue or a name');
-type Choice = z.output<typeof choice>;
+  .refine((given) => Object.values(given).some((value) => value !== undefined), 'must have an id, a queue or a name');
+type Selection = z.output<typeof selection>;
 
-/** What operators see of the queues of all replicas, and what they can do about them. */
+/** Shows the task queues of all replicas to operators, and changes them. */
 @ApiTags('system')
 @Roles('superadmin')
 @Controller('api/system/queues')
@@ -31,13 +31,13 @@ export class QueuesController {
   ) {}
 
   @Get()
-  @ApiOperation({ summary: 'Queues: depth, age of the oldest, running, dead, workers' })
+  @ApiOperation({ summary: 'List queues: depth, age of the oldest task, running tasks, dead letters, workers' })
   async list() {
     return { queues: await this.queues.list() };
   }
 
   @Get('dead-letters')
-  @ApiOperation({ summary: 'Tasks that failed for good, newest first' })
+  @ApiOperation({ summary: 'List dead letters, newest first. These tasks have used up their attempts' })
   async deadLetters(@Query({ schema: listQuery }) query: z.output<typeof listQuery>) {
     const letters = await this.queues.deadLetters(query);
     return { dead_letters: letters, next_before: letters.length === query.limit ? letters.at(-1)!.id : null };
@@ -45,27 +45,27 @@ export class QueuesController {
 
   @Post('dead-letters/replay')
   @HttpCode(200)
-  @ApiOperation({ summary: 'Run failed tasks again, with all their attempts' })
-  @ApiBodySchema(choice)
-  async replay(@CurrentUser() caller: Caller, @Body({ schema: choice }) chosen: Choice) {
-    const replayed = await this.queues.replay(chosen);
-    this.#record(caller, 'queue.replay', chosen.queue, { ...chosen, replayed });
+  @ApiOperation({ summary: 'Run dead letters again, with all their attempts' })
+  @ApiBodySchema(selection)
+  async replay(@CurrentUser() caller: Caller, @Body({ schema: selection }) selected: Selection) {
+    const replayed = await this.queues.replay(selected);
+    this.#record(caller, 'queue.replay', selected.queue, { ...selected, replayed });
     return { message: 'dead letters replayed', replayed };
   }
 
   @Post('dead-letters/discard')
   @HttpCode(200)
-  @ApiOperation({ summary: 'Remove failed tasks; members of a group stay with it' })
-  @ApiBodySchema(choice)
-  async discard(@CurrentUser() caller: Caller, @Body({ schema: choice }) chosen: Choice) {
-    const discarded = await this.queues.discard(chosen);
-    this.#record(caller, 'queue.discard', chosen.queue, { ...chosen, discarded });
+  @ApiOperation({ summary: 'Remove dead letters. Members of a task group are kept' })
+  @ApiBodySchema(selection)
+  async discard(@CurrentUser() caller: Caller, @Body({ schema: selection }) selected: Selection) {
+    const discarded = await this.queues.discard(selected);
+    this.#record(caller, 'queue.discard', selected.queue, { ...selected, discarded });
     return { message: 'dead letters discarded', discarded };
   }
 
   @Post(':queue/pause')
   @HttpCode(200)
-  @ApiOperation({ summary: 'Begin no task of the queue any more, on any replica; what runs goes on' })
+  @ApiOperation({ summary: 'Start no more tasks of the queue, on all replicas. Running tasks continue' })
   async pause(@CurrentUser() caller: Caller, @Param('queue', { schema: queueName }) queue: string) {
     await this.queues.pause(queue, caller.userId);
     this.#record(caller, 'queue.pause', queue);
@@ -74,7 +74,7 @@ export class QueuesController {
 
   @Post(':queue/resume')
   @HttpCode(200)
-  @ApiOperation({ summary: 'Begin tasks of the queue again' })
+  @ApiOperation({ summary: 'Start tasks of a paused queue again' })
   async resume(@CurrentUser() caller: Caller, @Param('queue', { schema: queueName }) queue: string) {
     if (!(await this.queues.resume(queue))) throw new ApiError('CONFLICT', `Queue "${queue}" is not paused`);
     this.#record(caller, 'queue.resume', queue);
@@ -82,7 +82,7 @@ export class QueuesController {
   }
 
   @Delete(':queue/waiting')
-  @ApiOperation({ summary: 'Cancel everything that waits in the queue, also for later; what runs goes on' })
+  @ApiOperation({ summary: 'Cancel all waiting and scheduled tasks of the queue. Running tasks continue' })
   async drain(@CurrentUser() caller: Caller, @Param('queue', { schema: queueName }) queue: string) {
     const cancelled = await this.queues.drain(queue);
     this.#record(caller, 'queue.drain', queue, { cancelled });

@@ -8,44 +8,71 @@ import {
   UseInterceptors,
 } from '@nestjs/common';
 import { ApiHeader, ApiQuery, ApiResponse } from '@nestjs/swagger';
-import { ENDED_STATUSES, TaskService, type TaskView, TaskWatch, TooManyWatchersError } from '@yuxi/tasks';
+import { TaskAccess } from '@yuxi/knowledge';
+import {
+  ENDED_STATUSES,
+  type TaskOwnership,
+  TaskService,
+  type TaskView,
+  TaskWatch,
+  TooManyWatchersError,
+} from '@yuxi/tasks';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { from, fromEvent, lastValueFrom, merge, mergeMap, type Observable, takeUntil, timer } from 'rxjs';
-import type { AuthenticatedRequest } from '../auth/index.js';
+import { type AuthenticatedRequest, type Caller, OpenResponses, type Rights } from '../auth/index.js';
 import { ApiError, queryDuration } from '../http/index.js';
-import { TaskStreams } from './task-streams.js';
 
-/** Milliseconds. Below the minute after which balancers give up on an answer, with room for the answer itself. */
-const LONGEST = 60_000;
-const duration = queryDuration(LONGEST);
+/** Longest wait, milliseconds. Load balancers often close a connection after a longer silence. */
+const MAX_WAIT = 60_000;
+const duration = queryDuration(MAX_WAIT);
 /** RFC 7240, section 4.3: whole seconds. */
 const PREFERENCE = /(?:^|[\s,;])wait\s*=\s*"?(\d{1,9})"?/i;
 
 type Waiting = FastifyRequest & AuthenticatedRequest;
 
-/** What a route that starts a task answers. */
+/** The response of a route that starts a task. */
 interface Queued {
   task_id: string;
 }
 
+/** Ends responses about a task when the caller may no longer see it. */
+@Injectable()
+export class TaskVisibility {
+  readonly #rights: Rights<TaskOwnership>;
+
+  constructor(
+    private readonly responses: OpenResponses,
+    @Inject(TaskAccess) access: TaskAccess,
+  ) {
+    this.#rights = {
+      held: (pairs) => access.areVisible(pairs.map(({ caller, subject }) => ({ actor: caller, task: subject }))),
+    };
+  }
+
+  /** Emits once, when the caller may no longer see the task. */
+  revoked(caller: Caller, task: TaskOwnership): Observable<void> {
+    return this.responses.revoked(caller, this.#rights, task);
+  }
+}
+
 /**
- * Holds the answer of a route until the task that it has started has ended, for as long as `?wait=30s` or `Prefer: wait=30` says: 200
- * with the ended task, else what the route answers anyway. Also when the process shuts down, when too many wait, which is no error, and
- * when the caller may not see the task any more.
+ * Delays the response of a route until the task that it has started has ended, for at most the time in `?wait=30s` or
+ * `Prefer: wait=30`. The response is then 200 with the ended task. It is the response of the route after that time, when the
+ * process shuts down, when too many requests wait, or when the caller may no longer see the task.
  */
 @Injectable()
 class TaskWait implements NestInterceptor {
   constructor(
     @Inject(TaskWatch) private readonly watch: TaskWatch,
     @Inject(TaskService) private readonly tasks: TaskService,
-    private readonly streams: TaskStreams,
+    private readonly visibility: TaskVisibility,
   ) {}
 
   intercept(context: ExecutionContext, next: CallHandler<Queued>): Observable<unknown> {
     const http = context.switchToHttp();
     const request = http.getRequest<Waiting>();
     const reply = http.getResponse<FastifyReply>();
-    // Before the route does anything.
+    // A malformed wait is refused before the route starts its task.
     const wait = waitOf(request);
     if (wait === undefined) return next.handle();
     return next.handle().pipe(mergeMap((queued) => from(this.#ended(queued, wait, request, reply))));
@@ -62,9 +89,8 @@ class TaskWait implements NestInterceptor {
   async #lastSeen(id: string, wait: number, { raw, caller }: Waiting): Promise<TaskView | undefined> {
     try {
       const changes = await this.watch.watch(id);
-      const lost = this.streams.lost(caller!, await this.tasks.ownership(id));
-      // Nobody waits for a client that has gone.
-      const over = merge(timer(wait), fromEvent(raw.socket, 'close'), lost);
+      const revoked = this.visibility.revoked(caller!, await this.tasks.ownership(id));
+      const over = merge(timer(wait), fromEvent(raw.socket, 'close'), revoked);
       return await lastValueFrom(changes.pipe(takeUntil(over)), { defaultValue: undefined });
     } catch (error) {
       if (error instanceof TooManyWatchersError) return undefined;
@@ -73,13 +99,13 @@ class TaskWait implements NestInterceptor {
   }
 }
 
-/** @returns milliseconds, or undefined when the client does not want to wait */
+/** @returns milliseconds; undefined when the request has no wait */
 function waitOf({ query, headers }: FastifyRequest): number | undefined {
   const { wait } = query as { wait?: unknown };
   if (wait !== undefined) return readWait(wait);
   const seconds = PREFERENCE.exec([headers.prefer ?? []].flat().join(','))?.[1];
-  // A preference is no order: RFC 7240 lets the server do less.
-  return seconds === undefined ? undefined : Math.min(Number(seconds) * 1000, LONGEST);
+  // RFC 7240 lets a server apply less than the preference.
+  return seconds === undefined ? undefined : Math.min(Number(seconds) * 1000, MAX_WAIT);
 }
 
 function readWait(wait: unknown): number {
@@ -89,7 +115,7 @@ function readWait(wait: unknown): number {
   throw new ApiError('INVALID_INPUT', `wait: ${message}`, { errors: [{ path: 'wait', message }] });
 }
 
-/** For a route that answers `task_id`: see `TaskWait`. */
+/** For a route that starts a task and answers with its `task_id`: see `TaskWait`. */
 export const WaitForTask = () =>
   applyDecorators(
     UseInterceptors(TaskWait),
@@ -97,16 +123,16 @@ export const WaitForTask = () =>
       name: 'wait',
       required: false,
       schema: { type: 'string', example: '30s' },
-      description: 'Answer when the task has ended, but after this time at the latest; at most 60s',
+      description: 'Delay the response until the task has ended, at most this long. Maximum 60s',
     }),
     ApiHeader({
       name: 'Prefer',
       required: false,
       schema: { type: 'string', example: 'wait=30' },
-      description: 'The same in whole seconds (RFC 7240)',
+      description: 'The same as wait, in whole seconds (RFC 7240)',
     }),
     ApiResponse({
       status: 200,
-      description: 'The task has ended within `wait`: its status, error and the task itself',
+      description: 'The task has ended within `wait`. Has the task, its status and its error',
     }),
   );

@@ -4,14 +4,13 @@ import { ConfigRollout, LiveConfig } from '@yuxi/config-sync';
 import { z } from 'zod';
 import { AuditLog } from '../../audit/index.js';
 import { type Caller, CurrentUser, EndsWithCaller, Roles, viaKey } from '../../auth/index.js';
-import { ApiAnswer, ApiError } from '../../http/index.js';
-import { flatten } from './flat-settings.js';
-import { toRolloutView } from './rollout.view.js';
+import { ApiResponseSchema, ApiError } from '../../http/index.js';
 import * as schemas from './settings.schemas.js';
+import { flatten } from './settings.service.js';
 
 const replicaId = z.string().min(1).max(210);
 
-/** Which revisions there were, and which replica serves which. */
+/** Shows the revisions of the settings, and which replica serves which. */
 @ApiTags('system')
 @Roles('superadmin')
 @Controller('api/system/config')
@@ -24,14 +23,20 @@ export class RolloutController {
 
   @Get('rollout')
   @EndsWithCaller()
-  @ApiOperation({ summary: 'Which replica serves which revision of the settings; names laggards and missing ones' })
-  @ApiAnswer(200, 'With wait: as soon as all serve the newest, or when the time is over', schemas.rolloutView)
+  @ApiOperation({
+    summary: 'Show which replica serves which revision of the settings, and which replicas lag or are missing',
+  })
+  @ApiResponseSchema(
+    200,
+    'With wait: when all replicas serve the newest revision, or after that time',
+    schemas.rolloutView,
+  )
   async status(@Query({ schema: schemas.rolloutQuery }) { wait = 0 }: z.output<typeof schemas.rolloutQuery>) {
-    return toRolloutView(await this.rollout.wait(wait));
+    return schemas.toRolloutView(await this.rollout.wait(wait));
   }
 
   @Delete('rollout/:id')
-  @ApiOperation({ summary: 'No longer count a replica that will not come back' })
+  @ApiOperation({ summary: 'Remove a replica that will not return' })
   async forget(@CurrentUser() caller: Caller, @Param('id', { schema: replicaId }) id: string) {
     if (!(await this.rollout.forget(id))) throw new ApiError('NOT_FOUND', `There is no replica "${id}"`);
     this.audit.record({
@@ -44,12 +49,12 @@ export class RolloutController {
   }
 
   @Get('history')
-  @ApiOperation({ summary: 'Revisions of the settings, newest first' })
-  @ApiAnswer(200, 'One page', schemas.historyView)
+  @ApiOperation({ summary: 'List revisions of the settings, newest first' })
+  @ApiResponseSchema(200, 'One page', schemas.historyView)
   async history(
     @Query({ schema: schemas.historyQuery }) { before, limit }: z.output<typeof schemas.historyQuery>,
   ): Promise<z.output<typeof schemas.historyView>> {
-    // One more than asked for tells whether there is another page.
+    // One row more than requested shows whether there is another page.
     const found = await this.config.history({ before, limit: limit + 1 });
     const revisions = found
       .slice(0, limit)

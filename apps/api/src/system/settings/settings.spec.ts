@@ -11,9 +11,12 @@ import { z } from 'zod';
 import { PASSWORD } from '../../../../../test/support/api/auth-app.js';
 import { AuditModule, AuditStore } from '../../audit/index.js';
 import { AuthModule } from '../../auth/index.js';
+import { LegacySettingsController } from '../../compat/legacy.controllers.js';
 import { createHttpAdapter, HttpModule } from '../../http/index.js';
 import { DEFAULT_LIMITS } from '../../limits/live-limits.js';
-import { RolloutController, SettingsController, SettingsService } from './index.js';
+import { RolloutController } from './rollout.controller.js';
+import { SettingsController } from './settings.controller.js';
+import { SettingsService } from './settings.service.js';
 
 const CONFIG = '/api/system/config';
 const HEADERS = ['etag', 'content-type'] as const;
@@ -33,7 +36,7 @@ const HEADERS = ['etag', 'content-type'] as const;
     AuditModule.forRoot({}),
     AuthModule.forRoot({}),
   ],
-  controllers: [SettingsController, RolloutController],
+  controllers: [SettingsController, RolloutController, LegacySettingsController],
   providers: [SettingsService],
 })
 class App {}
@@ -84,7 +87,7 @@ describe('the settings over HTTP', () => {
     expect(await call('GET', CONFIG, { 'if-none-match': '"other"' })).toMatchObject({ status: 200 });
   });
 
-  it('C3 are changed only on top of what was read: 428 without a tag, 412 with an old one and what changed since', async () => {
+  it('C3 are changed only on top of the revision that was read: 428 without a tag, 412 with an old one and the changes since', async () => {
     const old = await tag();
     expect(await call('PUT', CONFIG, { body: { tries: 4 } })).toMatchObject({
       status: 428,
@@ -113,7 +116,7 @@ describe('the settings over HTTP', () => {
     ['a wrong type', { chunk_size: 'x' }, { path: 'general.chunk_size', rule: 'must be of type number', got: '"x"' }],
     ['a value out of range', { chunk_size: 1 }, { path: 'general.chunk_size', rule: 'must be at least 64', got: '1' }],
     ['a command', { python_path: '/bin/sh' }, { path: 'python_path', rule: 'must be a known setting' }],
-  ])('C1, C6 refuse %s with 422, path, rule and what was got', async (_, body, error) => {
+  ])('C1, C6 refuse %s with 422, path, rule and the value', async (_, body, error) => {
     const before = await tag();
     const answer = await put(body);
     expect(answer).toMatchObject({
@@ -142,7 +145,7 @@ describe('the settings over HTTP', () => {
       413,
     ],
     ['a depth of 30', () => `{"tries":${'['.repeat(30)}${']'.repeat(30)}}`, 422],
-    // As every body of the API.
+    // The limit of every body of the API.
     ['a depth of 1,000', () => `{"tries":${'['.repeat(1000)}${']'.repeat(1000)}}`, 400],
     ['NaN', () => '{"tries":NaN}', 400],
     ['a key twice', () => '{"tries":4,"tries":5}', 400],
@@ -153,7 +156,7 @@ describe('the settings over HTTP', () => {
     expect(await tag()).toBe(before);
   });
 
-  it('C5 show a secret as ***, which given back changes nothing; a secret itself is refused and not repeated', async () => {
+  it('C5 show a secret as ***, which changes nothing when it is sent back; a secret itself is refused and not repeated', async () => {
     await put({ api_key: 'env:SECRET_MODEL' });
     const shown = (await call('GET', CONFIG)).body!;
     expect(shown['api_key']).toBe('***');
@@ -171,7 +174,7 @@ describe('the settings over HTTP', () => {
     expect(JSON.stringify(await put({ api_key: 'env:SECRET_OTHER' }, '?dryRun=true'))).not.toContain('SECRET_OTHER');
   });
 
-  it('can be tried', async () => {
+  it('can be previewed with dryRun', async () => {
     const before = await tag();
     expect(await put({ chunk_size: 100 }, '?dryRun=true')).toMatchObject({
       status: 200,
@@ -181,7 +184,7 @@ describe('the settings over HTTP', () => {
     expect(await tag()).toBe(before);
   });
 
-  it('have a history, and go back to any of it', async () => {
+  it('have a history, any revision of which can be restored', async () => {
     await put({ chunk_size: 100 }, '?reason=smaller%20chunks');
     await put({ chunk_size: 200 });
     const { body } = await call('GET', `${CONFIG}/history?limit=2`);
@@ -199,7 +202,7 @@ describe('the settings over HTTP', () => {
     expect(none).toMatchObject({ status: 404, body: { code: 'CONFIG_REVISION_NOT_FOUND' } });
   });
 
-  it('are changed one by one or several by the paths of the founding API, without a tag', async () => {
+  it('are changed by the routes of the legacy API without a tag, one or several', async () => {
     const one = await call('POST', CONFIG, { body: { key: 'tries', value: 9 } });
     expect(one).toMatchObject({ status: 200, body: { tries: 9 } });
     const several = await call('POST', `${CONFIG}/update`, { body: { tries: 10, chunk_size: 64 } });
@@ -207,7 +210,7 @@ describe('the settings over HTTP', () => {
     expect(await call('POST', CONFIG, { body: { key: 'nonsense', value: 9 } })).toMatchObject({ status: 422 });
   });
 
-  it('say who serves them, and forget a replica that an operator gave up', async () => {
+  it('list the replicas that serve them, and remove one on request', async () => {
     const { body } = await call('GET', `${CONFIG}/rollout?wait=5s`);
     expect(body).toMatchObject({ converged: true, replicas: [{ state: 'serving', silent_ms: expect.any(Number) }] });
     const [{ id }] = body!['replicas'] as [{ id: string }];
