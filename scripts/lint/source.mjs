@@ -60,9 +60,10 @@ function comments(text, literals, lineAt) {
 export function markedComments(text, mark) {
   const found = [];
   text.split('\n').forEach((raw, index) => {
-    const comment = new RegExp(`(?:^|\\s)${mark}+\\s?(.*)$`).exec(raw);
+    const comment = new RegExp(`(?:^|\\s)${mark}+(?:\\s*[A-Z_]+=.*?${mark})?\\s?(.*)$`).exec(raw);
     if (!comment || /^#!/.test(raw)) return;
-    const whole = raw.trimStart().startsWith(mark);
+    // `# NAME=value  # what it is` is a comment of its own.
+    const whole = raw.trimStart().startsWith(mark) && !/^\s*#\s*[A-Z_]+=/.test(raw);
     const last = found.at(-1);
     if (whole && last?.whole && last.line + last.text.split('\n').length === index + 1) last.text += `\n${comment[1]}`;
     else found.push({ text: comment[1], line: index + 1, whole });
