@@ -6,7 +6,7 @@ import { extendedClasses, memberFindings } from './lint/members.mjs';
 import { parse } from './lint/source.mjs';
 
 const RULES = 'docs/mechanisms.json';
-const HELP = `Usage: node scripts/lint-code.mjs [--json] [file ...]
+const HELP = `Usage: node scripts/lint-code.mjs [--json] [--root FOLDER] [file ...]
 
 Checks the TypeScript of libs, apps and test for what oxlint has no rule for:
   member-private, member-readonly, member-protected   private members are #name; parameter properties private readonly
@@ -15,12 +15,13 @@ Exit code 1 when there is a finding.
 
   file     these files only; without one, the whole repository
   --json   print the findings as JSON: [{ file, line, rule, found, use }]
+  --root   read the files from this folder instead of the current one
   --help   this text
 `;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { json: { type: 'boolean' }, help: { type: 'boolean' } },
+  options: { json: { type: 'boolean' }, root: { type: 'string', default: '.' }, help: { type: 'boolean' } },
 });
 if (values.help) {
   console.log(HELP);
@@ -28,6 +29,7 @@ if (values.help) {
 }
 
 const { mechanisms, declaredOnce } = JSON.parse(readFileSync(RULES, 'utf8'));
+process.chdir(values.root);
 const rules = mechanisms.map((rule) => ({ declares: [], patterns: [], except: [], ...rule }));
 const isWhole = positionals.length === 0;
 const names = isWhole ? repositoryFiles().filter((file) => /^(?:libs|apps|test)\/.*(?<!\.d)\.ts$/.test(file)) : positionals;

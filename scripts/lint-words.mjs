@@ -1,10 +1,11 @@
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { repositoryFiles } from './lint/files.mjs';
 import { wordsLint } from './lint/words.mjs';
 
 const RULES = 'docs/words.json';
-const HELP = `Usage: node scripts/lint-words.mjs [--json | --all | --ratchet] [file or folder ...]
+const HELP = `Usage: node scripts/lint-words.mjs [--json | --all | --ratchet] [--root FOLDER] [file or folder ...]
 
 Checks names, comments, texts and Markdown against ${RULES}: words that have a better one, phrases that
 are hard to read, sentences that are too long. Exit code 1 when there is a finding that is not open.
@@ -14,6 +15,7 @@ are hard to read, sentences that are too long. Exit code 1 when there is a findi
   --all       show every finding, also the accepted ones
   --json      print the findings as JSON: [{ file, line, rule, found, use }]
   --ratchet   lower the numbers of "open" to what is found now; they are never raised
+  --root      read the paths from this folder instead of the current one
   --help      this text
 `;
 
@@ -23,6 +25,7 @@ const { values, positionals } = parseArgs({
     json: { type: 'boolean' },
     all: { type: 'boolean' },
     ratchet: { type: 'boolean' },
+    root: { type: 'string', default: '.' },
     help: { type: 'boolean' },
   },
 });
@@ -32,6 +35,8 @@ if (values.help) {
 }
 
 const rules = JSON.parse(readFileSync(RULES, 'utf8'));
+const rulesFile = resolve(RULES);
+process.chdir(values.root);
 const paths = positionals.map((path) => path.replace(/^\.\/|\/$/g, ''));
 const lint = wordsLint(rules);
 const findings = filesToCheck(paths).flatMap((file) => lint(file, readFileSync(file, 'utf8')));
@@ -70,5 +75,5 @@ function ratchet() {
   if (isPart) throw new Error('--ratchet needs the whole repository: give no path');
   const open = Object.entries(rules.open).map(([rule, most]) => [rule, Math.min(most, byRule.get(rule)?.length ?? 0)]);
   rules.open = Object.fromEntries(open.filter(([, most]) => most > 0));
-  writeFileSync(RULES, `${JSON.stringify(rules, null, 2)}\n`);
+  writeFileSync(rulesFile, `${JSON.stringify(rules, null, 2)}\n`);
 }

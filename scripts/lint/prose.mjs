@@ -40,7 +40,10 @@ export function wordCount(sentence) {
   return sentence.split(/\s+/).filter((word) => /[\p{L}\p{N}]/u.test(word)).length;
 }
 
-/** Blocks of a Markdown text, without fenced code. A cell of a table is split at semicolons, because it is read as a list. */
+/**
+ * Blocks of a Markdown text without its code, and the code: fenced lines and inline parts.
+ * A cell of a table is split at semicolons and colons, because it is read as a list.
+ */
 export function markdownBlocks(text) {
   const blocks = [];
   const code = [];
@@ -63,6 +66,7 @@ export function markdownBlocks(text) {
       fence = mark;
       return;
     }
+    for (const [, inline] of raw.matchAll(/`([^`]+)`/g)) code.push({ text: inline, line });
     if (/^\s*\|/.test(raw)) {
       close();
       const cells = raw.replaceAll(/`[^`]*`/g, 'code').split('|');
@@ -84,7 +88,5 @@ export function markdownBlocks(text) {
     else open = { text: raw, line };
   });
   close();
-  for (const block of blocks)
-    for (const [, inline] of block.text.matchAll(/`([^`]+)`/g)) code.push({ text: inline, line: block.line });
   return { blocks, code };
 }
