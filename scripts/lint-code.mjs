@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import { repositoryFiles } from './lint/files.mjs';
 import { declaredTwice, mechanismFindings, unusedExceptions } from './lint/mechanisms.mjs';
 import { extendedClasses, memberFindings } from './lint/members.mjs';
+import { shapeFindings } from './lint/shape.mjs';
 import { parse } from './lint/source.mjs';
 
 const RULES = 'docs/mechanisms.json';
@@ -11,6 +12,7 @@ const HELP = `Usage: node scripts/lint-code.mjs [--json] [--root FOLDER] [file .
 Checks the TypeScript of libs, apps and test for what oxlint has no rule for:
   member-private, member-readonly, member-protected   private members are #name; parameter properties private readonly
   one-home, declared-once                             what ${RULES} names is defined in one place
+  file-length, lonely-file                            files of at most 350 lines; no folder with one file
 Exit code 1 when there is a finding.
 
   file     these files only; without one, the whole repository
@@ -43,7 +45,7 @@ const { findings: copies, used } = mechanismFindings(rules, files);
 const findings = [
   ...files.flatMap((file) => memberFindings(file, (name) => extended.has(name))),
   ...copies,
-  ...(isWhole ? unusedExceptions(rules, used) : []),
+  ...(isWhole ? [...unusedExceptions(rules, used), ...shapeFindings(files)] : []),
   ...declaredTwice(declaredOnce, files),
 ];
 
