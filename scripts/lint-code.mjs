@@ -34,7 +34,9 @@ const { mechanisms, declaredOnce } = JSON.parse(readFileSync(RULES, 'utf8'));
 process.chdir(values.root);
 const rules = mechanisms.map((rule) => ({ declares: [], patterns: [], except: [], ...rule }));
 const isWhole = positionals.length === 0;
-const names = isWhole ? repositoryFiles().filter((file) => /^(?:libs|apps|test)\/.*(?<!\.d)\.ts$/.test(file)) : positionals;
+const names = isWhole
+  ? repositoryFiles().filter((file) => /^(?:libs|apps|test)\/.*(?<!\.d)\.ts$/.test(file))
+  : positionals;
 const files = names.map((file) => {
   const text = readFileSync(file, 'utf8');
   return { file, text, source: parse(file, text) };
@@ -45,7 +47,7 @@ const { findings: copies, used } = mechanismFindings(rules, files);
 const findings = [
   ...files.flatMap((file) => memberFindings(file, (name) => extended.has(name))),
   ...copies,
-  ...(isWhole ? [...unusedExceptions(rules, used), ...shapeFindings(files)] : []),
+  ...(isWhole ? [...unusedExceptions(rules, used), ...shapeFindings(files, repositoryFiles())] : []),
   ...declaredTwice(declaredOnce, files),
 ];
 

@@ -56,7 +56,8 @@ function filesToCheck(given) {
   if (given.length === 0) return repositoryFiles();
   const files = given.filter((path) => statSync(path).isFile());
   const folders = given.filter((path) => !files.includes(path)).map((path) => `${path}/`);
-  const inside = folders.length > 0 ? repositoryFiles().filter((file) => folders.some((folder) => file.startsWith(folder))) : [];
+  const inside =
+    folders.length > 0 ? repositoryFiles().filter((file) => folders.some((folder) => file.startsWith(folder))) : [];
   return [...new Set([...files, ...inside])];
 }
 
@@ -67,7 +68,8 @@ function report() {
     if (length > allowed(rule)) console.log(`${rule}: ${length} found, ${allowed(rule)} accepted`);
   if (isPart) return;
   const lower = Object.entries(rules.open).filter(([rule, open]) => (byRule.get(rule)?.length ?? 0) < open);
-  if (lower.length > 0) console.log(`Fewer than accepted: ${lower.map(([rule]) => rule).join(', ')}. Run with --ratchet.`);
+  if (lower.length > 0)
+    console.log(`Fewer than accepted: ${lower.map(([rule]) => rule).join(', ')}. Run with --ratchet.`);
   console.log(`words: ${findings.length} findings, ${refused.length} of them in rules that have more than accepted`);
 }
 

@@ -37,7 +37,10 @@ const WORDS: Record<string, { text: string; expected: string[] }> = {
   },
   'long.ts': { text: `// ${LONG}\n\n// Two sentences. Each is short.\nexport {};`, expected: ['1 long-comment'] },
   'script.lua': { text: '-- Nobody reads it\nlocal nobodies = 1', expected: ['1 somebody', '2 nobodies'] },
-  'config.yaml': { text: '# a value for whoever reads\na: 1 # stands still\nb: "#"', expected: ['1 whoever', '2 stand-still'] },
+  'config.yaml': {
+    text: '# a value for whoever reads\na: 1 # stands still\nb: "#"',
+    expected: ['1 whoever', '2 stand-still'],
+  },
   'page.md': {
     text: `# Title\n\n${LONG}\n${LONG}\n\n\`\`\`sh\necho ${LONG}\n\`\`\`\n\n| a | b |\n| - | - |\n| news of it | \`Outbox\` |\n`,
     expected: ['12 news', '12 outbox'],
@@ -51,8 +54,8 @@ const CODE: Record<string, { text: string; expected: string[] }> = {
     expected: ['2 member-private', '3 member-readonly', '4 member-protected'],
   },
   'libs/a/src/base.ts': {
-    text: 'export abstract class Base {\n  protected abstract run(): void;\n}\nexport class Sub extends Base {\n  protected override run() {}\n}',
-    expected: ['5 member-protected'],
+    text: 'export abstract class Base {\n  protected abstract run(): void;\n}\nexport class Sub extends Base {\n  protected override run() {}\n  protected stop() {}\n}',
+    expected: ['6 member-protected'],
   },
   'libs/a/src/copies.ts': {
     text: "export const taken = (e: { code: string }) => e.code === '23505';\nfunction within() {}\nsetInterval(within, 1); // setInterval(\nexport const red = '#12345';",
@@ -85,7 +88,9 @@ describe.each([
   });
 
   it('explains itself with --help', () => {
-    expect(execFileSync(process.execPath, [`scripts/${script}.mjs`, '--help'], { encoding: 'utf8' })).toMatch(/^Usage: /);
+    expect(execFileSync(process.execPath, [`scripts/${script}.mjs`, '--help'], { encoding: 'utf8' })).toMatch(
+      /^Usage: /,
+    );
   });
 });
 

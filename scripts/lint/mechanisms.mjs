@@ -2,14 +2,13 @@ import ts from 'typescript';
 import { matchesAny } from './files.mjs';
 import { walk } from './source.mjs';
 
-/** Names of functions and types that a file declares at any depth, with the lines. */
+/** Names of functions and types that a file declares at any depth, with the lines. A method has its class as context, so it does not count. */
 function declarations(source) {
   const found = [];
   const add = (node, name) =>
     found.push({ name, line: source.getLineAndCharacterOfPosition(node.getStart(source)).line + 1 });
   walk(source, (node) => {
-    if ((ts.isFunctionDeclaration(node) || ts.isMethodDeclaration(node)) && node.name)
-      add(node, node.name.getText(source).replace(/^#/, ''));
+    if (ts.isFunctionDeclaration(node) && node.name) add(node, node.name.text);
     if (ts.isVariableDeclaration(node) && ts.isIdentifier(node.name) && node.initializer)
       if (ts.isArrowFunction(node.initializer) || ts.isFunctionExpression(node.initializer)) add(node, node.name.text);
     if (ts.isTypeAliasDeclaration(node) || ts.isInterfaceDeclaration(node) || ts.isClassDeclaration(node))
@@ -33,7 +32,7 @@ export function mechanismFindings(rules, files) {
     const code = withoutComments(text);
     for (const rule of rules) {
       if (matchesAny(file, rule.home) || !matchesAny(file, rule.in)) continue;
-      const excused = rule.except.find((exception) => exception.file === file);
+      const excused = rule.except.find((exception) => matchesAny(file, [exception.file]));
       const hits = [];
       for (const { name, line } of declared) if (rule.declares.includes(name)) hits.push({ line, found: name });
       for (const pattern of rule.patterns)
@@ -69,7 +68,9 @@ export function declaredTwice(names, files) {
   for (const { file, source } of files)
     for (const statement of source.statements) {
       const isType =
-        ts.isTypeAliasDeclaration(statement) || ts.isInterfaceDeclaration(statement) || ts.isClassDeclaration(statement);
+        ts.isTypeAliasDeclaration(statement) ||
+        ts.isInterfaceDeclaration(statement) ||
+        ts.isClassDeclaration(statement);
       const place = isType ? places.get(statement.name?.text) : undefined;
       place?.push({ file, line: source.getLineAndCharacterOfPosition(statement.getStart(source)).line + 1 });
     }

@@ -17,13 +17,23 @@ export function memberFindings({ file, source }, isExtended) {
     const name = node.name?.getText(source) ?? 'constructor';
     if (ts.isParameter(node)) {
       if (!has(ts.SyntaxKind.ReadonlyKeyword))
-        add(node, 'member-readonly', name, 'a parameter property is `private readonly`; a field that changes is `#name`');
+        add(
+          node,
+          'member-readonly',
+          name,
+          'a parameter property is `private readonly`; a field that changes is `#name`',
+        );
     } else if (isPrivate && !ts.isConstructorDeclaration(node)) {
       add(node, 'member-private', name, `write #${name}`);
     }
     const owner = node.parent?.parent && ts.isParameter(node) ? node.parent.parent : node.parent;
-    if (isProtected && !isExtended(owner?.name?.text))
-      add(node, 'member-protected', name, 'no class extends this one: write #name, or `private readonly` for a parameter');
+    if (isProtected && !has(ts.SyntaxKind.OverrideKeyword) && !isExtended(owner?.name?.text))
+      add(
+        node,
+        'member-protected',
+        name,
+        'no class extends this one: write #name, or `private readonly` for a parameter',
+      );
   });
   return findings;
 }

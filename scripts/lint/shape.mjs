@@ -2,11 +2,12 @@ import { dirname } from 'node:path';
 
 const MOST_LINES = 350;
 
-/** Files that are too long, and folders that hold one file only. `files` are `{ file, text }` of the whole repository. */
-export function shapeFindings(files) {
-  const sources = files.filter(({ file }) => /^(?:libs|apps)\/[^/]+\/src\//.test(file));
+/** Files that are too long, and folders that hold one file only. `files` are `{ file, text }`, `names` all paths of the repository. */
+export function shapeFindings(files, names) {
+  const isSource = (file) => /^(?:libs|apps)\/[^/]+\/src\//.test(file);
+  const sources = files.filter(({ file }) => isSource(file));
   const counts = new Map();
-  for (const { file } of sources)
+  for (const file of names.filter(isSource))
     for (let folder = dirname(file); folder.includes('/'); folder = dirname(folder))
       counts.set(folder, (counts.get(folder) ?? 0) + 1);
 
@@ -23,6 +24,12 @@ export function shapeFindings(files) {
     }));
   const lonely = sources
     .filter(({ file }) => counts.get(dirname(file)) === 1)
-    .map(({ file }) => ({ file, line: 1, rule: 'lonely-file', found: dirname(file), use: 'a folder with one file: move it up' }));
+    .map(({ file }) => ({
+      file,
+      line: 1,
+      rule: 'lonely-file',
+      found: dirname(file),
+      use: 'a folder with one file: move it up',
+    }));
   return [...long, ...lonely];
 }

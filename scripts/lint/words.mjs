@@ -26,11 +26,19 @@ export function kindOf(file) {
 function read(file, kind, text, limits) {
   if (kind === 'markdown') {
     const { blocks, code } = markdownBlocks(text);
-    return { names: code.flatMap(namesIn), prose: blocks.map((block) => ({ ...block, limit: limits.docs })), texts: [] };
+    return {
+      names: code.flatMap(namesIn),
+      prose: blocks.map((block) => ({ ...block, limit: limits.docs })),
+      texts: [],
+    };
   }
   if (kind === 'script') {
     const { identifiers, strings, comments } = scriptParts(file, text);
-    return { names: identifiers, prose: comments.map((block) => ({ ...block, limit: limits.comments })), texts: strings };
+    return {
+      names: identifiers,
+      prose: comments.map((block) => ({ ...block, limit: limits.comments })),
+      texts: strings,
+    };
   }
   const comments = markedComments(text, kind === 'lua' ? '--' : '#');
   const names = kind === 'lua' ? namesIn({ text: text.replaceAll(/--.*/g, ''), line: 1 }) : [];
@@ -61,7 +69,10 @@ export function wordsLint(rules) {
     if (byName.has(bare)) return byName.get(bare);
     const words = parts(bare);
     const line = ` ${words.join(' ')} `;
-    return stems.find(({ stem }) => words.some((word) => word.startsWith(stem))) ?? runs.find(({ text }) => line.includes(text));
+    return (
+      stems.find(({ stem }) => words.some((word) => word.startsWith(stem))) ??
+      runs.find(({ text }) => line.includes(text))
+    );
   };
   const idOf = (rule) => rule.id ?? rule.name ?? rule.stem ?? rule.run;
 
