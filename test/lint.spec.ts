@@ -1,7 +1,7 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 
 interface Finding {
@@ -92,6 +92,27 @@ describe.each([
       /^Usage: /,
     );
   });
+});
+
+it('reports a planted import cycle, and no cycle of types', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'yuxi-cycle-'));
+  const files = {
+    'a.ts': "import { b } from './b.js';\nexport const a = (): number => b();",
+    'b.ts': "import { a } from './a.js';\nexport const b = (): number => a();",
+    'c.ts': "import type { D } from './d.js';\nexport interface C { d: D }",
+    'd.ts': "import type { C } from './c.js';\nexport interface D { c: C }",
+  };
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
+  try {
+    const oxlint = join(process.cwd(), 'node_modules/oxlint/bin/oxlint');
+    const args = [oxlint, '-c', join(process.cwd(), '.oxlintrc.json'), '--format', 'json', folder];
+    const { stdout } = spawnSync(process.execPath, args, { encoding: 'utf8' });
+    const { diagnostics } = JSON.parse(stdout) as { diagnostics: { code: string; filename: string }[] };
+    const cycles = diagnostics.filter(({ code }) => code.includes('no-cycle'));
+    expect(cycles.map(({ filename }) => basename(filename)).sort()).toEqual(['a.ts', 'b.ts']);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 });
 
 it('has a valid pattern and a remedy in every rule', () => {

@@ -2,9 +2,10 @@ import { dirname } from 'node:path';
 
 const MOST_LINES = 350;
 
+const isSource = (file) => /^(?:libs|apps)\/[^/]+\/src\//.test(file);
+
 /** Files that are too long, and folders that hold one file only. `files` are `{ file, text }`, `names` all paths of the repository. */
 export function shapeFindings(files, names) {
-  const isSource = (file) => /^(?:libs|apps)\/[^/]+\/src\//.test(file);
   const sources = files.filter(({ file }) => isSource(file));
   const counts = new Map();
   for (const file of names.filter(isSource))

@@ -61,7 +61,7 @@ export function markedComments(text, mark) {
   const found = [];
   text.split('\n').forEach((raw, index) => {
     const comment = new RegExp(`(?:^|\\s)${mark}+(?:\\s*[A-Z_]+=.*?${mark})?\\s?(.*)$`).exec(raw);
-    if (!comment || /^#!/.test(raw)) return;
+    if (!comment || raw.startsWith('#!')) return;
     // `# NAME=value  # what it is` is a comment of its own.
     const whole = raw.trimStart().startsWith(mark) && !/^\s*#\s*[A-Z_]+=/.test(raw);
     const last = found.at(-1);

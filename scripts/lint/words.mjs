@@ -15,9 +15,9 @@ function parts(name) {
 /** Which kind of text a file is, by its name; undefined for one that is not checked. */
 export function kindOf(file) {
   const name = basename(file);
-  if (/\.md$/.test(name)) return 'markdown';
+  if (name.endsWith('.md')) return 'markdown';
   if (/\.(?:[cm]?ts|[cm]?js)$/.test(name)) return 'script';
-  if (/\.lua$/.test(name)) return 'lua';
+  if (name.endsWith('.lua')) return 'lua';
   if (/\.(?:ya?ml|sh|toml)$|^Dockerfile|^\.env\.example$/.test(name)) return 'hash';
   return undefined;
 }
@@ -51,6 +51,8 @@ function namesIn({ text, line }) {
   });
 }
 
+const idOf = (rule) => rule.name ?? rule.stem ?? rule.run;
+
 /** Compiles the rules of `docs/words.json`. @returns a function `(file, text) => findings` */
 export function wordsLint(rules) {
   const byName = new Map(rules.identifiers.filter((rule) => rule.name).map((rule) => [rule.name, rule]));
@@ -74,8 +76,6 @@ export function wordsLint(rules) {
       runs.find(({ text }) => line.includes(text))
     );
   };
-  const idOf = (rule) => rule.id ?? rule.name ?? rule.stem ?? rule.run;
-
   return (file, text) => {
     const kind = kindOf(file);
     if (!kind) return [];
