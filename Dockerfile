@@ -20,7 +20,7 @@ COPY libs/storage/package.json libs/storage/
 COPY libs/tasks/package.json libs/tasks/
 COPY libs/testing/package.json libs/testing/
 COPY libs/throttler/package.json libs/throttler/
-# Without scripts: native code comes as ready packages for each platform, and nobody else's program runs here.
+# Without install scripts: native code comes as binary packages for each platform, and no foreign program runs here.
 RUN npm ci --ignore-scripts --no-audit --no-fund
 COPY . .
 RUN npm run build && node scripts/image.mjs /image

@@ -1,5 +1,5 @@
 // npm run bench -- <area> [--json]: runs test/bench/<area>.mjs.
-// npm run prove -- <area> [seed]: runs test/e2e/<area>.spec.ts and <area>.faults.spec.ts at their full size (the tiers run the small one).
+// npm run prove -- <area> [seed]: runs test/e2e/<area>.spec.ts and <area>.faults.spec.ts at full size; the tiers use a small size.
 import { spawn } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
