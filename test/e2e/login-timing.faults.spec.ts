@@ -16,7 +16,7 @@ const WARM_UP = size(20, 200);
 const TRIES_PER_ACCOUNT = 4;
 
 /** Answers at once where there is no such user, as the legacy API did. */
-class Hasty extends Passwords {
+class WithoutDummyHash extends Passwords {
   override async verify(stored: string | undefined, password: string): Promise<boolean> {
     return stored === undefined ? false : super.verify(stored, password);
   }

@@ -145,7 +145,7 @@ describe('the embedding model of a knowledge base under search', () => {
   );
 
   /** The replica that runs a step of the saga. */
-  async function busy(): Promise<number> {
+  async function sagaReplica(): Promise<number> {
     const pid = await eventually(
       async () => {
         const [row] = await models.fleet.sql<{ worker: string }>(

@@ -29,7 +29,7 @@ import { SearchService } from './search/search.service.js';
 import { Embedder } from './vectors/embedder.js';
 import { Generations, VectorRows } from './vectors/generations.js';
 import { VectorUpkeep } from './vectors/upkeep.js';
-import { EXACT_LIMIT, EXACT_UP_TO, VectorIndexes } from './vectors/vector-index.js';
+import { EXACT_LIMIT, exactLimitOf, VectorIndexes } from './vectors/vector-index.js';
 
 export interface KnowledgeOptions {
   /** Points where tests stop indexing or switch off a protection. Default none. */

@@ -2,7 +2,7 @@ import { ConfigurableModuleBuilder, type DynamicModule, Global, Module } from '@
 import { DiscoveryModule } from '@nestjs/core';
 import { OptionsError, SQL_CLIENT, type SqlClient } from '@yuxi/core';
 import { REDIS_CONNECTION, type RedisClient } from '@yuxi/redis';
-import { TaskQueue, TaskQueues } from '@yuxi/tasks';
+import { TaskQueue, QueueAdmin } from '@yuxi/tasks';
 import { SagaExplorer, SagaRegistry } from './definition/saga.registry.js';
 import { SagaRunner } from './run/saga.runner.js';
 import { SagaWriter } from './run/saga.writer.js';

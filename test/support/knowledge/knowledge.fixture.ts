@@ -12,14 +12,10 @@ import { BLOB_STORE, type BlobStore, type Role, StorageInfo, StorageModule } fro
 import { TaskRetryLater, TasksModule, tasksMigrations } from '@yuxi/tasks';
 
 import type { Actor } from '../../../libs/knowledge/src/databases/access.js';
-import { DatabasesService } from '../../../libs/knowledge/src/databases/index.js';
-import { FilesService, IngestService } from '../../../libs/knowledge/src/files/index.js';
-import {
-  FileProcessor,
-  type IndexingHooks,
-  NO_HOOKS,
-  type ProcessFile,
-} from '../../../libs/knowledge/src/indexing/index.js';
+import { DatabasesService } from '../../../libs/knowledge/src/databases/databases.service.js';
+import { FilesService } from '../../../libs/knowledge/src/files/files.service.js';
+import { FileProcessor, type ProcessFile } from '../../../libs/knowledge/src/indexing/file-processor.js';
+import { type IndexingHooks, NO_HOOKS } from '../../../libs/knowledge/src/indexing/hooks.js';
 import { KnowledgeModule } from '../../../libs/knowledge/src/knowledge.module.js';
 import { IngestService } from '../../../libs/knowledge/src/sagas/ingest.service.js';
 import { Corpora } from '../../../libs/knowledge/src/search/corpora.js';

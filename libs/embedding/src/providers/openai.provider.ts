@@ -57,7 +57,7 @@ export class OpenAiProvider {
   async embed(texts: readonly string[]): Promise<EmbeddingAnswer> {
     for (let attempt = 0; ; attempt++) {
       try {
-        return await this.#gate.pass(() => this.#call(texts));
+        return await this.#semaphore.run(() => this.#call(texts));
       } catch (error) {
         const failure = failureOf(this.spec.model, error);
         if (!failure.retryable || attempt >= this.spec.retries) throw failure;

@@ -10,8 +10,17 @@ import type { GenerationId } from './generations.js';
  * an index of its own (HNSW).
  */
 export const EXACT_UP_TO = 10_000;
-/** Injection token of the limit in use: {@link EXACT_UP_TO}, or a smaller number in tests. */
+/** Injection token of the limit in use: {@link EXACT_UP_TO}, or a smaller number in tests. `undefined`: no index is ever built. */
 export const EXACT_LIMIT = Symbol('EXACT_LIMIT');
+
+/**
+ * The embedded database has no vector indexes. It has one connection: the build of an index takes minutes there, each vector that is added
+ * later about 30 ms, and all other statements wait meanwhile.
+ */
+export function exactLimitOf({ threads }: Pick<SqlClient, 'threads'>): number | undefined {
+  return threads === undefined ? undefined : EXACT_UP_TO;
+}
+
 /** Links of each vector, and candidates while the index is built. Higher values find more and take longer to build. */
 const HNSW = { m: 24, ef_construction: 128 };
 
@@ -54,7 +63,7 @@ export class VectorIndexes {
     return rows;
   }
 
-  /** Drops the indexes of a database that has none any more. */
+  /** Drops the indexes that an earlier version has built in the embedded database. */
   async dropUnused(): Promise<void> {
     if (this.exactUpTo !== undefined) return;
     const { rows } = await this.sql.query<GenerationId>(
@@ -73,8 +82,8 @@ export class VectorIndexes {
     await this.sql.query(`DROP INDEX CONCURRENTLY IF EXISTS ${vectorIndexName(id)}`);
   }
 
-  @WithLock(([id]: readonly [GenerationId, ...unknown[]]) => vectorIndexName(id), { wait: false, onBusy: 'skip' })
   /** Called by {@link ensure}: one process at a time builds an index, the others skip it. */
+  @WithLock(([id]: readonly [GenerationId, ...unknown[]]) => vectorIndexName(id), { wait: false, onBusy: 'skip' })
   async build(id: GenerationId & { dimensions: number }): Promise<void> {
     const name = vectorIndexName(id);
     const start = monotonicMs();

@@ -1,6 +1,6 @@
 import { OptionsError, type SqlClient } from '@yuxi/core';
 import { type RedisClient, ScriptBatch } from '@yuxi/redis';
-import { queueKey, type TaskQueue, type TaskQueues } from '@yuxi/tasks';
+import { queueKey, type TaskQueue, type QueueAdmin } from '@yuxi/tasks';
 import { SAGA_QUEUE, sagaTaskPrefix } from '../run/saga.writer.js';
 import type { SagaChange } from '../run/transitions.js';
 import type { JournalEntry, SagaQuery, SagaState, SagaStatus, TimelineEntry } from '../saga.types.js';

@@ -31,11 +31,11 @@ export class DocumentThreads implements OnApplicationShutdown {
   readonly #pool: Piscina;
   readonly #limits: Required<DocumentThreadLimits>;
   /** Free threads. The time limit of a document starts after the wait for a slot. */
-  readonly #slots: Gate;
+  readonly #slots: Semaphore;
 
   constructor({ threads = 2, time = 60_000, memory = 512 }: DocumentThreadLimits = {}) {
     this.#limits = { threads, time, memory };
-    this.#slots = new Gate(threads);
+    this.#slots = new Semaphore(threads);
     this.#pool = new Piscina({
       // By package name, so that tests, which run the sources, also find the compiled thread.
       filename: createRequire(import.meta.url).resolve('@yuxi/knowledge/document-thread'),
@@ -64,7 +64,7 @@ export class DocumentThreads implements OnApplicationShutdown {
   async cut(order: CutOrder, signal: AbortSignal): Promise<Cutting> {
     const size = order.markdown.length;
     if (size <= ONE_ANSWER) return new FinishedCutting(await this.#run<WholeCut>('cutWhole', order, size, [], signal));
-    const leave = await this.#slots.enter(signal);
+    const leave = await this.#slots.acquire(signal);
     const start = (task: CutTask, stop: AbortSignal) =>
       this.#pool.run(task, {
         name: 'cut',
@@ -90,7 +90,7 @@ export class DocumentThreads implements OnApplicationShutdown {
     transferList: ArrayBuffer[],
     signal?: AbortSignal,
   ): Promise<T> {
-    const leave = await this.#slots.enter(signal);
+    const leave = await this.#slots.acquire(signal);
     const late = AbortSignal.timeout(this.#limits.time);
     const stop = signal ? AbortSignal.any([signal, late]) : late;
     try {
