@@ -19,7 +19,10 @@ const manySettings = z.record(key, flatValue);
 export class LegacyHealthController {
   @Public()
   @Get('health')
-  @ApiOperation({ summary: 'Check whether the API responds. The probes under /health report more' })
+  @ApiOperation({
+    operationId: 'SystemController_health',
+    summary: 'Check whether the API responds. The probes under /health report more',
+  })
   health() {
     return { status: 'ok', message: HEALTHY, version: VERSION };
   }
@@ -34,7 +37,10 @@ export class LegacySettingsController {
 
   @Post()
   @HttpCode(200)
-  @ApiOperation({ summary: 'Change one live setting on every replica, without If-Match' })
+  @ApiOperation({
+    operationId: 'SettingsController_set',
+    summary: 'Change one live setting on every replica, without If-Match',
+  })
   @ApiBodySchema(oneSetting)
   set(
     @CurrentUser() caller: Caller,
@@ -46,7 +52,10 @@ export class LegacySettingsController {
 
   @Post('update')
   @HttpCode(200)
-  @ApiOperation({ summary: 'Change several live settings on every replica, all or none, without If-Match' })
+  @ApiOperation({
+    operationId: 'SettingsController_update',
+    summary: 'Change several live settings on every replica, all or none, without If-Match',
+  })
   @ApiBodySchema(manySettings)
   update(
     @CurrentUser() caller: Caller,
