@@ -138,8 +138,8 @@ describe('F7 a lock over Sentinel failovers', () => {
       await start({ fenced, unchecked: true, pauseMs: [700, 900] });
       const done: Failover[] = [];
       const refused = () => [...fleet.sections, ...fleet.lostSections].some(({ accepted }) => !accepted);
-      // Two sections may overlap for a moment without a lost update.
-      const conflicted = async () => (fenced ? refused() : (await damage()).updatesLost > 0);
+      // Two sections may overlap without a lost update. On a busy machine a write may be refused without an overlap.
+      const conflicted = async () => (fenced ? refused() && overlaps().length > 0 : (await damage()).updatesLost > 0);
       while (!(await conflicted()) && done.length < 5) {
         if (done.length > 0) await failovers.settle(done.at(-1)!);
         await sections(2);

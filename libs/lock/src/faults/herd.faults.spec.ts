@@ -65,5 +65,5 @@ describe('many waiters', () => {
     expect(results.filter((result) => result !== 'released')).toEqual([]);
     const keys = await setup.admin.keys('yuxi:lock*');
     expect(keys.filter((key) => !key.startsWith('yuxi:lockf:'))).toEqual([]);
-  });
+  }, 60_000);
 });
