@@ -12,11 +12,11 @@ const SHARE = Math.ceil(LIMIT / WORKERS);
 const OUTAGE_MS = size(2500, 15_000);
 /** The command timeout of RedisModule. */
 const TIMEOUT_MS = 200;
-/** What a busy machine may add to a wait, beside what a worker was busy itself. */
+/** Longest delay by a busy machine, in addition to the time for which a worker's event loop was blocked. */
 const SLACK_MS = 100;
 const FRESH = size(20, 200);
 
-/** Nothing leaves its window during the test. */
+/** The windows are longer than the test, so no hit expires. */
 const POLICIES: LimitPolicy[] = [
   { name: 'ten', limit: LIMIT, window: '30m' },
   { name: 'many', limit: 300, window: '30m' },
@@ -29,7 +29,7 @@ const passed = (asked: readonly Asked[]) => asked.filter(({ allowed }) => allowe
 const passesOf = (asked: readonly Asked[], keys: readonly string[]) =>
   keys.map((key) => passed(asked.filter((each) => each.key === key)));
 
-describe('limits of three processes when Redis is killed under load and comes back empty', () => {
+describe('limits of three processes when Redis is killed under load and returns empty', () => {
   let redis: RedisServer;
   let fleet: LimiterFleet;
 
@@ -44,7 +44,7 @@ describe('limits of three processes when Redis is killed under load and comes ba
   async function start(control?: string): Promise<void> {
     fleet = await LimiterFleet.start({ redis, policies: POLICIES, workers: WORKERS, ...(control && { control }) });
   }
-  /** Uses a key up; each worker has met it afterwards. */
+  /** Uses a key up. Afterwards each worker has counted hits on it. */
   async function spend(policy: string, key: string, limit: number): Promise<void> {
     expect(passed(await fleet.flood({ policy, keys: [key] }, limit))).toBe(limit);
   }
@@ -55,30 +55,30 @@ describe('limits of three processes when Redis is killed under load and comes ba
     });
 
   it(
-    'fails nobody, lets no key have more than its limit, and is exact again at once',
+    'fail no request, allow no key more than its limit, and are exact again at once',
     async () => {
       await start();
       await spend('ten', 'spent', LIMIT);
       await spend('many', 'spent-many', 300);
-      // Only the first worker has met it: the others know it because the policy broadcasts.
+      // Only the first worker has counted it. The others refuse it because the policy broadcasts.
       expect(passed(await fleet.flood({ policy: 'login', keys: ['spent-login'] }, 30, 0))).toBe(LIMIT);
       const fresh = named('fresh', FRESH);
       const targets: Target[] = [
         { policy: 'ten', keys: ['spent'] },
         { policy: 'many', keys: ['spent-many'] },
         { policy: 'login', keys: ['spent-login'] },
-        // Never refused, so that Redis is asked each time.
+        // Never refused, so that each request asks Redis.
         { policy: 'free', keys: named('free', 50) },
       ];
       await fleet.load(targets, 2);
       await redis.kill();
       await eventually(async () => expect(await Promise.all([0, 1, 2].map(decidedBy))).not.toContain('redis'));
-      const met = await fleet.flood({ policy: 'ten', keys: fresh }, FRESH * 20);
+      const first = await fleet.flood({ policy: 'ten', keys: fresh }, FRESH * 20);
       await sleep(OUTAGE_MS);
       const again = await fleet.flood({ policy: 'ten', keys: fresh }, FRESH * 20);
       await redis.restart();
       const returned = performance.now();
-      // From before the first replica is back until after the last one is.
+      // From before the first worker has recovered until after the last one has.
       const during: Asked[] = [];
       await eventually(
         async () => {
@@ -92,13 +92,13 @@ describe('limits of three processes when Redis is killed under load and comes ba
       const loaded = await fleet.unload();
 
       const { asked, busyMs } = loaded;
-      const all = [...met, ...again, ...during, ...after, ...asked];
+      const all = [...first, ...again, ...during, ...after, ...asked];
       expect(all.flatMap(({ error }) => error ?? [])).toEqual([]);
       const free = asked.filter(({ key }) => key.startsWith('free'));
       expect(passed(asked.filter(({ key }) => key.startsWith('spent')))).toBe(0);
       expect(passed(free)).toBe(free.length);
-      expect(new Set(free.map(({ source }) => source))).toEqual(new Set(['redis', 'shadow']));
-      const total = passesOf([...met, ...again, ...during, ...after], fresh);
+      expect(new Set(free.map(({ source }) => source))).toEqual(new Set(['redis', 'fallback']));
+      const total = passesOf([...first, ...again, ...during, ...after], fresh);
       expect(Math.max(...total)).toBeLessThanOrEqual(LIMIT + WORKERS);
       expect(Math.min(...total)).toBeGreaterThanOrEqual(LIMIT);
       expect(passed([...again, ...during, ...after])).toBe(0);
@@ -106,17 +106,17 @@ describe('limits of three processes when Redis is killed under load and comes ba
       expect(worst).toBeLessThan(TIMEOUT_MS + busyMs + SLACK_MS);
       expect(await fleet.inspect(0, 'many', 'spent-many')).toMatchObject({ used: 300, source: 'redis' });
       console.info(
-        `limiter: ${asked.length} decisions under load, 0 errors, worst wait ${worst.toFixed(1)} ms (a worker was busy for ` +
-          `${busyMs.toFixed(0)} ms), ${Math.max(...total)} of ${LIMIT} at most on keys nobody had met, ` +
-          `all back ${back.toFixed(0)} ms after the start of Redis`,
+        `limiter: ${asked.length} decisions under load, 0 errors, longest wait ${worst.toFixed(1)} ms (event loop blocked for ` +
+          `${busyMs.toFixed(0)} ms), ${Math.max(...total)} of ${LIMIT} at most on new keys, ` +
+          `all recovered ${back.toFixed(0)} ms after the start of Redis`,
       );
     },
     2 * MINUTE,
   );
 
   /**
-   * One worker has spent keys that nobody else has met, and is stopped when Redis comes back empty.
-   * @returns what the first to return lets pass, for each key
+   * One worker has used up keys that no other worker has counted, and is stopped when Redis returns empty.
+   * @returns for each key the requests that the first worker to recover allows
    */
   async function firstToReturn(): Promise<number[]> {
     const theirs = named('theirs', 5);
@@ -134,7 +134,7 @@ describe('limits of three processes when Redis is killed under load and comes ba
   }
 
   it(
-    'the first to return has its share, not the limit, while others still have hits to put back',
+    'the first worker to recover has its share, not the limit, while others still have hits to put back',
     async () => {
       await start();
       for (const extra of await firstToReturn()) expect(extra).toBeLessThanOrEqual(SHARE);
@@ -143,16 +143,16 @@ describe('limits of three processes when Redis is killed under load and comes ba
   );
 
   it(
-    'control: when nobody waits for others, it has the limit',
+    'control: when no process waits for others, the first worker to recover has the limit',
     async () => {
-      await start('nobody waits for others');
+      await start('no process waits for others');
       for (const extra of await firstToReturn()) expect(extra).toBe(LIMIT);
     },
     MINUTE,
   );
 
   it(
-    'control: when nothing is put back, spent keys are new after the return',
+    'control: when nothing is put back, full keys are free after the return of Redis',
     async () => {
       await start('nothing is put back');
       await spend('ten', 'spent', LIMIT);
@@ -166,7 +166,7 @@ describe('limits of three processes when Redis is killed under load and comes ba
     MINUTE,
   );
 
-  it.each(size([1], [1, 2, 3]))('exactly the limit of 1000 requests at once in four processes, round %d', async () => {
+  it.each(size([1], [1, 2, 3]))('allow exactly the limit of 1000 requests at once in four processes, round %d', async () => {
     fleet = await LimiterFleet.start({ redis, policies: POLICIES, workers: 4 });
     expect(passed(await fleet.flood({ policy: 'ten', keys: ['flood'] }, 250))).toBe(LIMIT);
     expect(passed(await fleet.flood({ policy: 'many', keys: ['flood'] }, 250))).toBe(300);

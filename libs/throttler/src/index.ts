@@ -14,15 +14,13 @@ export {
   TooManyAttemptsError,
 } from './http/limiter.errors.js';
 export type { Refusal } from './http/limiter.errors.js';
+export type { ConsumeOptions, Decision, DecisionSource, Hit, LimitAnswer, LimitState } from './limiter.decision.js';
 export { LimiterModule } from './limiter.module.js';
 export type { LimiterModuleOptions, LoginLimitOptions } from './limiter.options.js';
 export { LimiterService } from './limiter.service.js';
-export type { ConsumeOptions, Decision, DecisionSource, Hit, LimitAnswer, LimitState } from './limiter.types.js';
-export { LoginAttempt } from './login/login-attempt.js';
-export { LoginProtection } from './login/login-protection.js';
+export { LoginAttempt, LoginProtection } from './login/login-protection.js';
 export type { LoginTarget } from './login/login-protection.js';
 export { LOGIN, loginPolicies } from './login/login.policies.js';
 export type { LimitPolicy, OnUnavailable, Steps } from './policies/policy.js';
 export { PolicyBook } from './policies/policy-book.js';
-export type { PolicySource } from './policies/policy-book.js';
 export { ThrottlerStorageRedis } from './throttler-storage-redis.js';

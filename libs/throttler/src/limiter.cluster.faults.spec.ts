@@ -37,7 +37,7 @@ describe('limits on a Redis Cluster', () => {
 
   const used = async (policy: string, key: string) => (await b.limiter.inspect(policy, key)).used;
 
-  it('decides over several slots, all or nothing, in one round trip', async () => {
+  it('count in several slots all or nothing, in one round trip', async () => {
     const slots = ['{address:1.2.3.4}', '{account:ada}', '{global:all}'].map((tag) => slotOf(tag));
     expect(new Set(slots).size).toBe(3);
     expect(await scriptsSent(a, () => a.limiter.consume(login('1.2.3.4', 'ada')))).toBe(3);
@@ -45,23 +45,23 @@ describe('limits on a Redis Cluster', () => {
       Array.from({ length: 30 }, (_, i) => pods[i % 2]!.limiter.consume(login('1.2.3.4', 'ada'))),
     );
     expect(tries.filter(({ allowed }) => allowed).length).toBeLessThanOrEqual(4);
-    // What one slot had counted is taken back where another one refused.
+    // Hits counted in one slot are taken back when a limit in another slot refused.
     expect(await used('account', 'ada')).toBe(1 + tries.filter(({ allowed }) => allowed).length);
     expect(await used('address', '1.2.3.4')).toBe(await used('account', 'ada'));
     expect(await used('global', 'all')).toBe(await used('account', 'ada'));
   });
 
-  it('takes back in all slots', async () => {
+  it('take a refund back in all slots', async () => {
     const decision = await a.limiter.consume(login('5.6.7.8', 'bob'));
     expect(decision.limits.map(({ remaining }) => remaining).slice(0, 2)).toEqual([19, 4]);
     expect(await a.limiter.refund(decision)).toBe(true);
     expect([await used('address', '5.6.7.8'), await used('account', 'bob')]).toEqual([0, 0]);
   });
 
-  it('tells all processes of full keys and of resets', async () => {
+  it('send full keys and resets to all processes', async () => {
     for (let i = 0; i < 5; i++) await a.limiter.consume([{ policy: 'account', key: 'eve' }]);
     await eventually(async () =>
-      expect(await b.limiter.consume([{ policy: 'account', key: 'eve' }])).toMatchObject({ source: 'local' }),
+      expect(await b.limiter.consume([{ policy: 'account', key: 'eve' }])).toMatchObject({ source: 'denial-cache' }),
     );
     await a.limiter.reset('account', 'eve');
     await eventually(async () =>
@@ -69,7 +69,7 @@ describe('limits on a Redis Cluster', () => {
     );
   });
 
-  it('counts throttler keys of many slots at once', async () => {
+  it('count throttler keys of many slots at once', async () => {
     const keys = Array.from({ length: 40 }, (_, i) => `key-${i % 20}`);
     const records = await Promise.all(
       keys.map((key, i) => pods[i % 2]!.storage.increment(key, 60_000, 1, 0, 'default')),
@@ -77,7 +77,7 @@ describe('limits on a Redis Cluster', () => {
     expect(records.filter(({ isBlocked }) => !isBlocked)).toHaveLength(20);
   });
 
-  it('goes on without a master, and has lost nothing when its replica leads', async () => {
+  it('continue without a master, and have lost nothing after the failover', async () => {
     const keys = Array.from({ length: 12 }, (_, i) => `k${i}`);
     const all = (times: number) =>
       Promise.all(
@@ -86,16 +86,16 @@ describe('limits on a Redis Cluster', () => {
         ),
       );
     await all(10);
-    // The one that says who lives: refusals are known here and ask nobody, so that the loss of another would not be met.
+    // The master with the heartbeats. Refusals are cached and do not ask Redis, so the loss of another master would not be noticed.
     const slot = slotOf('yuxi:limiter:replicas');
     const slots = await a.redis.cluster('SLOTS');
     const [, , [, doomed] = []] = slots.find(([from, to]) => from <= slot && slot <= to) ?? [];
     await cluster.servers.find(({ port }) => port === doomed)!.kill();
     const passed = async () => (await all(4)).filter(({ allowed }) => allowed).length;
-    // Watched from now on: on a busy machine it may be over when the first answers are there.
-    const away = eventually(() => pods.some(({ link }) => link.mode === 'away'), { timeout: 20_000 });
+    // Observed from now on, because on a busy machine the outage may end before the first answers arrive.
+    const unavailable = eventually(() => pods.some(({ link }) => link.mode === 'unavailable'), { timeout: 20_000 });
     let extra = await passed();
-    await away;
+    await unavailable;
     extra += await passed();
     await eventually(() => pods.every(({ link }) => link.mode === 'redis'), { timeout: 20_000 });
     extra += await passed();

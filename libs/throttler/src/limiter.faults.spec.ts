@@ -2,19 +2,19 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { eventually, type RedisServer, startRedis } from '@yuxi/testing';
 import { captureLog, replica, type Replica } from '../../../test/support/limiter/limiter.fixture.js';
 
-const AWAY = 'warn Redis unavailable, rate limiting will use in-memory fallback';
-const ABSENT = AWAY.replace('warn', 'log');
-const BACK = 'log Redis connected for rate limiting';
+const UNAVAILABLE = 'warn Redis unavailable, rate limiting will use in-memory fallback';
+const ABSENT = UNAVAILABLE.replace('warn', 'log');
+const CONNECTED = 'log Redis connected for rate limiting';
 
 async function allowed({ login }: Replica, times: number): Promise<number> {
-  const results = await Promise.allSettled(Array.from({ length: times }, () => login.knock('198.51.100.1')));
+  const results = await Promise.allSettled(Array.from({ length: times }, () => login.reserveAttempt('198.51.100.1')));
   return results.filter(({ status }) => status === 'fulfilled').length;
 }
 
-describe('limits while Redis is away', () => {
+describe('limits while Redis is unavailable', () => {
   let server: RedisServer;
   let lines: string[];
-  const said = () => lines.filter((line) => line === AWAY || line === ABSENT || line === BACK);
+  const logged = () => lines.filter((line) => line === UNAVAILABLE || line === ABSENT || line === CONNECTED);
 
   beforeEach(async () => {
     lines = captureLog();
@@ -22,49 +22,49 @@ describe('limits while Redis is away', () => {
   });
   afterEach(() => server.stop());
 
-  it('counts by shares, says so once per change, and gives nobody a second chance on its return', async () => {
+  it('are shared by the replicas, log each change once, and still count after Redis returns', async () => {
     await using a = await replica({ url: server.url });
-    expect(said()).toEqual([BACK]);
+    expect(logged()).toEqual([CONNECTED]);
     await using b = await replica({ url: server.url });
     await eventually(() => a.link.replicas === 2 && b.link.replicas === 2, {
-      describe: 'the replicas to know each other',
+      describe: 'each replica to count the other',
     });
     lines.length = 0;
     await server.kill();
     await eventually(() => a.availability.state === 'down' && b.availability.state === 'down');
     expect([await allowed(a, 15), await allowed(b, 15)]).toEqual([5, 5]);
-    expect(said()).toEqual([AWAY, AWAY]);
+    expect(logged()).toEqual([UNAVAILABLE, UNAVAILABLE]);
 
     lines.length = 0;
     await server.restart();
     await eventually(() => a.availability.state === 'up' && b.availability.state === 'up');
-    await eventually(() => expect(said()).toEqual([BACK, BACK]));
+    await eventually(() => expect(logged()).toEqual([CONNECTED, CONNECTED]));
     const [byA, byB] = await Promise.all([allowed(a, 15), allowed(b, 15)]);
     expect(byA + byB).toBe(0);
   });
 
-  it('takes an attempt back also in memory', async () => {
+  it('take back a refunded attempt in memory', async () => {
     await using a = await replica({});
-    expect(said()).toEqual([ABSENT]);
-    const one = await a.login.knock('198.51.100.1');
+    expect(logged()).toEqual([ABSENT]);
+    const one = await a.login.reserveAttempt('198.51.100.1');
     expect(await allowed(a, 15)).toBe(9);
     await one.refund();
     expect(await allowed(a, 15)).toBe(1);
-    await expect(a.login.knock('198.51.100.1')).rejects.toMatchObject({ retryAfterSeconds: 60 });
+    await expect(a.login.reserveAttempt('198.51.100.1')).rejects.toMatchObject({ retryAfterSeconds: 60 });
   });
 
-  it('opens the window in memory as it does in Redis', async () => {
+  it('open the window again in memory as in Redis', async () => {
     await using a = await replica({}, { login: { limit: 2, window: 200 } });
     expect(await allowed(a, 5)).toBe(2);
     await eventually(async () => expect(await allowed(a, 5)).toBe(2));
   });
 
-  it('answers within the command timeout when Redis hangs, then at once', async () => {
+  it('answer within the command timeout when Redis hangs, then at once', async () => {
     const commandTimeout = 1000;
     await using a = await replica({ url: server.url, commandTimeout });
     server.pause();
     expect(await allowed(a, 5)).toBe(5);
-    // Whatever asked Redis first would take as long as the timeout.
+    // A decision that asked Redis first would take as long as the timeout.
     const from = performance.now();
     expect(await allowed(a, 10)).toBe(5);
     expect(performance.now() - from).toBeLessThan(commandTimeout / 2);

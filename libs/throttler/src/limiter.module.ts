@@ -3,17 +3,15 @@ import { DiscoveryModule } from '@nestjs/core';
 import { CLIENT_ADDRESS, createClientAddress } from './http/client-address.js';
 import { EarlyRefusal } from './http/early-refusal.js';
 import { LoginGuard } from './http/login.guard.js';
-import { RateLimitExplorer } from './http/rate-limit.explorer.js';
-import { RateLimitGuard } from './http/rate-limit.guard.js';
-import { LimiterAlone } from './limiter.alone.js';
+import { RateLimitExplorer, RateLimitGuard } from './http/rate-limit.guard.js';
+import { FallbackLimiter } from './limiter.fallback.js';
 import { LIMITER_OPTIONS, type LimiterModuleOptions } from './limiter.options.js';
 import { LimiterService } from './limiter.service.js';
-import { LoginProtection } from './login/login-protection.js';
 import { loginPolicies } from './login/login.policies.js';
-import { SharedCounter } from './login/shared-counter.js';
+import { LoginProtection, SharedCounter } from './login/login-protection.js';
 import { PolicyBook } from './policies/policy-book.js';
+import { DenialCache } from './redis/denial-cache.js';
 import { LimiterLink } from './redis/limiter-link.js';
-import { Refusals } from './redis/refusals.js';
 import { ThrottlerStorageRedis } from './throttler-storage-redis.js';
 
 const { ConfigurableModuleClass, ASYNC_OPTIONS_TYPE } = new ConfigurableModuleBuilder<LimiterModuleOptions>({
@@ -23,12 +21,13 @@ const { ConfigurableModuleClass, ASYNC_OPTIONS_TYPE } = new ConfigurableModuleBu
   .build();
 
 function warnOfProxy(peer: string): void {
-  const hint =
-    'if that is a proxy of yours, trustedProxies (TRUSTED_PROXIES) must name it, else all its clients count as one';
-  new Logger('Limiter').warn(`X-Forwarded-For from ${peer} is ignored: ${hint}`);
+  const remedy = 'if this address is your proxy, add it to trustedProxies (TRUSTED_PROXIES)';
+  new Logger('Limiter').warn(
+    `X-Forwarded-For from ${peer} is ignored, and all clients behind it count as one: ${remedy}`,
+  );
 }
 
-/** Provides the limits to the whole application. Needs RedisModule, with or without a Redis behind it; import it after that. */
+/** Provides the limits to the whole application. Needs RedisModule, also when no Redis is configured; import it after that module. */
 @Module({
   imports: [DiscoveryModule],
   providers: [
@@ -37,14 +36,13 @@ function warnOfProxy(peer: string): void {
       inject: [LIMITER_OPTIONS],
       useFactory: ({ policies = [], login }: LimiterModuleOptions) => {
         const book = PolicyBook.of(loginPolicies(login));
-        if ('policies' in policies) book.follow(policies);
-        else book.declare(policies);
+        book.declare(policies);
         return book;
       },
     },
     LimiterLink,
-    Refusals,
-    LimiterAlone,
+    DenialCache,
+    FallbackLimiter,
     LimiterService,
     SharedCounter,
     LoginProtection,
@@ -68,7 +66,7 @@ function warnOfProxy(peer: string): void {
     EarlyRefusal,
     ThrottlerStorageRedis,
     CLIENT_ADDRESS,
-    // Guards live in the modules of their controllers.
+    // Nest creates guards in the modules of their controllers, where these options must be visible.
     LIMITER_OPTIONS,
   ],
 })

@@ -14,10 +14,10 @@ const POLICIES: LimitPolicy[] = [
   { name: 'open', limit: 1, window: '10m', onUnavailable: 'open' },
 ];
 
-/** Until each knows of all: so many share a limit. */
+/** Waits until each replica has seen all others, so that they share the limits equally. */
 const allKnown = (all: Replica[]) =>
   eventually(() => expect(all.map(({ link }) => link.replicas)).toEqual(all.map(() => all.length)));
-/** The product's own. */
+/** As in the product. */
 const commandTimeout = 200;
 
 async function passes(all: Replica[], policy: string, key: string, times: number): Promise<number> {
@@ -51,14 +51,14 @@ describe('limits of three replicas when Redis dies', () => {
     eventually(() => expect(pods.map(({ link }) => link.mode)).toEqual(pods.map(() => mode)), { every: 2 });
   const kill = async () => {
     await server.kill();
-    await modes('away');
+    await modes('unavailable');
   };
   const back = async () => {
     await server.restart();
     await modes('redis');
   };
 
-  it('a key that was spent stays so, in the outage and after a return with nothing left', async () => {
+  it('a key that is full stays full, in the outage and after Redis returns without data', async () => {
     expect(await passes(pods, 'ten', 'spent', 30)).toBe(10);
     expect(await passes(pods, 'many', 'spent', 900)).toBe(300);
     await kill();
@@ -71,19 +71,19 @@ describe('limits of three replicas when Redis dies', () => {
     expect(await pods[0]!.limiter.inspect('many', 'spent')).toMatchObject({ used: 300 });
   });
 
-  it('a key that only one replica has met is known to all where the policy broadcasts', async () => {
+  it('a key that is full on one replica is refused by all when the policy broadcasts', async () => {
     expect(await passes(pods.slice(0, 1), 'login', 'spent', 30)).toBe(10);
-    // All messages come in one order: who has heard of the second has heard of the first.
+    // Messages arrive in order: a replica that has received the second has received the first.
     expect(await passes(pods.slice(0, 1), 'login', 'later', 30)).toBe(10);
-    await eventually(() => expect(pods.every(({ link }) => link.shadow.peek('yuxi:limit:{login:later}'))).toBe(true));
+    await eventually(() => expect(pods.every(({ link }) => link.local.peek('yuxi:limit:{login:later}'))).toBe(true));
     await kill();
     expect(await passes(pods, 'login', 'spent', 30)).toBe(0);
     await back();
     expect(await passes(pods, 'login', 'spent', 30)).toBe(0);
   });
 
-  it('a key that was used in part gets its rest, shared', async () => {
-    // In turn, so that each has heard of all but the last hits of the others.
+  it('a key that was used in part keeps its rest, shared by the replicas', async () => {
+    // In turn, so that the answers of Redis contain all but the last hits of the other replicas.
     for (let i = 0; i < 6; i++) expect(await passes([pods[i % 3]!], 'ten', 'part', 1)).toBe(1);
     await kill();
     expect(await passes(pods, 'ten', 'part', 60)).toBeLessThanOrEqual(4 + 1);
@@ -94,13 +94,13 @@ describe('limits of three replicas when Redis dies', () => {
     expect(used).toBeLessThanOrEqual(11);
   });
 
-  it('a key that nobody has met gets one limit, rounded up to shares, and no more after the return', async () => {
+  it('a new key gets one limit, rounded up to whole shares, and no more after the return of Redis', async () => {
     await kill();
     const inOutage = await passes(pods, 'ten', 'new', 60);
     expect(inOutage).toBeGreaterThanOrEqual(10);
     expect(inOutage).toBeLessThanOrEqual(10 + REPLICAS);
     await server.restart();
-    // From the first answer of the first replica on.
+    // Counted from the first answer of the first replica on.
     let after = 0;
     await eventually(async () => {
       after += await passes(pods, 'ten', 'new', 3);
@@ -109,7 +109,7 @@ describe('limits of three replicas when Redis dies', () => {
     expect(after + (await passes(pods, 'ten', 'new', 30))).toBe(0);
   });
 
-  it('the first to return is not generous while others still have hits to put back', async () => {
+  it('the first replica to return allows only its share while others still have hits to put back', async () => {
     expect(await passes([pods[1]!], 'ten', 'theirs', 30)).toBe(10);
     await kill();
     await pods[1]!.app.close();
@@ -118,15 +118,15 @@ describe('limits of three replicas when Redis dies', () => {
     const [first] = pods as [Replica];
     await eventually(() => first.link.mode === 'recovering', { every: 1 });
     const from = performance.now();
-    expect(gone.link.mode).toBe('away');
-    // It waits for the dead one as long as it must; meanwhile it has its share and no more.
+    expect(gone.link.mode).toBe('unavailable');
+    // It waits for the dead replica until the longest waiting time is over. Until then it allows only its share.
     expect(await passes([first], 'ten', 'theirs', 30)).toBe(4);
     await modes('redis');
     expect(performance.now() - from).toBeGreaterThan(1000);
     expect(performance.now() - from).toBeLessThan(4000);
   });
 
-  it('delays go on', async () => {
+  it('delays continue in the outage and after it', async () => {
     expect(await passes(pods.slice(0, 1), 'delay', 'k', 5)).toBe(2);
     await kill();
     expect(await passes(pods.slice(0, 1), 'delay', 'k', 5)).toBe(0);
@@ -134,7 +134,7 @@ describe('limits of three replicas when Redis dies', () => {
     expect(await passes(pods, 'delay', 'k', 9)).toBe(0);
   });
 
-  it('a reset in the outage holds here, and is not undone by what others put back', async () => {
+  it('a reset in the outage is effective locally, and hits that others put back do not undo it', async () => {
     expect(await passes(pods, 'ten', 'reset', 30)).toBe(10);
     await kill();
     expect(await pods[0]!.limiter.reset('ten', 'reset')).toBe(false);
@@ -144,30 +144,30 @@ describe('limits of three replicas when Redis dies', () => {
     expect(await passes(pods, 'ten', 'reset', 30)).toBe(6);
   });
 
-  it('a reset before the outage is not undone either', async () => {
+  it('a reset before the outage is not undone', async () => {
     expect(await passes(pods, 'ten', 'earlier', 30)).toBe(10);
     expect(await pods[0]!.limiter.reset('ten', 'earlier')).toBe(true);
     await eventually(() =>
-      expect(pods.map(({ link }) => link.shadow.peek('yuxi:limit:{ten:earlier}')?.total)).toEqual([0, 0, 0]),
+      expect(pods.map(({ link }) => link.local.peek('yuxi:limit:{ten:earlier}')?.total)).toEqual([0, 0, 0]),
     );
     await kill();
     await back();
     expect(await passes(pods, 'ten', 'earlier', 30)).toBe(10);
   });
 
-  it('a reset is not undone by a replica that was cut off and has not heard of it', async () => {
+  it('a reset is not undone by a replica that was disconnected and did not receive it', async () => {
     const proxy = await startProxy(server);
     try {
       await using pod = await replica({ host: proxy.host, port: proxy.port, commandTimeout }, { policies: POLICIES });
       expect(await passes([pod], 'ten', 'cut', 3)).toBe(3);
       await proxy.refuse();
-      await eventually(() => pod.link.mode === 'away');
+      await eventually(() => pod.link.mode === 'unavailable');
       expect(await passes([pod], 'ten', 'cut', 1)).toBe(1);
       expect(await pods[0]!.limiter.reset('ten', 'cut')).toBe(true);
       await proxy.heal();
       await eventually(() => pod.link.mode === 'redis');
       expect(await pods[0]!.limiter.inspect('ten', 'cut')).toMatchObject({ used: 0 });
-      // Nor later, when Redis has lost the reset as well.
+      // The same later, when Redis has lost the reset too.
       expect(await passes([pod], 'ten', 'cut', 2)).toBe(2);
       await pods[0]!.redis.flushall();
       await eventually(async () =>
@@ -178,7 +178,7 @@ describe('limits of three replicas when Redis dies', () => {
     }
   });
 
-  it('a block by hand in the outage holds everywhere after it', async () => {
+  it('a manual block in the outage is in effect on all replicas after it', async () => {
     await kill();
     expect(await pods[0]!.limiter.block('ten', 'blocked', '5m')).toBe(false);
     expect(await passes(pods.slice(0, 1), 'ten', 'blocked', 3)).toBe(0);
@@ -187,7 +187,7 @@ describe('limits of three replicas when Redis dies', () => {
     expect((await pods[1]!.limiter.inspect('ten', 'blocked')).retryAfterMs).toBeGreaterThan(200_000);
   });
 
-  it('a policy may close or open instead', async () => {
+  it('a policy with onUnavailable closed refuses all requests, one with open allows all', async () => {
     await kill();
     const [pod] = pods as [Replica];
     await expect(pod.limiter.consume([{ policy: 'closed', key: 'k' }])).rejects.toMatchObject({
@@ -206,7 +206,7 @@ describe('limits of three replicas when Redis dies', () => {
     );
   });
 
-  it('FLUSHALL is no amnesty, and is said once', async () => {
+  it('FLUSHALL does not free a full key, and is logged once', async () => {
     expect(await passes(pods, 'ten', 'flushed', 30)).toBe(10);
     expect(await passes(pods, 'many', 'flushed', 900)).toBe(300);
     await pods[0]!.redis.flushall();
@@ -218,7 +218,7 @@ describe('limits of three replicas when Redis dies', () => {
     expect(lines.filter((line) => line.includes('in-memory fallback'))).toEqual([]);
   });
 
-  it('counts nothing twice when the connection breaks and the data is kept', async () => {
+  it('no hit counts twice when the connection breaks and the data is kept', async () => {
     const proxy = await startProxy(server);
     try {
       const options = { policies: POLICIES };
@@ -227,7 +227,7 @@ describe('limits of three replicas when Redis dies', () => {
       expect(await passes([pod], 'many', 'kept', 30)).toBe(30);
       for (let i = 1; i <= 3; i++) {
         await proxy.refuse();
-        await eventually(() => pod.link.mode === 'away');
+        await eventually(() => pod.link.mode === 'unavailable');
         expect(await passes([pod], 'ten', 'kept', 1)).toBe(1);
         expect(await passes([pod], 'many', 'kept', 10)).toBe(10);
         await proxy.heal();
@@ -240,18 +240,18 @@ describe('limits of three replicas when Redis dies', () => {
     }
   });
 
-  it('a half-open link costs one command timeout, and what ran unheard is not counted twice', async () => {
+  it('a half-open connection costs one command timeout, and a command whose answer was lost is not counted twice', async () => {
     const proxy = await startProxy(server);
     try {
       await using pod = await replica({ host: proxy.host, port: proxy.port, commandTimeout }, { policies: POLICIES });
       await eventually(() => pod.link.replicas === REPLICAS + 1);
       expect(await passes([pod], 'ten', 'link', 1)).toBe(1);
-      // Answers are held up, so that the command runs and nobody hears of it.
+      // Answers are delayed, so that the command runs and its answer arrives too late.
       proxy.latency(400);
       const from = performance.now();
       expect(await passes([pod], 'ten', 'link', 1)).toBe(1);
       expect(performance.now() - from).toBeLessThan(1500);
-      expect(pod.link.mode).toBe('away');
+      expect(pod.link.mode).toBe('unavailable');
       proxy.blackhole();
       const again = performance.now();
       expect(await passes([pod], 'ten', 'link', 1)).toBe(1);

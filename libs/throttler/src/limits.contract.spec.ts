@@ -2,11 +2,10 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually, type RedisServer, runSeed, startRedis } from '@yuxi/testing';
 import * as fc from 'fast-check';
 import { captureLog, type Replica, replica, scriptAt } from '../../../test/support/limiter/limiter.fixture.js';
+import { applyPolicy, consume, penalize, type RawAnswer, refund, shareOf } from './local/local-limits.js';
+import { LocalReplica } from './local/local-replica.js';
 import { compilePolicy, type CompiledPolicy, wireOf } from './policies/policy.js';
-import { read } from './redis/ask-limits.js';
-import { apply, consume, type LocalAnswer, penalize, refund } from './shadow/local-limits.js';
-import { Shadow } from './shadow/shadow.js';
-import { shareOf } from './shadow/share.js';
+import { readAnswer } from './redis/limit-scripts.js';
 
 const START = 1_750_000_000_000;
 const SEED = runSeed();
@@ -17,18 +16,18 @@ interface Asked {
   cost: number;
 }
 
-/** The decisions under a clock of ours, milliseconds. */
+/** The decisions with a fake clock, milliseconds. */
 interface Engine {
-  consume(now: number, asked: readonly Asked[], number: number): Promise<LocalAnswer[]>;
-  penalty(now: number, asked: Asked, number: number): Promise<LocalAnswer>;
+  consume(now: number, asked: readonly Asked[], number: number): Promise<RawAnswer[]>;
+  penalty(now: number, asked: Asked, number: number): Promise<RawAnswer>;
   refund(now: number, asked: Asked, number: number, at: number): Promise<boolean>;
 }
 
-function local(): Engine {
-  const shadow = new Shadow();
+function inProcess(): Engine {
+  const local = new LocalReplica();
   const open = ({ key, policy, cost }: Asked, now: number) => {
-    const state = shadow.take(key, now);
-    apply(state, policy, now);
+    const state = local.take(key, now);
+    applyPolicy(state, policy, now);
     return { state, policy, cost, most: shareOf(state, policy.limit, 1) };
   };
   return {
@@ -58,11 +57,11 @@ function onRedis({ redis }: Replica): Engine {
       const keys = asked.map(({ key }) => keyOf(key));
       const [answer, at] = (await consumeAt(now, keys, ['abcdef', what])) as [unknown, number];
       const answers = asked.length === 1 ? [answer] : (answer as unknown[]);
-      return answers.map((each, i) => read(each, at, asked[i]!.policy));
+      return answers.map((each, i) => readAnswer(each, at, asked[i]!.policy));
     },
     async penalty(now, asked, number) {
       const what = `a${number.toString(36)} ${wireOf(asked.policy, asked.cost)}`;
-      return read(await one(now, asked, what), now * 1000, asked.policy);
+      return readAnswer(await one(now, asked, what), now * 1000, asked.policy);
     },
     refund: async (now, asked, number, at) =>
       (await one(now, asked, `f${number.toString(36)} ${at} ${wireOf(asked.policy, asked.cost)}`)) === 1,
@@ -90,7 +89,7 @@ interface Made {
   costs: Map<string, number>;
 }
 
-/** Every hit that counts, and the rule itself. */
+/** Keeps every hit that counts, and applies the rule to them directly. */
 class BruteForce {
   made: Made[] = [];
 
@@ -98,7 +97,7 @@ class BruteForce {
     return this.made.reduce((sum, { at, costs }) => sum + (at > from ? (costs.get(key) ?? 0) : 0), 0);
   }
 
-  /** First millisecond at which so much fits. */
+  /** First millisecond at which a cost is allowed. */
   fitsAt(key: string, cost: number, limit: number, now: number): number {
     const leaving = this.made
       .filter(({ at, costs }) => costs.has(key) && at > now - WINDOW)
@@ -125,7 +124,7 @@ describe('limits', () => {
   });
 
   const engines: [string, () => Engine, number][] = [
-    ['in this process', local, 150],
+    ['in one process without Redis', inProcess, 150],
     ['in Redis', () => onRedis(one), 40],
   ];
 
@@ -134,11 +133,11 @@ describe('limits', () => {
       ['one exact limit', [3]],
       ['one exact limit of 128', [128]],
       ['two exact limits, all or nothing', [4, 6]],
-      ['one by sixteenths', [130]],
-      ['an exact one and one by sixteenths', [128, 160]],
-    ])('%s: never more than the limit in any window, never less than can be', async (_name, limits) => {
+      ['one limit by sixteenths', [130]],
+      ['an exact limit and one by sixteenths', [128, 160]],
+    ])('%s: never more than the limit in any window, and never less than possible', async (_name, limits) => {
       const policies = limits.map((limit) => policyOf(limit));
-      // Costs that reach large limits as well.
+      // Large costs, so that large limits are reached too.
       const scale = Math.max(1, Math.floor(Math.min(...limits) / 5));
       const never = async (steps: Step[]) => {
         const [subject, truth] = [engine(), new BruteForce()];
@@ -160,7 +159,7 @@ describe('limits', () => {
               const { key, policy, cost: c } = asked[i]!;
               const exact = policy.limit <= 128;
               if (passes) expect(fits[i]).toBe(true);
-              // Hits of a sixteenth leave with its last one.
+              // Hits of a sixteenth expire together with the last one.
               else expect(truth.used(key, now - WINDOW - (exact ? 0 : WINDOW / 16)) + c).toBeGreaterThan(policy.limit);
               if (exact && c <= policy.limit)
                 expect(passes ? 0 : retry / 1000).toBe(truth.fitsAt(key, c, policy.limit, now) - now);
@@ -180,10 +179,10 @@ describe('limits', () => {
     ['by sixteenths', policyOf(140)],
     ['block', policyOf(4, { block: { base: 300, factor: 2, max: 3000, resetAfter: 2000 } })],
     ['delay', policyOf(4, { delay: { base: 100, factor: 3, max: 2000, resetAfter: 4000 } })],
-  ])('Redis and a process alone say the same, with penalties: %s', async (_, policy) => {
+  ])('Redis and a process without Redis give the same answers, with penalties: %s', async (_, policy) => {
     const scale = policy.limit > 128 ? 25 : 1;
     const same = async (steps: Step[]) => {
-      const [there, here] = [onRedis(one), local()];
+      const [there, here] = [onRedis(one), inProcess()];
       const made: { asked: Asked; number: number; at: number }[] = [];
       let [now, number] = [START, 0];
       for (const step of steps) {
@@ -209,7 +208,7 @@ describe('limits', () => {
     await fc.assert(fc.asyncProperty(steps, same), { numRuns: 30, seed: SEED });
   });
 
-  it('gives every key a TTL and is gone in the end', async () => {
+  it('every key has a TTL and expires', async () => {
     const policies = ['short', 'many'].map((name, i) => ({ name, limit: [2, 200][i]!, window: 400 }));
     await using pod = await replica({ url: server.url }, { policies });
     const { limiter, redis } = pod;

@@ -1,20 +1,23 @@
 import { Injectable } from '@nestjs/common';
 import type { ThrottlerStorage } from '@nestjs/throttler';
 import { monotonicMs, OptionsError } from '@yuxi/core';
+import type { DecisionSource } from './limiter.decision.js';
+import type { KeyState } from './local/key-state.js';
+import { shareOf } from './local/local-limits.js';
+import { throttle, type ThrottleAnswer, type ThrottleCall } from './local/local-throttler.js';
 import { throttlerKey } from './redis/limit-keys.js';
 import { LimiterLink } from './redis/limiter-link.js';
-import type { KeyState } from './shadow/key-state.js';
-import { throttle, type ThrottleAnswer, type ThrottleCall } from './shadow/local-throttler.js';
-import { shareOf } from './shadow/share.js';
-import type { ThrottlerStorageRecord } from './throttler.types.js';
+
+/** The record that the guard of @nestjs/throttler reads. Times in whole seconds. */
+export type ThrottlerStorageRecord = Awaited<ReturnType<ThrottlerStorage['increment']>>;
 
 const POLICY = 'throttler';
-/** Ten years: longer ones are as long. */
+/** Ten years. Longer times are cut to this one. */
 const LONGEST_MS = 315_360_000_000;
 
 /**
- * Storage for `ThrottlerModule` of @nestjs/throttler: the answers of the library's own memory storage, for all processes on
- * one Redis. Above a limit of 128 it counts by sixteenths of the ttl, never more than the limit.
+ * Storage for `ThrottlerModule` of @nestjs/throttler. It answers as the library's memory storage does, for all processes on one Redis.
+ * Above a limit of 128 it counts by sixteenths of the ttl and never allows more than the limit.
  */
 @Injectable()
 export class ThrottlerStorageRedis implements ThrottlerStorage {
@@ -23,7 +26,7 @@ export class ThrottlerStorageRedis implements ThrottlerStorage {
   /**
    * Counts one hit.
    * @param ttl ms for which a hit counts
-   * @param blockDuration ms for which everything is refused after the limit was passed; 0: until a hit leaves
+   * @param blockDuration ms for which every hit is refused after the limit was exceeded; 0: until a hit expires
    * @throws {OptionsError} a number that is not finite
    */
   async increment(
@@ -36,8 +39,8 @@ export class ThrottlerStorageRedis implements ThrottlerStorage {
     if (!Number.isFinite(ttl + limit + blockDuration)) refuse({ ttl, limit, blockDuration }, throttlerName);
     const redisKey = throttlerKey(throttlerName, key);
     const call = { ttl: micros(ttl), limit, block: Math.max(0, micros(blockDuration)) };
-    const known = this.#refuseAtOnce(redisKey, call);
-    if (known) return known;
+    const denial = this.#cachedDenial(redisKey, call);
+    if (denial) return denial;
     const state = this.link.state(redisKey);
     const number = this.link.ids.next();
     const both = this.link.mode === 'recovering';
@@ -46,25 +49,25 @@ export class ThrottlerStorageRedis implements ThrottlerStorage {
     const now = this.link.clock.now();
     state.prune(now);
     const answer = throttle(state, call, shareOf(state, limit, this.link.replicas), now, number);
-    this.link.shadow.weigh(state);
+    this.link.local.updateSize(state);
     if (answer.refused) state.epoch = '';
-    this.link.caughtUp(state);
-    return this.#decided(answer, 'shadow');
+    this.link.restoreSoon(state);
+    return this.#decided(answer, 'fallback');
   }
 
   async #ask(state: KeyState, call: ThrottleCall, number: number): Promise<ThrottlerStorageRecord | undefined> {
     const sentAt = monotonicMs();
     const { ttl, limit, block } = call;
-    const heard = await this.link.attempt(() =>
-      this.link.wire.throttle(state.key, number, ttl / 1000, limit, block / 1000),
+    const reply = await this.link.attempt(() =>
+      this.link.scripts.throttle(state.key, number, ttl / 1000, limit, block / 1000),
     );
-    if (!heard) return undefined;
-    const [values, at] = heard;
+    if (!reply) return undefined;
+    const [values, at] = reply;
     this.link.clock.observe(at, sentAt);
     this.link.metrics.asked((monotonicMs() - sentAt) / 1000);
-    const { same, counted, ...answer } = heardAnswer(values, at, block);
+    const { same, counted, ...answer } = readThrottleAnswer(values, at, block);
     const { hits, window, retry } = answer;
-    this.#learn(state, call, answer, at, counted ? number : undefined);
+    this.#record(state, call, answer, at, counted ? number : undefined);
     state.refusedUntil = answer.refused ? sentAt + same / 1000 : 0;
     state.throttled = answer.refused
       ? { ...call, hits, windowEnd: sentAt + window / 1000, retryAt: sentAt + retry / 1000 }
@@ -72,7 +75,7 @@ export class ThrottlerStorageRedis implements ThrottlerStorage {
     return this.#decided(answer, 'redis');
   }
 
-  /** While Redis may lack what others have counted: this process' share first, then Redis with all that is known here. */
+  /** While Redis may lack hits of other processes, both this process' share and Redis must allow the hit. */
   async #askBoth(state: KeyState, call: ThrottleCall, number: number): Promise<ThrottlerStorageRecord | undefined> {
     state.prune(this.link.clock.now());
     if (state.total >= shareOf(state, call.limit, this.link.replicas)) return undefined;
@@ -85,10 +88,10 @@ export class ThrottlerStorageRedis implements ThrottlerStorage {
     }
   }
 
-  #learn(state: KeyState, call: ThrottleCall, answer: ThrottleAnswer, at: number, number: number | undefined): void {
+  #record(state: KeyState, call: ThrottleCall, answer: ThrottleAnswer, at: number, number: number | undefined): void {
     state.prune(at);
     const hits = answer.hits - (answer.refused && call.block <= 0 ? 1 : 0);
-    // After a block all hits before it are forgotten.
+    // Redis removes all hits from before a block when it ends.
     if (number !== undefined && hits === 1) state.log.dropUntil(Infinity);
     if (number !== undefined) state.log.add(at + call.ttl, number, 1, this.link.origin, state.grain);
     state.foreign = Math.max(0, hits - (state.log.total - state.log.pending));
@@ -97,19 +100,19 @@ export class ThrottlerStorageRedis implements ThrottlerStorage {
     state.level = answer.refused && call.block > 0 ? 1 : 0;
     state.blockedUntil = call.block > 0 ? at + answer.retry : 0;
     state.blockKnownAt = at;
-    this.link.shadow.weigh(state);
-    this.link.belongs(state);
+    this.link.local.updateSize(state);
+    this.link.markRestored(state);
   }
 
-  /** The same refusal again, as long as Redis would say the same. */
-  #refuseAtOnce(redisKey: string, call: ThrottleCall): ThrottlerStorageRecord | undefined {
-    const state = this.link.shadow.peek(redisKey);
+  /** Repeats the last refusal as long as Redis would answer the same. */
+  #cachedDenial(redisKey: string, call: ThrottleCall): ThrottlerStorageRecord | undefined {
+    const state = this.link.local.peek(redisKey);
     const known = state?.throttled;
     if (!known || this.link.mode !== 'redis') return undefined;
     const now = monotonicMs();
     if (state.refusedUntil <= now) return undefined;
     if (known.ttl !== call.ttl || known.limit !== call.limit || known.block !== call.block) return undefined;
-    this.link.metrics.decided(POLICY, 'refused', 'local');
+    this.link.metrics.decided(POLICY, 'refused', 'denial-cache');
     return {
       totalHits: known.hits,
       timeToExpire: Math.ceil((known.windowEnd - now) / 1000),
@@ -118,23 +121,23 @@ export class ThrottlerStorageRedis implements ThrottlerStorage {
     };
   }
 
-  #decided({ hits, window, refused, retry }: ThrottleAnswer, source: 'redis' | 'shadow'): ThrottlerStorageRecord {
+  #decided({ hits, window, refused, retry }: ThrottleAnswer, source: DecisionSource): ThrottlerStorageRecord {
     this.link.metrics.decided(POLICY, refused ? 'refused' : 'allowed', source);
     return { totalHits: hits, timeToExpire: seconds(window), isBlocked: refused, timeToBlockExpire: seconds(retry) };
   }
 }
 
 /**
- * What `lua/throttle.lua` says of one hit; most answers leave out what is clear from the question.
+ * Reads the answer of `lua/throttle.lua` for one hit. Most answers omit the values that follow from the question.
  * @param at microseconds of the server
- * @param block microseconds or milliseconds, asked for
+ * @param block of the question, microseconds or milliseconds
  */
-export function heardAnswer(
+export function readThrottleAnswer(
   values: readonly number[],
   at: number,
   block: number,
 ): ThrottleAnswer & { same: number; counted: boolean } {
-  // Who was never blocked was, says the library, blocked until the beginning of time.
+  // For a key without a block the memory storage of the library reports a block that ended at time 0.
   const [hits = 0, window = 0, refused = 0, retry = block > 0 ? -at : 0, same = 0, counted = 1] = values;
   return { hits, window, refused: refused === 1, retry, same, counted: counted === 1 };
 }
@@ -143,7 +146,7 @@ function micros(ms: number): number {
   return Math.min(Math.ceil(ms), LONGEST_MS) * 1000;
 }
 
-/** Whole seconds, rounded up, as the library answers. */
+/** Whole seconds, rounded up, as in the library. */
 function seconds(us: number): number {
   return Math.ceil(us / 1_000_000);
 }

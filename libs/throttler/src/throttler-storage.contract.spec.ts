@@ -4,11 +4,10 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually, type RedisServer, runSeed, startRedis } from '@yuxi/testing';
 import * as fc from 'fast-check';
 import { captureLog, type Replica, replica, scriptAt } from '../../../test/support/limiter/limiter.fixture.js';
-import { Origin } from './shadow/hit-log.js';
-import { throttle } from './shadow/local-throttler.js';
-import { Shadow } from './shadow/shadow.js';
-import { heardAnswer } from './throttler-storage-redis.js';
-import type { ThrottlerStorageRecord } from './throttler.types.js';
+import { Origin } from './local/hit-log.js';
+import { throttle } from './local/local-throttler.js';
+import { LocalReplica } from './local/local-replica.js';
+import { readThrottleAnswer, type ThrottlerStorageRecord } from './throttler-storage-redis.js';
 
 type Increment = (
   ttl: number,
@@ -23,8 +22,8 @@ interface Call {
 }
 
 /**
- * The library's storage under a clock of ours, its sweep run before each call: when it runs otherwise is a matter of chance.
- * In a process of its own: jest cannot load CommonJS that requires ES modules.
+ * The library's storage with a fake clock. Its sweep runs before each call, because otherwise it runs at random times.
+ * It has its own process, because Jest cannot load CommonJS that requires ES modules.
  */
 const LIBRARY = `
   const { ThrottlerStorageService } = require('@nestjs/throttler');
@@ -45,7 +44,7 @@ const LIBRARY = `
 const START = 1_750_000_000_000;
 const SEED = runSeed();
 
-/** JSON, which carries the library's answers, knows no -0. */
+/** The answers of the library arrive as JSON, which has no -0. */
 const seconds = (us: number) => Math.ceil(us / 1_000_000) + 0;
 
 const oneOf = (...values: number[]) => fc.constantFrom(...values);
@@ -57,7 +56,7 @@ const steady = fc
       size: 'max',
     }),
   );
-/** Per-request limits, with and without a block. */
+/** Limits that change with each call, with and without a block. */
 const changing = fc.array(
   fc.record({
     after: oneOf(0, 0, 1, 450, 1000, 3000),
@@ -72,7 +71,7 @@ function constants({ ttl, limit, block }: Omit<Call, 'after'>) {
   return { ttl: fc.constant(ttl), limit: fc.constant(limit), block: fc.constant(block) };
 }
 
-describe('answers equal those of the memory storage of @nestjs/throttler', () => {
+describe('ThrottlerStorageRedis answers as the memory storage of @nestjs/throttler', () => {
   let server: RedisServer;
   let one: Replica;
   let serial = 0;
@@ -98,11 +97,11 @@ describe('answers equal those of the memory storage of @nestjs/throttler', () =>
     const [records] = (await once(child, 'message')) as [ThrottlerStorageRecord[]];
     return records;
   }
-  const alone = (): Increment => {
-    const shadow = new Shadow();
+  const inProcess = (): Increment => {
+    const local = new LocalReplica();
     let number = 0;
     return (ttl, limit, block) => {
-      const state = shadow.take('key', now * 1000);
+      const state = local.take('key', now * 1000);
       state.prune(now * 1000);
       const call = { ttl: ttl * 1000, limit, block: block * 1000 };
       const { hits, window, refused, retry } = throttle(state, call, limit, now * 1000, ++number);
@@ -121,7 +120,7 @@ describe('answers equal those of the memory storage of @nestjs/throttler', () =>
     return async (ttl, limit, block) => {
       const args = ['abcdef', `${(++number).toString(36)} ${ttl} ${limit} ${block}`];
       const [answer, at] = (await run(now, [key], args)) as [number[], number];
-      const { hits, window, refused, retry } = heardAnswer(answer, at, block);
+      const { hits, window, refused, retry } = readThrottleAnswer(answer, at, block);
       return {
         totalHits: hits,
         timeToExpire: seconds(window),
@@ -142,8 +141,8 @@ describe('answers equal those of the memory storage of @nestjs/throttler', () =>
   }
 
   it.each([
-    ['this process alone', alone, 300],
-    ['Redis', redis, 40],
+    ['in one process without Redis', inProcess, 300],
+    ['in Redis', redis, 40],
   ])('%s', async (_, storage, numRuns) => {
     const same = async (calls: Call[]) => expect(await answers(storage(), calls)).toEqual(await libraryAnswers(calls));
     await fc.assert(fc.asyncProperty(steady, same), { numRuns, seed: SEED });
@@ -151,10 +150,10 @@ describe('answers equal those of the memory storage of @nestjs/throttler', () =>
   });
 
   it.each([
-    ['this process alone', alone, 30],
-    ['Redis', redis, 6],
+    ['in one process without Redis', inProcess, 30],
+    ['in Redis', redis, 6],
   ])(
-    'above 128 never more than the limit in any window, and all of it again in time: %s',
+    '%s a limit above 128 is never exceeded in any window, and is available again after it',
     async (_, storage, numRuns) => {
       const [limit, ttl] = [130, 1600];
       const calls = fc.array(oneOf(...Array.from({ length: 30 }, () => 0), 1, 50, 99, 100, 101, 800, 1599, 1600), {
@@ -169,7 +168,7 @@ describe('answers equal those of the memory storage of @nestjs/throttler', () =>
           now += pause;
           const { isBlocked } = await increment(ttl, limit, 0);
           if (isBlocked)
-            // Hits of a sixteenth leave with its last one.
+            // Hits of a sixteenth expire together with the last one.
             expect(passed.filter((at) => at > now - ttl - ttl / 16).length).toBeGreaterThanOrEqual(limit);
           else passed.push(now);
           expect(passed.filter((at) => at > now - ttl).length).toBeLessThanOrEqual(limit);
@@ -179,7 +178,7 @@ describe('answers equal those of the memory storage of @nestjs/throttler', () =>
     },
   );
 
-  it('Redis by its own clock, keys always with a TTL and gone in the end', async () => {
+  it('in Redis counts by the clock of Redis, and every key has a TTL and expires', async () => {
     const { storage } = one;
     const hit = () => storage.increment('ip', 400, 2, 0, 'short');
     expect(await hit()).toMatchObject({ totalHits: 1, isBlocked: false, timeToExpire: 1 });
@@ -197,12 +196,12 @@ describe('answers equal those of the memory storage of @nestjs/throttler', () =>
     [1000, -1, 0],
     [1000, -1, 1000],
     [0, 0, 0],
-  ])('takes ttl %d, limit %d, block %d', async (ttl, limit, block) => {
+  ])('accepts ttl %d, limit %d and block %d', async (ttl, limit, block) => {
     const record = await one.storage.increment(`odd-${ttl}-${limit}-${block}`, ttl, limit, block, 'default');
     expect(record).toMatchObject({ totalHits: 1, isBlocked: limit <= 0 });
   });
 
-  it('refuses what is no number, and hashes keys that could choose a slot or grow without bound', async () => {
+  it('refuses values that are not numbers, and hashes keys with braces and very long keys', async () => {
     await expect(one.storage.increment('x', Number.NaN, 1, 0, 'default')).rejects.toMatchObject({ option: 'ttl' });
     await expect(one.storage.increment('x', 1, Infinity, 0, 'default')).rejects.toMatchObject({ option: 'limit' });
     await one.storage.increment('{a}', 60_000, 5, 0, 'default');
@@ -212,26 +211,26 @@ describe('answers equal those of the memory storage of @nestjs/throttler', () =>
   });
 });
 
-it('forgets keys that are not used when a process is full, by their number and by their hits, and expired ones', () => {
+it('a full LocalReplica drops unused keys, by number of keys and by number of hits, and expired ones', () => {
   let now = 0;
-  const shadow = new Shadow(100, 2000);
+  const local = new LocalReplica(100, 2000);
   const hit = (key: string, times: number) => {
-    const state = shadow.take(key, now);
+    const state = local.take(key, now);
     state.prune(now);
     for (let i = 0; i < times; i++) state.log.add(now + 1000, i, 1, Origin.Pending, 0);
-    shadow.weigh(state);
+    local.updateSize(state);
   };
   for (let i = 0; i < 1000; i++) {
     hit(`key-${i}`, 1);
     hit('used', 1);
   }
-  expect(shadow.size).toBeLessThanOrEqual(100);
-  expect(shadow.size).toBeGreaterThanOrEqual(50);
-  expect(shadow.peek('used')?.log.size).toBe(1000);
+  expect(local.size).toBeLessThanOrEqual(100);
+  expect(local.size).toBeGreaterThanOrEqual(50);
+  expect(local.peek('used')?.log.size).toBe(1000);
   for (let i = 0; i < 10; i++) hit(`many-${i}`, 700);
-  expect(shadow.size).toBeLessThanOrEqual(3);
+  expect(local.size).toBeLessThanOrEqual(3);
   for (let i = 0; i < 40; i++) hit(`dead-${i}`, 1);
   now = 60_000_000;
   for (let i = 0; i < 100; i++) hit(`live-${i}`, 1);
-  expect(shadow.peek('dead-39')).toBeUndefined();
+  expect(local.peek('dead-39')).toBeUndefined();
 });

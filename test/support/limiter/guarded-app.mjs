@@ -1,5 +1,5 @@
-// An application with the three guards: ThrottlerGuard of @nestjs/throttler, RateLimitGuard and LoginGuard. A process of its own, since
-// Jest cannot load @nestjs/throttler: node guarded-app.mjs <fastify|express> <address of Redis|memory>. Its log goes to stdout.
+// An application with three guards: ThrottlerGuard of @nestjs/throttler, RateLimitGuard and LoginGuard. It runs in its own process,
+// because Jest cannot load @nestjs/throttler: node guarded-app.mjs <fastify|express> <address of Redis|memory>. Its log goes to stdout.
 import 'reflect-metadata';
 import { Body, Controller, Get, Post, Req, UseGuards } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
@@ -10,7 +10,7 @@ import { LimiterModule, LimitLogins, RateLimit, RateLimitGuard, ThrottlerStorage
 const [adapter, where] = process.argv.slice(2);
 const byUser = ({ headers }) => headers.user;
 
-/** Decorators, as a compiler would apply them. */
+/** Applies decorators as a compiler does. */
 function decorate(target, name, decorators, parameters = []) {
   parameters.forEach((parameter, index) => parameter(target.prototype, name, index));
   const descriptor = Object.getOwnPropertyDescriptor(target.prototype, name);

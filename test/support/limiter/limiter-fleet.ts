@@ -4,9 +4,9 @@ import type { LimitPolicy, LimitState } from '@yuxi/throttler';
 
 const WORKER = fileURLToPath(new URL('./limiter-worker.mjs', import.meta.url));
 
-/** One request that a worker asked about. */
+/** One request of a worker. */
 export interface Asked {
-  /** Monotonic milliseconds, the same clock for all processes. */
+  /** Monotonic milliseconds. All processes have the same clock. */
   at: number;
   ms: number;
   key: string;
@@ -24,7 +24,7 @@ export interface LimiterFleetOptions {
   redis: Pick<RedisServer, 'url'>;
   policies: LimitPolicy[];
   workers: number;
-  /** A step that is left out, see the worker. */
+  /** Name of a fault in the worker, for controls. */
   control?: string;
 }
 
@@ -37,19 +37,19 @@ export class LimiterFleet {
     for (let i = 0; i < workers; i++) fleet.#workers.push(new OrderedWorker(WORKER));
     await fleet.#all('start', { redis: { url: redis.url }, policies, control });
     await eventually(async () => (await fleet.#all('replicas', {})).every((known) => known === workers), {
-      describe: 'each worker to know of all',
+      describe: 'each worker to count all others',
     });
     return fleet;
   }
 
-  /** Asks so many times at once; on all workers, or on one. @returns what passed or failed */
+  /** Sends `times` requests at once, from all workers or from one. @returns those that were allowed or failed */
   async flood(target: Target, times: number, worker?: number): Promise<Asked[]> {
     const order = { ...target, times };
     if (worker !== undefined) return (await this.#workers[worker]!.order('flood', order)) as Asked[];
     return (await this.#all('flood', order)).flat() as Asked[];
   }
 
-  /** Each worker asks for each target, one request after another with a pause of `every` milliseconds. */
+  /** Each worker sends requests for each target, one after another with a pause of `every` milliseconds. */
   async load(targets: Target[], every: number): Promise<void> {
     await this.#all('load', { targets, every });
     await eventually(async () => (await this.#all('asked', {})).every((asked) => (asked as number) > 100), {
@@ -57,7 +57,7 @@ export class LimiterFleet {
     });
   }
 
-  /** Ends the load. @returns what was asked, and for how long a worker was too busy to notice anything */
+  /** Ends the load. @returns its requests, and the longest time for which a worker's event loop was blocked */
   async unload(): Promise<{ asked: Asked[]; busyMs: number }> {
     const loads = (await this.#all('unload', {})) as { asked: Asked[]; busyMs: number }[];
     return { asked: loads.flatMap(({ asked }) => asked), busyMs: Math.max(...loads.map(({ busyMs }) => busyMs)) };

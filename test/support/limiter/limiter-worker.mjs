@@ -1,4 +1,4 @@
-// One of several processes that share limits. Told what to do by its parent, one answer for each order.
+// One of several processes that share limits. Receives orders from its parent and sends one answer for each of them.
 import 'reflect-metadata';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -11,18 +11,18 @@ import { LimiterModule, LimiterService } from '@yuxi/throttler';
 function App() {}
 Module({})(App);
 
-/** Faults that controls build in: what a library without that step would do. */
+/** Faults for controls: each removes one step of the library. */
 const CONTROLS = {
   async 'nothing is put back'() {
-    const { Restorer } = await import('../../../libs/throttler/dist/redis/restorer.js');
+    const { Restorer } = await import('../../../libs/throttler/dist/redis/recovery.js');
     Restorer.prototype.restore = () => Promise.resolve();
   },
-  async 'nobody waits for others'() {
-    const { Epoch } = await import('../../../libs/throttler/dist/redis/epoch.js');
-    const { beat } = Object.getOwnPropertyDescriptors(Epoch.prototype);
-    // A heartbeat answers the same, but for what others still owe.
-    Epoch.prototype.done = async function hasty() {
-      return { ...(await beat.value.call(this)), waitMs: 0 };
+  async 'no process waits for others'() {
+    const { Epoch } = await import('../../../libs/throttler/dist/redis/recovery.js');
+    const { heartbeat } = Object.getOwnPropertyDescriptors(Epoch.prototype);
+    // A heartbeat has the same answer, except for the time to wait.
+    Epoch.prototype.done = async function withoutWaiting() {
+      return { ...(await heartbeat.value.call(this)), waitMs: 0 };
     };
   },
 };
@@ -40,12 +40,12 @@ const orders = {
     link = app.get(LimiterLink);
   },
   replicas: () => link.replicas,
-  /** Answers with what passed and what failed. */
+  /** Sends all requests at once. Answers with those that were allowed or failed. */
   async flood({ policy, keys, times }) {
     const asked = await Promise.all(Array.from({ length: times }, (_, i) => ask(policy, keys[i % keys.length])));
     return asked.filter(({ allowed, error }) => allowed || error);
   },
-  /** Asks for each of the targets again and again. */
+  /** Sends requests for each target until `unload`. */
   load({ targets, every }) {
     const state = { stopped: false, asked: [] };
     const delay = monitorEventLoopDelay({ resolution: 5 });
@@ -70,7 +70,7 @@ const orders = {
 
 takeOrders(orders);
 
-/** CLOCK_MONOTONIC, the same for all processes of a machine, milliseconds. */
+/** CLOCK_MONOTONIC in milliseconds, the same for all processes of a machine. */
 const clock = () => Number(process.hrtime.bigint()) / 1e6;
 
 async function ask(policy, key) {

@@ -11,7 +11,7 @@ import { LoginProtection } from '../../../libs/throttler/src/login/login-protect
 import { LimiterLink } from '../../../libs/throttler/src/redis/limiter-link.js';
 import { ThrottlerStorageRedis } from '../../../libs/throttler/src/throttler-storage-redis.js';
 
-/** One replica as the specs see it. */
+/** One replica, with the services that the specs call. */
 export interface Replica extends AsyncDisposable {
   app: INestApplicationContext;
   limiter: LimiterService;
@@ -25,8 +25,8 @@ export interface Replica extends AsyncDisposable {
 @Module({})
 class App {}
 
-/** Of decisions that are compared one by one: a process that was not given the processor for 200 ms would decide some by itself. */
-const PATIENCE = '5s';
+/** With the usual 200 ms, a test process that has to wait for the processor would decide without Redis. */
+const COMMAND_TIMEOUT = '5s';
 
 /**
  * Boots an application with its own connections; closed at the end of the test by `await using`.
@@ -35,7 +35,7 @@ const PATIENCE = '5s';
 export async function replica(redis: RedisOptions, o: LimiterModuleOptions = {}): Promise<Replica> {
   const root = {
     module: App,
-    imports: [RedisModule.forRoot({ commandTimeout: PATIENCE, ...redis }), LimiterModule.forRoot(o)],
+    imports: [RedisModule.forRoot({ commandTimeout: COMMAND_TIMEOUT, ...redis }), LimiterModule.forRoot(o)],
   };
   const app = await NestFactory.createApplicationContext(root, { abortOnError: false });
   return {
@@ -58,9 +58,9 @@ export function captureLog(): string[] {
   return lines;
 }
 
-/** Scripts that the limits of a replica send meanwhile; its heartbeat is not among them. */
+/** Number of scripts that the limits of a replica send during `work`, without its heartbeat. */
 export async function scriptsSent({ link }: Replica, work: () => Promise<unknown>): Promise<number> {
-  const { client } = link.wire;
+  const { client } = link.scripts;
   const send = client.sendCommand.bind(client) as (...args: unknown[]) => unknown;
   let sent = 0;
   client.sendCommand = ((command: Command, ...more: unknown[]) => {
@@ -78,7 +78,7 @@ export async function scriptsSent({ link }: Replica, work: () => Promise<unknown
 const SERVER_TIME = /(?:redis\.)?call\('TIME'\)/;
 const EXPIRY = /, 'PX', [^\n]+\)/g;
 
-/** Runs a script of this library at a time of the caller's choice; nothing it touches expires by the server's clock. */
+/** Runs a script of this library with a fake server clock. The keys that it writes do not expire. */
 export function scriptAt(names: string | readonly string[], client: RedisClient) {
   const source = [names]
     .flat()

@@ -7,7 +7,7 @@ import { eventually, type RedisServer, startRedis } from '@yuxi/testing';
 
 const APP = 'test/support/limiter/guarded-app.mjs';
 const BLOCK_MS = 2000;
-/** Seconds by which a time may differ between two processes that count alike. */
+/** Seconds by which a time may differ between two processes that count the same calls. */
 const LATER = 2;
 
 interface Answer {
@@ -16,7 +16,7 @@ interface Answer {
   body: Record<string, unknown>;
 }
 
-/** An application with all three guards in a process of its own. */
+/** An application with all three guards, in its own process. */
 class GuardedApp {
   log = '';
 
@@ -49,7 +49,7 @@ class GuardedApp {
     return { status: answer.status, headers: Object.fromEntries(answer.headers), body };
   }
 
-  /** A body is announced and never sent. */
+  /** Sends the headers of a request with a body, and never the body. */
   async announce(path: string, client: string): Promise<{ status?: number; headers: IncomingHttpHeaders }> {
     const headers = { 'x-forwarded-for': client, 'content-type': 'application/json', 'content-length': 1000 };
     const asked = request(new URL(path, this.url), { method: 'POST', headers });
@@ -67,11 +67,11 @@ class GuardedApp {
   }
 }
 
-/** Whether a header tells a time, not a count. */
+/** Whether the value of a header is a time, not a count. */
 const isTime = ([name]: [string, string]) => !/-(?:limit|remaining)-/.test(name);
 
-/** Status and headers of ThrottlerGuard; times apart, which pass between two calls. */
-function told({ status, headers }: Answer) {
+/** Status and headers of ThrottlerGuard. Times are separate, because they differ between two calls. */
+function headersOf({ status, headers }: Answer) {
   const own = Object.entries(headers).filter(([name]) => /^(?:x-ratelimit|retry-after)-/.test(name));
   const names = own.map(([name]) => name).toSorted();
   const counts = Object.fromEntries(own.filter((each) => !isTime(each)));
@@ -91,12 +91,12 @@ describe.each(['fastify', 'express'])('the guards on %s', (adapter) => {
     await server.stop();
   });
 
-  it('ThrottlerGuard answers on ThrottlerStorageRedis as on the memory storage', async () => {
+  it('ThrottlerGuard answers the same with ThrottlerStorageRedis and with the memory storage', async () => {
     const statuses: number[] = [];
     for (const pause of [0, 0, 0, 0, 0, 2 * BLOCK_MS, 0, 0, 0, 0]) {
       await sleep(pause);
       const answers = await Promise.all([app, memory].map((each) => each.ask('/throttled', '192.0.2.1')));
-      const [ours, theirs] = answers.map(told) as [ReturnType<typeof told>, ReturnType<typeof told>];
+      const [ours, theirs] = answers.map(headersOf) as [ReturnType<typeof headersOf>, ReturnType<typeof headersOf>];
       expect(ours.same).toEqual(theirs.same);
       for (const [i, time] of ours.times.entries()) expect(Math.abs(time - theirs.times[i]!)).toBeLessThan(LATER);
       statuses.push(ours.same.status);
@@ -104,12 +104,12 @@ describe.each(['fastify', 'express'])('the guards on %s', (adapter) => {
     expect(statuses).toEqual([200, 200, 200, 429, 429, 200, 200, 200, 429, 429]);
   }, 30_000);
 
-  it('answers what each guard refuses with 429 and Retry-After, without a line in the log', async () => {
+  it('each guard answers a refusal with 429 and Retry-After, and logs nothing', async () => {
     const before = app.log.length;
     const refusals: Answer[] = [];
     for (let i = 0; i < 8; i++) refusals.push(await app.ask('/upload', '192.0.2.2', { method: 'POST', body: '{}' }));
     for (let i = 0; i < 6; i++) refusals.push(await app.ask('/search', '192.0.2.3', { user: 'user-4711' }));
-    // The address, by the guard; then the account, by the handler.
+    // First the guard refuses the address, then the handler refuses the account.
     for (let i = 0; i < 14; i++) refusals.push(await app.ask('/login', '192.0.2.4', { method: 'POST' }));
     for (let i = 0; i < 14; i++) refusals.push(await app.ask('/login', `192.0.2.${10 + i}`, { method: 'POST' }));
     const refused = refusals.filter(({ status }) => status !== 201 && status !== 200);
@@ -123,13 +123,13 @@ describe.each(['fastify', 'express'])('the guards on %s', (adapter) => {
     expect(app.log.slice(before)).toBe('');
   });
 
-  it('answers a client that is known to be refused before its body is read', async () => {
+  it('a client with a cached refusal is answered before its body is read', async () => {
     const upload = () => app.ask('/upload', '192.0.2.40', { method: 'POST', body: '{}' });
     await eventually(async () => expect((await upload()).status).toBe(429));
     const { status, headers } = await app.announce('/upload', '192.0.2.40');
     expect(status).toBe(429);
     expect(Number(headers['retry-after'])).toBeGreaterThan(0);
-    // Whoever is not refused is waited for, on the same path.
+    // On the same path, the body of a client that is not refused is read.
     expect((await app.ask('/upload', '192.0.2.41', { method: 'POST', body: '{}' })).status).toBe(201);
   });
 });

@@ -11,12 +11,12 @@ export type ClientAddress = (
 export const CLIENT_ADDRESS = Symbol.for('@yuxi/throttler:ClientAddress');
 
 /**
- * @param trusted CIDRs or single addresses of the proxies whose `X-Forwarded-For` is believed; empty: nobody's.
- * The header is walked from the right, from the connection outwards, up to the first address that is not trusted. An element
- * that is no address ends the walk at the hop before it.
- * @param ignored told of the peer, once, when one that is not trusted sends `X-Forwarded-For`: a proxy that was forgotten makes
- * all its clients one
- * @throws {OptionsError} an element of `trusted` that is no CIDR
+ * @param trusted CIDRs or addresses of the proxies whose `X-Forwarded-For` is used; empty: the header is ignored. The header is read
+ * from right to left, up to the first address that is not trusted. An element that is not an address ends the reading, and the
+ * address to its right counts.
+ * @param ignored called once with the peer when an untrusted peer sends `X-Forwarded-For`. It may be a proxy that is missing in
+ * `trusted`, and then all its clients count as one.
+ * @throws {OptionsError} an element of `trusted` is not a CIDR or address
  */
 export function createClientAddress(trusted: readonly string[], ignored?: (peer: string) => void): ClientAddress {
   const proxies = new BlockList();
@@ -30,27 +30,27 @@ export function createClientAddress(trusted: readonly string[], ignored?: (peer:
     const isV6 = isIP(ip) === 6;
     return { ip, trusted: proxies.check(ip, isV6 ? 'ipv6' : 'ipv4'), counted: isV6 ? prefix64(ip) : ip };
   };
-  // Connections stay and come again; reading an address costs more than all else that is done with it.
+  // Parsing an address costs more than the rest of this function, and the same addresses come again.
   const known = new Map<string, Hop>();
   const hopOf = (text: string): Hop | undefined => {
     const same = known.get(text);
     if (same !== undefined) return same;
     const hop = read(text);
-    // What is no address may be of any length.
+    // Text that is not an address is not kept, because it may have any length.
     if (hop === undefined) return undefined;
-    if (known.size >= MOST_KNOWN) known.clear();
+    if (known.size >= MAX_KNOWN) known.clear();
     known.set(text, hop);
     return hop;
   };
 
-  let told = false;
+  let reported = false;
   return (remoteAddress, xForwardedFor) => {
     let client = hopOf(remoteAddress ?? '');
     if (client === undefined) return 'unknown';
     if (xForwardedFor === undefined || xForwardedFor === '') return client.counted;
     const rest = (typeof xForwardedFor === 'string' ? xForwardedFor : xForwardedFor.join(',')).split(',');
-    if (!told && !client.trusted) {
-      told = true;
+    if (!reported && !client.trusted) {
+      reported = true;
       ignored?.(client.ip);
     }
     while (client.trusted && rest.length > 0) {
@@ -62,20 +62,20 @@ export function createClientAddress(trusted: readonly string[], ignored?: (peer:
   };
 }
 
-/** Addresses that are remembered at most. */
-const MOST_KNOWN = 10_000;
+/** Parsed addresses that are kept. */
+const MAX_KNOWN = 10_000;
 
 interface Hop {
-  /** In one spelling. */
+  /** In its canonical form. */
   ip: string;
   trusted: boolean;
-  /** What limits count by. */
+  /** The form that limits count by. */
   counted: string;
 }
 
 /**
- * Reads TRUSTED_PROXIES: CIDRs or addresses separated by commas or blanks; empty text trusts nobody.
- * @returns the elements, and one message for each that cannot be used
+ * Reads TRUSTED_PROXIES: CIDRs or addresses separated by commas or blanks. An empty text trusts no proxy.
+ * @returns the valid elements, and one message for each invalid one
  */
 export function parseTrustedProxies(text: string): { trusted: string[]; problems: string[] } {
   const elements = text.split(/[\s,]+/).filter(Boolean);
@@ -90,14 +90,14 @@ export function parseTrustedProxies(text: string): { trusted: string[]; problems
 
 const FORM = 'the CIDR or address of a proxy, e.g. 10.0.0.0/8 or fd00::/8';
 
-/** @returns the rule that is broken, or `undefined` */
+/** @returns the broken rule, or `undefined` */
 function addTo(list: BlockList, cidr: string): string | undefined {
   const [address = '', bits, ...more] = cidr.split('/');
   const family = isIP(address);
   if (/^\d+$/.test(cidr)) return `${FORM}; a number of hops is not supported, because clients can add hops`;
-  if (/^(true|all|\*)$/i.test(cidr)) return `${FORM}; trusting everybody would let clients choose their address`;
+  if (/^(true|all|\*)$/i.test(cidr)) return `${FORM}; if every peer is trusted, clients can choose their address`;
   if (family === 0 || more.length > 0 || address.includes('%')) return FORM;
-  if (family === 6 && fold(address) !== canonical6(address)) return `${FORM}; write an IPv4-mapped one as IPv4`;
+  if (family === 6 && fold(address) !== canonical6(address)) return `${FORM}; write an IPv4-mapped address as IPv4`;
   const type = family === 6 ? 'ipv6' : 'ipv4';
   if (bits === undefined) {
     list.addAddress(address, type);
@@ -105,12 +105,12 @@ function addTo(list: BlockList, cidr: string): string | undefined {
   }
   const most = family === 6 ? 128 : 32;
   if (!/^\d{1,3}$/.test(bits) || Number(bits) > most) return `${FORM}, with a prefix of 1..${most} bits`;
-  if (Number(bits) === 0) return `${FORM}; /0 would let clients choose their address`;
+  if (Number(bits) === 0) return `${FORM}; with /0 clients can choose their address`;
   list.addSubnet(address, Number(bits), type);
   return undefined;
 }
 
-/** One spelling per address: IPv4-mapped IPv6 as IPv4, IPv6 canonical without zone. */
+/** The canonical form: IPv4-mapped IPv6 as IPv4, IPv6 without zone. */
 function fold(text: string): string | undefined {
   const family = isIP(text);
   if (family === 4) return text;
@@ -126,7 +126,7 @@ function canonical6(ip: string): string {
   return new URL(`http://[${ip.replace(/%.*$/, '')}]`).hostname.slice(1, -1);
 }
 
-/** A subscriber owns a whole /64: counting single addresses would give him 2^64 counters. */
+/** A subscriber owns a whole /64. Counting single addresses would give one client 2^64 counters. */
 function prefix64(ip: string): string {
   const [head = '', tail] = ip.split('::');
   const left = head.split(':').filter(Boolean);

@@ -1,13 +1,14 @@
-import { type ExecutionContext, Inject, Injectable, type OnModuleInit } from '@nestjs/common';
+import { type ExecutionContext, HttpStatus, Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
+import type { Decision, LimitAnswer } from '../limiter.decision.js';
 import { LIMITER_OPTIONS, type LimiterModuleOptions } from '../limiter.options.js';
 import { LimiterService } from '../limiter.service.js';
 import { CLIENT_ADDRESS, type ClientAddress } from './client-address.js';
-import type { LimitedRequest, LimitedRoute, RouteLimit } from './rate-limit.decorator.js';
-import { ReadyRefusals } from './ready-refusals.js';
-import { hitsOf } from './route-hits.js';
+import { type LimitHeaderOptions, limitHeaders, retryAfterSeconds, sameHeaders } from './limit-headers.js';
+import { bodyOf, type Refusal, refusalOf } from './limiter.errors.js';
+import { hitsOf, type LimitedRequest, type LimitedRoute, type RouteLimit } from './rate-limit.decorator.js';
 
-// What is used of Fastify and Express, so that the library depends on neither.
+// The parts of Fastify and Express that are used here. The library depends on neither of them.
 interface FastifyRequest extends LimitedRequest {
   id: string;
   routeOptions: { config: LimitedRoute };
@@ -31,28 +32,28 @@ interface ExpressResponse {
   end(body: string): void;
 }
 
-interface Watched {
-  /** Those by address. */
+interface LimitedPath {
+  /** Only the limits by address. */
   limits: readonly RouteLimit[];
-  refusals: ReadyRefusals;
+  texts: RefusalTexts;
 }
 
-/** Paths of Express that are remembered; more than a client of one route needs, and bounded. */
-const MOST_PATHS = 1000;
-/** Metadata of Nest: with one of them a path alone does not say which handler answers. */
+/** Express paths that are remembered. Clients choose the paths, so their number must be bounded. */
+const MAX_PATHS = 1000;
+/** Metadata of Nest for versions and hosts. With one of them, the path alone does not select the handler. */
 const CHOOSE_HANDLER = ['__version__', 'host'];
 
 /**
- * Answers clients that are known to be refused before their body is read and without the path of exceptions. Only limits by
- * address are looked at: who the user is has to be found out first. Nobody is asked and nothing is counted.
+ * Answers clients that a cached refusal covers, before their body is read and without an exception. It checks only limits by address,
+ * because the user is not known yet. It does not ask Redis and counts nothing.
  *
- * Fastify tells a hook which route a request is for. Express does not, and reads the body first: there the paths on which a guard has
- * refused somebody are remembered, and a middleware that stands before the body parsers looks at those.
+ * On Fastify, a hook receives the route of the request. Express selects the route after it has read the body. There, this class remembers
+ * paths on which a guard has refused a request, and checks them in a middleware in front of the body parsers.
  */
 @Injectable()
 export class EarlyRefusal implements OnModuleInit {
-  readonly #routes = new WeakMap<LimitedRoute, Watched>();
-  readonly #paths = new Map<string, Watched>();
+  readonly #routes = new WeakMap<LimitedRoute, LimitedPath>();
+  readonly #paths = new Map<string, LimitedPath>();
 
   constructor(
     private readonly limiter: LimiterService,
@@ -60,7 +61,7 @@ export class EarlyRefusal implements OnModuleInit {
     private readonly host: HttpAdapterHost,
     @Inject(LIMITER_OPTIONS) private readonly options: LimiterModuleOptions,
   ) {
-    // Not later: Nest adds the body parsers before it initialises modules.
+    // Here and not in onModuleInit: Nest adds the body parsers before it initialises modules.
     if (this.#adapter?.getType() === 'express')
       this.#adapter.use((request: ExpressRequest, response: ExpressResponse, next: () => void) => {
         if (!this.#refuseOnExpress(request, response)) next();
@@ -74,27 +75,27 @@ export class EarlyRefusal implements OnModuleInit {
     });
   }
 
-  /** A guard has refused a request: others of the same client to the same path need not come so far. */
+  /** Called when a guard has refused a request: later ones to the same path can be refused earlier. */
   remember(context: ExecutionContext, limits: readonly RouteLimit[]): void {
     if (this.#adapter?.getType() !== 'express') return;
     const targets = [context.getHandler(), context.getClass()];
     if (targets.some((target) => CHOOSE_HANDLER.some((key) => Reflect.getMetadata(key, target) !== undefined))) return;
     const path = pathOf(context.switchToHttp().getRequest<ExpressRequest>());
     if (this.#paths.has(path)) return;
-    if (this.#paths.size >= MOST_PATHS) this.#paths.clear();
-    this.#paths.set(path, this.#watch(limits));
+    if (this.#paths.size >= MAX_PATHS) this.#paths.clear();
+    this.#paths.set(path, this.#limitedPath(limits));
   }
 
   get #adapter(): HttpAdapterHost['httpAdapter'] | undefined {
-    // Absent in an application without HTTP.
+    // Missing in an application without HTTP.
     return this.host.httpAdapter as HttpAdapterHost['httpAdapter'] | undefined;
   }
 
   #refuseOnFastify(request: FastifyRequest, reply: FastifyReply): boolean {
     const { config } = request.routeOptions;
-    let watched = this.#routes.get(config);
-    if (!watched) this.#routes.set(config, (watched = this.#watch(config.rateLimits ?? [])));
-    const answer = this.#answer(watched, request, request.id);
+    let path = this.#routes.get(config);
+    if (!path) this.#routes.set(config, (path = this.#limitedPath(config.rateLimits ?? [])));
+    const answer = this.#answer(path, request, request.id);
     if (!answer) return false;
     reply.code(429);
     for (const [name, value] of answer.headers) reply.header(name, value);
@@ -103,8 +104,8 @@ export class EarlyRefusal implements OnModuleInit {
   }
 
   #refuseOnExpress(request: ExpressRequest, response: ExpressResponse): boolean {
-    const watched = this.#paths.get(pathOf(request));
-    const answer = watched && this.#answer(watched, request, typeof request.id === 'string' ? request.id : '');
+    const path = this.#paths.get(pathOf(request));
+    const answer = path && this.#answer(path, request, typeof request.id === 'string' ? request.id : '');
     if (!answer) return false;
     response.statusCode = 429;
     for (const [name, value] of answer.headers) response.setHeader(name, value);
@@ -112,20 +113,20 @@ export class EarlyRefusal implements OnModuleInit {
     return true;
   }
 
-  /** Undefined: it is not known that the client is refused. */
-  #answer({ limits, refusals }: Watched, request: LimitedRequest, requestId: string) {
+  /** `undefined`: no cached refusal covers the request. */
+  #answer({ limits, texts }: LimitedPath, request: LimitedRequest, requestId: string) {
     if (limits.length === 0) return undefined;
-    const decision = this.limiter.refusedAtOnce(hitsOf(limits, request, this.clientAddress));
+    const decision = this.limiter.cachedDenial(hitsOf(limits, request, this.clientAddress));
     if (!decision) return undefined;
-    const { refusal, headers, body } = refusals.of(decision);
+    const { refusal, headers, body } = texts.of(decision);
     const own = this.options.refusalBody?.(refusal, requestId);
     return { headers, body: own === undefined ? body : JSON.stringify(own) };
   }
 
-  #watch(limits: readonly RouteLimit[]): Watched {
+  #limitedPath(limits: readonly RouteLimit[]): LimitedPath {
     return {
       limits: limits.filter(({ by }) => typeof by !== 'function'),
-      refusals: new ReadyRefusals({ legacy: this.options.legacyHeaders }),
+      texts: new RefusalTexts({ legacy: this.options.legacyHeaders }),
     };
   }
 }
@@ -133,4 +134,41 @@ export class EarlyRefusal implements OnModuleInit {
 function pathOf({ method, originalUrl }: ExpressRequest): string {
   const query = originalUrl.indexOf('?');
   return `${method} ${query < 0 ? originalUrl : originalUrl.slice(0, query)}`;
+}
+
+/** Answers of one route that are kept, one for each waiting time. */
+const MAX_KEPT = 1000;
+
+/** The answer to a refused client. */
+interface RefusalText {
+  readonly refusal: Refusal;
+  readonly headers: readonly (readonly [name: string, value: string])[];
+  /** JSON of the library's own answer. */
+  readonly body: string;
+}
+
+interface KeptText extends RefusalText {
+  limits: readonly LimitAnswer[];
+}
+
+/** The refusals of one route as text. A text changes once a second, while a client that does not wait sends thousands of requests. */
+export class RefusalTexts {
+  readonly #bySeconds = new Map<number, KeptText>();
+
+  constructor(private readonly options: LimitHeaderOptions) {}
+
+  of(decision: Decision): RefusalText {
+    const seconds = retryAfterSeconds(decision);
+    const { limits } = decision;
+    const kept = this.#bySeconds.get(seconds);
+    if (kept && sameHeaders(kept.limits, limits)) return kept;
+    if (this.#bySeconds.size >= MAX_KEPT) this.#bySeconds.clear();
+    const refusal = refusalOf(decision);
+    const headers = Object.entries(limitHeaders(decision, this.options));
+    headers.push(['content-type', 'application/json; charset=utf-8']);
+    const body = JSON.stringify(bodyOf(refusal, HttpStatus.TOO_MANY_REQUESTS));
+    const text = { limits, refusal, headers, body };
+    this.#bySeconds.set(seconds, text);
+    return text;
+  }
 }

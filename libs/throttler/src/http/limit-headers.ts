@@ -1,16 +1,16 @@
-import type { Decision, LimitAnswer } from '../limiter.types.js';
+import type { Decision, LimitAnswer } from '../limiter.decision.js';
 
 export interface LimitHeaderOptions {
-  /** Also `X-RateLimit-Limit`, `-Remaining` and `-Reset` (seconds) of the limit that is nearest to its end. Default `false`. */
+  /** Also `X-RateLimit-Limit`, `-Remaining` and `-Reset` (seconds), of the limit with the smallest share left. Default `false`. */
   legacy?: boolean;
 }
 
 /**
- * What clients are told of their limits: `RateLimit-Policy` and `RateLimit` as of draft-ietf-httpapi-ratelimit-headers-10,
- * and when refused one plain `Retry-After`, the longest. Limits that only count are not shown.
+ * The headers `RateLimit-Policy` and `RateLimit` of draft-ietf-httpapi-ratelimit-headers-10. A refusal also has one plain `Retry-After`
+ * with the longest waiting time. Policies with `dryRun` are not shown.
  */
 export function limitHeaders(decision: Decision, { legacy = false }: LimitHeaderOptions = {}): Record<string, string> {
-  const shown = decision.limits.filter(({ shadow }) => !shadow);
+  const shown = decision.limits.filter(({ dryRun }) => !dryRun);
   const headers: Record<string, string> = {};
   if (!decision.allowed) headers['retry-after'] = String(retryAfterSeconds(decision));
   if (shown.length === 0) return headers;
@@ -33,24 +33,24 @@ export function retryAfterSeconds({ retryAfterMs }: Pick<Decision, 'retryAfterMs
   return Math.max(1, seconds(retryAfterMs));
 }
 
-/** Whether {@link limitHeaders} says the same of both. */
-export function saySame(some: readonly LimitAnswer[], others: readonly LimitAnswer[]): boolean {
-  for (let i = 0; i < some.length; i++) if (!saysSame(some[i]!, others[i])) return false;
+/** Whether {@link limitHeaders} gives the same headers for both. */
+export function sameHeaders(some: readonly LimitAnswer[], others: readonly LimitAnswer[]): boolean {
+  for (let i = 0; i < some.length; i++) if (!isSame(some[i]!, others[i])) return false;
   return some.length === others.length;
 }
 
-function saysSame(one: LimitAnswer, other: LimitAnswer | undefined): boolean {
+function isSame(one: LimitAnswer, other: LimitAnswer | undefined): boolean {
   return (
     one.policy === other?.policy &&
     one.limit === other.limit &&
     one.windowMs === other.windowMs &&
-    one.shadow === other.shadow &&
+    one.dryRun === other.dryRun &&
     one.remaining === other.remaining &&
     seconds(timeOf(one)) === seconds(timeOf(other))
   );
 }
 
-/** A refused client waits for its next chance; others are told when they have their whole quota again. */
+/** For a refused client the time until the next attempt, for others the time until the whole quota is available again. */
 function timeOf({ allowed, retryAfterMs, resetMs }: LimitAnswer): number {
   return allowed ? resetMs : retryAfterMs;
 }

@@ -1,9 +1,9 @@
 import { HttpException, HttpStatus } from '@nestjs/common';
-import type { Decision } from '../limiter.types.js';
+import type { Decision } from '../limiter.decision.js';
 import { isLoginPolicy } from '../login/login.policies.js';
 import { retryAfterSeconds } from './limit-headers.js';
 
-/** What a refused client is told. */
+/** A refusal, as text for the client. */
 export interface Refusal {
   code: string;
   /** For the user. */
@@ -13,13 +13,13 @@ export interface Refusal {
 }
 
 /**
- * A request that a limit does not let pass. Nest's own exception filter answers it with its status and
- * `{ statusCode, message, code }`, on every adapter, and does not log it.
+ * A request that a limit refuses. Nest's exception filter answers it with the status and `{ statusCode, message, code }`, on every
+ * adapter, and does not log it.
  */
 export abstract class LimiterError extends HttpException {
   readonly code: string;
   readonly retryable = true;
-  /** Whole seconds, at least 1: when it is worth trying again. */
+  /** Whole seconds until the next attempt is possible, at least 1. */
   readonly retryAfterSeconds: number;
 
   constructor(refusal: Refusal, status: HttpStatus) {
@@ -38,40 +38,40 @@ export class RateLimitedError extends LimiterError {
     this.#decision = decision;
   }
 
-  /** Not a field: it holds the keys of the limits, e.g. ids of users, which do not belong into a log. */
+  /** A getter and not a field, so that no logger prints it: it holds the keys of the limits, for example ids of users. */
   get decision(): Decision {
     return this.#decision;
   }
 }
 
-/** Too many login attempts of one address or at one account: 429, code `TOO_MANY_ATTEMPTS`; the message is meant for the user. */
+/** Too many login attempts of one address or at one account: 429, code `TOO_MANY_ATTEMPTS`. */
 export class TooManyAttemptsError extends LimiterError {
-  /** @param seconds whole, at least 1, until the next attempt is possible */
+  /** @param seconds until the next attempt is possible; whole, at least 1 */
   constructor(seconds: number) {
     super(refusedLogin(seconds), HttpStatus.TOO_MANY_REQUESTS);
   }
 }
 
-/** Redis is away and the policy does not allow to decide without it: 503, code `LIMITER_UNAVAILABLE`. */
+/** Redis is unavailable and the policy is `closed`: 503, code `LIMITER_UNAVAILABLE`. */
 export class LimiterUnavailableError extends LimiterError {
-  /** @param retryAfterMs when it is worth trying again. */
+  /** @param retryAfterMs until the next attempt makes sense */
   constructor(
     readonly policy: string,
     readonly retryAfterMs: number,
   ) {
-    const message = `The limit ${policy} cannot be checked: Redis is away`;
+    const message = `The limit ${policy} cannot be checked because Redis is unavailable, try again later`;
     const seconds = retryAfterSeconds({ retryAfterMs });
     super({ code: 'LIMITER_UNAVAILABLE', message, retryAfterSeconds: seconds }, HttpStatus.SERVICE_UNAVAILABLE);
   }
 }
 
-/** Logins have a code and a text of their own. */
+/** The refusal of a decision. Login policies have their own code and text. */
 export function refusalOf(decision: Decision): Refusal {
   const login = decision.limits.some(({ policy, allowed }) => !allowed && isLoginPolicy(policy));
   return login ? refusedLogin(retryAfterSeconds(decision)) : refusedRequest(decision);
 }
 
-/** The answer to a refused client, where the application has no form of its own. */
+/** The body of a refusal, where the application does not define one. */
 export function bodyOf({ message, code }: Refusal, statusCode: HttpStatus) {
   return { statusCode, message, code };
 }
@@ -85,7 +85,10 @@ function refusedRequest(decision: Decision): Refusal {
   };
 }
 
-/** In the words that clients of the Python system show. */
 function refusedLogin(seconds: number): Refusal {
-  return { code: 'TOO_MANY_ATTEMPTS', message: '登录尝试过于频繁，请稍后再试', retryAfterSeconds: seconds };
+  return {
+    code: 'TOO_MANY_ATTEMPTS',
+    message: `Too many login attempts, try again in ${seconds} s`,
+    retryAfterSeconds: seconds,
+  };
 }

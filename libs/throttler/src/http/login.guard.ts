@@ -11,27 +11,25 @@ import {
 } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { catchError, type Observable, throwError } from 'rxjs';
-import type { LoginAttempt } from '../login/login-attempt.js';
-import { LoginProtection } from '../login/login-protection.js';
 import { LOGIN } from '../login/login.policies.js';
+import { type LoginAttempt, LoginProtection } from '../login/login-protection.js';
 import { CLIENT_ADDRESS, type ClientAddress } from './client-address.js';
 import { EarlyRefusal } from './early-refusal.js';
 import { LimiterError } from './limiter.errors.js';
-import { type LimitedRequest, type RouteLimit, showToHooks } from './rate-limit.decorator.js';
-import { addressOf } from './route-hits.js';
+import { addressOf, exposeToHooks, type LimitedRequest, type RouteLimit } from './rate-limit.decorator.js';
 
-/** What is known of a login before its body is read. */
+/** The limits that apply before the body is read. Those of the account follow in {@link LoginAttempt.against}. */
 const LIMITS: readonly RouteLimit[] = [{ policy: LOGIN.address }];
 
-/** What a request behind {@link LoginGuard} carries. */
+/** A request after {@link LoginGuard}. */
 export interface LoginRequest {
-  /** The counted attempt: tell it the account before the password is looked at, and how it ended. */
+  /** The counted attempt. Call `against` before the password is verified, and `succeeded` or `refund` afterwards. */
   loginAttempt?: LoginAttempt;
 }
 
 /**
- * Counts the attempt before the handler runs. Bound to the handler, so that no spelling of the path avoids it.
- * Throws TooManyAttemptsError, which Nest answers with 429; `Retry-After` is set already.
+ * Counts the attempt before the handler runs. It is bound to the handler, so no spelling of the path avoids it.
+ * Throws TooManyAttemptsError, which Nest answers with 429. `Retry-After` is already set then.
  */
 @Injectable()
 export class LoginGuard implements CanActivate {
@@ -45,7 +43,7 @@ export class LoginGuard implements CanActivate {
   async canActivate(context: ExecutionContext): Promise<boolean> {
     const request = context.switchToHttp().getRequest<LimitedRequest & LoginRequest>();
     try {
-      request.loginAttempt = await this.protection.knock(addressOf(request, this.clientAddress));
+      request.loginAttempt = await this.protection.reserveAttempt(addressOf(request, this.clientAddress));
     } catch (error) {
       this.early.remember(context, LIMITS);
       throw withRetryAfter(error, context, this.host);
@@ -54,7 +52,7 @@ export class LoginGuard implements CanActivate {
   }
 }
 
-/** `Retry-After` where the handler itself finds that the account has to wait. */
+/** Sets `Retry-After` when the handler finds that the account has to wait. */
 @Injectable()
 class LoginInterceptor implements NestInterceptor {
   constructor(private readonly host: HttpAdapterHost) {}
@@ -64,13 +62,13 @@ class LoginInterceptor implements NestInterceptor {
   }
 }
 
-/** {@link LoginGuard} on a route, and its blocked clients answered before their body is read. */
+/** Applies {@link LoginGuard} to a route. Blocked clients are answered before their body is read. */
 export function LimitLogins(): MethodDecorator {
   return applyDecorators(
     UseGuards(LoginGuard),
     UseInterceptors(LoginInterceptor),
     (_target: object, _property?: unknown, descriptor?: PropertyDescriptor) =>
-      showToHooks(descriptor!.value as object, LIMITS),
+      exposeToHooks(descriptor!.value as object, LIMITS),
   );
 }
 

@@ -82,14 +82,14 @@ describe('RateLimitGuard', () => {
 
   const calls = async () => Number(/cmdstat_evalsha:calls=(\d+)/.exec(await redis.info('commandstats'))![1]);
 
-  it('asks once for all limits of a route and its controller', async () => {
+  it('checks all limits of a route and its controller in one script', async () => {
     await get({ user: 'warm' });
     const before = await calls();
     expect((await get({ user: 'a' })).statusCode).toBe(200);
     expect((await calls()) - before).toBe(1);
   });
 
-  it('tells clients where they stand, in the words of the IETF draft and in the old ones', async () => {
+  it('sets the headers of the IETF draft and the X-RateLimit headers', async () => {
     const { headers } = await get({ user: 'b' });
     expect(headers['ratelimit-policy']).toBe('"burst";q=5;w=10, "personal";q=3;w=60, "hourly";q=100;w=3600');
     expect(headers['ratelimit']).toBe('"burst";r=4;t=10, "personal";r=2;t=60, "hourly";r=99;t=3600');
@@ -101,22 +101,22 @@ describe('RateLimitGuard', () => {
     expect(headers['retry-after']).toBeUndefined();
   });
 
-  it('counts in none of the limits when one refuses, and says the longest wait', async () => {
+  it('counts in no limit when one refuses, and answers with the longest waiting time', async () => {
     for (let i = 0; i < 3; i++) expect((await get({ user: 'c' })).statusCode).toBe(200);
     const refused = await get({ user: 'c' });
-    // By the exception filter of Nest, there is no other here.
+    // The exception filter of Nest answers, because this application has no other.
     expect(refused.statusCode).toBe(429);
     expect(refused.json()).toMatchObject({ message: expect.stringMatching(/^Too many requests, try again in \d+ s$/) });
     expect(Number(refused.headers['retry-after'])).toBeGreaterThan(50);
     expect((await app.get(LimiterService).inspect('burst', client)).used).toBe(3);
   });
 
-  it('leaves a limit out that does not apply to a request', async () => {
+  it('omits a limit that does not apply to a request', async () => {
     const { headers } = await get();
     expect(headers['ratelimit']).not.toContain('personal');
   });
 
-  it('answers a client known to be refused before its body is read', async () => {
+  it('answers a client with a cached refusal before its body is read', async () => {
     for (let i = 0; i < 5; i++) expect((await post()).statusCode).toBe(200);
     expect((await post()).statusCode).toBe(429);
     const { handled } = app.get(SearchController);
@@ -132,7 +132,7 @@ describe('RateLimitGuard', () => {
     await eventually(async () => expect((await post()).statusCode).toBe(200));
   });
 
-  it.each([[''], [{ policy: 'burst', by: 'user' }], [{ policy: 'burst', cost: 0 }]])('refuses %p', (limit) => {
+  it.each([[''], [{ policy: 'burst', by: 'user' }], [{ policy: 'burst', cost: 0 }]])('RateLimit refuses the invalid limit %p', (limit) => {
     expect(() => RateLimit(limit as string)).toThrow(/@RateLimit/);
   });
 });

@@ -1,24 +1,25 @@
-import { type CanActivate, type ExecutionContext, Inject, Injectable } from '@nestjs/common';
-import { HttpAdapterHost } from '@nestjs/core';
+import { type CanActivate, type ExecutionContext, Inject, Injectable, type OnModuleInit } from '@nestjs/common';
+import { DiscoveryService, HttpAdapterHost } from '@nestjs/core';
+import { discoverClasses, methodsOf } from '@yuxi/core/discovery';
+import type { Decision } from '../limiter.decision.js';
 import { LIMITER_OPTIONS, type LimiterModuleOptions } from '../limiter.options.js';
 import { LimiterService } from '../limiter.service.js';
-import type { Decision } from '../limiter.types.js';
+import { PolicyBook } from '../policies/policy-book.js';
 import { CLIENT_ADDRESS, type ClientAddress } from './client-address.js';
 import { EarlyRefusal } from './early-refusal.js';
 import { limitHeaders } from './limit-headers.js';
 import { RateLimitedError } from './limiter.errors.js';
-import { type LimitedRequest, RATE_LIMITS, type RouteLimit } from './rate-limit.decorator.js';
-import { hitsOf } from './route-hits.js';
+import { hitsOf, type LimitedRequest, rateLimitsOf, type RouteLimit } from './rate-limit.decorator.js';
 
-/** What a request behind {@link RateLimitGuard} carries, e.g. to refund it. */
+/** A request after {@link RateLimitGuard}. A handler can refund its decision. */
 export interface RateLimitedRequest {
   rateLimit?: Decision;
 }
 
 /**
- * Asks once for all limits that `@RateLimit` names on a route and its controller, and tells the client in headers. After an
- * authentication guard, if limits look at the user.
- * Throws RateLimitedError, which Nest answers with 429; the headers are set already.
+ * Checks all limits that `@RateLimit` names on a route and its controller, in one call, and sets the headers of the answer. Must run
+ * after the authentication guard when a limit reads the user.
+ * Throws RateLimitedError, which Nest answers with 429.
  */
 @Injectable()
 export class RateLimitGuard implements CanActivate {
@@ -49,15 +50,31 @@ export class RateLimitGuard implements CanActivate {
     throw new RateLimitedError(decision);
   }
 
-  /** Those of the route and of its controller. */
+  /** The limits of the route and of its controller. */
   #limitsOf(context: ExecutionContext): readonly RouteLimit[] {
     const handler = context.getHandler();
     const known = this.#limits.get(handler);
     if (known) return known;
-    const limits = [handler, context.getClass()].flatMap(
-      (target) => (Reflect.getMetadata(RATE_LIMITS, target) as RouteLimit[] | undefined) ?? [],
-    );
+    const limits = [handler, context.getClass()].flatMap((target) => rateLimitsOf(target) ?? []);
     this.#limits.set(handler, limits);
     return limits;
+  }
+}
+
+/** Fails the boot when a controller names an unknown policy. Otherwise each request to it would fail. */
+@Injectable()
+export class RateLimitExplorer implements OnModuleInit {
+  constructor(
+    private readonly discovery: DiscoveryService,
+    private readonly policies: PolicyBook,
+  ) {}
+
+  onModuleInit(): void {
+    for (const controller of discoverClasses(this.discovery, { providers: false, controllers: true })) {
+      const onClass = rateLimitsOf(controller.prototype.constructor) ?? [];
+      const onMethods = methodsOf(controller, rateLimitsOf).flatMap(({ metadata }) => metadata);
+      for (const { policy } of [...onClass, ...onMethods])
+        this.policies.get(policy, `@RateLimit on ${controller.name}`);
+    }
   }
 }

@@ -39,7 +39,7 @@ describe('login protection', () => {
   /** One wrong guess. @returns seconds to wait when it was refused, else 0 */
   async function guess(address = freshAddress(), target = OWNER, by = pod): Promise<number> {
     try {
-      await (await by.login.knock(address)).against(target);
+      await (await by.login.reserveAttempt(address)).against(target);
       return 0;
     } catch (error) {
       if (error instanceof TooManyAttemptsError) return error.retryAfterSeconds;
@@ -47,19 +47,19 @@ describe('login protection', () => {
     }
   }
 
-  it('A9 slows an account that 1,000 addresses guess at, while its owner with a known device gets in', async () => {
+  it('A9 slows guesses of 1,000 addresses at one account, while its owner on a known device can log in', async () => {
     const from = monotonicMs();
     const waits = await Promise.all(Array.from({ length: 1000 }, (_, i) => guess(undefined, OWNER, pods.at(i % 2))));
     const passed = waits.filter((seconds) => seconds === 0).length;
     expect(passed).toBeGreaterThanOrEqual(10);
     expect(passed).toBeLessThanOrEqual(guessesWithin(monotonicMs() - from));
-    const attempt = await pod.login.knock(freshAddress());
+    const attempt = await pod.login.reserveAttempt(freshAddress());
     await attempt.against({ ...OWNER, device: 'device-1' });
     await attempt.succeeded();
     expect(await guess()).toBe(0);
   });
 
-  it('lets an account wait longer with each failure from the tenth on', async () => {
+  it('delays an account longer with each failure from the tenth on', async () => {
     for (let i = 0; i < 10; i++) expect(await guess()).toBe(0);
     const state = await pod.limiter.inspect(LOGIN.account, OWNER.account);
     expect(state.used).toBe(10);
@@ -69,36 +69,36 @@ describe('login protection', () => {
     expect((await pod.limiter.inspect(LOGIN.account, OWNER.account)).retryAfterMs).toBeGreaterThan(1000);
   });
 
-  it('limits a device of its own too', async () => {
+  it('limits a known device too', async () => {
     const target = { ...OWNER, device: 'device-2' };
     for (let i = 0; i < 10; i++) expect(await guess(undefined, target)).toBe(0);
     expect(await guess(undefined, target)).toBeGreaterThan(0);
   });
 
-  it('A8 takes back what was no wrong guess, and never clears the counter of an address', async () => {
+  it('A8 takes back an attempt that was no wrong guess, and never clears the counter of an address', async () => {
     const address = freshAddress();
     let guesses = 0;
     for (let round = 0; round < 5; round++) {
       for (let i = 0; i < 9; i++) if ((await guess(address, { account: `u:${round}` })) === 0) guesses++;
-      const own = await pod.login.knock(address).catch(() => undefined);
+      const own = await pod.login.reserveAttempt(address).catch(() => undefined);
       await own?.against({ account: 'attacker' });
       await own?.succeeded();
     }
     expect(guesses).toBe(10);
   });
 
-  it('counts a refusal by the account not against the address', async () => {
+  it('does not count a refusal by the account for the address', async () => {
     for (let i = 0; i < 10; i++) await guess();
     const address = freshAddress();
     for (let i = 0; i < 15; i++) {
-      const attempt = await pod.login.knock(address);
+      const attempt = await pod.login.reserveAttempt(address);
       await expect(attempt.against(OWNER)).rejects.toBeInstanceOf(TooManyAttemptsError);
       await attempt.refund();
     }
     expect((await pod.limiter.inspect(LOGIN.address, address)).used).toBe(0);
   });
 
-  it('is stricter for a while when very many logins fail, except on known devices', async () => {
+  it('is stricter while very many logins fail, except on known devices', async () => {
     for (let i = 0; i < 200; i++) expect(await guess(undefined, { account: `other ${i}` })).toBe(0);
     const address = freshAddress();
     const waits = [];
@@ -109,11 +109,11 @@ describe('login protection', () => {
     expect(lines.filter((line) => line.includes('Unusually many failed logins'))).toHaveLength(1);
   });
 
-  it('can clear the address after a success, to be like the Python system', async () => {
+  it('can clear the address after a success, as Python replicas do', async () => {
     await using lax = await replica({ url: server.url }, { login: { successClearsAddress: true } });
     const address = freshAddress();
     for (let i = 0; i < 9; i++) await guess(address, { account: `u:${i}` }, lax);
-    const own = await lax.login.knock(address);
+    const own = await lax.login.reserveAttempt(address);
     await own.against({ account: 'own' });
     await own.succeeded();
     expect(await lax.redis.exists(`yuxi:login_attempts:${address}`)).toBe(0);

@@ -1,28 +1,74 @@
+import { randomBytes } from 'node:crypto';
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { monotonicMs, OptionsError } from '@yuxi/core';
+import { defineScript } from '@yuxi/redis';
 import { retryAfterSeconds } from '../http/limit-headers.js';
 import { TooManyAttemptsError } from '../http/limiter.errors.js';
+import type { Decision } from '../limiter.decision.js';
 import { LIMITER_OPTIONS, type LimiterModuleOptions } from '../limiter.options.js';
 import { LimiterService } from '../limiter.service.js';
-import type { Decision } from '../limiter.types.js';
-import { LoginAttempt } from './login-attempt.js';
+import { PolicyBook } from '../policies/policy-book.js';
+import { LimiterLink } from '../redis/limiter-link.js';
 import { LOGIN } from './login.policies.js';
-import { SharedCounter } from './shared-counter.js';
 
 const ADDRESS = /^[0-9A-Za-z.:/_-]{1,64}$/;
 const ALARM_EVERY_MS = 60_000;
+const RESERVE = defineScript('login-reserve', new URL('../lua/login-reserve.lua', import.meta.url), 2);
+const REFUND = defineScript('login-refund', new URL('../lua/login-refund.lua', import.meta.url), 2);
 
-/** Who tries to log in to what. */
+/** The account that a login attempt is for. */
 export interface LoginTarget {
-  /** The account in one spelling, whichever name was typed; the typed name, hashed, when there is none. */
+  /** The account in one spelling, whichever name was typed. When there is no such account, a hash of the typed name. */
   account: string;
-  /** Of a device on which the owner of this account logged in before, as proved by the caller. */
+  /** A device from which the owner has logged in to this account before. The caller has verified this. */
   device?: string;
 }
 
+/** A reservation in the counter that other systems share. */
+interface SharedAttempt {
+  /** Milliseconds until the next attempt is possible; 0: this one was counted. */
+  retryMs: number;
+  /** Takes it back; later calls do nothing. Never rejects. */
+  refund(): Promise<void>;
+}
+
+const NOT_COUNTED: SharedAttempt = { retryMs: 0, refund: () => Promise.resolve() };
+
 /**
- * Limits guesses of passwords by address, by account and altogether. Each attempt is reserved before the password is looked
- * at, so that parallel guesses do not outrun the limits, and taken back when it was none.
+ * The plain counter `yuxi:login_attempts:<address>`, which Python replicas also increment and read. Attempts count in both systems.
+ * Without Redis the attempts of other systems are not counted.
+ */
+@Injectable()
+export class SharedCounter {
+  readonly #process = randomBytes(9).toString('base64url');
+  #attempts = 0;
+
+  constructor(
+    private readonly link: LimiterLink,
+    @Inject(PolicyBook) private readonly policies: PolicyBook,
+  ) {}
+
+  async reserve(address: string): Promise<SharedAttempt> {
+    const { limit, windowUs } = this.policies.get(LOGIN.address);
+    const keys = keysOf(address);
+    const id = `${this.#process}.${(++this.#attempts).toString(36)}`;
+    const answer = (await this.link.run(RESERVE, keys, [id, limit, windowUs / 1000])) as [number, number] | undefined;
+    if (!answer) return NOT_COUNTED;
+    const [reserved, retryMs] = answer;
+    if (reserved === 0) return { ...NOT_COUNTED, retryMs: Math.max(1, retryMs) };
+    let done: Promise<void> | undefined;
+    return { retryMs: 0, refund: () => (done ??= this.link.run(REFUND, keys, [id]).then(() => undefined)) };
+  }
+
+  /** Removes the counter of an address, as a Python replica does after a successful login. */
+  async reset(address: string): Promise<void> {
+    await this.link.del(keysOf(address));
+  }
+}
+
+/**
+ * Limits password guesses by address, by account and in total. Each attempt is reserved before the password is verified, so that
+ * parallel guesses cannot exceed the limits. It is taken back when it was not a wrong guess.
  */
 @Injectable()
 export class LoginProtection {
@@ -36,29 +82,29 @@ export class LoginProtection {
   ) {}
 
   /**
-   * Counts one attempt of an address; for the account see {@link LoginAttempt.against}.
+   * Counts one attempt of an address. {@link LoginAttempt.against} counts it for the account too.
    * @param address as `clientAddress` gives it
    * @throws {TooManyAttemptsError} the limit of the address is reached
    * @throws {OptionsError} not an address
    */
-  async knock(address: string): Promise<LoginAttempt> {
+  async reserveAttempt(address: string): Promise<LoginAttempt> {
     if (!ADDRESS.test(address))
       throw new OptionsError('address', 'an IP address or prefix', address, 'LoginProtection');
     const decision = await this.#consume([{ policy: LOGIN.address, key: address }]);
-    // After ours: of those that we let pass others may still have used up the place.
-    const elsewhere = await this.shared.reserve(address);
-    if (elsewhere.retryMs > 0) {
+    // After our own limit, because attempts of other systems may have used up the rest of it.
+    const shared = await this.shared.reserve(address);
+    if (shared.retryMs > 0) {
       await this.limiter.refund(decision);
-      throw new TooManyAttemptsError(retryAfterSeconds({ retryAfterMs: elsewhere.retryMs }));
+      throw new TooManyAttemptsError(retryAfterSeconds({ retryAfterMs: shared.retryMs }));
     }
     return new LoginAttempt(this, address, async () => {
-      // In the opposite order, so that nobody is let in here and refused there.
-      await elsewhere.refund();
+      // In the opposite order. Otherwise an attempt could pass our limit and be refused by the shared one.
+      await shared.refund();
       await this.limiter.refund(decision);
     });
   }
 
-  /** @throws {TooManyAttemptsError} */
+  /** @throws {TooManyAttemptsError} the account has to wait */
   async admit(address: string, { account, device }: LoginTarget): Promise<Decision[]> {
     const own =
       device === undefined
@@ -78,7 +124,7 @@ export class LoginProtection {
     }
   }
 
-  /** The owner was there: failures against the account count no longer, those of the address do. */
+  /** After a successful login: resets the failures of the account. Those of the address stay. */
   async forget(address: string, { account, device }: LoginTarget): Promise<void> {
     const resets: Promise<unknown>[] = [this.limiter.reset(LOGIN.account, account)];
     resets.push(this.limiter.reset(LOGIN.pair, pairOf(address, account)));
@@ -89,8 +135,8 @@ export class LoginProtection {
   }
 
   /**
-   * Lets a client in again whom a limit refuses, whichever limit it is.
-   * @returns whether that holds everywhere; `false`: Redis is away, it holds in this process and everywhere on its return
+   * Allows a refused client again. Works for every policy, also for those that are not about logins.
+   * @returns `true`: in effect in all processes; `false`: Redis is unavailable, in effect here now and everywhere on its return
    */
   async reset(policy: string, key: string): Promise<boolean> {
     if (policy === LOGIN.address) await this.shared.reset(key);
@@ -114,6 +160,52 @@ export class LoginProtection {
   }
 }
 
+/** One login attempt. It stays counted until `succeeded` or `refund` is called. */
+export class LoginAttempt {
+  #target: LoginTarget | undefined;
+  #decisions: readonly Decision[] = [];
+  #settled: Promise<void> | undefined;
+
+  constructor(
+    private readonly protection: LoginProtection,
+    readonly address: string,
+    private readonly takeBackAddress: () => Promise<void>,
+  ) {}
+
+  /**
+   * Counts the attempt for the account too. Call it before the password is verified.
+   * @throws {TooManyAttemptsError} the account has to wait
+   */
+  async against(target: LoginTarget): Promise<void> {
+    this.#decisions = await this.protection.admit(this.address, target);
+    this.#target = target;
+  }
+
+  /** The password was right: takes this attempt back, and resets earlier failures of the account. Later calls do nothing. */
+  succeeded(): Promise<void> {
+    return this.#settle(async () => {
+      if (this.#target) await this.protection.forget(this.address, this.#target);
+    });
+  }
+
+  /** No password was verified: takes this attempt back. Later calls do nothing. */
+  refund(): Promise<void> {
+    return this.#settle(async () => undefined);
+  }
+
+  #settle(then: () => Promise<void>): Promise<void> {
+    return (this.#settled ??= (async () => {
+      await Promise.all([this.takeBackAddress(), this.protection.takeBack(this.#decisions)]);
+      await then();
+    })());
+  }
+}
+
 function pairOf(address: string, account: string): string {
   return `${address} ${account}`;
+}
+
+function keysOf(address: string): string[] {
+  const counter = `yuxi:login_attempts:${address}`;
+  return [counter, `yuxi:limit:{${counter}}:log`];
 }

@@ -1,20 +1,20 @@
-import { OptionsError } from '@yuxi/core';
-import type { LimitPolicy } from '../policies/policy.js';
+import { integerOption } from '@yuxi/core';
 import type { LoginLimitOptions } from '../limiter.options.js';
+import type { LimitPolicy } from '../policies/policy.js';
 
-/** Names of the policies behind a login. */
+/** Names of the policies that limit logins. */
 export const LOGIN = {
-  /** One client address; also counted where other systems look. */
+  /** One client address. Also counted in the counter that Python replicas share. */
   address: 'login.address',
   /** One address against one account. */
   pair: 'login.pair',
-  /** One account, whoever asks: from the 10th failure on each one more has to wait longer. */
+  /** One account, from any address. From the 10th failure on, the next attempt has to wait, longer after each failure. */
   account: 'login.account',
-  /** In place of the account and the pair, for a device on which its owner logged in before. */
+  /** Used instead of account and pair, for a device from which the owner has logged in before. */
   device: 'login.device',
-  /** All failures together: an alarm, after which `strict` holds. */
+  /** All failures together. Above its limit, `strict` applies. */
   global: 'login.global',
-  /** One address while the alarm is on. */
+  /** One address, while `global` is above its limit. */
   strict: 'login.strict',
 } as const;
 
@@ -22,12 +22,10 @@ const names: readonly string[] = Object.values(LOGIN);
 
 export const isLoginPolicy = (name: string): boolean => names.includes(name);
 
-/** The policies behind a login, e.g. for a `PolicySource` whose numbers can change. @throws {OptionsError} */
+/** The policies that limit logins, for example to override them at run time. @throws {OptionsError} */
 export function loginPolicies({ limit = 10, window = '60s', alarm = 600 }: LoginLimitOptions = {}): LimitPolicy[] {
-  if (!Number.isInteger(limit) || limit < 1 || limit > 1000)
-    throw new OptionsError('login.limit', 'an integer 1..1000', limit, 'LimiterModule');
-  if (!Number.isInteger(alarm) || alarm < 1)
-    throw new OptionsError('login.alarm', 'an integer from 1 on', alarm, 'LimiterModule');
+  integerOption('login.limit', limit, { max: 1000, where: 'LimiterModule' });
+  integerOption('login.alarm', alarm, { where: 'LimiterModule' });
   return [
     { name: LOGIN.address, limit, window, broadcast: true },
     { name: LOGIN.pair, limit: Math.max(20, limit), window: '10m', broadcast: true },
@@ -39,7 +37,7 @@ export function loginPolicies({ limit = 10, window = '60s', alarm = 600 }: Login
       broadcast: true,
     },
     { name: LOGIN.device, limit: 10, window: '10m', broadcast: true },
-    { name: LOGIN.global, limit: alarm, window: '60s', shadow: true },
+    { name: LOGIN.global, limit: alarm, window: '60s', dryRun: true },
     { name: LOGIN.strict, limit: 3, window: '60s', broadcast: true },
   ];
 }

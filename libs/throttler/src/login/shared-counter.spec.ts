@@ -11,7 +11,7 @@ let [address, counter, log] = ['', '', ''];
 const refundSource = readFileSync(new URL('../lua/login-refund.lua', import.meta.url), 'utf8');
 
 async function tryMany(limiters: LoginProtection[], times: number): Promise<{ allowed: number; errors: unknown[] }> {
-  const tries = Array.from({ length: times }, (_, i) => limiters.at(i % limiters.length)!.knock(address));
+  const tries = Array.from({ length: times }, (_, i) => limiters.at(i % limiters.length)!.reserveAttempt(address));
   const results = await Promise.allSettled(tries);
   const errors = results.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : []));
   return { allowed: times - errors.length, errors };
@@ -34,7 +34,7 @@ describe('login attempts of an address, shared with other systems', () => {
     pods = await Promise.all([1, 2, 3].map(() => replica({ url: server.url })));
     pod = pods[0]!;
   });
-  // Not a FLUSHALL: that is a loss of counts, which replicas put back.
+  // Not a FLUSHALL, because the replicas would put the lost counters back.
   beforeEach(() => {
     address = `203.0.113.${++addresses}`;
     counter = `yuxi:login_attempts:${address}`;
@@ -52,7 +52,7 @@ describe('login attempts of an address, shared with other systems', () => {
     return { attempts, ttl, refused: attempts > 10 };
   }
 
-  it('A12 lets exactly 10 of 1000 parallel attempts through, over three replicas', async () => {
+  it('A12 exactly 10 of 1000 parallel attempts on three replicas pass', async () => {
     const { allowed, errors } = await tryMany(
       pods.map(({ login }) => login),
       1000,
@@ -60,12 +60,12 @@ describe('login attempts of an address, shared with other systems', () => {
     expect(allowed).toBe(10);
     expect(errors.every((error) => error instanceof TooManyAttemptsError)).toBe(true);
     const first = errors.at(0) as TooManyAttemptsError;
-    expect(first).toMatchObject({ code: 'TOO_MANY_ATTEMPTS', message: '登录尝试过于频繁，请稍后再试' });
+    expect(first).toMatchObject({ code: 'TOO_MANY_ATTEMPTS', message: expect.stringContaining('Too many login attempts') });
     expect(first.retryAfterSeconds).toBeGreaterThanOrEqual(59);
     expect(first.retryAfterSeconds).toBeLessThanOrEqual(60);
   });
 
-  it('lets more through when reading and counting are two steps (control)', async () => {
+  it('more attempts pass when reading and counting are two steps (control)', async () => {
     const allowed = await Promise.all(Array.from({ length: 300 }, (_, i) => carelessReserve(pods.at(i % 3)!)));
     expect(allowed.filter(Boolean).length).toBeGreaterThan(10);
   });
@@ -81,8 +81,8 @@ describe('login attempts of an address, shared with other systems', () => {
     for (const key of await pod.redis.keys(`*${address}*`)) expect(await pod.redis.pttl(key)).toBeGreaterThan(0);
   });
 
-  it('takes back only its own attempt', async () => {
-    const attempts = await Promise.all(Array.from({ length: 10 }, () => pod.login.knock(address)));
+  it('a refund takes back only its own attempt', async () => {
+    const attempts = await Promise.all(Array.from({ length: 10 }, () => pod.login.reserveAttempt(address)));
     await attempts.at(3)!.refund();
     await attempts.at(3)!.refund();
     expect(await pod.redis.get(counter)).toBe('9');
@@ -90,11 +90,11 @@ describe('login attempts of an address, shared with other systems', () => {
     expect((await tryMany([pod.login], 5)).allowed).toBe(1);
   });
 
-  it('does not let 9 guesses and an own login, repeated, pass for ever', async () => {
+  it('9 guesses and a login to an own account, repeated, are refused after 10 guesses', async () => {
     let guesses = 0;
     for (let round = 0; round < 5; round++) {
       guesses += (await tryMany([pod.login], 9)).allowed;
-      await pod.login.knock(address).then(
+      await pod.login.reserveAttempt(address).then(
         (own) => own.refund(),
         () => undefined,
       );
@@ -102,7 +102,7 @@ describe('login attempts of an address, shared with other systems', () => {
     expect(guesses).toBe(10);
   });
 
-  it('counts the attempts of Python replicas, and they count ours', async () => {
+  it('attempts of Python replicas and of this library count together', async () => {
     await tryMany([pod.login], 4);
     expect(await python()).toEqual({ attempts: 5, ttl: 60, refused: false });
     await python();
@@ -111,29 +111,29 @@ describe('login attempts of an address, shared with other systems', () => {
     expect((await tryMany([pod.login], 1)).allowed).toBe(0);
   });
 
-  it('is refused at once when Python replicas have used up the limit, and does not count less after their DEL', async () => {
+  it('an attempt is refused when Python replicas have used up the limit, also after they delete the counter', async () => {
     for (let i = 0; i < 12; i++) await python();
     expect((await tryMany([pod.login], 3)).allowed).toBe(0);
     await pod.redis.del(counter); // A Python replica after a successful login.
     expect((await tryMany([pod.login], 3)).allowed).toBe(0);
   });
 
-  it('leaves a counter with a TTL whatever was found there', async () => {
+  it('the counter has a TTL afterwards, whatever value was stored before', async () => {
     await pod.redis.set(counter, '3');
-    await pod.login.knock(address);
+    await pod.login.reserveAttempt(address);
     expect(await pod.redis.get(counter)).toBe('4');
     expect(await pod.redis.pttl(counter)).toBeGreaterThan(0);
-    await pod.redis.set(counter, 'rubbish');
+    await pod.redis.set(counter, 'garbage');
     expect((await tryMany([pod.login], 20)).allowed).toBe(6);
     expect(await pod.redis.get(counter)).toBe('10');
   });
 
-  it('refuses what is no address', async () => {
+  it('text that is not an address is refused', async () => {
     for (const other of ['', 'a{b}', 'x'.repeat(8000), '1.2.3.4\n'])
-      await expect(pod.login.knock(other)).rejects.toMatchObject({ code: 'INVALID_OPTION' });
+      await expect(pod.login.reserveAttempt(other)).rejects.toMatchObject({ code: 'INVALID_OPTION' });
   });
 
-  it('never lets more than the limit pass in any window, whatever others do, and says exactly when to come again', async () => {
+  it('never more than the limit pass in any window, and a refusal has the exact waiting time, whatever other systems do', async () => {
     const [limit, window] = [4, 60_000];
     const reserve = scriptAt('login-reserve', pod.redis);
     const refund = (id: string) => pod.redis.eval(refundSource, 2, counter, log, id);

@@ -1,12 +1,13 @@
--- Decides on the requests that one process has collected in one turn of its event loop; each names one or several limits and
--- passes all of them or counts in none.
+-- Decides on the requests that one process has collected in one turn of its event loop. Each request has one or several limits. It
+-- counts in all of them, or in none when one refuses.
 -- KEYS      keys of all requests, one for each limit
 -- ARGV[1]   nonce and epoch, see hits.lua
 -- ARGV[2..] one for each request: the number of its hit in base 36 and its limits, see policy.lua, separated by blanks
--- Returns   for each request an answer, for several limits a list of them, and after them all the time, us. An answer is
---           {1 it lets pass else 0, hits, us until all have left, us until it lets pass, when it does: the next}; only the hits
---           when it lets pass, all will have left after a window, and the next may follow;
---           the error EPOCH when the limits are those of another epoch
+-- Returns   one answer for each request, or a list of answers when it has several limits; as last element the time, us.
+--           An answer is {1 allowed else 0, hits, us until all hits have expired, us until the same request is allowed, or the next
+--           one when this one is}. It is only the number of hits when the request is allowed, all hits expire after a window, and
+--           the next request is allowed too.
+--           The error EPOCH when the counters belong to another epoch.
 local function decide(state, limit, passes, number)
   local refused = state.refused
   if passes and not refused then
@@ -24,18 +25,18 @@ local function decide(state, limit, passes, number)
   elseif state.changed then
     store(state, limit)
   end
-  return { tell(state, limit, refused) }
+  return { answerOf(state, limit, refused) }
 end
 
-local function ask(key, limit)
-  local state = look(key, limit)
+local function check(key, limit)
+  local state = readState(key, limit)
   state.refused = refusal(state, limit)
   return state, not state.refused or limit.s
 end
 
--- What nearly all requests are: one hit more on a key without a header, and no limit is reached. Makes no table, which is half of
--- what a decision costs. @return the string to be written and the hits, or nothing when it takes a closer look
-local function plainly(value, limit, number)
+-- The case of nearly all requests: one more hit on a key without a header, and the limit is not reached. Creates no table, which
+-- halves the cost of a decision. @return the string to be written and the hits, or nothing when another case applies
+local function fastPath(value, limit, number)
   if not limit.plain or type(value) == 'table' then
     return nil
   elseif not value then
@@ -73,19 +74,19 @@ local function plainly(value, limit, number)
 end
 
 local function consumeOne(key, number, limit)
-  local value, total = plainly(redis.pcall('GET', key), limit, number)
+  local value, total = fastPath(redis.pcall('GET', key), limit, number)
   if value then
     call('SET', key, value, 'PX', limit.px)
     return total
   end
-  local state, passes = ask(key, limit)
+  local state, passes = check(key, limit)
   return decide(state, limit, passes, number)
 end
 
 local function consumeAll(from, number, limits)
   local values, answer = {}, {}
   for i, limit in ipairs(limits) do
-    values[i], answer[i] = plainly(redis.pcall('GET', KEYS[from + i]), limit, number)
+    values[i], answer[i] = fastPath(redis.pcall('GET', KEYS[from + i]), limit, number)
     if not values[i] then
       break
     end
@@ -99,7 +100,7 @@ local function consumeAll(from, number, limits)
   local states, passes = {}, true
   for i, limit in ipairs(limits) do
     local passesThis
-    states[i], passesThis = ask(KEYS[from + i], limit)
+    states[i], passesThis = check(KEYS[from + i], limit)
     passes = passes and passesThis
   end
   for i, limit in ipairs(limits) do
@@ -108,7 +109,7 @@ local function consumeAll(from, number, limits)
   return answer
 end
 
--- By their whole text: the requests of one process name few sets of limits.
+-- Parsed limits by their text. The requests of one process use few different sets of limits.
 local sets = {}
 local function limitsOf(text)
   local limits = {}

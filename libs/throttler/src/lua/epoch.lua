@@ -1,14 +1,15 @@
--- Who counts here, and whether Redis still holds what they have counted.
--- KEYS[1]   yuxi:limiter:replicas  zset: process -> time of its last word, ms
--- KEYS[2]   its companion yuxi:limiter_epoch  hash: id; run, the server's; since, us; how: new, lost (data was missing) or moved
---           (another server or start of it); p:<process> -> w: has hits to put back, d: has put them back
--- ARGV[1]   beat, join, done or leave
+-- Registers the processes that count here, and detects whether Redis still holds their counters.
+-- KEYS[1]   yuxi:limiter:replicas  zset: process -> time of its last heartbeat, ms
+-- KEYS[2]   yuxi:limiter_epoch, in the same slot  hash: id; run: run_id of the server; since: start of the epoch, us;
+--           how: new, lost (data was missing) or moved (another server, or the server was restarted);
+--           p:<process> -> w: has hits to put back, d: has put them back
+-- ARGV[1]   beat (heartbeat), join, done or leave
 -- ARGV[2]   process
--- ARGV[3]   epoch it works in, empty: none
--- ARGV[4]   how long a word lasts, ms
+-- ARGV[3]   epoch of the process, empty: none
+-- ARGV[4]   how long a heartbeat is valid, ms
 -- ARGV[5]   longest time that processes wait for each other, ms
--- ARGV[6..] join: processes that it knows to have lived before
--- Returns   {now us, epoch (empty: the data was lost), how, ms to wait for others, processes that live ...}
+-- ARGV[6..] join: processes that were alive before
+-- Returns   {now us, epoch (empty: the data was lost), how, ms to wait for others, processes that are alive ...}
 local what, process, prior = ARGV[1], ARGV[2], ARGV[3]
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
@@ -18,7 +19,7 @@ for i = 1, #fields, 2 do
   epoch[fields[i]] = fields[i + 1]
 end
 
-local function expects()
+local function hasMembers()
   for field in pairs(epoch) do
     if string.sub(field, 1, 2) == 'p:' then
       return true
@@ -35,8 +36,8 @@ end
 if what == 'join' then
   local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
   local lost, moved = not epoch.id, epoch.id and epoch.run ~= run
-  -- Opened by a newcomer, who knew of nobody to wait for.
-  local unknown = epoch.id and prior ~= '' and prior ~= epoch.id and not expects()
+  -- Begun by a new process, which had no list of processes to wait for.
+  local unknown = epoch.id and prior ~= '' and prior ~= epoch.id and not hasMembers()
   if lost or moved or unknown then
     local how = 'moved'
     if lost or unknown and epoch.how == 'new' then

@@ -1,15 +1,15 @@
--- What the scripts of this library share. A key holds one string, read and written whole, since a call from a script costs more
--- than the bytes:
+-- Shared by the scripts of this library. A key holds one string. It is read and written as a whole, because a call from a script
+-- costs more than the bytes:
 --   kind    1 byte: 0 hits, 2 entries; 1 more when a header follows
---   header  end of the block; steps of blocking taken; end of the announced window (throttle only); time of the last reset;
+--   header  end of the block; steps of blocking taken; end of the reported window (throttle only); time of the last reset;
 --           id of the hit that took the last step
---   total   of entries: how many hits they are
---   hit     oldest first: stamp, when it was made, for throttle when it leaves; id: nonce of its process and number
---   entry   of a limit above 128, the hits of one sixteenth of its window: as a hit, with the stamp of the latest, so that
---           none leaves early; and how many they are
--- A cost is as many equal hits. There are at most 256 hits or entries: what is older changes no decision. Times are microseconds
--- of the server's clock.
--- ARGV[1] begins with the nonce of the process, 6 characters; the rest is the epoch it works in, none: any.
+--   total   only with entries: number of hits in all of them
+--   hit     oldest first. stamp: when it was made, for throttle when it expires; id: nonce of its process, and number
+--   entry   for limits above 128: the hits of one sixteenth of the window. As a hit, with the stamp of the latest one, so that none
+--           expires early; and the number of hits
+-- A cost of n is n equal hits. At most 256 hits or entries are kept, because older ones change no decision. Times are microseconds of
+-- the server's clock.
+-- ARGV[1] begins with the nonce of the process, 6 characters. The rest is its epoch; empty: any.
 local call, pack, unpack, match = redis.call, struct.pack, struct.unpack, string.match
 local sub, floor, min, max = string.sub, math.floor, math.min, math.max
 local nonce, epoch = match(ARGV[1], '^(......)(.*)$')
@@ -33,7 +33,7 @@ local function costOf(hit)
   return #hit == ENTRY_SIZE and (unpack('>I4', hit, HIT_SIZE + 1)) or 1
 end
 
--- Reads what the string says. @return whether it is one of ours
+-- Parses the string of a key. @return whether it has a valid form
 local function parse(state, value)
   local kind, at = string.byte(value) - 48, 2
   if kind ~= floor(kind) or kind < 0 or kind > 3 then
@@ -72,12 +72,12 @@ local function new(key, grain)
   }
 end
 
--- Reads a key and passes over hits that have left; `life` is added to their stamps. `grain`: length of a sixteenth, or 0.
+-- Reads a key and skips expired hits; a hit expires at its stamp plus `life`. `grain`: length of a sixteenth, or 0.
 -- Writes nothing.
 local function open(key, life, grain)
   local value = redis.pcall('GET', key)
   local state = new(key, grain)
-  -- What is none of ours is as good as none.
+  -- A value of another form counts as an empty key.
   if type(value) ~= 'string' or value == '' then
     return state
   elseif not parse(state, value) then
@@ -104,7 +104,7 @@ local function open(key, life, grain)
   return state
 end
 
--- The header, to be changed.
+-- A header that may be changed.
 local function headOf(state)
   if state.head == NO_HEAD then
     local copy = {}
@@ -130,11 +130,11 @@ local function save(state, life)
   if size == ENTRY_SIZE then
     kind = kind .. pack('>I5', min(state.total, MOST_TOTAL))
   end
-  -- Never shorter than the hits count: the server rounds its time down.
+  -- One more millisecond, because the server rounds down and the key must not expire before its hits.
   call('SET', state.key, kind .. sub(state.value, state.at) .. state.tail, 'PX', math.ceil(life / 1000) + 1)
 end
 
--- All hits that count, in one string.
+-- All unexpired hits, in one string.
 local function flat(state)
   if state.tail ~= '' then
     state.value, state.at, state.tail = sub(state.value, state.at) .. state.tail, 1, ''
@@ -142,7 +142,7 @@ local function flat(state)
   return state.value
 end
 
--- The same one by one, for the rare cases that look at more than the first and the last.
+-- The unexpired hits as a list, for the rare cases that need more than the first and the last.
 local function hitsOf(state)
   local value, hits = flat(state), {}
   for at = state.at, #value, state.size do
@@ -155,7 +155,7 @@ local function before(one, other)
   return stampOf(one) < stampOf(other)
 end
 
--- Takes other hits, in their order; they are written with `save`.
+-- Replaces the hits and sorts them. `save` writes them.
 local function rewrite(state, hits)
   table.sort(hits, before)
   while #hits > MOST_HITS do
@@ -170,7 +170,7 @@ local function rewrite(state, hits)
   state.oldest, state.newest = hits[1] and stampOf(hits[1]), hits[1] and stampOf(hits[#hits])
 end
 
--- Makes entries of hits.
+-- Converts hits to entries.
 local function coarsen(state)
   local hits = hitsOf(state)
   for i, hit in ipairs(hits) do
@@ -185,7 +185,7 @@ local function newest(state)
   return state.newest
 end
 
--- Passes over the oldest hit or entry.
+-- Skips the oldest hit or entry.
 local function drop(state)
   local value, at, size = flat(state), state.at, state.size
   state.total = state.total - (size == ENTRY_SIZE and unpack('>I4', value, at + HIT_SIZE) or 1)
@@ -198,7 +198,7 @@ local function oldestCost(state)
   return state.size == ENTRY_SIZE and (unpack('>I4', flat(state), state.at + HIT_SIZE)) or 1
 end
 
--- Stamp of the hit with which so many have left.
+-- Stamp of the hit after whose expiry `count` hits have expired.
 local function leaving(state, count)
   if count == 1 then
     return state.oldest
@@ -217,7 +217,7 @@ local function leaving(state, count)
   return stamp
 end
 
--- Adds to the sixteenth, or begins one.
+-- Adds to the entry of the present sixteenth, or begins a new one.
 local function pushEntry(state, stamp, cost, number)
   if state.size == HIT_SIZE then
     coarsen(state)
@@ -234,7 +234,7 @@ local function pushEntry(state, stamp, cost, number)
   state.tail = pack(ENTRY, stamp, nonce, number, min(cost, MOST_COST))
 end
 
--- Adds hits that are not older than the newest.
+-- Adds hits that are not older than the newest one.
 local function push(state, stamp, cost, number)
   if state.grain > 0 or state.size == ENTRY_SIZE then
     pushEntry(state, stamp, cost, number)

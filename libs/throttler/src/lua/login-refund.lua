@@ -1,12 +1,12 @@
--- Takes one reserved login attempt back; nobody else's attempts change.
+-- Takes one reserved login attempt back. Other attempts do not change.
 -- KEYS[1] counter           integer string with a TTL
--- KEYS[2] log key           hash: attempt id -> server time in ms; "seen" = value of the counter that the log accounts for
+-- KEYS[2] log key           hash: attempt id -> server time in ms; "seen" = value of the counter when the log was last updated
 -- ARGV[1] id                of the reservation
--- returns 1 when taken back, 0 when it no longer counted
+-- Returns 1 when taken back, 0 when it did not count any more
 if redis.call('HDEL', KEYS[2], ARGV[1]) == 0 then
   return 0
 end
--- Both move by one, so that the difference, which is what others added, stays.
+-- Counter and "seen" decrease by one. Their difference, the attempts of other systems, stays.
 local counter = tonumber(redis.call('GET', KEYS[1]) or 0) or 0
 local seen = tonumber(redis.call('HGET', KEYS[2], 'seen') or 0)
 if counter > 0 then

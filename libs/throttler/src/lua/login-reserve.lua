@@ -1,10 +1,10 @@
--- Reserves one login attempt of an address, together with systems that only count on the plain counter.
--- KEYS[1] counter           integer string with a TTL; others INCR it and read it
--- KEYS[2] log key           hash: attempt id -> server time in ms; "seen" = value of the counter that the log accounts for
+-- Reserves one login attempt of an address. Attempts of other systems, which only use the plain counter, count too.
+-- KEYS[1] counter           integer string with a TTL; other systems INCR and read it
+-- KEYS[2] log key           hash: attempt id -> server time in ms; "seen" = value of the counter when the log was last updated
 -- ARGV[1] id                unique per attempt
 -- ARGV[2] limit
 -- ARGV[3] window            ms
--- returns {1, attempts in the window} when reserved, {0, ms until the next attempt is possible} when refused
+-- Returns {1, attempts in the window} when reserved, {0, ms until the next attempt is possible} when refused
 local id, limit, window = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -22,13 +22,13 @@ for i = 1, #log, 2 do
   end
 end
 
--- What others added since; a counter below "seen" was deleted in between and began anew.
+-- Attempts that other systems added since. A counter below "seen" was deleted and counts from 0 again.
 local counter = tonumber(redis.call('GET', KEYS[1]) or 0) or 0
 local foreign = counter - seen
 if foreign < 0 then
   foreign = counter
 end
--- Their times are unknown but not later than now, and more than the limit of them changes nothing.
+-- Their times are unknown, at the latest now. More of them than the limit make no difference.
 for i = 1, math.min(foreign, limit) do
   times[#times + 1] = now
   redis.call('HSET', KEYS[2], id .. '/' .. i, now)

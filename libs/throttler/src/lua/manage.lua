@@ -1,32 +1,34 @@
--- What else happens to limits, for many keys at once.
+-- All operations on limits except decisions, for many keys at once.
 -- KEYS      one for each operation
 -- ARGV[1]   nonce and epoch, see hits.lua
--- ARGV[2..] one for each operation: a letter, the number of a hit in base 36, and what it needs; limit: see policy.lua
---   a limit         count without a decision -> {1 it would let pass else 0, hits, us until all have left, us until it would}
---   i limit         look                     -> as a
---   f stamp limit   take a hit back          -> 1 taken back, 0 it counted no longer
---   r at limit      forget hits and blocks up to a time, us, 0: now -> that time
---   b ms limit      refuse for so long       -> 1
---   p life grain how blocked level since window kept hits   put back what Redis may have lost, us; hits are stamp.cost.number;
---     life: of a stamp, grain: of a sixteenth or 0; how: s counts of a sixteenth add up, m it has at least ours;
---     since: when the block was known; kept: when all of it is over -> hits that were missing
--- Returns   one answer for each operation, after them the time, us; the error EPOCH when the limits are those of another epoch
+-- ARGV[2..] one for each operation: a letter, the number of a hit in base 36, and its arguments; limit: see policy.lua
+--   a limit         count without a decision -> {1 a request would be allowed else 0, hits, us until all hits have expired,
+--                                                us until a request would be allowed}
+--   i limit         inspect                  -> as a
+--   f stamp limit   take a hit back          -> 1 taken back, 0 it did not count any more
+--   r at limit      remove hits and blocks up to a time, us, 0: now -> that time
+--   b ms limit      refuse every hit for this time -> 1
+--   p life grain how blocked level since window kept hits   put back hits that Redis may have lost -> number of missing hits
+--     Times in us; hits are stamp.cost.number; life: a hit expires at stamp + life; grain: length of a sixteenth, or 0;
+--     how: s adds to the count of a sixteenth, m raises it to at least this count; since: when the block was reported;
+--     kept: when all of this has expired
+-- Returns   one answer for each operation, as last element the time, us; the error EPOCH when the counters belong to another epoch
 local operations = {}
 
 function operations.i(key, _, what)
   local limit = limitOf(what)
-  local state = look(key, limit)
-  return { tell(state, limit, refusal(state, limit)) }
+  local state = readState(key, limit)
+  return { answerOf(state, limit, refusal(state, limit)) }
 end
 
 function operations.a(key, number, what)
   local limit = limitOf(what)
-  local state = look(key, limit)
+  local state = readState(key, limit)
   take(state, limit, number)
-  return { tell(state, limit, refusal(state, limit)) }
+  return { answerOf(state, limit, refusal(state, limit)) }
 end
 
--- Takes hits out of the list, or out of their sixteenth.
+-- Removes hits from the list, or from the entry of their sixteenth.
 local function takeOut(state, limit, number, stamp)
   if stamp + limit.window <= now then
     return false
@@ -49,14 +51,14 @@ end
 function operations.f(key, number, what)
   local stamp, text = match(what, '^(%d+) (%S+)$')
   local limit = limitOf(text)
-  local state = look(key, limit)
+  local state = readState(key, limit)
   local wasFull = state.total >= limit.limit or state.head.blocked > now
   local taken = takeOut(state, limit, number, tonumber(stamp))
   local stepped = state.head.stepper == nonce and state.head.step == number
   if stepped then
     local head = headOf(state)
     head.level, head.stepper, head.step = max(0, head.level - 1), NOBODY, 0
-    -- Earlier steps are remembered for as long as if theirs ended now.
+    -- Earlier steps are forgotten as if the last of them ended now.
     head.blocked = head.level > 0 and now or 0
   end
   if taken or stepped then
@@ -71,7 +73,7 @@ end
 function operations.r(key, _, what)
   local at, text = match(what, '^(%d+) (%S+)$')
   local limit = limitOf(text)
-  local state, left = look(key, limit), {}
+  local state, left = readState(key, limit), {}
   at = at == '0' and now or min(tonumber(at), now)
   for _, hit in ipairs(at < now and hitsOf(state) or {}) do
     if stampOf(hit) > at then
@@ -89,14 +91,14 @@ end
 function operations.b(key, _, what)
   local ms, text = match(what, '^(%d+) (%S+)$')
   local limit = limitOf(text)
-  local state = look(key, limit)
+  local state = readState(key, limit)
   headOf(state).blocked = now + ms * 1000
   store(state, limit)
   announce('b', state.head.blocked, key)
   return 1
 end
 
--- Adds to `hits` what they lack of some hits; `at`: where they are by id, or by sixteenth.
+-- Adds the missing part of a hit to `hits`. `at`: index in `hits` by id, or by sixteenth.
 local function putBack(hits, at, stamp, id, cost, grain, sum, asEntry)
   if grain == 0 then
     local hit = pack('>I7', stamp) .. id

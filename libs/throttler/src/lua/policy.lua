@@ -1,6 +1,6 @@
--- Limits by policy, shared by consume and manage. A limit on the wire is
+-- Limits by policy, shared by consume and manage. The text form of a limit is
 --   limit,window ms[,cost[,flags[,base ms,factor,max ms,resetAfter ms]]]
--- with the flags s shadow, b broadcast, k block, d delay.
+-- with the flags s dry run, b broadcast, k block, d delay.
 local known = {}
 local function limitOf(text)
   local limit = known[text]
@@ -21,18 +21,18 @@ local function limitOf(text)
     if base ~= '' then
       limit.base, limit.factor, limit.max = base * 1000, tonumber(factor), longest * 1000
       limit.resetAfter = resetAfter * 1000
-      -- As long as a process may know of hits or blocks from before a reset.
+      -- How long a process may still send hits or blocks from before a reset.
       limit.kept = max(limit.kept, limit.max + limit.resetAfter)
     end
   end
-  -- As text, which a number would be made into at each call.
+  -- As text, so that it is not converted at each call.
   limit.px = string.format('%.0f', math.ceil(limit.window / 1000) + 1)
   limit.plain = limit.cost == 1 and not limit.b and not limit.d
   known[text] = limit
   return limit
 end
 
-local function look(key, limit)
+local function readState(key, limit)
   local state = open(key, limit.window, limit.grain)
   local head = state.head
   if head ~= NO_HEAD then
@@ -44,7 +44,7 @@ local function look(key, limit)
     end
   end
   if state.oldest and state.oldest > now then
-    -- The clock ran back, or a server with another one took over: nothing was hit later than now.
+    -- The clock was set back, or another server with another clock took over. No hit can be later than now.
     local hits = hitsOf(state)
     for i, hit in ipairs(hits) do
       hits[i] = pack('>I7', now) .. sub(hit, 8)
@@ -69,7 +69,7 @@ local function store(state, limit)
   save(state, life)
 end
 
--- Until `cost` more fit.
+-- Time until a hit with this cost is allowed.
 local function untilFit(state, limit, cost)
   if cost > limit.limit or not state.oldest then
     return limit.window
@@ -77,7 +77,7 @@ local function untilFit(state, limit, cost)
   return leaving(state, state.total + cost - limit.limit) + limit.window - now
 end
 
--- How long the limit refuses; nil: it does not.
+-- Time for which the limit refuses; nil: it does not.
 local function refusal(state, limit)
   if state.head.blocked > now then
     return state.head.blocked - now
@@ -111,7 +111,7 @@ end
 local function take(state, limit, number)
   push(state, now, limit.cost, number)
   if limit.d and state.total >= limit.limit then
-    -- The waits are the limit: who has served them is not counted beyond it.
+    -- With a delay the waits are the limit, so hits beyond it are not kept.
     while state.total - oldestCost(state) >= limit.limit do
       drop(state)
     end
@@ -123,8 +123,8 @@ local function take(state, limit, number)
   end
 end
 
--- What a caller hears of one limit.
-local function tell(state, limit, refused)
+-- The four values of an answer for one limit.
+local function answerOf(state, limit, refused)
   local left = state.total > 0 and newest(state) + limit.window - now or 0
   local blocked = max(0, state.head.blocked - now)
   return refused and 0 or 1, state.total, max(left, blocked), refused or blocked

@@ -1,11 +1,12 @@
--- Hits as the memory storage of @nestjs/throttler counts them, for many keys at once. Stamps are the times at which hits leave.
+-- Counts hits as the memory storage of @nestjs/throttler does, for many keys at once. A stamp is the time at which a hit expires.
 -- KEYS      one for each hit
 -- ARGV[1]   nonce and epoch, see hits.lua
 -- ARGV[2..] one for each hit: its number in base 36, ttl, limit, block; ms
--- Returns   for each hit {hits, us to the end of the window}, and unless it counted and nothing was ever blocked {..., 1 when refused else 0,
---           us to the end of the refusal, us for which a refusal stays the same, 1 when the hit counted else 0};
---           after them the time, us; the error EPOCH when the limits are those of another epoch
--- Hits with different lives leave in another order than they came.
+-- Returns   one answer for each hit, as last element the time, us; the error EPOCH when the counters belong to another epoch.
+--           An answer is {hits, us to the end of the window, 1 refused else 0, us to the end of the refusal, us for which the refusal
+--           stays the same, 1 when the hit counted else 0}; only the first two when the hit counted and the key never had a block.
+
+-- Hits with different ttl expire in another order than they were made.
 local function insert(state, stamp, number)
   if state.total == 0 or newest(state) <= stamp then
     return push(state, stamp, 1, number)
@@ -18,7 +19,7 @@ local function insert(state, stamp, number)
   rewrite(state, hits)
 end
 
-local function hit(key, number, ttl, limit, block)
+local function countHit(key, number, ttl, limit, block)
   local state = open(key, 0, limit > 128 and math.ceil(ttl / 16) or 0)
   local head = headOf(state)
   if state.total == 0 and head.window <= now and (head.level == 0 or head.blocked <= now) then
@@ -64,9 +65,9 @@ local function hit(key, number, ttl, limit, block)
   return { hits, head.window - now, refused, retry, same, counted }
 end
 
--- What nearly all calls are: one hit more in a window that goes on, and no limit is reached.
--- @return the string to be written, the hits, us to the end of the window; or nothing when it takes a closer look
-local function plainly(value, number, ttl, limit)
+-- The case of nearly all calls: one more hit in a running window, and the limit is not reached.
+-- @return the string to be written, the hits, us to the end of the window; or nothing when another case applies
+local function fastPath(value, number, ttl, limit)
   if limit > 128 or limit < 1 or ttl < 1 or type(value) == 'table' then
     return nil
   elseif not value then
@@ -92,12 +93,12 @@ local function plainly(value, number, ttl, limit)
 end
 
 local function throttle(key, number, ttl, limit, block)
-  local value, total, left = plainly(redis.pcall('GET', key), number, ttl, limit)
+  local value, total, left = fastPath(redis.pcall('GET', key), number, ttl, limit)
   if value then
     call('SET', key, value, 'PX', math.ceil(max(ttl, left) / 1000) + 1)
     return { total, left }
   end
-  return hit(key, number, ttl, limit, block)
+  return countHit(key, number, ttl, limit, block)
 end
 
 local answers = {}

@@ -1,66 +1,45 @@
-import { Logger, type OnApplicationShutdown } from '@nestjs/common';
 import { OptionsError } from '@yuxi/core';
-import { type Observable, Subject, type Subscription } from 'rxjs';
 import { type CompiledPolicy, compilePolicy, type LimitPolicy } from './policy.js';
 
-/** Where policies come from when they can change while the application runs, e.g. from a live configuration. */
-export interface PolicySource {
-  /** All policies that hold now. */
-  policies(): readonly LimitPolicy[];
-  /** Emits after a change; `policies()` is read again then. */
-  changes?: Observable<unknown>;
-}
-
-/** The policies by name. Those of a followed source stand before declared ones of the same name. */
-export class PolicyBook implements OnApplicationShutdown {
-  readonly #log = new Logger('Limiter');
+/** The policies by name. Overriding policies replace declared ones of the same name. */
+export class PolicyBook {
   readonly #declared = new Map<string, CompiledPolicy>();
-  #followed = new Map<string, CompiledPolicy>();
-  #following: Subscription | undefined;
-  readonly #changes = new Subject<void>();
+  #overriding = new Map<string, CompiledPolicy>();
+  #version = 0;
 
-  /** @throws {OptionsError} */
-  static of(policies: readonly LimitPolicy[] | PolicySource): PolicyBook {
+  /** @throws {OptionsError} a bad policy, or a name twice */
+  static of(policies: readonly LimitPolicy[]): PolicyBook {
     const book = new PolicyBook();
-    if (isSource(policies)) book.follow(policies);
-    else book.declare(policies);
+    book.declare(policies);
     return book;
   }
 
-  /** After policies have changed. */
-  get changes(): Observable<void> {
-    return this.#changes.asObservable();
+  /** Grows with each change. */
+  get version(): number {
+    return this.#version;
   }
 
   /** @throws {OptionsError} a bad policy, or a name twice */
   declare(policies: readonly LimitPolicy[]): void {
     for (const policy of compileAll(policies)) this.#declared.set(policy.name, policy);
-    this.#changes.next();
+    this.#version++;
   }
 
   /**
-   * Takes the policies of a source now and after each of its changes, in place of those of an earlier source. A later
-   * reading that holds a bad policy is refused as a whole: the former policies stay.
-   * @throws {OptionsError} a bad policy in the first reading
+   * Changes limits while the application runs, for example from a live configuration. The policies apply from the next request on and
+   * replace those of the last call. When one of them is bad, none is taken and the present ones stay.
+   * @throws {OptionsError} a bad policy, or a name twice
    */
-  follow(source: PolicySource): void {
-    const first = compileAll(source.policies());
-    this.#following?.unsubscribe();
-    this.#take(first);
-    this.#following = source.changes?.subscribe(() => {
-      try {
-        this.#take(compileAll(source.policies()));
-      } catch (error) {
-        this.#log.error(`Changed limits are refused, the former ones stay: ${(error as Error).message}`);
-      }
-    });
+  override(policies: readonly LimitPolicy[]): void {
+    this.#overriding = new Map(compileAll(policies).map((policy) => [policy.name, policy]));
+    this.#version++;
   }
 
-  /** @throws {OptionsError} there is none of that name */
+  /** @throws {OptionsError} there is no policy with that name */
   get(name: string, where = 'LimiterService'): CompiledPolicy {
     const policy = this.find(name);
     if (!policy) {
-      const known = [...new Set([...this.#followed.keys(), ...this.#declared.keys()])].sort().join(', ');
+      const known = [...new Set([...this.#overriding.keys(), ...this.#declared.keys()])].sort().join(', ');
       throw new OptionsError('policy', `one of ${known || '(none declared)'}`, name, where);
     }
     return policy;
@@ -68,26 +47,13 @@ export class PolicyBook implements OnApplicationShutdown {
 
   /** In the order of their names. */
   all(): CompiledPolicy[] {
-    const all = new Map([...this.#declared, ...this.#followed]);
+    const all = new Map([...this.#declared, ...this.#overriding]);
     return [...all.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
   find(name: string): CompiledPolicy | undefined {
-    return this.#followed.get(name) ?? this.#declared.get(name);
+    return this.#overriding.get(name) ?? this.#declared.get(name);
   }
-
-  onApplicationShutdown(): void {
-    this.#following?.unsubscribe();
-  }
-
-  #take(policies: readonly CompiledPolicy[]): void {
-    this.#followed = new Map(policies.map((policy) => [policy.name, policy]));
-    this.#changes.next();
-  }
-}
-
-function isSource(policies: readonly LimitPolicy[] | PolicySource): policies is PolicySource {
-  return typeof policies === 'object' && policies !== null && 'policies' in policies;
 }
 
 function compileAll(policies: readonly LimitPolicy[]): CompiledPolicy[] {

@@ -30,7 +30,7 @@ describe('a policy', () => {
     ['name', { name: 'x'.repeat(33) }],
     ['name', { name: undefined }],
     ['onUnavailable', { onUnavailable: 'maybe' }],
-    ['shadow', { shadow: 'yes' }],
+    ['dryRun', { dryRun: 'yes' }],
     ['broadcast', { broadcast: 1 }],
     ['block.base', { block: { base: 0 } }],
     ['block.base', { block: {} }],
@@ -47,7 +47,7 @@ describe('a policy', () => {
 
   it.each<[Partial<LimitPolicy>, string, string]>([
     [{}, '10,60000', '10,60000,3'],
-    [{ shadow: true, broadcast: true }, '10,60000,1,sb', '10,60000,3,sb'],
+    [{ dryRun: true, broadcast: true }, '10,60000,1,sb', '10,60000,3,sb'],
     [
       { block: { base: '1s', factor: 1.5, max: '1m', resetAfter: '1h' } },
       '10,60000,1,k,1000,1.5,60000,3600000',
@@ -59,29 +59,29 @@ describe('a policy', () => {
     expect([wireOf(policy, 1), wireOf(policy, 3)]).toEqual([one, three]);
   });
 
-  it('has a name of its own', () => {
+  it('has a unique name', () => {
     expect(() => PolicyBook.of([good, good])).toThrow(/policies must be a list with each name once, got "good"/);
     expect(() => PolicyBook.of('good' as never)).toThrow(OptionsError);
     expect(() => PolicyBook.of([null as never])).toThrow(OptionsError);
   });
 
-  it('that is bad keeps the application from starting', async () => {
+  it('that is invalid fails the boot', async () => {
     captureLog();
     await expect(replica({}, { policies: [{ ...good, limit: 0 }] })).rejects.toThrow(/limit must be an integer 1\.\./);
     await expect(replica({}, { replicas: 0 })).rejects.toThrow(/replicas must be/);
   });
 
-  it('of a followed source stands before a declared one', () => {
+  it('that overrides a declared one is used, and an invalid one changes nothing', () => {
     const book = PolicyBook.of([good]);
-    book.follow({ policies: () => [{ ...good, limit: 5 }] });
+    book.override([{ ...good, limit: 5 }]);
     expect(book.get('good').limit).toBe(5);
     expect(() => book.get('none')).toThrow(/policy must be one of good, got "none"/);
-    expect(() => book.follow({ policies: () => [{ ...good, limit: 0 }] })).toThrow(OptionsError);
+    expect(() => book.override([{ ...good, limit: 0 }])).toThrow(OptionsError);
     expect(book.get('good').limit).toBe(5);
   });
 });
 
-describe('what is asked', () => {
+describe('a hit', () => {
   it.each<[string, object]>([
     ['policy', { policy: 'none' }],
     ['policy', { policy: undefined }],
@@ -107,7 +107,7 @@ describe('what is asked', () => {
     await expect(pod.limiter.consume([hit])).rejects.toMatchObject({ option, code: 'INVALID_OPTION' });
   });
 
-  it('is a list of different limits, and a block has a length', async () => {
+  it('is one of 1 to 16 different ones, and a block has a valid duration', async () => {
     captureLog();
     await using pod = await replica({}, { policies: [good] });
     const hit = { policy: 'good', key: 'k' };
@@ -118,7 +118,7 @@ describe('what is asked', () => {
     await expect(pod.limiter.refund({} as never)).rejects.toMatchObject({ option: 'decision' });
   });
 
-  it('may be an unusual key: braces choose no slot, different keys stay different', async () => {
+  it('may have any key: braces do not choose a slot, and different keys count apart', async () => {
     captureLog();
     await using pod = await replica({}, { policies: [{ ...good, limit: 1 }] });
     for (const key of ['{a}', 'a', '%7Ba%7D', '知识库', 'x'.repeat(512), `${'x'.repeat(511)}y`, 'a b', 'a:b'])

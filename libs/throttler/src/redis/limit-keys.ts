@@ -1,8 +1,9 @@
+import { randomBytes } from 'node:crypto';
 import { OptionsError } from '@yuxi/core';
 import { encodeName } from '@yuxi/redis';
 
 const LONGEST_KEY = 512;
-/** Needs no encoding, with the name of a policy neither. */
+/** Keys and throttler names that need no encoding. */
 const PLAIN = /^[\w:./@+=~-]{1,90}$/;
 const PLAIN_NAME = /^[\w.-]{1,32}$/;
 // eslint-disable-next-line no-control-regex
@@ -18,7 +19,7 @@ export function limitKey(policy: string, key: string): string {
   return `yuxi:limit:{${encodeName(`${policy}:${key}`)}}`;
 }
 
-/** Redis key of a throttler. No policy begins with `@`. */
+/** Redis key of a throttler. The `@` keeps it apart from policies, whose names begin with a letter. */
 export function throttlerKey(name: string, key: string): string {
   if (PLAIN_NAME.test(name) && PLAIN.test(key)) return `yuxi:limit:{@${name}:${key}}`;
   return `yuxi:limit:{${encodeName(`@${name.replaceAll(':', '%3A')}:${key}`)}}`;
@@ -27,6 +28,21 @@ export function throttlerKey(name: string, key: string): string {
 /** Name of the policy in a Redis key; `undefined` for a throttler. */
 export function policyOf(redisKey: string): string | undefined {
   return /^yuxi:limit:\{([a-z][a-z0-9_.-]*):/.exec(redisKey)?.[1];
+}
+
+/** Numbers the hits of this process. Number and nonce together are unique among all processes. */
+export class HitIds {
+  /** New at each start. Its length is the one that `lua/hits.lua` expects. */
+  readonly nonce = randomBytes(6).toString('base64url').slice(0, 6);
+  #last = 0;
+
+  next(): number {
+    return ++this.#last;
+  }
+}
+
+export function hitId(nonce: string, number: number): string {
+  return `${nonce}.${number.toString(36)}`;
 }
 
 function check(policy: string, key: unknown): void {

@@ -7,57 +7,61 @@ import {
   type OnModuleInit,
   Optional,
 } from '@nestjs/common';
-import { jitter, monotonicMs, sleep } from '@yuxi/core';
+import { monotonicMs, Periodic, sleep } from '@yuxi/core';
 import { METRICS } from '@yuxi/observability';
 import { RedisAvailability, type RedisClient, RedisConnections, type Script, unavailableReason } from '@yuxi/redis';
 import type { Registry } from 'prom-client';
 import type { Subscription } from 'rxjs';
 import { LimiterMetrics } from '../limiter.metrics.js';
 import { LIMITER_OPTIONS, type LimiterModuleOptions, resolveReplicas } from '../limiter.options.js';
-import { Origin } from '../shadow/hit-log.js';
-import type { KeyState } from '../shadow/key-state.js';
-import { Shadow } from '../shadow/shadow.js';
-import { BEAT_MS, Epoch, type EpochState } from './epoch.js';
-import { HitIds } from './hit-ids.js';
-import { isOtherEpoch, LimitWire } from './limit-wire.js';
-import { Restorer } from './restorer.js';
+import { Origin } from '../local/hit-log.js';
+import type { KeyState } from '../local/key-state.js';
+import { LocalReplica } from '../local/local-replica.js';
+import { HitIds } from './limit-keys.js';
+import { isOtherEpoch, LimitScripts } from './limit-scripts.js';
+import { Epoch, type EpochState, HEARTBEAT_MS, Restorer } from './recovery.js';
 import { ServerClock } from './server-clock.js';
 
 /**
- * `redis`: Redis decides. `away`: this process decides alone, on its share. `recovering`: Redis is back but may lack what
- * others counted, so that both must agree.
+ * - `redis`: Redis decides.
+ * - `unavailable`: this process decides alone, on its share of each limit.
+ * - `recovering`: Redis is back but may lack hits of other processes, so both Redis and the share must allow a request.
  */
-export type LinkMode = 'redis' | 'recovering' | 'away';
+export type LinkMode = 'redis' | 'recovering' | 'unavailable';
 
 const RETRY_MS = 100;
 const POLL_MS = 20;
 const STARTUP_MS = 1000;
-const QUIET_MS = 10_000;
+const ERROR_LOG_MS = 10_000;
 
-/** The Redis side of all limits: one connection of their own, and the way out of and back into it. */
+/** The connection of all limits to Redis: what they share, the detection of an outage, and the recovery after it. */
 @Injectable()
 export class LimiterLink implements OnModuleInit, BeforeApplicationShutdown, OnApplicationShutdown {
   readonly ids = new HitIds();
   readonly clock = new ServerClock();
-  readonly shadow = new Shadow();
+  readonly local = new LocalReplica();
   readonly metrics: LimiterMetrics;
-  readonly wire: LimitWire;
+  readonly scripts: LimitScripts;
   readonly restorer: Restorer;
   readonly #log = new Logger('Limiter');
   readonly #client: RedisClient;
   readonly #epoch: Epoch;
   readonly #leastReplicas: number;
-  #mode: LinkMode = 'away';
-  #said: 'nothing' | 'redis' | 'away' = 'nothing';
+  readonly #loops = [
+    new Periodic(() => this.#heartbeat(), { every: HEARTBEAT_MS }),
+    new Periodic(() => this.#tryRecovery(), { every: RETRY_MS }),
+  ];
+  #mode: LinkMode = 'unavailable';
+  /** The state that the last log line reported. */
+  #logged: 'nothing' | 'redis' | 'unavailable' = 'nothing';
   #current: EpochState = { id: '', how: '', waitMs: 0, alive: [] };
-  /** Processes that lived when Redis was last heard in peace. */
+  /** Processes that were alive when Redis last decided. */
   #alive: readonly string[] = [];
   #outage = 0;
   #recovering: Promise<void> | undefined;
-  #timers: NodeJS.Timeout[] = [];
   #changes: Subscription | undefined;
-  #complained = Number.NEGATIVE_INFINITY;
-  /** The application ends: that Redis goes away is no news. */
+  #errorLoggedAt = Number.NEGATIVE_INFINITY;
+  /** During shutdown a closed connection is expected and not logged. */
   #closing = false;
 
   constructor(
@@ -69,9 +73,9 @@ export class LimiterLink implements OnModuleInit, BeforeApplicationShutdown, OnA
     this.#leastReplicas = resolveReplicas(options.replicas);
     this.metrics = new LimiterMetrics(registry);
     this.#client = connections.duplicate('command', 'limiter');
-    this.wire = new LimitWire(this.#client, this.ids);
+    this.scripts = new LimitScripts(this.#client, this.ids);
     this.#epoch = new Epoch(this.#client, this.ids.nonce, this.clock);
-    this.restorer = new Restorer(this.wire, this.shadow, this.clock, (hits) => this.metrics.reconciled(hits));
+    this.restorer = new Restorer(this.scripts, this.local, this.clock, (hits) => this.metrics.reconciled(hits));
   }
 
   get mode(): LinkMode {
@@ -82,30 +86,27 @@ export class LimiterLink implements OnModuleInit, BeforeApplicationShutdown, OnA
     return this.#client.isCluster;
   }
 
-  /** Among how many processes a limit is shared while Redis is away. */
+  /** Number of processes that share a limit while Redis is unavailable. */
   get replicas(): number {
     return Math.max(1, this.#leastReplicas, this.#alive.length);
   }
 
-  /** Not earlier: by now Redis had its chance to connect. */
+  /** Runs here and not in the constructor, because RedisModule connects while the modules are initialised. */
   async onModuleInit(): Promise<void> {
-    if (this.availability.state === 'absent') return this.#sayAway();
-    this.#client.on('ready', () => this.#tryAgain());
-    this.#client.on('close', () => this.#lost());
+    if (this.availability.state === 'absent') return this.#logUnavailable();
+    this.#client.on('ready', () => this.#tryRecovery());
+    this.#client.on('close', () => this.#disconnected());
     this.#changes = this.availability.changes.subscribe(({ state }) => {
-      if (state === 'up') this.#tryAgain();
-      else this.#lost();
+      if (state === 'up') this.#tryRecovery();
+      else this.#disconnected();
     });
-    this.#timers = [
-      setInterval(() => void this.#beat(), jitter(BEAT_MS)).unref(),
-      setInterval(() => this.#tryAgain(), jitter(RETRY_MS)).unref(),
-    ];
+    for (const loop of this.#loops) loop.start();
     const end = monotonicMs() + STARTUP_MS;
     while (this.availability.state === 'up' && this.#mode !== 'redis' && monotonicMs() < end) {
-      this.#tryAgain();
+      this.#tryRecovery();
       await Promise.race([this.#recovering ?? sleep(POLL_MS), sleep(end - monotonicMs())]);
     }
-    if (this.#mode === 'away') this.#sayAway();
+    if (this.#mode === 'unavailable') this.#logUnavailable();
   }
 
   beforeApplicationShutdown(): void {
@@ -114,25 +115,25 @@ export class LimiterLink implements OnModuleInit, BeforeApplicationShutdown, OnA
 
   async onApplicationShutdown(): Promise<void> {
     this.#changes?.unsubscribe();
-    for (const timer of this.#timers) clearInterval(timer);
-    if (this.#mode !== 'away') await this.#epoch.leave().catch(() => undefined);
+    await Promise.all(this.#loops.map((loop) => loop.stop()));
+    if (this.#mode !== 'unavailable') await this.#epoch.leave().catch(() => undefined);
   }
 
-  /** What is known of a key. */
+  /** The local counters of a key. */
   state(key: string): KeyState {
-    const state = this.shadow.take(key, this.clock.now());
-    state.enter(this.#outage);
+    const state = this.local.take(key, this.clock.now());
+    state.enterOutage(this.#outage);
     return state;
   }
 
-  /** Where a hit stands that Redis has counted now. */
+  /** How the local log marks a hit that Redis counts now. */
   get origin(): Origin {
     return this.#mode === 'redis' ? Origin.Before : Origin.Since;
   }
 
-  /** @returns the answer, or `undefined` when Redis could not give it and this process must decide. */
+  /** @returns the answer, or `undefined` when Redis failed and this process must decide */
   async attempt<T>(question: () => Promise<T>): Promise<T | undefined> {
-    if (this.#mode === 'away') return undefined;
+    if (this.#mode === 'unavailable') return undefined;
     try {
       return await question();
     } catch (error) {
@@ -141,64 +142,65 @@ export class LimiterLink implements OnModuleInit, BeforeApplicationShutdown, OnA
     }
   }
 
-  /** As `attempt` for a script of somebody else; only in mode `redis`. */
-  async ask(script: Script, keys: string[], args: (string | number)[]): Promise<unknown> {
+  /** As {@link attempt}, for a script that is not about limits. Runs only in mode `redis`. */
+  async run(script: Script, keys: string[], args: (string | number)[]): Promise<unknown> {
     return this.#mode === 'redis' ? this.attempt(() => script.run(this.#client, keys, args)) : undefined;
   }
 
-  /** Deletes keys of somebody else, which share a slot; only in mode `redis`. */
+  /** Deletes keys that are not limits and share a slot. Runs only in mode `redis`. */
   async del(keys: readonly string[]): Promise<void> {
     if (this.#mode === 'redis') await this.attempt(() => this.#client.del(...keys));
   }
 
-  /** Puts back what Redis lacks of a key; afterwards Redis may decide on it. */
+  /** Puts back the hits of a key that Redis lacks. Afterwards Redis may decide on that key. */
   restore(state: KeyState): Promise<void> {
     return this.restorer.restore(state, this.#current);
   }
 
-  /** All that is known of a key, but its pending hits, is in Redis. */
-  belongs(state: KeyState): void {
+  /** Marks that Redis has all hits of a key except the pending ones. */
+  markRestored(state: KeyState): void {
     state.epoch = this.#current.id;
   }
 
-  /** A hit was counted here while Redis could already be reached. */
-  caughtUp(state: KeyState): void {
-    if (this.#mode !== 'away') void this.attempt(() => this.restore(state));
+  /** Puts a hit back that was counted locally although Redis is reachable again. */
+  restoreSoon(state: KeyState): void {
+    if (this.#mode !== 'unavailable') void this.attempt(() => this.restore(state));
   }
 
-  /** What to make of an error of Redis: the next question may have to be decided here. */
+  /** Handles an error of Redis: changes the mode, or logs an error that is not an outage. */
   failed(error: unknown): void {
-    if (isOtherEpoch(error)) return this.#otherEpoch();
-    if (unavailableReason(error) !== undefined) return this.#lost();
-    // A limit that cannot be counted centrally must neither fail the request nor let everything through.
-    if (monotonicMs() - this.#complained < QUIET_MS) return;
-    this.#complained = monotonicMs();
+    if (isOtherEpoch(error)) return this.#countersLost();
+    if (unavailableReason(error) !== undefined) return this.#disconnected();
+    // A script error must neither fail the request nor allow every request, so this process decides.
+    if (monotonicMs() - this.#errorLoggedAt < ERROR_LOG_MS) return;
+    this.#errorLoggedAt = monotonicMs();
     this.#log.error('Redis refused a script of the limiter, this process decides', error);
   }
 
-  #lost(): void {
-    if (this.#mode === 'away') return;
-    this.#mode = 'away';
-    this.#sayAway();
+  #disconnected(): void {
+    if (this.#mode === 'unavailable') return;
+    this.#mode = 'unavailable';
+    this.#logUnavailable();
   }
 
-  #otherEpoch(): void {
+  #countersLost(): void {
     if (this.#mode !== 'redis') return;
     this.#log.warn('Redis has lost the counts of the rate limits, they are being put back');
     this.metrics.degraded(true);
-    this.#mode = 'away';
+    this.#mode = 'unavailable';
     this.#recover();
   }
 
-  #tryAgain(): void {
-    if (this.#mode === 'away' && this.#client.status === 'ready' && this.availability.state === 'up') this.#recover();
+  #tryRecovery(): void {
+    if (this.#mode === 'unavailable' && this.#client.status === 'ready' && this.availability.state === 'up')
+      this.#recover();
   }
 
   #recover(): void {
     if (this.#recovering || this.#closing) return;
     this.#recovering = this.#rejoin()
       .catch((error: unknown) => {
-        this.#mode = 'away';
+        this.#mode = 'unavailable';
         this.failed(error);
       })
       .finally(() => (this.#recovering = undefined));
@@ -208,10 +210,10 @@ export class LimiterLink implements OnModuleInit, BeforeApplicationShutdown, OnA
     const prior = this.#current.id;
     const known = this.#alive;
     const joined = await this.#epoch.join(prior, known);
-    // What was acknowledged in the epoch that goes on is there.
+    // In an unchanged epoch Redis still has every hit that it acknowledged.
     this.#current = joined.id === prior ? { ...joined, how: 'moved' } : joined;
-    // On a Cluster the epoch and the limits live on different servers, no script sees both.
-    this.wire.epoch = this.isCluster ? '' : this.#current.id;
+    // On a Cluster the epoch and the limits are on different servers, so no script can compare them.
+    this.scripts.epoch = this.isCluster ? '' : this.#current.id;
     this.#mode = 'recovering';
     await this.restorer.restoreAll(this.#current);
     let state = await this.#epoch.done(this.#current.id);
@@ -222,25 +224,25 @@ export class LimiterLink implements OnModuleInit, BeforeApplicationShutdown, OnA
     this.#mode = 'redis';
     this.#outage++;
     this.metrics.degraded(false);
-    if (this.#said !== 'redis') this.#log.log('Redis connected for rate limiting');
-    this.#said = 'redis';
+    if (this.#logged !== 'redis') this.#log.log('Redis connected for rate limiting');
+    this.#logged = 'redis';
   }
 
-  async #beat(): Promise<void> {
+  async #heartbeat(): Promise<void> {
     if (this.#mode !== 'redis') return;
-    const state = await this.attempt(() => this.#epoch.beat());
+    const state = await this.attempt(() => this.#epoch.heartbeat());
     if (!state || this.#mode !== 'redis') return;
     if (state.id === this.#current.id) this.#alive = state.alive;
-    else this.#otherEpoch();
+    else this.#countersLost();
   }
 
-  #sayAway(): void {
+  #logUnavailable(): void {
     if (this.#closing) return;
     this.metrics.degraded(true);
-    if (this.#said === 'away') return;
-    this.#said = 'away';
+    if (this.#logged === 'unavailable') return;
+    this.#logged = 'unavailable';
     const line = 'Redis unavailable, rate limiting will use in-memory fallback';
-    // Nothing failed where none is configured.
+    // Without a configured Redis this is the normal state, so it is no warning.
     if (this.availability.state === 'absent') this.#log.log(line);
     else this.#log.warn(line);
   }

@@ -1,13 +1,13 @@
 import { monotonicMs } from '@yuxi/core';
 
 /**
- * The clock of the Redis server as this process can know it, microseconds. Every answer says what it showed; between
- * answers it goes on by the monotonic clock. Never ahead of the server, so that nothing is taken to be over early.
+ * An estimate of the Redis server's clock, in microseconds. Every answer carries the server's time; between answers the estimate
+ * advances with the monotonic clock of this process. It is never ahead of the server, so that no limit expires here too early.
  */
 export class ServerClock {
-  /** Until a server was heard: the wall clock. */
+  /** Until the first answer: the wall clock. */
   #offset = Date.now() * 1000 - monotonicMs() * 1000;
-  #heard = false;
+  #synchronized = false;
 
   constructor(private readonly clock: () => number = monotonicMs) {}
 
@@ -21,15 +21,16 @@ export class ServerClock {
   }
 
   /**
-   * Takes in what the server said.
-   * @param serverUs its clock while it answered
+   * Corrects the estimate by an answer.
+   * @param serverUs the server's clock in the answer
    * @param sentAt monotonic milliseconds before the question
    */
   observe(serverUs: number, sentAt: number): void {
     const least = serverUs - this.clock() * 1000;
     const most = serverUs - sentAt * 1000;
-    // The quickest answer tells most. A clock that was set back, or another server's, shows by what it cannot have been.
-    if (!this.#heard || least > this.#offset || most < this.#offset) this.#offset = least;
-    this.#heard = true;
+    // The fastest answer gives the best estimate. An offset outside these bounds means that the server's clock was set back, or
+    // that another server answered.
+    if (!this.#synchronized || least > this.#offset || most < this.#offset) this.#offset = least;
+    this.#synchronized = true;
   }
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import type { Decision, LimitAnswer } from '../limiter.types.js';
-import { ReadyRefusals } from './ready-refusals.js';
+import type { Decision, LimitAnswer } from '../limiter.decision.js';
+import { RefusalTexts } from './early-refusal.js';
 
 const LIMIT: LimitAnswer = {
   policy: 'p',
@@ -10,21 +10,21 @@ const LIMIT: LimitAnswer = {
   remaining: 0,
   retryAfterMs: 5000,
   resetMs: 60_000,
-  shadow: false,
+  dryRun: false,
 };
 
 const refused = (...limits: Array<Partial<LimitAnswer>>): Decision => {
   const all = limits.map((limit) => ({ ...LIMIT, ...limit }));
   const retryAfterMs = Math.max(...all.map((each) => each.retryAfterMs));
-  return { allowed: false, id: 'a', limits: all, retryAfterMs, source: 'local' };
+  return { allowed: false, id: 'a', limits: all, retryAfterMs, source: 'denial-cache' };
 };
 
-const header = (refusals: ReadyRefusals, decision: Decision, name: string) =>
+const header = (refusals: RefusalTexts, decision: Decision, name: string) =>
   new Map(refusals.of(decision).headers).get(name);
 
-describe('ReadyRefusals', () => {
-  it('makes the texts once for all who are told the same', () => {
-    const refusals = new ReadyRefusals({});
+describe('RefusalTexts', () => {
+  it('creates a text once for all refusals with the same content', () => {
+    const refusals = new RefusalTexts({});
     const first = refusals.of(refused({ retryAfterMs: 4999 }));
     expect(refusals.of(refused({ retryAfterMs: 4001 }))).toBe(first);
     expect(Object.fromEntries(first.headers)).toMatchObject({ 'retry-after': '5', ratelimit: '"p";r=0;t=5' });
@@ -32,21 +32,21 @@ describe('ReadyRefusals', () => {
   });
 
   it.each<[string, Partial<LimitAnswer>, string]>([
-    ['the time to wait', { retryAfterMs: 6000 }, 'ratelimit'],
-    ['the limit of a policy that was changed', { limit: 20 }, 'ratelimit-policy'],
+    ['the waiting time', { retryAfterMs: 6000 }, 'ratelimit'],
+    ['the limit of a changed policy', { limit: 20 }, 'ratelimit-policy'],
     ['the window', { windowMs: 30_000 }, 'ratelimit-policy'],
-    ['what is left', { remaining: 3 }, 'ratelimit'],
+    ['the remaining number', { remaining: 3 }, 'ratelimit'],
     ['the policy', { policy: 'q' }, 'ratelimit'],
-  ])('makes others when %s differs', (_, change, name) => {
-    const refusals = new ReadyRefusals({});
+  ])('creates another text when %s differs', (_, change, name) => {
+    const refusals = new RefusalTexts({});
     const before = header(refusals, refused({}), name);
     const after = header(refusals, refused(change), name);
     expect(after).not.toBe(before);
-    expect(after).toBe(header(new ReadyRefusals({}), refused(change), name));
+    expect(after).toBe(header(new RefusalTexts({}), refused(change), name));
   });
 
-  it('makes others when a limit was added, or one of several differs', () => {
-    const refusals = new ReadyRefusals({});
+  it('creates another text when a limit was added, or one of several differs', () => {
+    const refusals = new RefusalTexts({});
     const texts = [
       refused({}),
       refused({}, { policy: 'q', allowed: true, remaining: 5 }),

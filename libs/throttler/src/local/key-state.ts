@@ -1,67 +1,65 @@
 import { HitLog } from './hit-log.js';
 
-/**
- * What one process knows of one key. All times are microseconds of the server's clock, except `refusedUntil`.
- */
+/** The local counter of one key. Times are microseconds of the server's clock, except `refusedUntil`. */
 export class KeyState {
   /** Hits of this process. */
   readonly log = new HitLog();
-  /** Entries of the log when they were last counted. */
-  weight = 0;
+  /** Entries of the log when `LocalReplica` last counted them. */
+  size = 0;
   used = false;
   /** When it was last taken. */
   usedAt = 0;
-  /** Hits of others when Redis was last heard, all of which have left at `foreignUntil`. */
+  /** Hits of other processes in the last answer of Redis. All of them expire at `foreignUntil`. */
   foreign = 0;
   foreignUntil = 0;
-  /** Costs of requests that Redis is being asked about while both must agree. */
+  /** Costs of requests that wait for the answer of Redis during a recovery. */
   reserved = 0;
-  /** Number of the outage that the log tells apart from before. */
+  /** Number of the outage that the log separates from the time before. */
   outage = 0;
   blockedUntil = 0;
   /** Steps of blocking taken; for a throttler 1 while its block is remembered. */
   level = 0;
   /** Number of the hit of this process that took the last step. */
   step = 0;
-  /** When the block was last heard of: a reset after it undoes it. */
+  /** When the block was last reported. A later reset removes it. */
   blockKnownAt = 0;
   /** When the last step is forgotten. */
   stepsUntil = 0;
-  /** Throttler: end of the announced window. */
+  /** Throttler: end of the window in the last answer. */
   windowEnd = 0;
-  /** Added to a stamp gives the time at which the hit leaves: the window of the policy, 0 for a throttler. */
+  /** A hit expires at its stamp plus this time: the window of the policy, 0 for a throttler. */
   life = 0;
   grain = 0;
-  /** Epoch of Redis to which all hits but the pending ones belong. */
+  /** Epoch in which Redis has all hits of the log except the pending ones. */
   epoch = '';
-  /** While hits are being put back into Redis. */
+  /** Set while hits are being put back into Redis. */
   restoring: Promise<void> | undefined;
-  /** Answers of Redis from before this time are out of date: a reset or a refund made room since. */
-  freedAt = 0;
-  /** Until then, milliseconds of the monotonic clock, every hit is refused without asking, in generation `generation`. */
+  /** Time of the last reset or refund. Refusals from before it are out of date. */
+  clearedAt = 0;
+  /** Every hit is refused until then, in monotonic milliseconds, as long as `generation` is current. */
   refusedUntil = 0;
   generation = 0;
-  /** The answer of a throttler that stays the same until `refusedUntil`. */
+  /** The answer to a throttler that is valid until `refusedUntil`. */
   throttled: Throttled | undefined;
 
-  /** @param key of Redis */
+  /** @param key in Redis */
   constructor(readonly key: string) {}
 
-  /** Hits that count, as far as known. Call `prune` first. */
+  /** All known hits that count. Call `prune` first. */
   get total(): number {
     return this.log.total + this.foreign + this.reserved;
   }
 
-  /** What of that was there before the present outage, or comes from others. */
+  /** Hits from before the present outage, and hits of other processes. */
   get known(): number {
     return this.log.total - this.log.since + this.foreign;
   }
 
-  /** What was made in earlier outages is known from before. */
-  enter(outage: number): void {
+  /** Called with the number of the present outage. Hits of earlier outages count as known from before. */
+  enterOutage(outage: number): void {
     if (this.outage === outage) return;
     this.outage = outage;
-    this.log.absorb();
+    this.log.closeOutage();
   }
 
   prune(now: number): void {
@@ -70,7 +68,7 @@ export class KeyState {
     if (this.stepsUntil <= now && this.blockedUntil <= now && this.life > 0) this.level = 0;
   }
 
-  /** Time at which everything that is known here is past. */
+  /** Time at which this state has no effect any more. */
   get deadAt(): number {
     const newest = this.log.newest;
     return Math.max(
@@ -82,7 +80,7 @@ export class KeyState {
     );
   }
 
-  /** Time at which `over` hits have left. */
+  /** Time at which `over` hits have expired. */
   leaving(over: number, now: number): number {
     let left = 0;
     let foreign = this.foreign > 0 ? this.foreign : undefined;
@@ -101,25 +99,25 @@ export class KeyState {
     return left < over && foreign !== undefined ? this.foreignUntil : at;
   }
 
-  /** Forgets what happened up to a reset. */
+  /** Removes everything up to the time of a reset. */
   reset(at: number): void {
     this.log.dropUntil(at);
     this.foreign = 0;
     this.blockedUntil = 0;
     this.level = 0;
     this.stepsUntil = 0;
-    this.freed(at);
+    this.clearDenial(at);
   }
 
-  /** A refusal known here may hold no longer. */
-  freed(at: number): void {
-    this.freedAt = Math.max(this.freedAt, at);
+  /** Removes the cached refusal, because a reset or a refund may have made room. */
+  clearDenial(at: number): void {
+    this.clearedAt = Math.max(this.clearedAt, at);
     this.refusedUntil = 0;
     this.throttled = undefined;
   }
 }
 
-/** An answer to @nestjs/throttler that can be given again. */
+/** A refusal of @nestjs/throttler that can be repeated. */
 export interface Throttled {
   ttl: number;
   limit: number;

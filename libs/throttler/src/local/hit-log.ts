@@ -1,23 +1,25 @@
-/** Above this limit hits are counted by sixteenths of the window, see `lua/hits.lua`. */
-export const EXACT_LIMIT = 128;
+/** Above this limit, hits are counted by sixteenths of the window; see `lua/hits.lua`. */
+const EXACT_LIMIT = 128;
 
-/** Length of the sixteenth in which hits become one entry; 0: every hit is one. Microseconds, as the script reckons. */
+/** Length of the sixteenth whose hits become one entry, in microseconds; 0: every hit is an entry. Computed as in the script. */
 export function grainOf(limit: number, windowUs: number): number {
   return limit > EXACT_LIMIT ? Math.ceil(windowUs / 16) : 0;
 }
 
 export interface LoggedHit {
-  /** Microseconds of the server's clock: when it was made, for a throttler when it leaves. */
+  /** Microseconds of the server's clock: when the hit was made, or for a throttler when it expires. */
   stamp: number;
   number: number;
   cost: number;
   origin: Origin;
 }
 
-/** Where a hit stands: made before the present outage; in it and not known to be in Redis; in it, and in Redis. */
 export enum Origin {
+  /** Made before the present outage. */
   Before,
+  /** Made in the present outage, not yet in Redis. */
   Pending,
+  /** Made in the present outage, and in Redis. */
   Since,
 }
 
@@ -27,15 +29,15 @@ const COST = 2;
 const ORIGIN = 3;
 const WIDTH = 4;
 
-/** The hits of this process on one key, oldest first. In one array of numbers: there are many logs, most of them small. */
+/** The hits of this process on one key, oldest first. They are in one array of numbers, because there are many small logs. */
 export class HitLog {
   #hits: number[] = [];
   #first = 0;
-  /** Costs of all hits. */
+  /** Total cost of all hits. */
   total = 0;
-  /** Costs of the pending ones. */
+  /** Total cost of the pending ones. */
   pending = 0;
-  /** Costs of those made in the present outage. */
+  /** Total cost of those made in the present outage. */
   since = 0;
 
   get size(): number {
@@ -50,7 +52,7 @@ export class HitLog {
     return this.size > 0 ? this.#hits[this.#hits.length - WIDTH + STAMP] : undefined;
   }
 
-  /** Drops what has left: stamp + `life` is not after `now`. */
+  /** Drops expired hits: stamp + `life` is not after `now`. */
   prune(now: number, life: number): void {
     while (this.#first < this.#hits.length && this.#hits[this.#first + STAMP]! + life <= now) this.#drop();
     if (this.#first * 2 > this.#hits.length) {
@@ -59,7 +61,7 @@ export class HitLog {
     }
   }
 
-  /** Drops the oldest costs, so many and no more; of sixteenths only whole ones. */
+  /** Drops the oldest hits with a total cost of `excess`. An entry of a sixteenth is dropped only as a whole. */
   trim(excess: number, grain: number): void {
     for (let left = excess; left > 0 && this.size > 0;) {
       const cost = this.#hits[this.#first + COST]!;
@@ -82,14 +84,14 @@ export class HitLog {
       hits[same + NUMBER] = number;
       hits[same + COST]! += cost;
     }
-    // Most logs hold one hit, an array that grows has room for six.
+    // Most logs hold one hit. An array literal has room for one, an array that grew has room for six.
     else if (hits.length === 0) this.#hits = [stamp, number, cost, origin];
     else if (at === hits.length) hits.push(stamp, number, cost, origin);
     else hits.splice(at, 0, stamp, number, cost, origin);
   }
 
   /**
-   * Takes a hit back, out of its sixteenth where it is no entry of its own.
+   * Removes a hit, or its cost from the entry of its sixteenth.
    * @returns whether it counted
    */
   remove(number: number, stamp: number, cost: number, grain: number): boolean {
@@ -106,19 +108,19 @@ export class HitLog {
     return false;
   }
 
-  /** Drops the hits up to a time. */
+  /** Drops the hits up to a time, inclusive. */
   dropUntil(stamp: number): void {
     while (this.#first < this.#hits.length && this.#hits[this.#first + STAMP]! <= stamp) this.#drop();
   }
 
-  /** Redis has all hits up to this number now. */
+  /** Marks the hits up to this number as present in Redis. */
   settle(upTo: number): void {
     for (let at = this.#first; at < this.#hits.length && this.pending > 0; at += WIDTH)
       if (this.#hits[at + NUMBER]! <= upTo) this.#move(at, Origin.Pending, Origin.Since);
   }
 
-  /** The outage is over. */
-  absorb(): void {
+  /** Marks the hits of the outage that ended as made before. */
+  closeOutage(): void {
     for (let at = this.#first; at < this.#hits.length && this.since > this.pending; at += WIDTH)
       this.#move(at, Origin.Since, Origin.Before);
   }

@@ -1,7 +1,7 @@
 import { grainOf, Origin } from './hit-log.js';
 import type { KeyState } from './key-state.js';
 
-/** What `lua/throttle.lua` answers. Times in microseconds. */
+/** The answer of `lua/throttle.lua`. Times in microseconds. */
 export interface ThrottleAnswer {
   hits: number;
   window: number;
@@ -17,7 +17,7 @@ export interface ThrottleCall {
   block: number;
 }
 
-/** The decisions of `lua/throttle.lua`, for one process. */
+/** Decides as `lua/throttle.lua`, for one process. */
 export function throttle(
   state: KeyState,
   call: ThrottleCall,
