@@ -3,6 +3,7 @@ import { HttpException } from '@nestjs/common';
 import { isStorageFull, YuxiError } from '@yuxi/core';
 import { isLostConnection } from '@yuxi/storage';
 import { LimiterError, LimiterUnavailableError } from '@yuxi/throttler';
+import { refusalDetail } from '../compat/login-refusal.js';
 import { codeOfStatus, STATUS_OF_CODE } from './error-status.js';
 
 /** Body of every answer from 400 on. */
@@ -92,8 +93,9 @@ function fromHttp(error: HttpException): Known {
 }
 
 function fromLimiter(error: LimiterError): Omit<Known, 'status'> {
-  const { code, message, retryAfterSeconds } = error;
-  return { code, retryAfterSeconds, detail: error instanceof LimiterUnavailableError ? UNAVAILABLE : message };
+  const { code, retryAfterSeconds } = error;
+  const detail = error instanceof LimiterUnavailableError ? UNAVAILABLE : refusalDetail(error);
+  return { code, retryAfterSeconds, detail };
 }
 
 function fromFastify(error: Error): Known {

@@ -4,6 +4,7 @@ import type { ConfigType } from '@nestjs/config';
 import { ThrottlerModule } from '@nestjs/throttler';
 import { limitsConfig } from '@yuxi/platform';
 import { LimiterModule, RateLimitGuard, ThrottlerStorageRedis } from '@yuxi/throttler';
+import { refusalDetail } from '../compat/login-refusal.js';
 import type { ProblemBody } from '../http/index.js';
 import { GeneralLimitGuard } from './general-limit.guard.js';
 import { DEFAULT_LIMITS, LiveLimits } from './live-limits.js';
@@ -21,8 +22,8 @@ const MINUTE = 60_000;
       useFactory: (config: ConfigType<typeof limitsConfig>) => ({
         ...config,
         policies: DEFAULT_LIMITS,
-        refusalBody: ({ message, code }, requestId) =>
-          ({ detail: message, code, request_id: requestId }) satisfies ProblemBody,
+        refusalBody: (refusal, requestId) =>
+          ({ detail: refusalDetail(refusal), code: refusal.code, request_id: requestId }) satisfies ProblemBody,
       }),
     }),
     ThrottlerModule.forRootAsync({

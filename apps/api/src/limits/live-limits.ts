@@ -34,6 +34,6 @@ export class LiveLimits {
   @OnConfigChange('limits')
   apply(limits: Limits): void {
     this.requestsPerMinute = limits.requests_per_minute ?? this.config.requestsPerMinute;
-    this.policies.follow({ policies: () => policiesOf(limits, this.config.login.alarm) });
+    this.policies.override(policiesOf(limits, this.config.login.alarm));
   }
 }

@@ -25,11 +25,11 @@ export class LimitsController {
   @Get()
   @ApiOperation({ summary: 'The limits; with a key, e.g. a client address, how far it is in each of them' })
   async list(@Query({ schema: query }) { key }: z.output<typeof query>) {
-    const limits = this.policies.all().map(async ({ name, limit, windowUs, shadow, onUnavailable }) => ({
+    const limits = this.policies.all().map(async ({ name, limit, windowUs, dryRun, onUnavailable }) => ({
       policy: name,
       limit,
       window_ms: windowUs / 1000,
-      only_counts: shadow,
+      only_counts: dryRun,
       on_unavailable: onUnavailable,
       ...(key !== undefined && (await this.#stateOf(name, key))),
     }));
@@ -52,6 +52,8 @@ export class LimitsController {
 
   async #stateOf(policy: string, key: string) {
     const { used, remaining, retryAfterMs, resetMs, source } = await this.limiter.inspect(policy, key);
-    return { key, used, remaining, retry_after_ms: retryAfterMs, reset_ms: resetMs, source };
+    // Clients of this route know the fallback counters as `shadow`.
+    const servedSource = source === 'fallback' ? 'shadow' : source;
+    return { key, used, remaining, retry_after_ms: retryAfterMs, reset_ms: resetMs, source: servedSource };
   }
 }
