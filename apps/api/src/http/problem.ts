@@ -3,7 +3,7 @@ import { HttpException } from '@nestjs/common';
 import { isStorageFull, YuxiError } from '@yuxi/core';
 import { isLostConnection } from '@yuxi/storage';
 import { LimiterError, LimiterUnavailableError } from '@yuxi/throttler';
-import { refusalDetail } from '../compat/login-refusal.js';
+import { refusalText } from '../compat/legacy-fields.js';
 import { codeOfStatus, STATUS_OF_CODE } from './error-status.js';
 
 /** Body of every answer from 400 on. */
@@ -94,7 +94,7 @@ function fromHttp(error: HttpException): Known {
 
 function fromLimiter(error: LimiterError): Omit<Known, 'status'> {
   const { code, retryAfterSeconds } = error;
-  const detail = error instanceof LimiterUnavailableError ? UNAVAILABLE : refusalDetail(error);
+  const detail = error instanceof LimiterUnavailableError ? UNAVAILABLE : refusalText(error);
   return { code, retryAfterSeconds, detail };
 }
 

@@ -4,7 +4,7 @@ import type { ConfigType } from '@nestjs/config';
 import { ThrottlerModule } from '@nestjs/throttler';
 import { limitsConfig } from '@yuxi/platform';
 import { LimiterModule, RateLimitGuard, ThrottlerStorageRedis } from '@yuxi/throttler';
-import { refusalDetail } from '../compat/login-refusal.js';
+import { refusalText } from '../compat/legacy-fields.js';
 import type { ProblemBody } from '../http/index.js';
 import { GeneralLimitGuard } from './general-limit.guard.js';
 import { DEFAULT_LIMITS, LiveLimits } from './live-limits.js';
@@ -23,7 +23,7 @@ const MINUTE = 60_000;
         ...config,
         policies: DEFAULT_LIMITS,
         refusalBody: (refusal, requestId) =>
-          ({ detail: refusalDetail(refusal), code: refusal.code, request_id: requestId }) satisfies ProblemBody,
+          ({ detail: refusalText(refusal), code: refusal.code, request_id: requestId }) satisfies ProblemBody,
       }),
     }),
     ThrottlerModule.forRootAsync({
