@@ -2,7 +2,7 @@ import { Inject, Injectable, Optional } from '@nestjs/common';
 import { counter, METRICS } from '@yuxi/observability';
 import type { Counter, Registry } from 'prom-client';
 
-/** Where a text's vector came from: the process, Redis, another caller that was computing it, or the provider. */
+/** Where the vector of a text came from: memory, Redis, another caller that was computing it, or the provider. */
 export type Source = 'memory' | 'redis' | 'coalesced' | 'computed';
 
 @Injectable()
@@ -14,16 +14,16 @@ export class CacheMetrics {
   constructor(@Optional() @Inject(METRICS) registry?: Registry) {
     this.#texts = counter(registry, {
       name: 'yuxi_embedding_cache_texts_total',
-      help: 'Texts asked for, by where their vector came from: memory, redis, coalesced or computed',
+      help: 'Requested texts, by the source of their vector: memory, redis, coalesced or computed',
       labelNames: ['source'],
     });
     this.#tokens = counter(registry, {
       name: 'yuxi_embedding_cache_tokens_saved_total',
-      help: 'Tokens that the provider would have counted for texts which did not reach it',
+      help: 'Tokens of texts that were not sent to the provider, as it would have counted them',
     });
     this.#skipped = counter(registry, {
       name: 'yuxi_embedding_cache_redis_skipped_total',
-      help: 'Batches for which Redis was away, too slow or not asked',
+      help: 'Batches for which Redis was unavailable, too slow or not asked',
     });
   }
 

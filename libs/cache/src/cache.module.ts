@@ -8,7 +8,7 @@ const { ConfigurableModuleClass, OPTIONS_TYPE, ASYNC_OPTIONS_TYPE } =
     .setClassMethodName('forRoot')
     .build();
 
-/** Needs `RedisModule`, with or without a Redis behind it. Global. */
+/** Provides {@link EmbeddingCache} to the whole application. Needs `RedisModule`, also when no Redis is configured. */
 @Global()
 @Module({ providers: [CacheMetrics, EmbeddingCache], exports: [EmbeddingCache] })
 export class EmbeddingCacheModule extends ConfigurableModuleClass {

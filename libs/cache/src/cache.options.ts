@@ -1,25 +1,25 @@
-import { type Duration, OptionsError, toMs } from '@yuxi/core';
+import { type Duration, integerOption, OptionsError, toMs } from '@yuxi/core';
 import { VECTOR_TYPES, type VectorType } from './vector/codec.js';
 
 export interface EmbeddingCacheOptions {
-  /** How vectors lie in Redis. Default `float16`. */
+  /** Format of vectors in Redis. Default `float16`. */
   type?: VectorType;
-  /** Bytes of vectors kept in the process, 0 for none. Default 64 MiB. */
+  /** Bytes of vectors in the memory of the process; 0: none. Default 64 MiB. */
   memory?: number;
   /** How long a vector stays in Redis, ±10 %. Default 30 d. */
   ttl?: Duration;
-  /** How long Redis is waited for, for a batch; then the vectors are computed. Default 40 ms: timers come late, and it may not add 50. */
+  /** Longest time that Redis may add to a batch; then the vectors are computed. Default 40 ms, so that late timers stay under 50 ms. */
   budget?: Duration;
-  /** How long Redis is not asked after three batches for which it was too slow or away. Default 5 s. */
+  /** How long Redis is not asked after three batches in a row for which it was too slow or unavailable. Default 5 s. */
   pause?: Duration;
-  /** How long a replica waits for the one that is computing a text, at most. Default 30 s. */
+  /** Longest time that a replica waits for another one that is computing a text. Default 30 s. */
   claim?: Duration;
 }
 
 export interface ResolvedCacheOptions {
   type: VectorType;
   memory: number;
-  /** Milliseconds, as all that follow. */
+  /** Milliseconds, as the following options. */
   ttl: number;
   budget: number;
   pause: number;
@@ -31,13 +31,12 @@ export const CACHE_OPTIONS = Symbol('CACHE_OPTIONS');
 
 const YEAR = 365 * 86_400_000;
 
-/** @throws {OptionsError} naming the option that breaks its rule */
+/** @throws {OptionsError} an invalid option */
 export function resolveCacheOptions(options: EmbeddingCacheOptions): ResolvedCacheOptions {
   const { type = 'float16', memory = 64 * 1024 * 1024 } = options;
   const where = 'EmbeddingCacheModule';
-  if (!VECTOR_TYPES.includes(type)) throw new OptionsError('type', VECTOR_TYPES.join(', '), type, where);
-  if (!Number.isInteger(memory) || memory < 0)
-    throw new OptionsError('memory', 'a number of bytes, 0 for none', memory, where);
+  if (!VECTOR_TYPES.includes(type)) throw new OptionsError('type', `one of ${VECTOR_TYPES.join(', ')}`, type, where);
+  integerOption('memory', memory, { min: 0, where });
   return {
     type,
     memory,

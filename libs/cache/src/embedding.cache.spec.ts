@@ -7,13 +7,13 @@ import { gate } from '../../../test/support/tasks/replica.js';
 import { EmbeddingCache, EmbeddingCacheModule, type EmbeddingCacheOptions, type EmbeddingModel } from './index.js';
 
 const DIMENSIONS = 8;
-/** What the cache may take of Redis' time for one call, so that a busy machine loses no write; 40 ms by default. */
-const PATIENT = '5s';
-/** Made of halves, so that nothing is lost on the way through Redis. */
+/** Much more than the default of 40 ms, so that no command is given up on a busy machine. */
+const LONG_BUDGET = '5s';
+/** The numbers are exact as float16, so they do not change in Redis. */
 const vectorOf = (text: string) =>
   Float32Array.from({ length: DIMENSIONS }, (_, i) => text.charCodeAt(i % text.length));
 
-/** A provider that notes each call. */
+/** A provider that records each call. */
 function provider(more: Partial<EmbeddingModel> = {}) {
   const calls: string[][] = [];
   const model: EmbeddingModel = {
@@ -44,7 +44,7 @@ describe('the cache of embeddings', () => {
   afterEach(async () => {
     await Promise.all([...modules].map((module) => module.close()));
     modules.clear();
-    // What is still on its way, slowly, must not arrive in the next test.
+    // Delayed writes of this test must not arrive during the next one.
     proxy.cut();
     await proxy.heal();
   });
@@ -54,11 +54,11 @@ describe('the cache of embeddings', () => {
     await server.stop();
   });
 
-  /** One replica. */
+  /** The cache of a new replica. */
   const replica = async (options: EmbeddingCacheOptions = {}, url: string | undefined = server.url) => {
     const imports = [
       RedisModule.forRoot(url === '' ? {} : { url }),
-      EmbeddingCacheModule.forRoot({ budget: PATIENT, ...options }),
+      EmbeddingCacheModule.forRoot({ budget: LONG_BUDGET, ...options }),
     ];
     const module = await Test.createTestingModule({ imports }).compile();
     modules.add(module);
@@ -76,7 +76,7 @@ describe('the cache of embeddings', () => {
       { describe: `${count} vectors in Redis` },
     );
 
-  it('computes a text once, and gives it from the process, then from Redis to another replica', async () => {
+  it('computes a text once, then returns it from memory, and to another replica from Redis', async () => {
     const { model, calls } = provider();
     const one = await replica();
     const texts = ['a', 'b', 'a', 'c'];
@@ -89,7 +89,7 @@ describe('the cache of embeddings', () => {
     expect(await one.embedMany(model, [])).toEqual([]);
   });
 
-  it('keeps vectors for a time in Redis, in the type that was asked for', async () => {
+  it('stores vectors in Redis with a TTL, in the type of the options', async () => {
     const { model, calls } = provider();
     await (await replica({ ttl: '1h' })).embed(model, 'a');
     const [key] = await stored(1);
@@ -102,7 +102,7 @@ describe('the cache of embeddings', () => {
     expect(await stored(2)).toContainEqual(expect.stringContaining(':int8:'));
   });
 
-  it('takes texts for the same that look the same, and no others', async () => {
+  it('computes texts that differ only in Unicode composition once, and all others apart', async () => {
     const { model, calls } = provider();
     const one = await replica();
     await one.embedMany(model, ['é', 'e\u0301', 'e', 'E', ' e']);
@@ -114,7 +114,7 @@ describe('the cache of embeddings', () => {
     ['model', { model: 'n' }],
     ['revision', { revision: '2' }],
     ['prefix', { prefix: 'query: ' }],
-  ])('never mixes vectors of another %s', async (_, other) => {
+  ])('keeps vectors of another %s apart', async (_, other) => {
     const first = provider();
     const second = provider(other);
     const one = await replica();
@@ -124,7 +124,7 @@ describe('the cache of embeddings', () => {
     await stored(2);
   });
 
-  it('does not compute what another replica has left between its look and its claim', async () => {
+  it('does not compute a text that another replica stored between read and claim', async () => {
     const { model, calls } = provider();
     const [one, two] = [await replica(), await replica()];
     const connection = [...modules].at(-1)!.get<RedisClient>(REDIS_CONNECTION);
@@ -136,11 +136,11 @@ describe('the cache of embeddings', () => {
     }) as never);
     expect(await two.embed(model, 'a')).toEqual(vectorOf('a'));
     expect(calls).toEqual([['a']]);
-    // The claim is given back.
+    // The claim is released.
     await stored(1);
   });
 
-  it('asks the provider once when 3 replicas with 50 callers each miss one text', async () => {
+  it('calls the provider once when 3 replicas with 50 callers each need the same text', async () => {
     const { opened, open } = gate();
     const calls: string[][] = [];
     const { model } = provider({
@@ -158,7 +158,7 @@ describe('the cache of embeddings', () => {
     expect(calls).toEqual([['a']]);
   });
 
-  it('computes a text itself when the replica that was computing it failed or died', async () => {
+  it('computes a text itself when the replica that was computing it fails or ends', async () => {
     const { opened, open } = gate();
     const failing = provider({ embed: () => opened.then(() => Promise.reject(new Error('no'))) });
     const { model, calls } = provider();
@@ -170,7 +170,7 @@ describe('the cache of embeddings', () => {
     open();
     await expect(first).rejects.toThrow('no');
     expect(await second).toEqual(vectorOf('a'));
-    // One that died: only its claim is left.
+    // A replica that ended leaves only its claim.
     await one.embed(model, 'b');
     const keys = (await stored(2)).filter((key) => !key.endsWith(':c'));
     const key = keys[0]!;
@@ -181,7 +181,7 @@ describe('the cache of embeddings', () => {
     expect(calls.length).toBeGreaterThanOrEqual(3);
   });
 
-  it('asks in batches, and tells all callers of a text when the provider fails; the next one tries again', async () => {
+  it('calls the provider in batches, rejects all callers of a text when it fails, and calls it again for the next caller', async () => {
     let broken = true;
     const sizes: number[] = [];
     const { model } = provider({
@@ -202,8 +202,8 @@ describe('the cache of embeddings', () => {
   it.each<[string, (texts: readonly string[]) => (Float32Array | number[])[], string]>([
     ['too few vectors', () => [], '0 vectors for 1 texts'],
     ['another number of dimensions', () => [[1, 2]], '2 dimensions instead of 8'],
-    ['what is no number', () => [Array.from({ length: DIMENSIONS }, () => Number.NaN)], 'not finite'],
-  ])('refuses %s, and keeps nothing', async (_, vectors, problem) => {
+    ['numbers that are not finite', () => [Array.from({ length: DIMENSIONS }, () => Number.NaN)], 'not finite'],
+  ])('refuses an answer with %s, and stores nothing', async (_, vectors, problem) => {
     const { model } = provider({ embed: (texts) => Promise.resolve({ vectors: vectors(texts) }) });
     const one = await replica();
     await expect(one.embed(model, 'a')).rejects.toMatchObject({
@@ -214,10 +214,10 @@ describe('the cache of embeddings', () => {
   });
 
   it.each<[string, () => unknown]>([
-    ['away', () => proxy.refuse()],
+    ['unavailable', () => proxy.refuse()],
     ['silent', () => proxy.blackhole()],
     ['slow', () => proxy.latency(500)],
-  ])('computes while Redis is %s, and asks it less and less', async (_, harm) => {
+  ])('computes while Redis is %s', async (_, harm) => {
     const { model, calls } = provider();
     const one = await replica({ budget: 40 }, proxy.through(server.url));
     await one.embed(model, 'before');
@@ -235,16 +235,16 @@ describe('the cache of embeddings', () => {
     expect(calls).toEqual([['a']]);
   });
 
-  it('takes what it cannot read for missing', async () => {
+  it('computes a text again when its stored value cannot be decoded', async () => {
     const { model, calls } = provider();
     await (await replica()).embed(model, 'a');
     const [key] = await stored(1);
-    await direct.set(key!, 'rubbish');
+    await direct.set(key!, 'garbage');
     expect(await (await replica()).embed(model, 'a')).toEqual(vectorOf('a'));
     expect(calls).toHaveLength(2);
   });
 
-  it('keeps no more in the process than it may', async () => {
+  it('keeps no more bytes in memory than the option allows', async () => {
     const { model, calls } = provider();
     const one = await replica({ memory: 1000 }, '');
     await one.embedMany(model, ['a', 'b', 'c', 'd']);
@@ -258,8 +258,8 @@ describe('the cache of embeddings', () => {
     ['memory', { memory: -1 }],
     ['ttl', { ttl: 'never' }],
     ['budget', { budget: 0 }],
-  ])('fails the boot for a wrong %s', async (option, options) => {
-    // Without a Redis, because nobody can close the connection of an application that did not start.
+  ])('fails the boot for an invalid %s', async (option, options) => {
+    // Without a Redis, because the connection of an application that did not start cannot be closed.
     const imports = [RedisModule.forRoot(), EmbeddingCacheModule.forRoot(options as EmbeddingCacheOptions)];
     const booting = Test.createTestingModule({ imports }).compile();
     await expect(booting).rejects.toMatchObject({ code: 'INVALID_OPTION', option });

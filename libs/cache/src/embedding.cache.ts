@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { jitter, monotonicMs, OptionsError, sleep } from '@yuxi/core';
+import { jitter, monotonicMs, sleep } from '@yuxi/core';
 import { REDIS_CONNECTION, type RedisClient } from '@yuxi/redis';
+import { LRUCache } from 'lru-cache';
 import { CacheMetrics } from './cache.metrics.js';
 import {
   CACHE_OPTIONS,
@@ -8,29 +9,28 @@ import {
   type ResolvedCacheOptions,
   resolveCacheOptions,
 } from './cache.options.js';
-import { compute } from './embedding.compute.js';
-import { modelPrefix, textKey } from './embedding.keys.js';
-import type { EmbeddingModel } from './embedding.types.js';
+import { checkModel, compute, type EmbeddingModel, modelPrefix, textKey } from './embedding.model.js';
 import { Budget } from './tiers/budget.js';
-import { MemoryTier } from './tiers/memory.tier.js';
 import { RedisTier } from './tiers/redis.tier.js';
 import type { CachedVector } from './vector/codec.js';
 
-/** How often a replica looks whether another one has computed a text, milliseconds. */
-const LOOK_EVERY = 25;
+/** How often a replica checks whether another one has computed a text, milliseconds. */
+const CHECK_EVERY = 25;
+/** Approximate size of a cache entry in bytes, without the numbers of the vector. */
+const OVERHEAD = 400;
 
 type Vectors = Map<string, CachedVector>;
 
 /**
- * Vectors of texts: from the process, from Redis, from whoever is computing them, or from the provider. A text that many ask for at
- * once is computed once over all replicas. Redis that is away or slow only means that more is computed.
+ * Vectors of texts, from the memory of the process, from Redis, from another caller that is computing them, or from the provider. A text
+ * that many callers need at once is computed once by all replicas. When Redis is unavailable or slow, more is computed.
  */
 @Injectable()
 export class EmbeddingCache {
   readonly #options: ResolvedCacheOptions;
-  readonly #memory: MemoryTier;
+  readonly #memory?: LRUCache<string, CachedVector>;
   readonly #redis: RedisTier;
-  /** What this process is looking for, by key: the batch that has it. */
+  /** Batches in progress in this process, by the key of each text in them. */
   readonly #flights = new Map<string, Promise<Vectors>>();
 
   constructor(
@@ -39,13 +39,15 @@ export class EmbeddingCache {
     private readonly metrics: CacheMetrics,
   ) {
     this.#options = resolveCacheOptions(options);
-    this.#memory = new MemoryTier(this.#options.memory);
+    const { memory: maxSize } = this.#options;
+    if (maxSize > 0)
+      this.#memory = new LRUCache({ maxSize, sizeCalculation: ({ vector }) => vector.byteLength + OVERHEAD });
     this.#redis = new RedisTier(redis, this.#options, metrics);
   }
 
   /**
-   * @returns one vector for each text, in order. They are shared with other callers: do not change them.
-   * @throws what the provider throws; {@link EmbeddingAnswerError}; {@link OptionsError} for a model that cannot be. Never because of Redis.
+   * @returns one vector for each text, in order. Other callers share them, so do not change them.
+   * @throws errors of the provider; {@link EmbeddingAnswerError}; {@link OptionsError} for an invalid model. Never an error of Redis.
    */
   async embedMany(model: EmbeddingModel, texts: readonly string[]): Promise<Float32Array[]> {
     checkModel(model);
@@ -57,7 +59,7 @@ export class EmbeddingCache {
     let saved = 0;
     for (const [i, key] of keys.entries()) {
       if (found.has(key) || flying.has(key) || missing.has(key)) continue;
-      const vector = this.#memory.get(key);
+      const vector = this.#memory?.get(key);
       const flight = this.#flights.get(key);
       if (vector) {
         found.set(key, vector);
@@ -68,12 +70,12 @@ export class EmbeddingCache {
     this.metrics.from('memory', found.size, saved);
     this.metrics.from('coalesced', flying.size);
     if (missing.size > 0) {
-      const flight = this.#fly(model, missing);
+      const flight = this.#startFlight(model, missing);
       for (const key of missing.keys()) flying.set(key, flight);
     }
     const batches = [...new Set(flying.values())];
-    const landed = new Map((await Promise.all(batches)).map((vectors, i) => [batches[i], vectors]));
-    for (const [key, flight] of flying) found.set(key, landed.get(flight)!.get(key)!);
+    const results = new Map((await Promise.all(batches)).map((vectors, i) => [batches[i], vectors]));
+    for (const [key, flight] of flying) found.set(key, results.get(flight)!.get(key)!);
     return keys.map((key) => found.get(key)!.vector);
   }
 
@@ -82,14 +84,14 @@ export class EmbeddingCache {
     return (await this.embedMany(model, [text]))[0]!;
   }
 
-  /** Others of this process who ask for the same join in. */
-  #fly(model: EmbeddingModel, texts: ReadonlyMap<string, string>): Promise<Vectors> {
+  /** Starts a batch. Other callers of this process that need one of its texts wait for it. */
+  #startFlight(model: EmbeddingModel, texts: ReadonlyMap<string, string>): Promise<Vectors> {
     const flight = this.#find(model, texts);
     for (const key of texts.keys()) this.#flights.set(key, flight);
-    const land = () => {
+    const end = () => {
       for (const key of texts.keys()) this.#flights.delete(key);
     };
-    flight.then(land, land);
+    flight.then(end, end);
     return flight;
   }
 
@@ -103,12 +105,12 @@ export class EmbeddingCache {
     const others = missing.filter((key) => !mine.has(key) && !late.has(key));
     const [computed, awaited] = await Promise.all([
       this.#compute(model, pick(texts, mine)),
-      this.#await(model, pick(texts, others)),
+      this.#awaitOthers(model, pick(texts, others)),
     ]);
     return new Map([...found, ...late, ...computed, ...awaited]);
   }
 
-  /** @returns what this process has to compute, and what is there by now: whoever held a claim may have left a vector since we looked. */
+  /** @returns `mine`: keys that this process has to compute; `late`: vectors that another replica has stored since the first read */
   async #claim(
     keys: readonly string[],
     dimensions: number,
@@ -126,7 +128,7 @@ export class EmbeddingCache {
     if (texts.size === 0) return new Map();
     try {
       const vectors = await compute(model, texts);
-      for (const [key, vector] of vectors) this.#memory.put(key, vector);
+      for (const [key, vector] of vectors) this.#memory?.set(key, vector);
       this.#redis.put(vectors);
       this.metrics.from('computed', vectors.size);
       return vectors;
@@ -137,20 +139,20 @@ export class EmbeddingCache {
   }
 
   /**
-   * Until the replica that computes them has; one that gives up or dies leaves them to us, and so does a Redis that is silent twice: once
-   * may be a busy machine, and we are waiting anyway.
+   * Waits for vectors that other replicas are computing. This process computes them itself when the other replica fails or ends, or when
+   * Redis does not answer twice in a row. A single missing answer may only mean that the machine is busy.
    */
-  async #await(model: EmbeddingModel, texts: ReadonlyMap<string, string>): Promise<Vectors> {
+  async #awaitOthers(model: EmbeddingModel, texts: ReadonlyMap<string, string>): Promise<Vectors> {
     const found: Vectors = new Map();
     const left = new Map(texts);
     const until = monotonicMs() + this.#options.claim;
     let silent = 0;
     while (left.size > 0) {
-      await sleep(jitter(LOOK_EVERY), undefined, true);
+      await sleep(jitter(CHECK_EVERY), undefined, true);
       const claimed = monotonicMs() < until ? await this.#redis.claimed([...left.keys()]) : new Set<string>();
       silent = claimed ? 0 : silent + 1;
       if (silent === 1) continue;
-      // After the claims: one that has just gone has left a vector behind.
+      // Read after the claims: a replica stores the vector before it deletes its claim.
       const here = await this.#redis.get([...left.keys()], model.dimensions, new Budget(this.#options.budget));
       this.#fromRedis('coalesced', here);
       for (const [key, vector] of here) {
@@ -171,7 +173,7 @@ export class EmbeddingCache {
   #fromRedis(source: 'redis' | 'coalesced', vectors: Vectors): void {
     let saved = 0;
     for (const [key, vector] of vectors) {
-      this.#memory.put(key, vector);
+      this.#memory?.set(key, vector);
       saved += vector.tokens;
     }
     this.metrics.from(source, vectors.size, saved);
@@ -180,13 +182,4 @@ export class EmbeddingCache {
 
 function pick(texts: ReadonlyMap<string, string>, keys: Iterable<string>): Map<string, string> {
   return new Map([...keys].map((key) => [key, texts.get(key)!]));
-}
-
-function checkModel({ dimensions, batchSize = 1, model }: EmbeddingModel): void {
-  const whole = (option: string, value: number) => {
-    if (!Number.isInteger(value) || value < 1 || value > 65_535)
-      throw new OptionsError(option, 'an integer 1..65535', value, `embedding model ${model}`);
-  };
-  whole('dimensions', dimensions);
-  whole('batchSize', batchSize);
 }

@@ -1,11 +1,11 @@
 import { monotonicMs, within } from '@yuxi/core';
 
-/** Milliseconds between two looks at the clock. However long it was, what lies between them counts as no more. */
+/** Milliseconds between two checks of the clock. A longer time between them counts as this much. */
 const TICK = 10;
 
 /**
- * What Redis may add to one batch, over all commands for it: time in which its answer could have been heard. A process that is stalled,
- * or waits for the processor, hears nothing of a quick Redis, and would otherwise compute what others have.
+ * The time that Redis may add to one batch, over all commands for it. Only time in which the process could have received an answer counts.
+ * Otherwise a process with a blocked event loop would miss the answer of a fast Redis, and compute vectors that are already cached.
  */
 export class Budget {
   #left: number;
@@ -18,14 +18,14 @@ export class Budget {
     return this.#left <= 0;
   }
 
-  /** Nothing more is tried for this batch. */
+  /** No further command is sent for this batch. */
   spend(): void {
     this.#left = 0;
   }
 
   /**
-   * @returns what `work` comes to; dropped, with its error, when the time is over first
-   * @throws Error when it is
+   * @returns the result of `work`. When the time is over first, its result or error is ignored.
+   * @throws Error when the time is over
    */
   async within<T>(work: Promise<T>): Promise<T> {
     const late = new Error('too slow');
@@ -35,7 +35,7 @@ export class Budget {
       try {
         const result = await within(Math.min(TICK, this.#left), work, () => late);
         count();
-        // One that answers, however late, may be asked once more.
+        // Redis has answered, however late, so one more command is allowed.
         this.#left = Math.max(this.#left, TICK);
         return result;
       } catch (error) {
@@ -43,5 +43,32 @@ export class Budget {
         if (error !== late || this.isSpent) throw error;
       }
     }
+  }
+}
+
+/** Failed batches in a row after which Redis is not asked for a while. */
+const FAILURES = 3;
+
+/** Circuit breaker: stops asking a slow Redis, so that not every batch waits for it. */
+export class Breaker {
+  #failures = 0;
+  #until = 0;
+
+  /** @param pause milliseconds */
+  constructor(private readonly pause: number) {}
+
+  get open(): boolean {
+    return monotonicMs() < this.#until;
+  }
+
+  succeeded(): void {
+    this.#failures = 0;
+  }
+
+  failed(): void {
+    if (++this.#failures < FAILURES) return;
+    this.#until = monotonicMs() + this.pause;
+    // After the pause, one failure opens the breaker again.
+    this.#failures = FAILURES - 1;
   }
 }

@@ -3,14 +3,13 @@ import { type RedisClient, slotOf } from '@yuxi/redis';
 import type { CacheMetrics } from '../cache.metrics.js';
 import type { ResolvedCacheOptions } from '../cache.options.js';
 import { type CachedVector, decode, encode } from '../vector/codec.js';
-import { Breaker } from './breaker.js';
-import { Budget } from './budget.js';
+import { Breaker, Budget } from './budget.js';
 
 const CLAIM = ':c';
 
 /**
- * Vectors in Redis, and who is computing which. Nothing here throws: a Redis that is away or too slow has nothing, and gives every
- * claim.
+ * Vectors in Redis, and claims of replicas that are computing them. No method throws. When Redis is unavailable or too slow, no vector is
+ * found and every claim is granted.
  */
 export class RedisTier {
   readonly #breaker: Breaker;
@@ -23,7 +22,7 @@ export class RedisTier {
     this.#breaker = new Breaker(options.pause);
   }
 
-  /** @param left what is left of the budget of the batch @returns by key */
+  /** @param left rest of the budget of the batch @returns by key */
   async get(keys: readonly string[], dimensions: number, left: Budget): Promise<Map<string, CachedVector>> {
     const found = new Map<string, CachedVector>();
     if (keys.length === 0) return found;
@@ -38,7 +37,7 @@ export class RedisTier {
     return found;
   }
 
-  /** Says that this process computes these. @returns those that nobody else is computing; all of them when Redis does not say */
+  /** Claims texts for this process to compute. @returns those that no other process has claimed; all of them when Redis fails */
   async claim(keys: readonly string[], left: Budget): Promise<Set<string>> {
     if (keys.length === 0) return new Set();
     const one = (key: string) => this.redis.set(key + CLAIM, '1', 'PX', this.options.claim, 'NX');
@@ -46,26 +45,26 @@ export class RedisTier {
     return new Set(answers ? keys.filter((_, i) => answers[i] === 'OK') : keys);
   }
 
-  /** Which of them somebody is computing still; `undefined` when Redis does not say. */
+  /** The keys that are still claimed; `undefined` when Redis fails. */
   async claimed(keys: readonly string[]): Promise<Set<string> | undefined> {
     const one = (key: string) => this.redis.exists(key + CLAIM);
     const answers = await this.#try(new Budget(this.options.budget), () => Promise.all(keys.map(one)));
     return answers && new Set(keys.filter((_, i) => answers[i] === 1));
   }
 
-  /** Keeps vectors and gives claims back; nobody waits for it. */
+  /** Stores vectors and releases their claims, in the background. */
   put(vectors: ReadonlyMap<string, CachedVector>): void {
     if (this.#breaker.open) return;
     const { type, ttl } = this.options;
     for (const [key, vector] of vectors) {
       const px = Math.round(jitter(ttl, 0.1));
-      // The claim goes after the vector, so that those who wait for it find one of them.
+      // The claim is deleted after the vector is stored, so that waiting replicas always find one of them.
       const kept = this.redis.set(key, encode(vector, type), 'PX', px);
       kept.then(() => this.redis.del(key + CLAIM)).catch(() => undefined);
     }
   }
 
-  /** Gives claims back without a vector. */
+  /** Releases claims without a vector. */
   release(keys: Iterable<string>): void {
     if (this.#breaker.open) return;
     for (const key of keys) this.redis.del(key + CLAIM).catch(() => undefined);
@@ -88,7 +87,7 @@ export class RedisTier {
     }
   }
 
-  /** On a Cluster one command cannot ask for keys of several slots. */
+  /** On a Cluster, one command cannot read keys of several slots. */
   #bySlot(keys: readonly string[]): string[][] {
     if (!this.redis.isCluster) return [[...keys]];
     const groups = new Map<number, string[]>();

@@ -32,18 +32,18 @@ describe('half precision', () => {
     expect(half(value)).toBe(expected);
   });
 
-  it('keeps what is no number, and every half there is', () => {
+  it('keeps NaN and every finite half', () => {
     expect(half(Number.NaN)).toBeNaN();
     const all = Uint16Array.from({ length: 65_536 }, (_, i) => i).filter((i) => ((i >> 10) & 31) !== 31);
     expect(toHalves(fromHalves(all))).toEqual(all);
   });
 });
 
-describe('vectors in bytes', () => {
+describe('encoded vectors', () => {
   const random = seededRandom(7);
   const vector = Float32Array.from({ length: 1024 }, () => random() * 2 - 1);
 
-  it.each(VECTOR_TYPES)('come back from %s with their tokens, and point the same way', (type) => {
+  it.each(VECTOR_TYPES)('of type %s are decoded with their tokens and nearly the same direction', (type) => {
     const bytes = encode({ vector, tokens: 12 }, type);
     const back = decode(bytes, type, 1024)!;
     expect(back.tokens).toBe(12);
@@ -51,7 +51,7 @@ describe('vectors in bytes', () => {
     expect(bytes.length).toBe({ float32: 4104, float16: 2056, int8: 1036 }[type]);
   });
 
-  it('are missing when they are of another type, length or layout', () => {
+  it('count as missing when they have another type, length or layout', () => {
     const bytes = encode({ vector, tokens: 1 }, 'float16');
     const other = Buffer.from(bytes);
     other[0] = 9;
@@ -62,7 +62,7 @@ describe('vectors in bytes', () => {
     expect(decode(Buffer.alloc(0), 'float16', 1024)).toBeUndefined();
   });
 
-  it('of nothing but zeros stay so', () => {
+  it('that have only zeros stay zero', () => {
     const zeros = { vector: new Float32Array(4), tokens: 0 };
     for (const type of VECTOR_TYPES) expect(decode(encode(zeros, type), type, 4)).toEqual(zeros);
   });

@@ -2,12 +2,12 @@ import { endianness } from 'node:os';
 import { fromHalves, toHalves } from './float16.js';
 
 export const VECTOR_TYPES = ['float32', 'float16', 'int8'] as const;
-/** How vectors lie in Redis. `float16` loses less than any provider's own noise; `int8` has one scale for each vector. */
+/** Format of vectors in Redis. `float16` is more exact than the vectors of any provider. `int8` has one scale for each vector. */
 export type VectorType = (typeof VECTOR_TYPES)[number];
 
 export interface CachedVector {
   vector: Float32Array;
-  /** What the provider counted for this text, roughly. */
+  /** Tokens of this text, estimated from the count of the provider for the whole batch. */
   tokens: number;
 }
 
@@ -32,7 +32,7 @@ export function encode({ vector, tokens }: CachedVector, type: VectorType): Buff
   return buffer;
 }
 
-/** @returns undefined for what {@link encode} did not make of a vector of this length and type: it counts as missing */
+/** @returns `undefined` for bytes that are not from {@link encode} with this type and length; the vector counts as missing */
 export function decode(buffer: Buffer, type: VectorType, dimensions: number): CachedVector | undefined {
   const extra = type === 'int8' ? SCALE : 0;
   const fits =
@@ -43,7 +43,7 @@ export function decode(buffer: Buffer, type: VectorType, dimensions: number): Ca
   if (!fits) return undefined;
   const tokens = buffer.readUInt32LE(4);
   if (type === 'int8') return { vector: dequantize(buffer, dimensions), tokens };
-  // A copy, because what comes from the socket is not aligned and would keep the whole answer alive.
+  // A copy, because bytes from the socket are not aligned and would keep the whole answer in memory.
   const bytes = type === 'float16' ? scratchOf(dimensions * 2) : new Uint8Array(dimensions * 4);
   bytes.set(buffer.subarray(HEADER));
   swapIfNeeded(bytes, WIDTHS[type]);
@@ -53,7 +53,7 @@ export function decode(buffer: Buffer, type: VectorType, dimensions: number): Ca
 
 let scratch = new Uint8Array(4096);
 
-/** Memory for as long as no other vector is decoded. */
+/** Memory that is reused for each vector. Its content is valid until the next call. */
 function scratchOf(length: number): Uint8Array {
   if (length > scratch.length) scratch = new Uint8Array(length);
   return scratch.subarray(0, length);

@@ -3,10 +3,10 @@
  * "Fast Half Float Conversions".
  */
 
-/** A shift that leaves nothing of the mantissa, and nothing to round. */
-const NOTHING = 31;
+/** A shift after which no bit of the mantissa is left, and no bit to round by. */
+const WHOLE_MANTISSA = 31;
 
-/** By sign and exponent of a binary32: what a half begins with, and how far its mantissa is shifted. */
+/** By sign and exponent of a binary32: the first bits of the half, and the shift of its mantissa. */
 const base = new Uint16Array(512);
 const shift = new Uint8Array(512);
 for (let i = 0; i < 256; i++) {
@@ -18,13 +18,13 @@ for (let i = 0; i < 256; i++) {
 }
 
 function halfOf(exponent: number): [bits: number, shift: number] {
-  if (exponent < -25) return [0, NOTHING];
+  if (exponent < -25) return [0, WHOLE_MANTISSA];
   if (exponent < -14) return [0x0400 >> (-exponent - 14), -exponent - 1];
   if (exponent <= 15) return [(exponent + 15) << 10, 13];
-  return [0x7c00, exponent === 128 ? 13 : NOTHING];
+  return [0x7c00, exponent === 128 ? 13 : WHOLE_MANTISSA];
 }
 
-/** Rounds half to even; what is too large becomes infinite. */
+/** Rounds half to even. Numbers that are too large become infinite. */
 export function toHalves(numbers: Float32Array): Uint16Array {
   const bits = new Uint32Array(numbers.buffer, numbers.byteOffset, numbers.length);
   const halves = new Uint16Array(numbers.length);
@@ -41,11 +41,11 @@ export function toHalves(numbers: Float32Array): Uint16Array {
   return halves;
 }
 
-/** Halves below this have no leading one, from {@link TOO_LARGE} on they are no numbers. */
+/** Halves below this are subnormal. From {@link TOO_LARGE} on they are infinite or not a number. */
 const NORMAL = 0x0400;
 const TOO_LARGE = 0x7c00;
-/** What the exponent of a binary32 is ahead of that of a half, in its place. */
-const AHEAD = (127 - 15) << 23;
+/** Difference of the exponent biases of binary32 and half, shifted to the exponent's position. */
+const BIAS = (127 - 15) << 23;
 
 export function fromHalves(halves: Uint16Array): Float32Array {
   const numbers = new Float32Array(halves.length);
@@ -53,7 +53,7 @@ export function fromHalves(halves: Uint16Array): Float32Array {
   for (let i = 0; i < halves.length; i++) {
     const half = halves[i]!;
     const rest = half & 0x7fff;
-    if (rest >= NORMAL && rest < TOO_LARGE) bits[i] = ((half & 0x8000) << 16) | ((rest << 13) + AHEAD);
+    if (rest >= NORMAL && rest < TOO_LARGE) bits[i] = ((half & 0x8000) << 16) | ((rest << 13) + BIAS);
     else numbers[i] = rareHalf(half);
   }
   return numbers;
