@@ -1,16 +1,16 @@
 import { YuxiError } from '@yuxi/core';
 
-/** A provider's name leads to an address inside. Code `BLOCKED_ADDRESS`. */
+/** The host of a provider resolves to an address that is not public. Code `BLOCKED_ADDRESS`. */
 export class BlockedAddressError extends YuxiError {
   constructor(host: string) {
     super(
-      `${host} leads to an address that is not public: list it in ALLOWED_MODEL_HOSTS if models are meant to be there`,
+      `${host} resolves to an address that is not public. To use models there, add the host to ALLOWED_MODEL_HOSTS`,
       { code: 'BLOCKED_ADDRESS' },
     );
   }
 }
 
-/** The provider said no, or did not answer. Code `EMBEDDING_PROVIDER`; retryable unless it is the request that is wrong. */
+/** The provider refused the request or did not answer. Code `EMBEDDING_PROVIDER`; not retryable when the request itself is wrong. */
 export class EmbeddingProviderError extends YuxiError {
   constructor(
     model: string,
@@ -21,7 +21,7 @@ export class EmbeddingProviderError extends YuxiError {
       cause,
     }: {
       retryable?: boolean;
-      /** Milliseconds that the provider asks to wait. */
+      /** Value of `Retry-After`, milliseconds. */
       retryAfter?: number;
       cause?: unknown;
     } = {},

@@ -11,14 +11,14 @@ export class EmbeddingMetrics {
   constructor(@Optional() @Inject(METRICS) registry?: Registry) {
     this.#calls = counter(registry, {
       name: 'yuxi_embedding_batches_total',
-      help: 'Batches of texts that a provider was asked for, repetitions included in each, by result: ok or failed',
+      help: 'Batches of texts sent to a provider, by result: ok or failed. A batch with its retries counts once',
       labelNames: ['result'],
     });
     this.#seconds =
       registry &&
       new Histogram({
         name: 'yuxi_embedding_batch_seconds',
-        help: 'Time until a provider had answered a batch, pauses and repetitions included',
+        help: 'Seconds until a provider has answered a batch, including pauses and retries',
         buckets: [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120],
         registers: [registry],
       });

@@ -9,7 +9,10 @@ const { ConfigurableModuleClass, OPTIONS_TYPE, ASYNC_OPTIONS_TYPE } = new Config
   .setClassMethodName('forRoot')
   .build();
 
-/** Needs `EmbeddingCacheModule`; takes the model from the section `model` of `ConfigSyncModule` where there is one. Global. */
+/**
+ * Provides {@link EmbeddingModels} to the whole application. Needs `EmbeddingCacheModule`. Uses the section `model` of `ConfigSyncModule`
+ * when the application has it.
+ */
 @Global()
 @Module({ providers: [EmbeddingMetrics, EmbeddingModels], exports: [EmbeddingModels] })
 export class EmbeddingModule extends ConfigurableModuleClass {

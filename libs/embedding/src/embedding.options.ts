@@ -2,11 +2,11 @@ import type { SecretPlaces } from '@yuxi/config-sync';
 import type { ModelHosts } from './outbound/model-hosts.js';
 
 export interface EmbeddingOptions {
-  /** Where models may be. Default: on the public internet, by https. */
+  /** Hosts at which models may be used. Default: the public internet, by https. */
   hosts?: ModelHosts;
-  /** Where keys of models may be. Default: `env:YUXI_MODEL_KEY_NAME` and `file:/run/secrets/models/name`. */
+  /** Places from which keys of models may be read. Default: `env:YUXI_MODEL_KEY_NAME` and `file:/run/secrets/models/name`. */
   keys?: SecretPlaces;
-  /** Value of an environment variable that the key of a model names as `env:NAME`. Default: there are none. */
+  /** Reads an environment variable, for a key of the form `env:NAME`. Default: no variable is set. */
   variable?: (name: string) => string | undefined;
 }
 

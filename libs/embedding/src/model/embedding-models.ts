@@ -2,21 +2,21 @@ import { Inject, Injectable, type OnApplicationShutdown, Optional } from '@nestj
 import { EmbeddingCache, type EmbeddingModel } from '@yuxi/cache';
 import { LiveConfig } from '@yuxi/config-sync';
 import { monotonicMs } from '@yuxi/core';
-import { EMBEDDING_OPTIONS, type EmbeddingOptions } from '../embedding.options.js';
 import { EmbeddingMetrics } from '../embedding.metrics.js';
+import { EMBEDDING_OPTIONS, type EmbeddingOptions } from '../embedding.options.js';
 import { ModelHosts } from '../outbound/model-hosts.js';
 import { hashedVector } from '../providers/hashed.provider.js';
 import type { OpenAiProvider } from '../providers/openai.provider.js';
 import { modelFingerprint, type ModelSpec, type OpenAiSpec } from './model-spec.js';
 import { modelSection, type ModelSettings, specOf } from './model-settings.js';
 
-/** A question and a document may need other words before them, and have other vectors then. */
+/** Some models need different prefixes for questions and documents. */
 export type TextRole = 'query' | 'document';
 
 export interface Embedded {
-  /** One for each text, in order; shared, not to be changed. */
+  /** One for each text, in order. Other callers share them, so do not change them. */
   vectors: Float32Array[];
-  /** Texts that this call asked the provider for; the others were known, or asked for by somebody else. */
+  /** Number of texts that this call sent to the provider. The others were cached, or another call was computing them. */
   computed: number;
 }
 
@@ -25,19 +25,19 @@ export interface ModelCheck {
   model: string;
   dimensions: number;
   available: boolean;
-  /** What is wrong; `ok` otherwise. Holds no secret. */
+  /** The reason of the failure, or `ok`. Contains no secret. */
   message: string;
   milliseconds: number;
 }
 
-/** Longest time for a check: somebody waits for it. */
+/** Longest time for a check, because an administrator waits for it. */
 const CHECK_MS = 10_000;
-/** Milliseconds of work after which a process that computes vectors by itself does other things. */
+/** Milliseconds of computing after which the event loop gets a turn. */
 const HASHED_SLICE_MS = 10;
-/** Providers kept; more are only there while models are being changed. */
-const MOST_PROVIDERS = 8;
+/** Providers that are kept. More are only needed while models are being changed. */
+const MAX_PROVIDERS = 8;
 
-/** The model of the settings, and vectors by it or by any other that is still in use. */
+/** Makes vectors with the model of the settings, or with an earlier model that is still in use. */
 @Injectable()
 export class EmbeddingModels implements OnApplicationShutdown {
   readonly #hosts: ModelHosts;
@@ -54,23 +54,23 @@ export class EmbeddingModels implements OnApplicationShutdown {
     this.#withoutSettings = specOf(modelSection(this.#hosts).parse({}));
   }
 
-  /** The model that the settings name now; the offline one where there are none. */
+  /** The model of the present settings, or the offline model in an application without settings. */
   current(): ModelSpec {
     const section = this.config?.get()['model'] as ModelSettings | undefined;
     return section ? specOf(section) : this.#withoutSettings;
   }
 
   /**
-   * @param spec a model whose key, batches or patience were changed in the settings since is called with the new ones.
-   * @throws {EmbeddingProviderError} {@link EmbeddingAnswerError} {@link BlockedAddressError}; errors of a secret that cannot be read
+   * @param spec may be older than the settings. When only key, batch size, timeout or retries differ, those of the settings are used.
+   * @throws {EmbeddingProviderError} {@link EmbeddingAnswerError} {@link BlockedAddressError}; an error when the key cannot be read
    */
   async embed(spec: ModelSpec, role: TextRole, texts: readonly string[]): Promise<Embedded> {
-    const used = this.#inForce(spec);
+    const used = this.#upToDate(spec);
     if (used.provider === 'openai') return this.#ask(used, role, texts);
     const vectors: Float32Array[] = [];
     let sliceEnd = monotonicMs() + HASHED_SLICE_MS;
     for (const text of texts) {
-      // Cheaper to make than to look for.
+      // Not cached, because computing is faster than reading from Redis.
       vectors.push(hashedVector(text, used.dimensions));
       if (monotonicMs() < sliceEnd) continue;
       await new Promise(setImmediate);
@@ -79,9 +79,9 @@ export class EmbeddingModels implements OnApplicationShutdown {
     return { vectors, computed: texts.length };
   }
 
-  /** Asks the model for one vector, once and past the cache. Never fails: what is wrong is in the answer. */
+  /** Requests one vector, without cache and retries. Never rejects: the result contains the reason of a failure. */
   async check(spec: ModelSpec): Promise<ModelCheck> {
-    const used = this.#inForce(spec);
+    const used = this.#upToDate(spec);
     const start = monotonicMs();
     const message = await this.#problemOf(used);
     const milliseconds = Math.round(monotonicMs() - start);
@@ -93,16 +93,16 @@ export class EmbeddingModels implements OnApplicationShutdown {
     await Promise.all([...this.#providers.values()].map((provider) => provider.close()));
   }
 
-  #inForce(spec: ModelSpec): ModelSpec {
+  #upToDate(spec: ModelSpec): ModelSpec {
     const current = this.current();
     return modelFingerprint(spec) === modelFingerprint(current) ? current : spec;
   }
 
   async #problemOf(spec: ModelSpec): Promise<string | undefined> {
     if (spec.provider === 'hashed') return undefined;
-    const impatient = { ...spec, retries: 0, timeoutMs: Math.min(spec.timeoutMs, CHECK_MS) };
+    const withoutRetries = { ...spec, retries: 0, timeoutMs: Math.min(spec.timeoutMs, CHECK_MS) };
     try {
-      await (await this.#providerOf(impatient)).embed([`${spec.queryPrefix}status`]);
+      await (await this.#providerOf(withoutRetries)).embed([`${spec.queryPrefix}status`]);
       return undefined;
     } catch (error) {
       return (error as Error).message;
@@ -129,7 +129,7 @@ export class EmbeddingModels implements OnApplicationShutdown {
   }
 
   async #providerOf(spec: OpenAiSpec): Promise<OpenAiProvider> {
-    // Its HTTP client takes 10 MB, which a replica with the offline model should not carry.
+    // Loaded on first use: its HTTP client takes 10 MB, which a replica with the offline model does not need.
     const { OpenAiProvider: Client } = await import('../providers/openai.provider.js');
     const key = JSON.stringify(spec);
     const known = this.#providers.get(key);
@@ -137,8 +137,8 @@ export class EmbeddingModels implements OnApplicationShutdown {
     const provider = new Client(spec, { ...this.options, hosts: this.#hosts });
     this.#providers.set(key, provider);
     const [oldest] = this.#providers.keys();
-    // Not closed: calls may be under way. Its idle connections end by themselves.
-    if (this.#providers.size > MOST_PROVIDERS) this.#providers.delete(oldest!);
+    // Not closed, because calls may be in progress. Its idle connections close by themselves.
+    if (this.#providers.size > MAX_PROVIDERS) this.#providers.delete(oldest!);
     return provider;
   }
 }

@@ -15,7 +15,7 @@ const problems = (values: object) =>
   section.safeParse(values).error?.issues.map(({ path, message }) => `${path.join('.')}: ${message}`) ?? [];
 
 describe('settings of the model', () => {
-  it('are the offline one by default', () => {
+  it('describe the offline model by default', () => {
     expect(specOf(section.parse({}))).toEqual({
       provider: 'hashed',
       model: 'hashed-ngram',
@@ -31,7 +31,7 @@ describe('settings of the model', () => {
   });
 
   it.each([
-    [{ embedding_provider: 'openai' }, 'embedding_base_url: must be given with embedding_provider openai'],
+    [{ embedding_provider: 'openai' }, 'embedding_base_url: must be set when embedding_provider is openai'],
     [{ ...openai, embedding_base_url: 'http://127.0.0.1:6379' }, 'embedding_base_url: blocked address'],
     [{ ...openai, embedding_base_url: 'gopher://example.com' }, 'embedding_base_url: must begin with https://'],
     [
@@ -59,14 +59,14 @@ describe('settings of the model', () => {
     expect(problems(values).join('; ')).toContain(problem);
   });
 
-  it('take keys from a folder of the operator', () => {
+  it('accept keys in a folder that the operator chose', () => {
     const own = modelSection(undefined, { envPrefix: 'YUXI_MODEL_KEY_', folder: '/srv/keys' });
     expect(own.safeParse({ ...openai, embedding_api_key: 'file:/srv/keys/openai' }).success).toBe(true);
     expect(own.safeParse({ ...openai, embedding_api_key: 'file:/run/secrets/models/openai' }).success).toBe(false);
     expect(section.safeParse({ ...openai, embedding_api_key: 'file:/run/secrets/models/openai' }).success).toBe(true);
   });
 
-  it('allow an address inside where the operator does', () => {
+  it('allow a private address that the operator has listed', () => {
     const inside = modelSection(ModelHosts.parse('10.0.0.7:8080').hosts);
     expect(inside.safeParse({ ...openai, embedding_base_url: 'http://10.0.0.7:8080/v1' }).success).toBe(true);
     expect(inside.safeParse(openai).success).toBe(false);
@@ -85,7 +85,7 @@ describe('settings of the model', () => {
     ['embedding_concurrency', 1, false],
     ['embedding_timeout_seconds', 5, false],
     ['embedding_retries', 0, false],
-  ])('with another %s mean another model: %s -> %s', (key, value, other) => {
+  ])('with another %s (%s) describe another model: %s', (key, value, other) => {
     const [a, b] = [openai, { ...openai, [key]: value }].map((values) =>
       modelFingerprint(specOf(section.parse(values))),
     );

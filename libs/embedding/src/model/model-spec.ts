@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 
-/** Largest number of dimensions: more than this, pgvector has no index for. */
+/** Largest number of dimensions for which pgvector has an index. */
 export const MAX_DIMENSIONS = 4000;
 
 const dimensions = z.int().min(8).max(MAX_DIMENSIONS);
 
-/** Terms and their parts, hashed: made in the process, finds words and spellings, knows nothing of meaning. */
+/** The offline model: hashed words and their parts, computed in the process. Finds words and spellings, not meanings. */
 const hashedSpecSchema = z.object({
   provider: z.literal('hashed'),
   model: z.string(),
@@ -14,17 +14,17 @@ const hashedSpecSchema = z.object({
   dimensions,
 });
 
-/** A server that speaks `POST /embeddings` as OpenAI does. */
+/** A server with the OpenAI API `POST /embeddings`. */
 const openAiSpecSchema = z.object({
   provider: z.literal('openai'),
   baseUrl: z.string(),
   model: z.string(),
-  /** Raised by the operator when the provider changes what is behind the name. */
+  /** Changed by the operator when the provider uses another model under the same name. */
   revision: z.string().optional(),
   dimensions,
-  /** Ask for vectors of this length: of models that can shorten theirs. */
+  /** Request vectors of this length. Only for models that can shorten their vectors. */
   shorten: z.boolean(),
-  /** Where the key is, never the key: `env:YUXI_MODEL_KEY_X` or `file:/run/secrets/models/x`. */
+  /** The place of the key, not the key: `env:YUXI_MODEL_KEY_X` or `file:/run/secrets/models/x`. */
   apiKey: z.string().optional(),
   queryPrefix: z.string(),
   documentPrefix: z.string(),
@@ -36,19 +36,21 @@ const openAiSpecSchema = z.object({
 
 export const modelSpecSchema = z.discriminatedUnion('provider', [hashedSpecSchema, openAiSpecSchema]);
 export type ModelSpec = z.infer<typeof modelSpecSchema>;
-export type HashedSpec = z.infer<typeof hashedSpecSchema>;
 export type OpenAiSpec = z.infer<typeof openAiSpecSchema>;
 
-/** SHA-256 (hex) of what decides the vectors. Equal: one may be used in place of the other, and keys, batches and patience may differ. */
+/**
+ * SHA-256 (hex) of everything that changes the vectors. Models with the same fingerprint are interchangeable; key, batch size, timeout and
+ * retries may differ.
+ */
 export function modelFingerprint(spec: ModelSpec): string {
   const { provider, model, revision = '', dimensions: length } = spec;
-  const there = spec.provider === 'openai' ? [spec.baseUrl, spec.shorten, spec.queryPrefix, spec.documentPrefix] : [];
+  const server = spec.provider === 'openai' ? [spec.baseUrl, spec.shorten, spec.queryPrefix, spec.documentPrefix] : [];
   return createHash('sha256')
-    .update(JSON.stringify([provider, model, revision, length, ...there]))
+    .update(JSON.stringify([provider, model, revision, length, ...server]))
     .digest('hex');
 }
 
-/** Whether a model finds words only, so that it must not take the place of a keyword search. */
+/** Whether a model finds only words. Such a model must not replace a keyword search. */
 export function isLexical({ provider }: Pick<ModelSpec, 'provider'>): boolean {
   return provider === 'hashed';
 }

@@ -1,8 +1,7 @@
 import type { LookupAddress } from 'node:dns';
 import { describe, expect, it } from '@jest/globals';
-import { isInside } from './addresses.js';
 import { ModelHosts } from './model-hosts.js';
-import { publicLookup } from './public-lookup.js';
+import { isPublicAddress, publicLookup } from './public-addresses.js';
 
 const resolveTo =
   (...addresses: string[]) =>
@@ -17,7 +16,7 @@ const ask = (all: boolean, ...addresses: string[]) =>
 const anywhere = ModelHosts.parse(undefined).hosts;
 const listed = ModelHosts.parse('models.example.com, 10.0.0.7:8080, localhost:9000, [::1]').hosts;
 
-describe('where a model may be', () => {
+describe('ModelHosts', () => {
   it.each([
     'http://127.0.0.1:6379',
     'https://localhost/v1',
@@ -43,7 +42,7 @@ describe('where a model may be', () => {
     'https://metadata.google.internal/v1',
     'https://redis/v1',
     'https://printer.local/v1',
-  ])('refuses %s, which leads inside', (url) => {
+  ])('refuses %s, which is not public', (url) => {
     expect(anywhere.problemOf(url)).toMatch(/blocked address|https/);
   });
 
@@ -74,7 +73,7 @@ describe('where a model may be', () => {
     expect(anywhere.problemOf(url)).toBeUndefined();
   });
 
-  it('allows with a list what is in it, wherever it leads, and nothing else', () => {
+  it('with a list allows its hosts at any address, and no other host', () => {
     for (const url of [
       'http://models.example.com/v1',
       'https://models.example.com:444/v1',
@@ -92,26 +91,26 @@ describe('where a model may be', () => {
       expect(listed.problemOf(url)).toBeDefined();
   });
 
-  it('names entries that are no host', () => {
+  it('reports entries that are not hosts', () => {
     expect(ModelHosts.parse('https://a.example, b.example:x, ok.example').problems).toEqual([
-      '"https://a.example" is not a host, or host:port',
-      '"b.example:x" is not a host, or host:port',
+      '"https://a.example" must be a host or host:port',
+      '"b.example:x" must be a host or host:port',
     ]);
   });
 
-  it('takes what is no address for inside', () => {
-    expect(isInside('nonsense')).toBe(true);
+  it('treats text that is not an address as not public', () => {
+    expect(isPublicAddress('nonsense')).toBe(false);
   });
 });
 
-describe('the address behind a name', () => {
-  it('is connected to as it was looked at', async () => {
+describe('the address of a public name', () => {
+  it('is the one that was checked', async () => {
     expect(await ask(false, '93.184.216.34')).toBe('93.184.216.34');
     expect(await ask(true, '93.184.216.34')).toEqual([{ address: '93.184.216.34', family: 4 }]);
   });
 
   it.each([['127.0.0.1'], ['93.184.216.34', '10.0.0.1'], ['::ffff:169.254.169.254']])(
-    'is refused inside: %s',
+    'is refused when it is not public: %s',
     async (...all) => {
       expect(await ask(true, ...all)).toMatchObject({
         code: 'BLOCKED_ADDRESS',
@@ -120,7 +119,7 @@ describe('the address behind a name', () => {
     },
   );
 
-  it('is refused when a second answer leads inside (rebinding)', async () => {
+  it('is refused when a second answer of the resolver is not public (DNS rebinding)', async () => {
     const answers = ['93.184.216.34', '127.0.0.1'];
     const lookup = publicLookup((host, options, callback) => resolveTo(answers.shift()!)(host, options, callback));
     const once = () =>

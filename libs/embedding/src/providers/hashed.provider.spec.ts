@@ -10,11 +10,11 @@ describe('the offline model', () => {
       expect(near(text, text)).toBeCloseTo(1, 5);
   });
 
-  it('has no direction for a text without words', () => {
+  it('makes the zero vector for a text without words', () => {
     expect(hashedVector(' … !? ', 16)).toEqual(new Float32Array(16));
   });
 
-  it('takes equal texts for equal, whatever their form', () => {
+  it('makes the same vector for texts that differ in case, spaces or Unicode form', () => {
     expect(near('WING flow', 'wing   flow')).toBeCloseTo(1, 5);
     expect(near('cafe\u0301', 'caf\u00e9')).toBeCloseTo(1, 5);
   });

@@ -1,17 +1,17 @@
-/** Name and revision of what {@link hashedVector} makes. A change of its rules needs another revision. */
+/** Name and revision of the vectors of {@link hashedVector}. A change of its rules needs another revision. */
 export const HASHED_MODEL = { model: 'hashed-ngram', revision: '1' } as const;
 
 const WORDS = /\p{Script=Han}+|[\p{L}\p{N}]+/gu;
 const HAN = /^\p{Script=Han}/u;
 const LONGEST_WORD = 64;
-/** A word says more than any of its parts. */
+/** A whole word is more specific than its parts. */
 const WORD_WEIGHT = 1;
 const PART_WEIGHT = 0.35;
 
 /**
- * A vector of length 1 of the words of a text and the trigrams in them (pairs, in Chinese), each added with a sign at a place that its
- * hash chooses (feature hashing, Weinberger et al. 2009), by the root of how often it is there. Equal spellings are near each
- * other; equal meanings are not. A text without words is the zero vector.
+ * A vector of length 1 from the words of a text and their trigrams (pairs of characters in Chinese), by feature hashing (Weinberger et al.
+ * 2009). The hash of each feature chooses a dimension and a sign; its weight is the square root of its frequency. Similar spellings have
+ * similar vectors, similar meanings do not. A text without words has the zero vector.
  */
 export function hashedVector(text: string, dimensions: number): Float32Array {
   const counts = new Map<string, number>();
@@ -40,7 +40,7 @@ function* featuresOf(word: string): Generator<string> {
   for (let i = 3; i <= framed.length; i++) yield framed.slice(i - 3, i);
 }
 
-/** FNV-1a over UTF-16 units, with the last mixing of MurmurHash3: its lowest bits alone are poor. */
+/** FNV-1a over UTF-16 units. The final mixing step of MurmurHash3 improves its lowest bits. */
 function fnv1a(text: string): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);

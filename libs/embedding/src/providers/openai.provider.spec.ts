@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { type EmbeddingServer, type ProviderFault, startEmbeddingServer } from '@yuxi/testing';
 import { ModelHosts } from '../outbound/model-hosts.js';
-import { publicLookup } from '../outbound/public-lookup.js';
+import { publicLookup } from '../outbound/public-addresses.js';
 import type { OpenAiSpec } from '../model/model-spec.js';
 import { OpenAiProvider } from './openai.provider.js';
 
@@ -9,7 +9,7 @@ const KEY = 'sk-very-secret';
 
 const variable = (name: string) => (name === 'YUXI_MODEL_KEY_TEST' ? KEY : undefined);
 
-describe('a server that speaks as OpenAI does', () => {
+describe('OpenAiProvider', () => {
   let server: EmbeddingServer;
   let hosts: ModelHosts;
   const open: OpenAiProvider[] = [];
@@ -49,7 +49,7 @@ describe('a server that speaks as OpenAI does', () => {
   const faultsOf = (...faults: (ProviderFault | undefined)[]) =>
     server.reset({ fault: (call) => faults[call - 1] ?? undefined });
 
-  it('is asked once for a batch, with its key', async () => {
+  it('sends one call for a batch, with its key', async () => {
     const { vectors, tokens } = await provider().embed(['wing', 'flow of heat']);
     expect(vectors.map((vector) => vector.length)).toEqual([32, 32]);
     expect(tokens).toBe(4);
@@ -57,7 +57,7 @@ describe('a server that speaks as OpenAI does', () => {
     expect(server.asked).toBeUndefined();
   });
 
-  it('may answer in base64, and is asked for a length only where it can shorten', async () => {
+  it('reads answers in base64, and requests a length only from models that can shorten', async () => {
     const [plain] = (await provider().embed(['wing'])).vectors;
     server.reset({ base64: true });
     const [packed] = (await provider({ shorten: true }).embed(['wing'])).vectors;
@@ -66,7 +66,7 @@ describe('a server that speaks as OpenAI does', () => {
   });
 
   it.each(['error', 'reset', 'short', 'nan', 'dimensions', 'garbage'] as const)(
-    'is asked again after %s',
+    'retries after the fault %s',
     async (fault) => {
       faultsOf(fault);
       expect((await provider().embed(['wing'])).vectors).toHaveLength(1);
@@ -74,14 +74,14 @@ describe('a server that speaks as OpenAI does', () => {
     },
   );
 
-  it('is left alone for as long as it asks', async () => {
+  it('waits for the time in Retry-After', async () => {
     faultsOf('busy');
     const start = performance.now();
     await provider().embed(['wing']);
     expect(performance.now() - start).toBeGreaterThanOrEqual(990);
   });
 
-  it('is given up when it does not answer in time', async () => {
+  it('fails when there is no answer in time', async () => {
     faultsOf('silent', 'silent');
     await expect(provider({ timeoutMs: 100, retries: 1 }).embed(['wing'])).rejects.toMatchObject({
       code: 'EMBEDDING_PROVIDER',
@@ -95,14 +95,14 @@ describe('a server that speaks as OpenAI does', () => {
     ['dimensions', 'EMBEDDING_ANSWER', 'a vector of 33 dimensions instead of 32'],
     ['short', 'EMBEDDING_ANSWER', '0 vectors for 1 texts'],
     ['error', 'EMBEDDING_PROVIDER', 'the provider answered 500: internal'],
-  ] as const)('fails with the reason when it goes on with %s', async (fault, code, reason) => {
+  ] as const)('fails with the reason when the fault %s continues', async (fault, code, reason) => {
     server.reset({ fault: () => fault });
     const failure = provider({ retries: 1 }).embed(['wing']);
     await expect(failure).rejects.toMatchObject({ code, retryable: true, message: expect.stringContaining(reason) });
     expect(server.calls).toBe(2);
   });
 
-  it('is not asked again after a no, and its no does not tell the key', async () => {
+  it('does not retry a refused call, and removes the key from the reason', async () => {
     server.reset({ fault: () => 'forbidden' });
     const error = await provider()
       .embed(['wing'])
@@ -113,7 +113,7 @@ describe('a server that speaks as OpenAI does', () => {
     expect(server.calls).toBe(1);
   });
 
-  it('does not lead anywhere else', async () => {
+  it('does not follow redirects', async () => {
     server.reset({ fault: () => 'redirect' });
     await expect(provider().embed(['wing'])).rejects.toMatchObject({
       message: expect.stringContaining('answered 307'),
@@ -121,28 +121,28 @@ describe('a server that speaks as OpenAI does', () => {
     });
   });
 
-  it('gets no more calls at once than it may', async () => {
+  it('makes no more calls at the same time than its concurrency', async () => {
     server.reset({ delay: 20 });
     const one = provider({ concurrency: 2 });
     await Promise.all(Array.from({ length: 8 }, (_, i) => one.embed([`text ${i}`])));
     expect(server.busiest).toBe(2);
   });
 
-  it('fails without its key, before anything is sent', async () => {
+  it('fails without its key, before it sends anything', async () => {
     await expect(provider({ apiKey: 'env:YUXI_MODEL_KEY_NOT_THERE' }).embed(['wing'])).rejects.toMatchObject({
       code: 'CONFIG_SECRET',
     });
     expect(server.calls).toBe(0);
   });
 
-  it('is not talked to where it is not allowed, even if it once was', () => {
+  it('refuses a base URL that is not allowed any more', () => {
     const other = ModelHosts.parse('models.example.com').hosts;
     expect(() => new OpenAiProvider(specOf(), { hosts: other })).toThrow(
       expect.objectContaining({ code: 'BLOCKED_ADDRESS' }),
     );
   });
 
-  it('is not connected to when its public name leads inside', async () => {
+  it('does not connect when its public name resolves to an address that is not public', async () => {
     const inside = publicLookup((_host, _options, callback) => callback(null, [{ address: '127.0.0.1', family: 4 }]));
     const baseUrl = `https://models.example.com:${new URL(server.url).port}/v1`;
     const made = new OpenAiProvider(

@@ -3,23 +3,25 @@ import { readSecret, type SecretPlaces } from '@yuxi/config-sync';
 import { Gate, jitter, sleep } from '@yuxi/core';
 import { Agent, request } from 'undici';
 import { BlockedAddressError, EmbeddingProviderError } from '../embedding.errors.js';
+import type { EmbeddingOptions } from '../embedding.options.js';
 import { MODEL_KEYS } from '../model/model-settings.js';
 import type { OpenAiSpec } from '../model/model-spec.js';
-import type { EmbeddingOptions } from '../embedding.options.js';
 import type { ModelHosts } from '../outbound/model-hosts.js';
-import { publicLookup } from '../outbound/public-lookup.js';
-import { readAnswer } from './openai.answer.js';
-import { failureOf, refusalOf } from './openai.failures.js';
+import { publicLookup } from '../outbound/public-addresses.js';
+import { failureOf, readAnswer, refusalOf } from './openai.response.js';
 
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 20_000;
-/** Longer than this nobody waits because a provider asks for it; the task comes again later. */
+/** A longer `Retry-After` fails at once, and the task runs again later. */
 const LONGEST_RETRY_AFTER_MS = 60_000;
 const CONNECT_MS = 5000;
-/** Bytes of an answer: 2,048 vectors of 4,000 numbers as text need about as much. */
+/** Bytes of an answer. 2,048 vectors of 4,000 numbers as text have about this size. */
 const LARGEST_ANSWER = 256 * 1024 * 1024;
 
-/** Calls `POST <base URL>/embeddings`. One for each specification and process: it holds the connections and counts the calls under way. */
+/**
+ * Calls `POST <base URL>/embeddings`. Each process has one for each specification, because it holds the connections and limits the number of
+ * calls at the same time.
+ */
 export class OpenAiProvider {
   readonly #agent: Agent;
   readonly #gate: Gate;
@@ -27,8 +29,8 @@ export class OpenAiProvider {
   readonly #keys: SecretPlaces;
 
   /**
-   * @param lookup finds the address of a host that is not listed
-   * @throws {BlockedAddressError} for a base URL that is not allowed (any more)
+   * @param lookup resolves a host that is not listed
+   * @throws {BlockedAddressError} the base URL is not allowed, or not any more
    */
   constructor(
     private readonly spec: OpenAiSpec,
@@ -48,21 +50,21 @@ export class OpenAiProvider {
   }
 
   /**
-   * Asks once, and again after a pause when the provider is overloaded, away, slow, or says something strange; for as long as it asks to
-   * wait, if it does.
-   * @throws {EmbeddingProviderError} with what the provider said; {@link EmbeddingAnswerError}; {@link BlockedAddressError}
+   * Calls the provider. Retries after a pause when it is overloaded, unavailable or slow, or when its answer is invalid. A `Retry-After`
+   * makes the pause longer.
+   * @throws {EmbeddingProviderError} with the reason of the provider; {@link EmbeddingAnswerError}; {@link BlockedAddressError}
    */
   async embed(texts: readonly string[]): Promise<EmbeddingAnswer> {
     for (let attempt = 0; ; attempt++) {
       try {
-        return await this.#gate.pass(() => this.#ask(texts));
+        return await this.#gate.pass(() => this.#call(texts));
       } catch (error) {
         const failure = failureOf(this.spec.model, error);
         if (!failure.retryable || attempt >= this.spec.retries) throw failure;
-        const asked = failure instanceof EmbeddingProviderError ? (failure.retryAfter ?? 0) : 0;
-        if (asked > LONGEST_RETRY_AFTER_MS) throw failure;
+        const retryAfter = failure instanceof EmbeddingProviderError ? (failure.retryAfter ?? 0) : 0;
+        if (retryAfter > LONGEST_RETRY_AFTER_MS) throw failure;
         await sleep(
-          Math.max(asked, jitter(Math.min(FIRST_PAUSE_MS * 2 ** attempt, LONGEST_PAUSE_MS))),
+          Math.max(retryAfter, jitter(Math.min(FIRST_PAUSE_MS * 2 ** attempt, LONGEST_PAUSE_MS))),
           undefined,
           true,
         );
@@ -74,10 +76,10 @@ export class OpenAiProvider {
     await this.#agent.destroy();
   }
 
-  async #ask(texts: readonly string[]): Promise<EmbeddingAnswer> {
+  async #call(texts: readonly string[]): Promise<EmbeddingAnswer> {
     const { baseUrl, model, dimensions, shorten, apiKey, timeoutMs } = this.spec;
     const key = apiKey === undefined ? undefined : await readSecret(apiKey, this.#variable, this.#keys);
-    // The whole call, so that an answer that trickles in is cut too. Redirects are not followed.
+    // The timeout is for the whole call, so it also ends an answer that arrives very slowly. Redirects are not followed.
     const { statusCode, headers, body } = await request(`${baseUrl}/embeddings`, {
       method: 'POST',
       dispatcher: this.#agent,
