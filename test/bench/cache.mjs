@@ -1,5 +1,5 @@
-// The embedding cache beside the raw commands for the same bytes, and beside other caches: batches of 64 vectors of 1,024 numbers,
-// interleaved rounds. npm run bench -- cache [--json] [--check] [--rounds N]
+// Compares the embedding cache with raw commands for the same bytes, and with other caches, in interleaved rounds. Batches of 64 vectors
+// of 1,024 numbers. npm run bench -- cache [--json] [--check] [--rounds N]
 import 'reflect-metadata';
 import { createRequire } from 'node:module';
 import { Module } from '@nestjs/common';
@@ -18,7 +18,7 @@ if (options.includes('--help')) {
   process.exit(0);
 }
 const ROUNDS = Number(options[options.indexOf('--rounds') + 1]) || 60;
-/** Not measured, so that the machine code is what is compared, everybody's. */
+/** Rounds before the measurement, so that all contenders run compiled code. */
 const WARM_UP = 100;
 const BATCH = 64;
 const DIMENSIONS = 1024;
@@ -90,7 +90,7 @@ async function gets() {
       const got = await get();
       if (round >= 0) times[name].push(performance.now() - start);
       if (round === -WARM_UP && (got.length !== BATCH || !got.every(Boolean)))
-        throw new Error(`${name} lost something`);
+        throw new Error(`${name} returned an incomplete batch`);
     }
   const p50 = Object.fromEntries(Object.entries(times).map(([name, values]) => [name, median(values)]));
   for (const [name, value] of Object.entries(p50))
@@ -119,7 +119,7 @@ async function sizes() {
   row('least cosine of a vector that was in Redis', Math.min(...cosines) * 10_000, 'e-4', '>= 9999');
 }
 
-/** What a Redis that answers after half a second adds to a batch that has to be computed anyway. */
+/** The time that a Redis with 500 ms latency adds to a batch that must be computed. */
 async function slow() {
   const proxy = await startProxy({ host: server.host, port: server.port });
   closing.push(() => proxy.stop());

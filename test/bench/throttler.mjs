@@ -1,4 +1,4 @@
-// The limits beside a script that counts and nothing else, and beside other limiters; interleaved rounds.
+// Compares the limits with a script that only counts, and with other limiters, in interleaved rounds.
 // npm run bench -- throttler [--json] [--check] [--rounds N]
 import 'reflect-metadata';
 import { createRequire } from 'node:module';
@@ -15,7 +15,7 @@ if (options.includes('--help')) {
   process.exit(0);
 }
 const rounds = Number(options[options.indexOf('--rounds') + 1]) || 5;
-/** The ioredis of @yuxi/redis; the peers have one of their own. */
+/** The ioredis of @yuxi/redis. The peers use their own version. */
 const { Redis } = createRequire(import.meta.resolve('@yuxi/redis'))('ioredis');
 const COUNT = "return redis.call('INCR', KEYS[1])";
 const CLIENTS = 20_000;
@@ -56,7 +56,7 @@ try {
 report('throttler', rows, options);
 process.exit(0);
 
-/** An address such as a client has; each request is another one's. */
+/** Client addresses, a different one for each request. */
 function* addresses() {
   for (let i = 0; ; i = (i + 1) % CLIENTS) yield `10.${i >> 12}.${(i >> 6) & 63}.${i & 63}`;
 }
@@ -143,7 +143,7 @@ async function threeLimits(width) {
   );
 }
 
-/** One client that is over its limit and goes on. */
+/** One client that is over its limit and continues to send requests. */
 async function refused() {
   const names = peers.filter((name) => name !== 'rate-limit-redis');
   const systems = {
@@ -166,7 +166,7 @@ async function interleaved(systems, width, keyOf) {
   const results = Object.fromEntries(Object.keys(systems).map((name) => [name, []]));
   const keys = addresses();
   const next = keyOf ?? (() => keys.next().value);
-  // The first round compiles.
+  // The first round is a warm-up for the compiler.
   for (let round = 0; round <= rounds; round++)
     for (const [name, ask] of Object.entries(systems)) {
       const result = await slice(ask, width, next);

@@ -18,10 +18,10 @@ const paragraphs = (name: string, count = 6) =>
   );
 const textOf = (name: string, changed?: number) =>
   paragraphs(name).map((text, i) => (i === changed ? text.replace('wing', 'rudder') : text)).join('\n\n'); // prettier-ignore
-/** Each paragraph its own chunk. */
+/** Each paragraph becomes one chunk. */
 const params = { auto_index: true, chunk_size: 64 };
 
-describe('a model server that misbehaves', () => {
+describe('a faulty model server', () => {
   const random = seededRandom(SEED);
   let models: ModelFleet;
 
@@ -58,7 +58,7 @@ describe('a model server that misbehaves', () => {
     );
 
   it(
-    'is asked until all files are whole, and no file is half there at any time',
+    'is called until all files are indexed, and no file is ever partly indexed',
     async () => {
       const dbId = await createKnowledgeBase(models.fleet.apis[0]!, models.fleet.token, 'misbehaving');
       const count = size(12, 150);
@@ -71,7 +71,7 @@ describe('a model server that misbehaves', () => {
       );
       const taskId = await index(dbId, items);
       const [task] = await tasksEnded(models.fleet.apis[2]!, models.fleet.token, [taskId], 10 * MINUTE);
-      // One that had no luck in any of its attempts says why, and has left nothing behind.
+      // A file whose calls all failed has the reason, and no rows in the index.
       const failed = await models.fleet.sql<{ error: string }>(
         `SELECT f.error FROM files f JOIN databases d ON d.id = f.kb_id WHERE d.db_id = $1 AND f.status <> 'indexed'`,
         [dbId],
@@ -82,7 +82,7 @@ describe('a model server that misbehaves', () => {
         await tasksEnded(models.fleet.apis[2]!, models.fleet.token, [await index(dbId, items)], MINUTE);
       expect(await auditIndexOf(dbId)).toEqual([]);
       console.info(
-        `embedding-faults: ${count} files, ${failed.length} failed with the reason before all calls were answered`,
+        `embedding-faults: ${count} files, of which ${failed.length} failed with the reason while the server was faulty`,
       );
 
       models.provider.reset({ dimensions: DIMENSIONS });
@@ -92,7 +92,7 @@ describe('a model server that misbehaves', () => {
     15 * MINUTE,
   );
 
-  it('says why when it goes on, and leaves the old index', async () => {
+  it('that continues to fail is reported with the reason, and the old index stays', async () => {
     models.provider.reset({ dimensions: DIMENSIONS });
     const dbId = await createKnowledgeBase(models.fleet.apis[0]!, models.fleet.token, 'refused');
     const fileId = await add(dbId, 'kept.txt', textOf('kept'));
@@ -118,12 +118,12 @@ describe('a model server that misbehaves', () => {
     });
     const { body } = await models.fleet.apis[0]!.post<{ result: unknown[]; degraded?: string }>(
       `/api/knowledge/databases/${dbId}/query`,
-      { json: { query: 'a question nobody has asked', meta: { search_mode: 'hybrid' } }, token: models.fleet.token },
+      { json: { query: 'a question that is not cached', meta: { search_mode: 'hybrid' } }, token: models.fleet.token },
     );
     expect(body.degraded).toContain('401');
   });
 
-  it('is asked for the changed paragraph only', async () => {
+  it('is called only for the changed paragraph', async () => {
     models.provider.reset({ dimensions: DIMENSIONS });
     const dbId = await createKnowledgeBase(models.fleet.apis[0]!, models.fleet.token, 'edited');
     const first = await add(dbId, 'first.txt', textOf('edited'));
@@ -137,17 +137,17 @@ describe('a model server that misbehaves', () => {
     ]);
   });
 
-  it('is asked once by 3 x 50 callers with the same question', async () => {
+  it('is called once when 3 x 50 callers ask the same question', async () => {
     const dbId = await createKnowledgeBase(models.fleet.apis[0]!, models.fleet.token, 'asked');
     models.provider.reset({ dimensions: DIMENSIONS });
     const fileId = await add(dbId, 'one.txt', textOf('asked'));
     await tasksEnded(models.fleet.apis[0]!, models.fleet.token, [await index(dbId, [fileId])], MINUTE);
-    // A call that is given up and made again would be two.
+    // A timeout with a retry would be a second call, so the timeout is long.
     await models.useEverywhere(models.model('faulty', { embedding_timeout_seconds: 20 }));
     models.provider.reset({ dimensions: DIMENSIONS, delay: 100 });
     const ask = (api: (typeof models.fleet.apis)[number]) =>
       api.post(`/api/knowledge/databases/${dbId}/query`, {
-        json: { query: 'what does nobody know yet?', meta: { search_mode: 'vector' } },
+        json: { query: 'which question is new?', meta: { search_mode: 'vector' } },
         token: models.fleet.token,
       });
     const answers = await Promise.all(models.fleet.apis.flatMap((api) => Array.from({ length: 50 }, () => ask(api))));
@@ -155,7 +155,7 @@ describe('a model server that misbehaves', () => {
     expect(models.provider.calls).toBe(1);
   });
 
-  it('is asked whether it answers, by an administrator', async () => {
+  it('can be checked by an administrator', async () => {
     const { apis, token } = models.fleet;
     const path = '/api/knowledge/embedding-models';
     const status = async (route: string, as = token) => (await apis[1]!.get(path + route, { token: as })).body;
@@ -168,11 +168,11 @@ describe('a model server that misbehaves', () => {
     const one = { status: { status: 'unavailable', message: expect.stringContaining('401') }, message: 'success' };
     expect(await status(`/${encodeURIComponent('maker/model')}/status`)).toMatchObject(one);
     expect(await status('/status')).toMatchObject({ status: { available: 0 } });
-    expect(await status('/nobody/status')).toMatchObject({
+    expect(await status('/unknown/status')).toMatchObject({
       code: 'NOT_FOUND',
-      detail: expect.stringContaining('nobody'),
+      detail: expect.stringContaining('unknown'),
     });
-    const { access_token } = await addAccount(apis[0]!, token, 'curious');
+    const { access_token } = await addAccount(apis[0]!, token, 'ordinary');
     expect(await status('/status', access_token)).toMatchObject({ code: 'FORBIDDEN' });
   });
 
@@ -183,7 +183,7 @@ describe('a model server that misbehaves', () => {
     ['gopher://example.com/v1', /embedding_base_url/],
     ['https://user:pw@api.example.com/v1', /embedding_base_url/],
     ['https://api.example.com/v1', /embedding_base_url/],
-  ])('cannot be at %s', async (url, field) => {
+  ])('cannot have the base URL %s', async (url, field) => {
     const { apis, token } = models.fleet;
     const { status, body } = await apis[0]!.post('/api/system/config/update', {
       json: models.model('x', { embedding_base_url: url }),

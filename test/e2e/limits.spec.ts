@@ -40,7 +40,7 @@ describe('limits over three replicas behind a proxy', () => {
   const limit = async (policy: string, key: string) => (await limits(key)).find((each) => each.policy === policy)!;
 
   it(
-    'A9 an account that many addresses guess at gets slow, and its owner on a known device still gets in',
+    'A9 guesses of many addresses at one account are slowed, and its owner on a known device can still log in',
     async () => {
       const addresses = size(100, 1000);
       const owner = await addAccount(at(0), fleet.token, 'owner');
@@ -60,13 +60,13 @@ describe('limits over three replicas behind a proxy', () => {
       expect((await limit('login.account', `user:${owner.id}`)).used).toBeGreaterThanOrEqual(10);
 
       expect((await login(1, '203.0.113.99', 'owner', USER_PASSWORD, cookie)).status).toBe(200);
-      // The owner was there: the guesses of others no longer count against the account.
+      // The login of the owner has reset the guesses of others at the account.
       expect((await limit('login.account', `user:${owner.id}`)).used).toBe(0);
     },
     2 * MINUTES,
   );
 
-  it('A8 own successes in between buy no guesses at others', async () => {
+  it('A8 successful logins in between allow no more guesses at other accounts', async () => {
     const attacker = 'attacker';
     await addAccount(at(0), fleet.token, attacker);
     const from = '198.51.100.8';
@@ -78,7 +78,7 @@ describe('limits over three replicas behind a proxy', () => {
     expect(tally(guesses)[401]).toBe(10);
   });
 
-  it('A6 two clients behind a proxy have limits of their own, whatever they put in front', async () => {
+  it('A6 two clients behind a proxy have separate limits, whatever they add to X-Forwarded-For', async () => {
     for (const client of ['198.51.100.20', '198.51.100.21']) {
       const answers = await Promise.all(
         Array.from({ length: 15 }, (_, i) => login(i, `192.0.2.${i}, ${client}`, `${client} ${i}`)),
@@ -87,7 +87,7 @@ describe('limits over three replicas behind a proxy', () => {
     }
   });
 
-  it('an administrator lets a client in again on all replicas at once, and that is written down', async () => {
+  it('a reset by an administrator takes effect on all replicas at once, and is in the audit log', async () => {
     const from = '198.51.100.30';
     await Promise.all(Array.from({ length: 15 }, (_, i) => login(i, from, `name ${i}`)));
     for (const index of [0, 1, 2]) expect((await login(index, from, 'name')).status).toBe(429);
@@ -108,7 +108,7 @@ describe('limits over three replicas behind a proxy', () => {
     expect((await at(0).del(path)).status).toBe(401);
   });
 
-  it('tells clients where they stand, and blocked ones before their body is read', async () => {
+  it('answers have the headers of the limit, and a blocked client is refused before its body is read', async () => {
     const from = '198.51.100.40';
     const refresh = (index: number) =>
       at(index).post('/api/auth/refresh', {
@@ -127,7 +127,7 @@ describe('limits over three replicas behind a proxy', () => {
     expect(refused.headers.get('x-content-type-options')).toBe('nosniff');
   });
 
-  it('metrics tell what runs, what is degraded and how long answers take, and the access log who asked for what', async () => {
+  it('the metrics report build, Redis, database, queues and response times, and the access log has each request', async () => {
     expect((await at(0).get('/api/tasks?limit=5&secret=hunter2', { token: fleet.token })).status).toBe(400);
     const replica = fleet.replicas[0]!;
     const text = await replica.metrics();
@@ -148,7 +148,7 @@ describe('limits over three replicas behind a proxy', () => {
     expect(last).toMatchObject({ ...asked, request_id: expect.any(String), message: 'GET /api/tasks 400' });
   });
 
-  it('all requests of a user count as one number, whichever route and replica, as far as the setting says', async () => {
+  it('all requests of a user count together on all routes and replicas, up to the limit in the settings', async () => {
     const most = async (requests: number | null) => {
       const path = '/api/system/config?wait=10s';
       const options = { json: { requests_per_minute: requests }, token: fleet.token, headers: { 'if-match': '*' } };
@@ -169,7 +169,7 @@ describe('limits over three replicas behind a proxy', () => {
         detail: expect.stringMatching(/more than 20 in a minute/),
       });
       expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
-      // Other users, probes and requests without a token are not counted with them.
+      // Other users, probes and requests without a token do not count in this limit.
       expect((await ask(0, quiet.access_token)).status).toBe(200);
       for (let i = 0; i < 30; i++) expect((await at(i).get('/health/ready')).status).toBe(200);
       expect(tally(await Promise.all(Array.from({ length: 30 }, (_, i) => ask(i))))).toEqual({ 401: 30 });

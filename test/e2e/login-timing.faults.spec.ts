@@ -12,11 +12,11 @@ import { size } from '../support/size.js';
 const SEED = runSeed();
 const MINUTES = 60_000;
 const WARM_UP = size(20, 200);
-/** Failures that an account may have before it is slowed down by anybody. */
+/** Failures per account, few enough that no limit delays the next attempt. */
 const TRIES_PER_ACCOUNT = 4;
 
-/** Answers at once where there is no such user, as the founding system did. */
-class Hasty extends Passwords {
+/** Answers at once for an unknown user, as the legacy API did. */
+class WithoutDummyHash extends Passwords {
   override async verify(stored: string | undefined, password: string): Promise<boolean> {
     return stored === undefined ? false : super.verify(stored, password);
   }
@@ -24,7 +24,7 @@ class Hasty extends Passwords {
 
 type Kind = 'wrong password' | 'unknown user';
 
-const tell = (what: string, times: Record<Kind, number[]>): number => {
+const report = (what: string, times: Record<Kind, number[]>): number => {
   const [wrong, unknown] = [times['wrong password'], times['unknown user']];
   const area = auc(wrong, unknown);
   console.info(
@@ -34,7 +34,7 @@ const tell = (what: string, times: Record<Kind, number[]>): number => {
   return area;
 };
 
-describe('A2 the time of a refused login', () => {
+describe('A2 the duration of a refused login', () => {
   let server: PostgresServer;
   beforeAll(async () => {
     server = await startPostgres();
@@ -43,7 +43,7 @@ describe('A2 the time of a refused login', () => {
 
   /** Milliseconds of `tries` refused logins, one after the other. */
   async function measure(tries: number, passwords?: typeof Passwords): Promise<Record<Kind, number[]>> {
-    // Each try comes from an address of its own, so that no limit of logins takes part.
+    // Each try has a different address, so no login limit refuses it.
     const limiter = { trustedProxies: ['127.0.0.1'] };
     const app = await AuthApp.start({ databaseUrl: (await server.createDatabase()).url, limiter, passwords });
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
@@ -57,10 +57,10 @@ describe('A2 the time of a refused login', () => {
       let wrong = 0;
       for (const [index, kind] of order.entries()) {
         const account = () => Math.floor(wrong++ / TRIES_PER_ACCOUNT);
-        const username = kind === 'wrong password' ? `account_${account()}` : `nobody_${index}`;
+        const username = kind === 'wrong password' ? `account_${account()}` : `unknown_${index}`;
         const address = `10.${index >> 16}.${(index >> 8) & 255}.${index & 255}`;
-        const took = await refusedLogin(port, agent, username, address);
-        if (index >= WARM_UP) times[kind].push(took);
+        const duration = await refusedLogin(port, agent, username, address);
+        if (index >= WARM_UP) times[kind].push(duration);
       }
       return times;
     } finally {
@@ -70,25 +70,25 @@ describe('A2 the time of a refused login', () => {
   }
 
   it(
-    'does not tell whether there is such a user',
+    'does not reveal whether the user exists',
     async () => {
-      const area = tell('product', await measure(size(300, 4000)));
-      // By chance alone the area of so many tries lies within these bounds in all but one of some thousand runs.
+      const area = report('product', await measure(size(300, 4000)));
+      // For equal durations, the area is outside these bounds by chance in about one of a thousand runs.
       expect(Math.abs(area - 0.5)).toBeLessThan(size(0.15, 0.03));
     },
     10 * MINUTES,
   );
 
   it(
-    'control: it does when an unknown user costs no hash',
+    'control: reveals it when no hash is computed for an unknown user',
     async () => {
-      expect(tell('without the hash for nobody', await measure(size(60, 200), Hasty))).toBeGreaterThan(0.95);
+      expect(report('without the hash for an unknown user', await measure(size(60, 200), WithoutDummyHash))).toBeGreaterThan(0.95);
     },
     MINUTES,
   );
 });
 
-/** Both kinds in every pair, which of them first by the seed: a machine that slows down slows both down. */
+/** Pairs with one try of each kind, in random order by the seed, so that a slower machine delays both kinds equally. */
 function inPairs(tries: number): Kind[] {
   const firsts = Array.from({ length: tries / 2 }, (_, i) => i % 2 === 0);
   return shuffled(firsts, SEED).flatMap((wrongFirst): Kind[] =>
@@ -96,7 +96,7 @@ function inPairs(tries: number): Kind[] {
   );
 }
 
-/** Users with one hash for all of them: only refusals are measured. */
+/** Adds users. All have the same hash, because only refusals are measured. */
 async function addAccounts(app: AuthApp, count: number): Promise<void> {
   const passwordHash = await app.app.get(Passwords).hash(PASSWORD, 'password', []);
   const accounts = Array.from({ length: count }, (_, i) => ({
@@ -108,7 +108,7 @@ async function addAccounts(app: AuthApp, count: number): Promise<void> {
   await app.database.insert(schema.users).values(accounts);
 }
 
-/** @returns milliseconds until the whole answer was there */
+/** @returns milliseconds until the whole answer has arrived */
 async function refusedLogin(port: number, agent: Agent, username: string, address: string): Promise<number> {
   const body = JSON.stringify({ username, password: 'a wrong password' });
   const headers = { 'content-type': 'application/json', 'content-length': body.length, 'x-forwarded-for': address };
@@ -119,7 +119,7 @@ async function refusedLogin(port: number, agent: Agent, username: string, addres
     outgoing.on('error', reject);
     outgoing.end(body);
   });
-  const took = performance.now() - from;
+  const duration = performance.now() - from;
   expect(status).toBe(401);
-  return took;
+  return duration;
 }

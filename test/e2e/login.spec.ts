@@ -21,8 +21,8 @@ describe('wrong logins spread over three replicas', () => {
   let names = 0;
   let username = '';
   beforeEach(async () => {
-    // Whoever was guessed at before would have to wait by now.
-    username = `nobody_${++names}`;
+    // A new name, because the account of the test before has to wait.
+    username = `unknown_${++names}`;
     await forgiveHere(fleet.apis[0]!, fleet.token);
   });
   afterAll(async () => {
@@ -31,7 +31,7 @@ describe('wrong logins spread over three replicas', () => {
   }, MINUTES);
 
   it(
-    'A3, A7 10 of 15 at once are looked at, 5 are told when to come back',
+    'A3, A7 of 15 at once 10 are checked and 5 refused with a waiting time',
     async () => {
       for (let round = 0; round < size(2, 20); round++) {
         await forgiveHere(fleet.apis[0]!, fleet.token);
@@ -46,7 +46,7 @@ describe('wrong logins spread over three replicas', () => {
     MINUTES,
   );
 
-  it('are counted under the key, and in the form, that other systems read', async () => {
+  it('are counted under the key and in the format that other systems read', async () => {
     await wrongLogins(fleet.apis, 15, { username });
     expect(await redis.keys('yuxi:login_attempts:*')).toEqual([COUNTER]);
     expect(await redis.type(COUNTER)).toBe('string');
@@ -56,12 +56,12 @@ describe('wrong logins spread over three replicas', () => {
     expect(left).toBeLessThanOrEqual(60_000);
   });
 
-  it('are refused once another system has counted ten', async () => {
+  it('are refused after another system has counted ten', async () => {
     await redis.set(COUNTER, 10, 'EX', 60);
     expect(tally(await wrongLogins(fleet.apis, 3, { username }))).toEqual({ 429: 3 });
   });
 
-  it('A4 gain nothing from a made-up X-Forwarded-For', async () => {
+  it('A4 are not helped by a forged X-Forwarded-For', async () => {
     const answers = await wrongLogins(fleet.apis, 15, {
       username,
       headers: (i) => ({ 'x-forwarded-for': `203.0.113.${i}` }),
@@ -70,7 +70,7 @@ describe('wrong logins spread over three replicas', () => {
     expect(await redis.keys('yuxi:login_attempts:*')).toEqual([COUNTER]);
   });
 
-  it('A1 a right password gets a token, as JSON and as the form of OAuth2', async () => {
+  it('A1 do not prevent a login with the right password, as JSON and as an OAuth2 form', async () => {
     const { user_id: name, password } = FIRST_ADMINISTRATOR;
     for (const body of [
       { json: { username: name, password } },
@@ -82,8 +82,8 @@ describe('wrong logins spread over three replicas', () => {
       });
   });
 
-  it('A5 gain nothing from any other header that names an address', async () => {
-    const made: ((n: number) => Record<string, string>)[] = [
+  it('A5 are not helped by any other header with an address', async () => {
+    const forged: ((n: number) => Record<string, string>)[] = [
       (n) => ({ forwarded: `for=203.0.113.${n}` }),
       (n) => ({ 'x-real-ip': `203.0.113.${n}` }),
       (n) => ({ 'cf-connecting-ip': `203.0.113.${n}` }),
@@ -94,12 +94,12 @@ describe('wrong logins spread over three replicas', () => {
       (n) => ({ 'x-forwarded-for': `203.0.113.${n}:4711` }),
       (n) => ({ 'x-forwarded-for': Array.from({ length: 700 }, () => `203.0.113.${n}`).join(',') }),
     ];
-    const headers = (n: number) => made[n % made.length]!(n);
+    const headers = (n: number) => forged[n % forged.length]!(n);
     expect(tally(await wrongLogins(fleet.apis, 18, { username, headers }))).toEqual({ 401: 10, 429: 8 });
     expect(await redis.keys('yuxi:login_attempts:*')).toEqual([COUNTER]);
   });
 
-  it('A5 gain nothing from X-Forwarded-For sent twice', async () => {
+  it('A5 are not helped by two X-Forwarded-For headers', async () => {
     const body = `username=${username}&password=wrong`;
     const twice = (n: number) =>
       sendRaw(
@@ -119,7 +119,7 @@ describe('wrong logins spread over three replicas', () => {
     ['/api/auth/%74oken'],
     ['/api/auth/token?'],
     ['/api/auth/./token'],
-  ])('A10 are counted or not found when sent to %s', async (path) => {
+  ])('A10 are counted, or the path is not found, when sent to %s', async (path) => {
     const json = { username, password: 'wrong' };
     const answers = await Promise.all(Array.from({ length: 12 }, (_, i) => fleet.apis[i % 3]!.post(path, { json })));
     const counts = tally(answers);
@@ -127,7 +127,7 @@ describe('wrong logins spread over three replicas', () => {
     else expect(counts).toEqual({ 401: 10, 429: 2 });
   });
 
-  it('A11 are only what is posted', async () => {
+  it('A11 are only counted with the method POST', async () => {
     const client = fleet.apis[0]!;
     const override = { 'x-http-method-override': 'POST' };
     for (const verb of ['get', 'put', 'patch', 'del'] as const)
@@ -139,7 +139,7 @@ describe('wrong logins spread over three replicas', () => {
   });
 
   it(
-    'A12 of 1,000 at once at most ten are looked at',
+    'A12 of 1,000 at once at most ten are checked',
     async () => {
       const counts = tally(await wrongLogins(fleet.apis, 1000, { username }));
       expect(counts).toEqual({ 401: 10, 429: 990 });
@@ -147,15 +147,15 @@ describe('wrong logins spread over three replicas', () => {
     MINUTES,
   );
 
-  // Last, because it takes Redis away.
-  it('A13 are counted by shares, with what was counted before, when there is no Redis', async () => {
+  // Last, because it stops Redis.
+  it('A13 are limited by shares when Redis stops, including attempts from before', async () => {
     expect(tally(await wrongLogins(fleet.apis, 6, { username }))).toEqual({ 401: 6 });
     await fleet.redis.kill();
     await redisIs(fleet, 'degraded', 10_000);
     const answers = await wrongLogins(fleet.apis, 30, { username: 'another' });
     const counts = tally(answers);
     expect(Object.keys(counts).sort()).toEqual(['401', '429']);
-    // Each of the three has a third of ten, rounded up, for what all of them may have seen.
+    // Each of the three replicas has a third of ten, rounded up, minus the attempts from before.
     expect(counts[401]).toBeLessThanOrEqual(12 - 6);
     for (const { headers } of answers.filter(({ status }) => status === 429))
       expect(headers.get('retry-after')).toMatch(/^([1-9]|[1-5]\d|60)$/);

@@ -7,14 +7,14 @@ import { size } from '../support/size.js';
 const SEED = runSeed();
 const MINUTE = 60_000;
 
-/** The chunks of an answer, in order: what tells one generation from another. */
+/** The chunk ids of an answer, in order. They differ between generations. */
 type Answer = string;
 
 interface Load {
-  /** Answers that were neither those of the old nor those of the new model, and searches that failed. */
+  /** Failed searches, and answers that neither the old nor the new model gives. */
   faults: string[];
   searches: number;
-  /** Searches that began after one had ended with an answer of the new model, and were answered by the old one. */
+  /** Searches with an answer of the old model that began after a search had ended with an answer of the new one. */
   steppedBack: number;
   stop(): Promise<void>;
 }
@@ -44,12 +44,12 @@ describe('the embedding model of a knowledge base under search', () => {
   };
   const answers = async () => {
     const all = await Promise.all(questions.map((text) => search(0, text)));
-    // A search that finds nothing would pass for one answer that all models give.
+    // An empty answer would be the same for all models.
     expect(all.filter((answer) => answer === '')).toEqual([]);
     return all;
   };
 
-  /** Asks every replica that is up, all the time; what each answer belongs to is judged when the new answers are known. */
+  /** Sends searches to all running replicas until it is stopped. `judge` assigns the answers to a model when the new answers are known. */
   function startLoad(up: () => number[]): Load & { judge(before: Answer[], after: Answer[]): void } {
     const seen: { question: number; answer: Answer; from: number; to: number }[] = [];
     const load = { faults: [] as string[], searches: 0, steppedBack: 0 };
@@ -67,7 +67,7 @@ describe('the embedding model of a knowledge base under search', () => {
             to: performance.now(),
           });
         } catch (error) {
-          // A killed replica breaks its connections; that is not an answer.
+          // The connection to a killed replica breaks, which is no fault of the search.
           if (up().includes(replica)) load.faults.push(String(error));
         }
         load.searches++;
@@ -83,7 +83,7 @@ describe('the embedding model of a knowledge base under search', () => {
         let newSince = Infinity;
         for (const { question, answer, to } of seen.toSorted((a, b) => a.to - b.to)) {
           const [old, fresh] = [before[question], after[question]];
-          if (answer !== old && answer !== fresh) load.faults.push(`question ${question}: a mixture: ${answer}`);
+          if (answer !== old && answer !== fresh) load.faults.push(`question ${question}: a mixed answer: ${answer}`);
           if (answer === fresh && fresh !== old) newSince = Math.min(newSince, to);
         }
         load.steppedBack = seen.filter(
@@ -102,10 +102,10 @@ describe('the embedding model of a knowledge base under search', () => {
     const after = await answers();
     await load.stop();
     load.judge(before, after);
-    // Else nothing was looked at.
+    // Otherwise the test would compare equal answers.
     expect(after).not.toEqual(before);
     expect({ faults: load.faults, steppedBack: load.steppedBack }).toEqual({ faults: [], steppedBack: 0 });
-    console.info(`model-change: ${name}: ${load.searches} searches, all of the old or of the new model`);
+    console.info(`model-change: ${name}: ${load.searches} searches, each answered by the old or the new model`);
     await eventually(
       async () => expect(await models.fleet.sql(`SELECT 1 FROM index_generations WHERE state <> 'live'`)).toEqual([]),
       { timeout: MINUTE, every: 100 },
@@ -114,7 +114,7 @@ describe('the embedding model of a knowledge base under search', () => {
   }
 
   it(
-    'changes as a whole, and no search fails',
+    'changes atomically, and no search fails',
     async () => {
       models.provider.reset({ dimensions: 32, delay: 10 });
       await change('model-1', () => Promise.resolve());
@@ -123,7 +123,7 @@ describe('the embedding model of a knowledge base under search', () => {
   );
 
   it(
-    'changes although the replica that makes the vectors is killed, at any moment',
+    'changes also when the replica that makes the vectors is killed at any moment',
     async () => {
       models.provider.reset({ dimensions: 32, delay: 10 });
       for (let round = 0; round < size(1, 6); round++) {
@@ -131,7 +131,7 @@ describe('the embedding model of a knowledge base under search', () => {
         await change(
           `model-killed-${round}`,
           async () => {
-            const victim = await busy();
+            const victim = await sagaReplica();
             await new Promise((resolve) => setTimeout(resolve, random() * size(100, 2000)));
             down.add(victim);
             await models.fleet.replicas[victim]!.restart();
@@ -144,8 +144,8 @@ describe('the embedding model of a knowledge base under search', () => {
     20 * MINUTE,
   );
 
-  /** Which replica runs a step of the saga. */
-  async function busy(): Promise<number> {
+  /** The replica that runs a step of the saga. */
+  async function sagaReplica(): Promise<number> {
     const pid = await eventually(
       async () => {
         const [row] = await models.fleet.sql<{ worker: string }>(

@@ -1,4 +1,4 @@
-// Other caches with the same vectors, as their users would keep them: arrays of numbers.
+// Other caches with the same vectors, stored as arrays of numbers as their users do.
 const TTL = 3_600_000;
 
 async function tryImport(name) {
@@ -10,7 +10,7 @@ async function tryImport(name) {
   }
 }
 
-/** Those that are installed, filled: `get` reads all texts at once where there is a way to. */
+/** Opens and fills the installed caches. `get` reads all texts in one call when the cache can do that. */
 export async function openPeers(url, texts, vectors) {
   const [keyv, keyvRedis, cacheable, bento, drivers, ioredis] = await Promise.all(
     ['keyv', '@keyv/redis', 'cacheable', 'bentocache', 'bentocache/drivers/redis', 'ioredis'].map(tryImport),

@@ -3,18 +3,18 @@ import { connect } from 'node:net';
 const REQUEST = Buffer.from('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
 
 /**
- * Asks a server again and again on some connections at once, one question under way on each.
- * @returns answers a second, and how often each status came
+ * Sends requests to a server on several connections, one request at a time on each.
+ * @returns answers per second, and the number of answers by status
  */
 export async function load(port, { connections, ms }) {
   const statuses = new Map();
   const state = { answers: 0, ended: false };
   const from = performance.now();
-  await Promise.all(Array.from({ length: connections }, () => converse(port, statuses, state, from + ms)));
+  await Promise.all(Array.from({ length: connections }, () => runConnection(port, statuses, state, from + ms)));
   return { rate: (state.answers * 1000) / (performance.now() - from), statuses: Object.fromEntries(statuses) };
 }
 
-function converse(port, statuses, state, end) {
+function runConnection(port, statuses, state, end) {
   return new Promise((resolve, reject) => {
     const socket = connect(port, '127.0.0.1', () => socket.write(REQUEST));
     socket.setNoDelay(true);

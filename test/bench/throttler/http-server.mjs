@@ -1,4 +1,4 @@
-// One HTTP server of the benchmark: told its kind and its Redis by the parent, answers with its port.
+// One HTTP server of the benchmark. Receives its kind and the URL of Redis from the parent, and answers with its port.
 import 'reflect-metadata';
 import { createRequire } from 'node:module';
 import { Controller, Get, Module, UseGuards } from '@nestjs/common';
@@ -24,7 +24,7 @@ const REFUSED = '{"detail":"Too many requests, try again in 3600 s","code":"RATE
 
 const KINDS = {
   'an empty Fastify route': () => listen(fastify().get('/', (_request, reply) => reply.send('ok'))),
-  // What a refusal costs at least: the same bytes, known beforehand.
+  // The lower bound for a refusal: the same bytes, computed in advance.
   'an empty Fastify route that says 429': () =>
     listen(fastify().get('/', (_request, reply) => reply.code(429).headers(REFUSAL).send(REFUSED))),
   'Nest without a guard': () => nest([], []),

@@ -15,7 +15,7 @@ const OURS = 'Nest with @RateLimit';
 const PEER = 'Nest with @nest-lab/throttler-storage-redis';
 const REFUSED = ', client refused';
 
-/** Routes with one limit over HTTP, each server in a process of its own, in turns. */
+/** Measures routes with one limit over HTTP. Each server has its own process; the servers are measured in turns. */
 export async function http({ server, rounds, peers, row }) {
   const kinds = [EMPTY, FLOOR, PLAIN, OURS, OURS + REFUSED, ...(peers.length > 0 ? [PEER, PEER + REFUSED] : [])];
   const children = kinds.map((kind) => ({ kind, child: fork(SERVER), rates: [], cpu: [] }));
@@ -24,7 +24,7 @@ export async function http({ server, rounds, peers, row }) {
       each.child.send({ kind: each.kind, url: server.url });
       [each.port] = await once(each.child, 'message');
     }
-    // The first rounds compile: a server beside its load leaves the compiler little of two cores.
+    // The first rounds are a warm-up: server and load leave the compiler little time on two cores.
     for (let round = -WARM_UP; round <= rounds; round++)
       for (const { kind, port, child, rates, cpu } of children) {
         const before = cpuOf(child.pid);

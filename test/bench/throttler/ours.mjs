@@ -12,7 +12,7 @@ Module({})(App);
 function Metrics() {}
 Module({})(Metrics);
 
-/** The limits as an application has them, metrics included. */
+/** Starts an application with the limits and their metrics. */
 export async function openLimits(url, policies) {
   const registry = { provide: METRICS, useValue: new Registry() };
   const metrics = { module: Metrics, global: true, providers: [registry], exports: [METRICS] };

@@ -1,4 +1,4 @@
-// Other limiters behind one face: `ask(key)` resolves with whether the request passes.
+// Other limiters with one interface: `ask(key)` resolves with whether the request is allowed.
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
@@ -16,7 +16,7 @@ export const PEERS = {
     const { ThrottlerStorageRedisService } = require('@nest-lab/throttler-storage-redis');
     const storage = new ThrottlerStorageRedisService(client);
     return async (key) => {
-      // One after the other, as the guard of @nestjs/throttler asks.
+      // One after another, as the guard of @nestjs/throttler does.
       for (const { name, limit, windowMs } of limits)
         if ((await storage.increment(key, windowMs, limit, windowMs, name)).isBlocked) return false;
       return true;
@@ -57,7 +57,7 @@ export const PEERS = {
   },
 };
 
-/** Names of the peers that can be loaded here; the others are named on stderr. */
+/** Names of the installed peers. The others are reported on stderr. */
 export function availablePeers() {
   return Object.keys(PEERS).filter((name) => {
     const found = existsSync(`${FOLDER}node_modules/${name}`);

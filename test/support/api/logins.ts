@@ -2,17 +2,17 @@ import type { ApiClient, ApiResponse } from '@yuxi/testing';
 
 export interface WrongLogins {
   headers?: (index: number) => Record<string, string>;
-  /** Default `test`, whom nobody is. */
+  /** Default `test`, a name without an account. */
   username?: string;
 }
 
 export type LoginAnswer = ApiResponse<{ detail: string; code: string }>;
 
-/** Where the calls of a test come from. */
+/** The client address of the test. */
 export const HERE = '127.0.0.1';
 
 /**
- * Lets callers from here log in as if nobody had tried before, on all replicas.
+ * Resets the login limits of the test's client address on all replicas.
  * @param token of a superadmin
  */
 export async function forgiveHere(client: ApiClient, token: string): Promise<void> {
@@ -38,12 +38,12 @@ export function wrongLogins(
   );
 }
 
-/** How often each status was answered. */
+/** Number of answers by status. */
 export function tally(answers: readonly { status: number }[]): Record<number, number> {
   const counts: Record<number, number> = {};
   for (const { status } of answers) counts[status] = (counts[status] ?? 0) + 1;
   return counts;
 }
 
-/** How many guesses at one account may pass in so many milliseconds: ten at once, the next ones after 1 s, 2 s more, 4 s more, ... */
+/** Number of guesses at one account that are allowed within `ms`: ten at once, then one after 1 s, 2 s, 4 s ... more. */
 export const guessesWithin = (ms: number): number => 10 + Math.floor(Math.log2(1 + ms / 1000));

@@ -3,19 +3,19 @@ import { createKnowledgeBase, type Fleet, startFleet } from '../fleet.js';
 
 export const DIMENSIONS = 32;
 
-/** Replicas that may use one model server, and talk to it. */
+/** Replicas whose settings allow one model server. */
 export interface ModelFleet {
   fleet: Fleet;
   provider: EmbeddingServer;
-  /** Changes settings of the model. */
+  /** Changes the model settings. */
   use(settings: Record<string, unknown>): Promise<void>;
-  /** The same, until all replicas have them. */
+  /** Changes the model settings, and waits until all replicas use them. */
   useEverywhere(settings: Record<string, unknown>): Promise<void>;
-  /** The settings of the model server, with a model of this name. */
+  /** Settings for a model with this name on the model server. */
   model(name: string, more?: Record<string, unknown>): Record<string, unknown>;
-  /** Name of the model whose vectors answer. */
+  /** Name of the model that answers searches. */
   live(dbId: string): Promise<string>;
-  /** A knowledge base of these documents, indexed. */
+  /** Creates a knowledge base and indexes these documents. */
   base(name: string, documents: Parameters<typeof upload>[3]): Promise<{ dbId: string; fileIds: string[] }>;
   stop(): Promise<void>;
 }
@@ -31,7 +31,7 @@ export async function startModelFleet(replicas = 3): Promise<ModelFleet> {
   });
   const { token } = fleet;
   const any = async <T>(call: (api: ApiClient) => Promise<T>): Promise<T> => {
-    // Some of them may be down: that is what these tests are about.
+    // Some replicas may be stopped by the test.
     const failures: unknown[] = [];
     for (const client of fleet.apis)
       try {
@@ -54,7 +54,7 @@ export async function startModelFleet(replicas = 3): Promise<ModelFleet> {
       const { body } = await any((api) =>
         api.get<{ converged: boolean }>('/api/system/config/rollout?wait=20s', { token }),
       );
-      if (!body.converged) throw new Error(`not all replicas serve ${JSON.stringify(settings)}`);
+      if (!body.converged) throw new Error(`not all replicas use ${JSON.stringify(settings)}`);
     },
     model: (name, more = {}) => ({
       embedding_provider: 'openai',

@@ -1,4 +1,4 @@
-/** What was asked for, call by call. */
+/** The texts of each call. */
 export const calls: (readonly string[])[] = [];
 
 export async function askProvider(texts: readonly string[]): Promise<number[][]> {

@@ -12,7 +12,7 @@ assert.deepEqual(
 );
 assert.deepEqual(calls, [['a', 'bc']]);
 const redis = one.get<RedisClient>(REDIS_CONNECTION);
-// Nobody waits for what is written to Redis. A claim of its own may stand beside each vector.
+// Writes to Redis run in the background. Each vector may still have a claim beside it.
 await becomes(async () => (await redis.keys('yuxi:*')).length >= 2, true);
 
 const another = await start(AppModule);
