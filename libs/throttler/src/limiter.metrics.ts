@@ -46,7 +46,7 @@ export class LimiterMetrics {
     this.#decisions.inc(policy, result, SOURCE_LABELS[source]);
   }
 
-  asked(seconds: number): void {
+  answeredByRedis(seconds: number): void {
     this.#seconds.observe(seconds);
   }
 

@@ -52,8 +52,8 @@ export class LimiterService {
     if (denial) return denial;
     const number = this.link.ids.next();
     const decision = await (this.link.mode === 'recovering'
-      ? this.#askBoth(resolved, number)
-      : this.#ask(resolved, number));
+      ? this.#consumeInBoth(resolved, number)
+      : this.#consumeInRedis(resolved, number));
     if (decision) return decision;
     try {
       const { answers, source } = this.fallback.consume(resolved, number, onUnavailable);
@@ -134,7 +134,7 @@ export class LimiterService {
     return { policy, key, limit, used: answer.hits, remaining, resetMs, retryAfterMs, source };
   }
 
-  async #ask(hits: readonly ResolvedHit[], number: number): Promise<Decision | undefined> {
+  async #consumeInRedis(hits: readonly ResolvedHit[], number: number): Promise<Decision | undefined> {
     if (this.link.mode === 'unavailable') return undefined;
     const sentAt = monotonicMs();
     let answers: RawAnswer[];
@@ -145,7 +145,7 @@ export class LimiterService {
       return undefined;
     }
     this.link.clock.observe(answers[0]!.at, sentAt);
-    this.link.metrics.asked((monotonicMs() - sentAt) / 1000);
+    this.link.metrics.answeredByRedis((monotonicMs() - sentAt) / 1000);
     const decision = this.#decide(hits, number, 'redis', answers);
     for (let i = 0; i < hits.length; i++)
       this.#record(hits[i]!, answers[i]!, sentAt, decision.allowed && answers[i]!.passes ? number : undefined);
@@ -153,12 +153,12 @@ export class LimiterService {
   }
 
   /** While Redis may lack hits of other processes, both this process' share and Redis must allow the request. */
-  async #askBoth(hits: readonly ResolvedHit[], number: number): Promise<Decision | undefined> {
+  async #consumeInBoth(hits: readonly ResolvedHit[], number: number): Promise<Decision | undefined> {
     const { states, refused } = this.fallback.reserve(hits);
     if (refused) return this.#decide(hits, number, 'fallback', refused);
     try {
       await this.link.attempt(() => Promise.all(states.map((state) => this.link.restore(state))));
-      return await this.#ask(hits, number);
+      return await this.#consumeInRedis(hits, number);
     } finally {
       for (const [i, state] of states.entries()) state.reserved -= hits[i]!.cost;
     }

@@ -44,7 +44,7 @@ export class ThrottlerStorageRedis implements ThrottlerStorage {
     const state = this.link.state(redisKey);
     const number = this.link.ids.next();
     const both = this.link.mode === 'recovering';
-    const record = await (both ? this.#askBoth(state, call, number) : this.#ask(state, call, number));
+    const record = await (both ? this.#countInBoth(state, call, number) : this.#countInRedis(state, call, number));
     if (record) return record;
     const now = this.link.clock.now();
     state.prune(now);
@@ -55,7 +55,7 @@ export class ThrottlerStorageRedis implements ThrottlerStorage {
     return this.#decided(answer, 'fallback');
   }
 
-  async #ask(state: KeyState, call: ThrottleCall, number: number): Promise<ThrottlerStorageRecord | undefined> {
+  async #countInRedis(state: KeyState, call: ThrottleCall, number: number): Promise<ThrottlerStorageRecord | undefined> {
     const sentAt = monotonicMs();
     const { ttl, limit, block } = call;
     const reply = await this.link.attempt(() =>
@@ -64,7 +64,7 @@ export class ThrottlerStorageRedis implements ThrottlerStorage {
     if (!reply) return undefined;
     const [values, at] = reply;
     this.link.clock.observe(at, sentAt);
-    this.link.metrics.asked((monotonicMs() - sentAt) / 1000);
+    this.link.metrics.answeredByRedis((monotonicMs() - sentAt) / 1000);
     const { same, counted, ...answer } = readThrottleAnswer(values, at, block);
     const { hits, window, retry } = answer;
     this.#record(state, call, answer, at, counted ? number : undefined);
@@ -76,13 +76,13 @@ export class ThrottlerStorageRedis implements ThrottlerStorage {
   }
 
   /** While Redis may lack hits of other processes, both this process' share and Redis must allow the hit. */
-  async #askBoth(state: KeyState, call: ThrottleCall, number: number): Promise<ThrottlerStorageRecord | undefined> {
+  async #countInBoth(state: KeyState, call: ThrottleCall, number: number): Promise<ThrottlerStorageRecord | undefined> {
     state.prune(this.link.clock.now());
     if (state.total >= shareOf(state, call.limit, this.link.replicas)) return undefined;
     state.reserved++;
     try {
       await this.link.attempt(() => this.link.restore(state));
-      return await this.#ask(state, call, number);
+      return await this.#countInRedis(state, call, number);
     } finally {
       state.reserved--;
     }

@@ -66,7 +66,7 @@ export class EmbeddingModels implements OnApplicationShutdown {
    */
   async embed(spec: ModelSpec, role: TextRole, texts: readonly string[]): Promise<Embedded> {
     const used = this.#upToDate(spec);
-    if (used.provider === 'openai') return this.#ask(used, role, texts);
+    if (used.provider === 'openai') return this.#embedByProvider(used, role, texts);
     const vectors: Float32Array[] = [];
     let sliceEnd = monotonicMs() + HASHED_SLICE_MS;
     for (const text of texts) {
@@ -109,7 +109,7 @@ export class EmbeddingModels implements OnApplicationShutdown {
     }
   }
 
-  async #ask(spec: OpenAiSpec, role: TextRole, texts: readonly string[]): Promise<Embedded> {
+  async #embedByProvider(spec: OpenAiSpec, role: TextRole, texts: readonly string[]): Promise<Embedded> {
     const provider = await this.#providerOf(spec);
     const prefix = role === 'query' ? spec.queryPrefix : spec.documentPrefix;
     let computed = 0;

@@ -174,7 +174,7 @@ export class LimiterLink implements OnModuleInit, BeforeApplicationShutdown, OnA
     // A script error must neither fail the request nor allow every request, so this process decides.
     if (monotonicMs() - this.#errorLoggedAt < ERROR_LOG_MS) return;
     this.#errorLoggedAt = monotonicMs();
-    this.#log.error('Redis refused a script of the limiter, this process decides', error);
+    this.#log.error('A limiter script failed in Redis, so this process decides with its local counters', error);
   }
 
   #disconnected(): void {
@@ -185,7 +185,7 @@ export class LimiterLink implements OnModuleInit, BeforeApplicationShutdown, OnA
 
   #countersLost(): void {
     if (this.#mode !== 'redis') return;
-    this.#log.warn('Redis has lost the counts of the rate limits, they are being put back');
+    this.#log.warn('Redis has lost the counters of the rate limits, each process puts its own counts back');
     this.metrics.degraded(true);
     this.#mode = 'unavailable';
     this.#recover();
