@@ -159,5 +159,12 @@ describe('wrong logins spread over three replicas', () => {
     expect(counts[401]).toBeLessThanOrEqual(12 - 6);
     for (const { headers } of answers.filter(({ status }) => status === 429))
       expect(headers.get('retry-after')).toMatch(/^([1-9]|[1-5]\d|60)$/);
+    // The words that this route serves for local counters.
+    const { body } = await fleet.apis[0]!.get<{ counted_by: string; limits: { source: string }[] }>(
+      '/api/system/limits?key=127.0.0.1',
+      { token: fleet.token },
+    );
+    expect(body.counted_by).toBe('local');
+    expect(body.limits.map(({ source }) => source)).toContain('shadow');
   });
 });
