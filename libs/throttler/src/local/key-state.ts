@@ -118,7 +118,7 @@ export class KeyState {
 }
 
 /** A refusal of @nestjs/throttler that can be repeated. */
-export interface Throttled {
+interface Throttled {
   ttl: number;
   limit: number;
   block: number;

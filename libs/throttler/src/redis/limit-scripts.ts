@@ -15,7 +15,7 @@ export function isOtherEpoch(error: unknown): boolean {
 }
 
 /** The answer of a script, and the server's clock at that moment in microseconds. */
-export type Timed<T> = [answer: T, at: number];
+type Timed<T> = [answer: T, at: number];
 
 /** The scripts of this library on one connection. Calls of one turn of the event loop travel in one script. */
 export class LimitScripts {

@@ -27,7 +27,7 @@ import { ServerClock } from './server-clock.js';
  * - `unavailable`: this process decides alone, on its share of each limit.
  * - `recovering`: Redis is back but may lack hits of other processes, so both Redis and the share must allow a request.
  */
-export type LinkMode = 'redis' | 'recovering' | 'unavailable';
+type LinkMode = 'redis' | 'recovering' | 'unavailable';
 
 const RETRY_MS = 100;
 const POLL_MS = 20;
