@@ -166,9 +166,12 @@ describe('limits of three processes when Redis is killed under load and returns 
     MINUTE,
   );
 
-  it.each(size([1], [1, 2, 3]))('allow exactly the limit of 1000 requests at once in four processes, round %d', async () => {
-    fleet = await LimiterFleet.start({ redis, policies: POLICIES, workers: 4 });
-    expect(passed(await fleet.flood({ policy: 'ten', keys: ['flood'] }, 250))).toBe(LIMIT);
-    expect(passed(await fleet.flood({ policy: 'many', keys: ['flood'] }, 250))).toBe(300);
-  });
+  it.each(size([1], [1, 2, 3]))(
+    'allow exactly the limit of 1000 requests at once in four processes, round %d',
+    async () => {
+      fleet = await LimiterFleet.start({ redis, policies: POLICIES, workers: 4 });
+      expect(passed(await fleet.flood({ policy: 'ten', keys: ['flood'] }, 250))).toBe(LIMIT);
+      expect(passed(await fleet.flood({ policy: 'many', keys: ['flood'] }, 250))).toBe(300);
+    },
+  );
 });

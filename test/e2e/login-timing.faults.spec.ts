@@ -82,7 +82,9 @@ describe('A2 the duration of a refused login', () => {
   it(
     'control: reveals it when no hash is computed for an unknown user',
     async () => {
-      expect(report('without the hash for an unknown user', await measure(size(60, 200), WithoutDummyHash))).toBeGreaterThan(0.95);
+      expect(
+        report('without the hash for an unknown user', await measure(size(60, 200), WithoutDummyHash)),
+      ).toBeGreaterThan(0.95);
     },
     MINUTES,
   );

@@ -8,10 +8,12 @@ export type DecisionResult = 'allowed' | 'refused' | 'would_refuse' | 'unavailab
 const SECONDS = [0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5];
 
 /** The label `source` of each {@link DecisionSource}. Dashboards use these values, so they do not change with the names in the code. */
-const SOURCE_LABELS = { redis: 'redis', 'denial-cache': 'local', fallback: 'shadow', open: 'open' } as const satisfies Record<
-  DecisionSource,
-  string
->;
+const SOURCE_LABELS = {
+  redis: 'redis',
+  'denial-cache': 'local',
+  fallback: 'shadow',
+  open: 'open',
+} as const satisfies Record<DecisionSource, string>;
 type SourceLabel = (typeof SOURCE_LABELS)[DecisionSource];
 
 /** Keys are no labels, because they hold client addresses. */

@@ -97,9 +97,9 @@ describe('LimiterService on Redis', () => {
     const key = newKey();
     const hits = ['ten', 'many', 'sent'].map((policy) => ({ policy, key }));
     expect(await scriptsSent(a, () => a.limiter.consume(hits))).toBe(1);
-    expect(
-      await scriptsSent(a, () => Promise.all(Array.from({ length: 16 }, () => consume(a, 'ten', newKey())))),
-    ).toBe(1);
+    expect(await scriptsSent(a, () => Promise.all(Array.from({ length: 16 }, () => consume(a, 'ten', newKey()))))).toBe(
+      1,
+    );
   });
 
   it('writes nothing when it refuses', async () => {

@@ -55,7 +55,11 @@ export class ThrottlerStorageRedis implements ThrottlerStorage {
     return this.#decided(answer, 'fallback');
   }
 
-  async #countInRedis(state: KeyState, call: ThrottleCall, number: number): Promise<ThrottlerStorageRecord | undefined> {
+  async #countInRedis(
+    state: KeyState,
+    call: ThrottleCall,
+    number: number,
+  ): Promise<ThrottlerStorageRecord | undefined> {
     const sentAt = monotonicMs();
     const { ttl, limit, block } = call;
     const reply = await this.link.attempt(() =>

@@ -36,16 +36,29 @@ export function modelSection(hosts: ModelHosts = ModelHosts.parse(undefined).hos
         .max(100)
         .default('')
         .describe('Change this value when the server uses another model under the same name'),
-      embedding_dimensions: z.int().min(8).max(MAX_DIMENSIONS).default(384).describe('Number of dimensions of a vector'),
+      embedding_dimensions: z
+        .int()
+        .min(8)
+        .max(MAX_DIMENSIONS)
+        .default(384)
+        .describe('Number of dimensions of a vector'),
       embedding_shorten: z
         .boolean()
         .default(false)
         .describe('Request vectors with this number of dimensions. Only for models that can shorten their vectors'),
-      embedding_api_key: secretReference(keys).nullable().default(null).describe('Place of the key of the server: env:YUXI_MODEL_KEY_NAME or file:/run/secrets/models/name'),
+      embedding_api_key: secretReference(keys)
+        .nullable()
+        .default(null)
+        .describe('Place of the key of the server: env:YUXI_MODEL_KEY_NAME or file:/run/secrets/models/name'),
       embedding_query_prefix: z.string().max(1000).default('').describe('Text before each question'),
       embedding_document_prefix: z.string().max(1000).default('').describe('Text before each chunk'),
       embedding_batch_size: z.int().min(1).max(2048).default(64).describe('Texts in one call to the server'),
-      embedding_concurrency: z.int().min(1).max(64).default(4).describe('Calls that each process makes at the same time'),
+      embedding_concurrency: z
+        .int()
+        .min(1)
+        .max(64)
+        .default(4)
+        .describe('Calls that each process makes at the same time'),
       embedding_timeout_seconds: z.number().min(0.1).max(600).default(30).describe('Timeout of one call'),
       embedding_retries: z.int().min(0).max(10).default(4).describe('Retries of a call before the task fails'),
     })

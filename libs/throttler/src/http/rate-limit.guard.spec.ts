@@ -132,7 +132,10 @@ describe('RateLimitGuard', () => {
     await eventually(async () => expect((await post()).statusCode).toBe(200));
   });
 
-  it.each([[''], [{ policy: 'burst', by: 'user' }], [{ policy: 'burst', cost: 0 }]])('RateLimit refuses the invalid limit %p', (limit) => {
-    expect(() => RateLimit(limit as string)).toThrow(/@RateLimit/);
-  });
+  it.each([[''], [{ policy: 'burst', by: 'user' }], [{ policy: 'burst', cost: 0 }]])(
+    'RateLimit refuses the invalid limit %p',
+    (limit) => {
+      expect(() => RateLimit(limit as string)).toThrow(/@RateLimit/);
+    },
+  );
 });
