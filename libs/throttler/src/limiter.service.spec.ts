@@ -23,6 +23,7 @@ const POLICIES: LimitPolicy[] = [
   { name: 'delay', limit: 2, window: '1h', delay: { base: 100, factor: 2, max: 300 } },
 ];
 
+const live = (limit: number): LimitPolicy[] => [{ name: 'live', limit, window: '1m' }];
 const consume = ({ limiter }: Replica, policy: string, key: string, cost?: number) =>
   limiter.consume([{ policy, key, ...(cost && { cost }) }]);
 const allowed = async (tries: Promise<{ allowed: boolean }>[]) =>
@@ -235,7 +236,6 @@ describe('LimiterService on Redis', () => {
   });
 
   it('uses overriding policies from the next call on, and keeps the present ones when a new one is invalid', async () => {
-    const live = (limit: number): LimitPolicy[] => [{ name: 'live', limit, window: '1m' }];
     await using pod = await replica({ url: server.url }, { policies: live(1) });
     const policies = pod.app.get(PolicyBook);
     const key = newKey();
