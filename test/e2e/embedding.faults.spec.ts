@@ -58,7 +58,7 @@ describe('a faulty model server', () => {
     );
 
   it(
-    'gets requests until all files are complete, and no file is incomplete at any time',
+    'is called until all files are indexed, and no file is ever partly indexed',
     async () => {
       const dbId = await createKnowledgeBase(models.fleet.apis[0]!, models.fleet.token, 'misbehaving');
       const count = size(12, 150);
@@ -71,7 +71,7 @@ describe('a faulty model server', () => {
       );
       const taskId = await index(dbId, items);
       const [task] = await tasksEnded(models.fleet.apis[2]!, models.fleet.token, [taskId], 10 * MINUTE);
-      // A file may fail in all its attempts. It then has a reason, and no chunks.
+      // A file whose calls all failed has the reason, and no rows in the index.
       const failed = await models.fleet.sql<{ error: string }>(
         `SELECT f.error FROM files f JOIN databases d ON d.id = f.kb_id WHERE d.db_id = $1 AND f.status <> 'indexed'`,
         [dbId],
@@ -92,7 +92,7 @@ describe('a faulty model server', () => {
     15 * MINUTE,
   );
 
-  it('is named as the reason of a failed indexing, and the old index stays', async () => {
+  it('that continues to fail is reported with the reason, and the old index stays', async () => {
     models.provider.reset({ dimensions: DIMENSIONS });
     const dbId = await createKnowledgeBase(models.fleet.apis[0]!, models.fleet.token, 'refused');
     const fileId = await add(dbId, 'kept.txt', textOf('kept'));
@@ -123,7 +123,7 @@ describe('a faulty model server', () => {
     expect(body.degraded).toContain('401');
   });
 
-  it('gets the changed paragraph only', async () => {
+  it('is called only for the changed paragraph', async () => {
     models.provider.reset({ dimensions: DIMENSIONS });
     const dbId = await createKnowledgeBase(models.fleet.apis[0]!, models.fleet.token, 'edited');
     const first = await add(dbId, 'first.txt', textOf('edited'));
@@ -137,12 +137,12 @@ describe('a faulty model server', () => {
     ]);
   });
 
-  it('gets one request from 3 x 50 callers with the same question', async () => {
+  it('is called once when 3 x 50 callers ask the same question', async () => {
     const dbId = await createKnowledgeBase(models.fleet.apis[0]!, models.fleet.token, 'asked');
     models.provider.reset({ dimensions: DIMENSIONS });
     const fileId = await add(dbId, 'one.txt', textOf('asked'));
     await tasksEnded(models.fleet.apis[0]!, models.fleet.token, [await index(dbId, [fileId])], MINUTE);
-    // A long timeout, because a retried call would be a second request.
+    // A timeout with a retry would be a second call, so the timeout is long.
     await models.useEverywhere(models.model('faulty', { embedding_timeout_seconds: 20 }));
     models.provider.reset({ dimensions: DIMENSIONS, delay: 100 });
     const ask = (api: (typeof models.fleet.apis)[number]) =>
@@ -155,7 +155,7 @@ describe('a faulty model server', () => {
     expect(models.provider.calls).toBe(1);
   });
 
-  it('is probed for an administrator', async () => {
+  it('can be checked by an administrator', async () => {
     const { apis, token } = models.fleet;
     const path = '/api/knowledge/embedding-models';
     const status = async (route: string, as = token) => (await apis[1]!.get(path + route, { token: as })).body;
@@ -183,7 +183,7 @@ describe('a faulty model server', () => {
     ['gopher://example.com/v1', /embedding_base_url/],
     ['https://user:pw@api.example.com/v1', /embedding_base_url/],
     ['https://api.example.com/v1', /embedding_base_url/],
-  ])('is refused at the address %s', async (url, field) => {
+  ])('cannot have the base URL %s', async (url, field) => {
     const { apis, token } = models.fleet;
     const { status, body } = await apis[0]!.post('/api/system/config/update', {
       json: models.model('x', { embedding_base_url: url }),

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { schema } from '@yuxi/storage';
 import { type PostgresServer, runSeed, startPostgres } from '@yuxi/testing';
 import { AuthApp, PASSWORD } from '../support/api/auth-app.js';
-import { Passwords } from '../../apps/api/src/auth/passwords.js';
+import { Passwords } from '../../apps/api/src/auth/passwords/passwords.js';
 import { auc, median } from '../support/api/auc.js';
 import { shuffled } from '../support/knowledge/index-clients.js';
 import { size } from '../support/size.js';
@@ -15,7 +15,7 @@ const WARM_UP = size(20, 200);
 /** Failures per account, few enough that no limit delays the next attempt. */
 const TRIES_PER_ACCOUNT = 4;
 
-/** Answers at once where there is no such user, as the legacy API did. */
+/** Answers at once for an unknown user, as the legacy API did. */
 class WithoutDummyHash extends Passwords {
   override async verify(stored: string | undefined, password: string): Promise<boolean> {
     return stored === undefined ? false : super.verify(stored, password);

@@ -7,14 +7,14 @@ import { size } from '../support/size.js';
 const SEED = runSeed();
 const MINUTE = 60_000;
 
-/** Ids of the chunks of an answer, in order. They differ between generations. */
+/** The chunk ids of an answer, in order. They differ between generations. */
 type Answer = string;
 
 interface Load {
-  /** Answers of neither the old nor the new model, and failed searches. */
+  /** Failed searches, and answers that neither the old nor the new model gives. */
   faults: string[];
   searches: number;
-  /** Searches with an answer of the old model that started after an answer of the new model. */
+  /** Searches with an answer of the old model that began after a search had ended with an answer of the new one. */
   steppedBack: number;
   stop(): Promise<void>;
 }
@@ -44,12 +44,12 @@ describe('the embedding model of a knowledge base under search', () => {
   };
   const answers = async () => {
     const all = await Promise.all(questions.map((text) => search(0, text)));
-    // Empty answers would be equal for all models.
+    // An empty answer would be the same for all models.
     expect(all.filter((answer) => answer === '')).toEqual([]);
     return all;
   };
 
-  /** Searches on running replicas all the time. The answers are judged when those of the new model are known. */
+  /** Sends searches to all running replicas until it is stopped. `judge` assigns the answers to a model when the new answers are known. */
   function startLoad(up: () => number[]): Load & { judge(before: Answer[], after: Answer[]): void } {
     const seen: { question: number; answer: Answer; from: number; to: number }[] = [];
     const load = { faults: [] as string[], searches: 0, steppedBack: 0 };
@@ -67,7 +67,7 @@ describe('the embedding model of a knowledge base under search', () => {
             to: performance.now(),
           });
         } catch (error) {
-          // A killed replica breaks its connections, which is expected.
+          // The connection to a killed replica breaks, which is no fault of the search.
           if (up().includes(replica)) load.faults.push(String(error));
         }
         load.searches++;
@@ -102,7 +102,7 @@ describe('the embedding model of a knowledge base under search', () => {
     const after = await answers();
     await load.stop();
     load.judge(before, after);
-    // Equal answers would make the test meaningless.
+    // Otherwise the test would compare equal answers.
     expect(after).not.toEqual(before);
     expect({ faults: load.faults, steppedBack: load.steppedBack }).toEqual({ faults: [], steppedBack: 0 });
     console.info(`model-change: ${name}: ${load.searches} searches, each answered by the old or the new model`);
@@ -114,7 +114,7 @@ describe('the embedding model of a knowledge base under search', () => {
   }
 
   it(
-    'changes completely, and no search fails',
+    'changes atomically, and no search fails',
     async () => {
       models.provider.reset({ dimensions: 32, delay: 10 });
       await change('model-1', () => Promise.resolve());
@@ -123,7 +123,7 @@ describe('the embedding model of a knowledge base under search', () => {
   );
 
   it(
-    'changes completely when the replica that makes the vectors is killed at a random moment',
+    'changes also when the replica that makes the vectors is killed at any moment',
     async () => {
       models.provider.reset({ dimensions: 32, delay: 10 });
       for (let round = 0; round < size(1, 6); round++) {

@@ -3,17 +3,17 @@ import { createKnowledgeBase, type Fleet, startFleet } from '../fleet.js';
 
 export const DIMENSIONS = 32;
 
-/** Replicas that use one fake model server. */
+/** Replicas whose settings allow one model server. */
 export interface ModelFleet {
   fleet: Fleet;
   provider: EmbeddingServer;
-  /** Changes the settings of the model. */
+  /** Changes the model settings. */
   use(settings: Record<string, unknown>): Promise<void>;
-  /** Like {@link use}, and waits until all replicas have the settings. */
+  /** Changes the model settings, and waits until all replicas use them. */
   useEverywhere(settings: Record<string, unknown>): Promise<void>;
-  /** Settings of the model server, for a model of this name. */
+  /** Settings for a model with this name on the model server. */
   model(name: string, more?: Record<string, unknown>): Record<string, unknown>;
-  /** Name of the model of the live generation. */
+  /** Name of the model that answers searches. */
   live(dbId: string): Promise<string>;
   /** Creates a knowledge base and indexes these documents. */
   base(name: string, documents: Parameters<typeof upload>[3]): Promise<{ dbId: string; fileIds: string[] }>;

@@ -1,6 +1,6 @@
 import { assertVector, type EmbeddingAnswer, EmbeddingAnswerError } from '@yuxi/cache';
 import { readSecret, type SecretPlaces } from '@yuxi/config-sync';
-import { jitter, Semaphore, sleep } from '@yuxi/core';
+import { Semaphore, jitter, sleep } from '@yuxi/core';
 import { Agent, request } from 'undici';
 import { BlockedAddressError, EmbeddingProviderError } from '../embedding.errors.js';
 import type { EmbeddingOptions } from '../embedding.options.js';
