@@ -18,10 +18,10 @@ const paragraphs = (name: string, count = 6) =>
   );
 const textOf = (name: string, changed?: number) =>
   paragraphs(name).map((text, i) => (i === changed ? text.replace('wing', 'rudder') : text)).join('\n\n'); // prettier-ignore
-/** Each paragraph becomes one chunk. */
+/** Each paragraph its own chunk. */
 const params = { auto_index: true, chunk_size: 64 };
 
-describe('a faulty model server', () => {
+describe('a model server that misbehaves', () => {
   const random = seededRandom(SEED);
   let models: ModelFleet;
 
@@ -58,7 +58,7 @@ describe('a faulty model server', () => {
     );
 
   it(
-    'gets requests until all files are complete, and no file is incomplete at any time',
+    'is asked until all files are whole, and no file is half there at any time',
     async () => {
       const dbId = await createKnowledgeBase(models.fleet.apis[0]!, models.fleet.token, 'misbehaving');
       const count = size(12, 150);
@@ -71,7 +71,7 @@ describe('a faulty model server', () => {
       );
       const taskId = await index(dbId, items);
       const [task] = await tasksEnded(models.fleet.apis[2]!, models.fleet.token, [taskId], 10 * MINUTE);
-      // A file may fail in all its attempts. It then has a reason, and no chunks.
+      // One that had no luck in any of its attempts says why, and has left nothing behind.
       const failed = await models.fleet.sql<{ error: string }>(
         `SELECT f.error FROM files f JOIN databases d ON d.id = f.kb_id WHERE d.db_id = $1 AND f.status <> 'indexed'`,
         [dbId],
@@ -92,7 +92,7 @@ describe('a faulty model server', () => {
     15 * MINUTE,
   );
 
-  it('is named as the reason of a failed indexing, and the old index stays', async () => {
+  it('says why when it goes on, and leaves the old index', async () => {
     models.provider.reset({ dimensions: DIMENSIONS });
     const dbId = await createKnowledgeBase(models.fleet.apis[0]!, models.fleet.token, 'refused');
     const fileId = await add(dbId, 'kept.txt', textOf('kept'));
@@ -123,7 +123,7 @@ describe('a faulty model server', () => {
     expect(body.degraded).toContain('401');
   });
 
-  it('gets the changed paragraph only', async () => {
+  it('is asked for the changed paragraph only', async () => {
     models.provider.reset({ dimensions: DIMENSIONS });
     const dbId = await createKnowledgeBase(models.fleet.apis[0]!, models.fleet.token, 'edited');
     const first = await add(dbId, 'first.txt', textOf('edited'));
@@ -137,12 +137,12 @@ describe('a faulty model server', () => {
     ]);
   });
 
-  it('gets one request from 3 x 50 callers with the same question', async () => {
+  it('is asked once by 3 x 50 callers with the same question', async () => {
     const dbId = await createKnowledgeBase(models.fleet.apis[0]!, models.fleet.token, 'asked');
     models.provider.reset({ dimensions: DIMENSIONS });
     const fileId = await add(dbId, 'one.txt', textOf('asked'));
     await tasksEnded(models.fleet.apis[0]!, models.fleet.token, [await index(dbId, [fileId])], MINUTE);
-    // A long timeout, because a retried call would be a second request.
+    // A call that is given up and made again would be two.
     await models.useEverywhere(models.model('faulty', { embedding_timeout_seconds: 20 }));
     models.provider.reset({ dimensions: DIMENSIONS, delay: 100 });
     const ask = (api: (typeof models.fleet.apis)[number]) =>
@@ -155,7 +155,7 @@ describe('a faulty model server', () => {
     expect(models.provider.calls).toBe(1);
   });
 
-  it('is probed for an administrator', async () => {
+  it('is asked whether it answers, by an administrator', async () => {
     const { apis, token } = models.fleet;
     const path = '/api/knowledge/embedding-models';
     const status = async (route: string, as = token) => (await apis[1]!.get(path + route, { token: as })).body;
@@ -183,7 +183,7 @@ describe('a faulty model server', () => {
     ['gopher://example.com/v1', /embedding_base_url/],
     ['https://user:pw@api.example.com/v1', /embedding_base_url/],
     ['https://api.example.com/v1', /embedding_base_url/],
-  ])('is refused at the address %s', async (url, field) => {
+  ])('cannot be at %s', async (url, field) => {
     const { apis, token } = models.fleet;
     const { status, body } = await apis[0]!.post('/api/system/config/update', {
       json: models.model('x', { embedding_base_url: url }),

@@ -7,14 +7,14 @@ import { size } from '../support/size.js';
 const SEED = runSeed();
 const MINUTE = 60_000;
 
-/** Ids of the chunks of an answer, in order. They differ between generations. */
+/** The chunks of an answer, in order: what tells one generation from another. */
 type Answer = string;
 
 interface Load {
-  /** Answers of neither the old nor the new model, and failed searches. */
+  /** Answers that were neither those of the old nor those of the new model, and searches that failed. */
   faults: string[];
   searches: number;
-  /** Searches with an answer of the old model that started after an answer of the new model. */
+  /** Searches that began after one had ended with an answer of the new model, and were answered by the old one. */
   steppedBack: number;
   stop(): Promise<void>;
 }
@@ -44,12 +44,12 @@ describe('the embedding model of a knowledge base under search', () => {
   };
   const answers = async () => {
     const all = await Promise.all(questions.map((text) => search(0, text)));
-    // Empty answers would be equal for all models.
+    // A search that finds nothing would pass for one answer that all models give.
     expect(all.filter((answer) => answer === '')).toEqual([]);
     return all;
   };
 
-  /** Searches on running replicas all the time. The answers are judged when those of the new model are known. */
+  /** Asks every replica that is up, all the time; what each answer belongs to is judged when the new answers are known. */
   function startLoad(up: () => number[]): Load & { judge(before: Answer[], after: Answer[]): void } {
     const seen: { question: number; answer: Answer; from: number; to: number }[] = [];
     const load = { faults: [] as string[], searches: 0, steppedBack: 0 };
@@ -67,7 +67,7 @@ describe('the embedding model of a knowledge base under search', () => {
             to: performance.now(),
           });
         } catch (error) {
-          // A killed replica breaks its connections, which is expected.
+          // A killed replica breaks its connections; that is not an answer.
           if (up().includes(replica)) load.faults.push(String(error));
         }
         load.searches++;
@@ -102,7 +102,7 @@ describe('the embedding model of a knowledge base under search', () => {
     const after = await answers();
     await load.stop();
     load.judge(before, after);
-    // Equal answers would make the test meaningless.
+    // Else nothing was looked at.
     expect(after).not.toEqual(before);
     expect({ faults: load.faults, steppedBack: load.steppedBack }).toEqual({ faults: [], steppedBack: 0 });
     console.info(`model-change: ${name}: ${load.searches} searches, all of the old or of the new model`);
@@ -114,7 +114,7 @@ describe('the embedding model of a knowledge base under search', () => {
   }
 
   it(
-    'changes completely, and no search fails',
+    'changes as a whole, and no search fails',
     async () => {
       models.provider.reset({ dimensions: 32, delay: 10 });
       await change('model-1', () => Promise.resolve());
@@ -123,7 +123,7 @@ describe('the embedding model of a knowledge base under search', () => {
   );
 
   it(
-    'changes completely when the replica that makes the vectors is killed at a random moment',
+    'changes although the replica that makes the vectors is killed, at any moment',
     async () => {
       models.provider.reset({ dimensions: 32, delay: 10 });
       for (let round = 0; round < size(1, 6); round++) {
@@ -144,7 +144,7 @@ describe('the embedding model of a knowledge base under search', () => {
     20 * MINUTE,
   );
 
-  /** The replica that runs a step of the saga. */
+  /** Which replica runs a step of the saga. */
   async function busy(): Promise<number> {
     const pid = await eventually(
       async () => {

@@ -3,19 +3,19 @@ import { createKnowledgeBase, type Fleet, startFleet } from '../fleet.js';
 
 export const DIMENSIONS = 32;
 
-/** Replicas that use one fake model server. */
+/** Replicas that may use one model server, and talk to it. */
 export interface ModelFleet {
   fleet: Fleet;
   provider: EmbeddingServer;
-  /** Changes the settings of the model. */
+  /** Changes settings of the model. */
   use(settings: Record<string, unknown>): Promise<void>;
-  /** Like {@link use}, and waits until all replicas have the settings. */
+  /** The same, until all replicas have them. */
   useEverywhere(settings: Record<string, unknown>): Promise<void>;
-  /** Settings of the model server, for a model of this name. */
+  /** The settings of the model server, with a model of this name. */
   model(name: string, more?: Record<string, unknown>): Record<string, unknown>;
-  /** Name of the model of the live generation. */
+  /** Name of the model whose vectors answer. */
   live(dbId: string): Promise<string>;
-  /** Creates a knowledge base and indexes these documents. */
+  /** A knowledge base of these documents, indexed. */
   base(name: string, documents: Parameters<typeof upload>[3]): Promise<{ dbId: string; fileIds: string[] }>;
   stop(): Promise<void>;
 }
@@ -31,7 +31,7 @@ export async function startModelFleet(replicas = 3): Promise<ModelFleet> {
   });
   const { token } = fleet;
   const any = async <T>(call: (api: ApiClient) => Promise<T>): Promise<T> => {
-    // Some replicas may be stopped by the test.
+    // Some of them may be down: that is what these tests are about.
     const failures: unknown[] = [];
     for (const client of fleet.apis)
       try {
