@@ -107,9 +107,9 @@ describe('replicas under load while the next build migrates their database', () 
       await eventually(
         async () => {
           const { rowCount } = await migration.query(
-            `SELECT 1 FROM pg_locks has JOIN pg_locks wants USING (pid)
-             WHERE has.granted AND has.relation = 'files'::regclass AND has.mode = 'RowExclusiveLock'
-               AND NOT wants.granted AND wants.relation = 'tasks'::regclass`,
+            `SELECT 1 FROM pg_locks held JOIN pg_locks requested USING (pid)
+             WHERE held.granted AND held.relation = 'files'::regclass AND held.mode = 'RowExclusiveLock'
+               AND NOT requested.granted AND requested.relation = 'tasks'::regclass`,
           );
           return rowCount === 1;
         },

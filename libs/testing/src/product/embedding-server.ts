@@ -66,9 +66,11 @@ class Provider implements EmbeddingServer {
   authorization: string | undefined;
   requestedDimensions: number | undefined;
   #concurrent = 0;
+  #options: EmbeddingServerOptions;
   readonly #server: Server;
 
-  constructor(private options: EmbeddingServerOptions) {
+  constructor(options: EmbeddingServerOptions) {
+    this.#options = options;
     this.#server = createServer((request, response) => void this.#handle(request, response));
   }
 
@@ -85,8 +87,8 @@ class Provider implements EmbeddingServer {
   }
 
   reset(options: EmbeddingServerOptions = {}): void {
+    this.#options = options;
     Object.assign(this, {
-      options,
       calls: 0,
       texts: [],
       busiest: 0,
@@ -108,8 +110,8 @@ class Provider implements EmbeddingServer {
     for await (const piece of request) pieces.push(piece as Buffer);
     const call = JSON.parse(Buffer.concat(pieces).toString()) as Call;
     this.calls++;
-    const fault = this.options.fault?.(this.calls);
-    const { delay = 0 } = this.options;
+    const fault = this.#options.fault?.(this.calls);
+    const { delay = 0 } = this.#options;
     if (delay > 0) await new Promise((resolve) => setTimeout(resolve, delay));
     if (fault && this.#fail(fault, response)) return;
     this.#answer(call, response, fault);
@@ -132,7 +134,8 @@ class Provider implements EmbeddingServer {
 
   #answer({ model, input, dimensions }: Call, response: ServerResponse, fault?: ProviderFault): void {
     this.requestedDimensions = dimensions;
-    const { vectorOf = (text: string) => spelling(text, model, this.options.dimensions ?? 32), base64 } = this.options;
+    const { vectorOf = (text: string) => spelling(text, model, this.#options.dimensions ?? 32), base64 } =
+      this.#options;
     const vectors = input.map((text) => vectorOf(text, model));
     if (!fault) this.texts.push(...input);
     if (fault === 'short') vectors.pop();

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Initializes an empty volume as the official image does: changes its owner, switches to the user postgres, and creates the user and
+# Initializes an empty volume as the official image does. Changes its owner, switches to the user postgres, and creates the user and
 # the database that the environment names.
 set -eu
 PATH="$(echo /usr/lib/postgresql/*/bin):$PATH"
