@@ -229,7 +229,7 @@ describe('readEnv', () => {
       writeFileSync(secret, SECRET);
       symlinkSync(keys, `${keys}-link`);
       const rule =
-        /JWT_SECRET_FILE lies in .*, where settings refer to keys of models: move it, or give YUXI_MODEL_KEYS_DIR/;
+        /JWT_SECRET_FILE lies in .*, where settings refer to keys of models: move it, or set YUXI_MODEL_KEYS_DIR to another folder/;
       for (const [dir, path] of [
         [keys, secret],
         [`${keys}-link`, secret],
