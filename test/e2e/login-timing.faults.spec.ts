@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { schema } from '@yuxi/storage';
 import { type PostgresServer, runSeed, startPostgres } from '@yuxi/testing';
 import { AuthApp, PASSWORD } from '../support/api/auth-app.js';
-import { Passwords } from '../../apps/api/src/auth/passwords/passwords.js';
+import { Passwords } from '../../apps/api/src/auth/passwords.js';
 import { auc, median } from '../support/api/auc.js';
 import { shuffled } from '../support/knowledge/index-clients.js';
 import { size } from '../support/size.js';
