@@ -14,7 +14,7 @@ are hard to read, sentences that are too long. Exit code 1 when there is a findi
   paths       these files and folders only; every finding is shown
   --all       show every finding, also the accepted ones
   --json      print the findings as JSON: [{ file, line, rule, found, use }]
-  --ratchet   lower the numbers of "open" to what is found now; they are never raised
+  --ratchet   lower the numbers of "open" to what is found now; they are never raised, only set where "open" is null
   --root      read the paths from this folder instead of the current one
   --help      this text
 `;
@@ -44,7 +44,8 @@ const findings = filesToCheck(paths).flatMap((file) => lint(file, readFileSync(f
 const byRule = new Map();
 for (const finding of findings) byRule.set(finding.rule, [...(byRule.get(finding.rule) ?? []), finding]);
 const isPart = paths.length > 0;
-const allowed = (rule) => (isPart ? 0 : (rules.open[rule] ?? 0));
+const open = rules.open ?? {};
+const allowed = (rule) => (isPart ? 0 : (open[rule] ?? 0));
 const refused = findings.filter(({ rule }) => byRule.get(rule).length > allowed(rule));
 
 if (values.ratchet) ratchet();
@@ -67,7 +68,7 @@ function report() {
   for (const [rule, { length }] of [...byRule].sort((a, b) => b[1].length - a[1].length))
     if (length > allowed(rule)) console.log(`${rule}: ${length} found, ${allowed(rule)} accepted`);
   if (isPart) return;
-  const lower = Object.entries(rules.open).filter(([rule, open]) => (byRule.get(rule)?.length ?? 0) < open);
+  const lower = Object.entries(open).filter(([rule, most]) => (byRule.get(rule)?.length ?? 0) < most);
   if (lower.length > 0)
     console.log(`Fewer than accepted: ${lower.map(([rule]) => rule).join(', ')}. Run with --ratchet.`);
   console.log(`words: ${findings.length} findings, ${refused.length} of them in rules that have more than accepted`);
@@ -75,7 +76,9 @@ function report() {
 
 function ratchet() {
   if (isPart) throw new Error('--ratchet needs the whole repository: give no path');
-  const open = Object.entries(rules.open).map(([rule, most]) => [rule, Math.min(most, byRule.get(rule)?.length ?? 0)]);
-  rules.open = Object.fromEntries(open.filter(([, most]) => most > 0));
+  const found = [...byRule].map(([rule, { length }]) => [rule, length]);
+  const lowered = Object.entries(open).map(([rule, most]) => [rule, Math.min(most, byRule.get(rule)?.length ?? 0)]);
+  const next = rules.open === null ? found.sort() : lowered.filter(([, most]) => most > 0);
+  rules.open = Object.fromEntries(next);
   writeFileSync(rulesFile, `${JSON.stringify(rules, null, 2)}\n`);
 }

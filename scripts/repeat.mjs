@@ -85,7 +85,7 @@ async function run(seed, tier, patterns, folder) {
   } catch {
     failed = new Map([['the run itself', `it ended without a result, with code ${code}`]]);
   }
-  // A server that a test did not stop fails the run, not the test.
+  // A server that was left running fails no test, but the run.
   if (code !== 0 && failed.size === 0) failed.set('the run itself', `it ended with code ${code}, see its log`);
   return { seed, took, failed };
 }

@@ -26,7 +26,7 @@ export function runJest(options, env = {}, output = 'inherit') {
   return new Promise((resolve) => {
     child.once('exit', (code) => {
       for (const signal of SIGNALS) process.off(signal, pass);
-      // A user who stops a run also cancels the next one.
+      // Who ends a run does not want the next one.
       if (ended) process.kill(process.pid, ended);
       resolve(code ?? 1);
     });

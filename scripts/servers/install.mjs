@@ -30,7 +30,7 @@ export function whichInstaller() {
   return works('brew', ['--version']) ? 'brew' : undefined;
 }
 
-/** Runs a command as root, without questions of apt. */
+/** Runs a command as root, with apt told to ask nothing. */
 export function runAsRoot(...command) {
   const [first, ...rest] = [...(asRoot() ?? []), 'env', 'DEBIAN_FRONTEND=noninteractive', ...command];
   return run(first, rest);
