@@ -5,10 +5,13 @@ export interface SqlFault extends Error {
   constraint?: string;
 }
 
+/** Codes of the operating system such as `EPIPE` have the same form, but no SQLSTATE begins with E. */
+const SQLSTATE = /^(?!E)[0-9A-Z]{5}$/;
+
 /** The server's own error; layers in between wrap it as `cause`. */
 export function sqlFault(error: unknown): SqlFault | undefined {
   for (let e: unknown = error, depth = 0; e instanceof Error && depth < 5; e = e.cause, depth++)
-    if ('code' in e && typeof e.code === 'string' && /^[0-9A-Z]{5}$/.test(e.code)) return e as SqlFault;
+    if ('code' in e && typeof e.code === 'string' && SQLSTATE.test(e.code)) return e as SqlFault;
   return undefined;
 }
 
@@ -31,4 +34,13 @@ export function isDeadlock(error: unknown): boolean {
 /** Whether a statement did not get a lock within `lock_timeout`, or at once where it would not wait. */
 export function isLockTimeout(error: unknown): boolean {
   return sqlFault(error)?.code === '55P03';
+}
+
+/** SQLSTATE classes that say nothing about the statement: connection, rollback, resources, object state, operator, system. */
+const TRANSIENT = /^(?:08|40|53|55|57|58)/;
+
+/** Whether the server refused the statement or its data, so that a repetition would be refused as well. */
+export function isStatementRefused(error: unknown): boolean {
+  const fault = sqlFault(error);
+  return fault !== undefined && !TRANSIENT.test(fault.code);
 }
