@@ -1,4 +1,4 @@
-// The task queue on Redis Streams beside other queues and beside a stream with nothing around it; interleaved rounds.
+// The task queue on Redis Streams compared with other queues and with a plain stream, in interleaved rounds.
 // npm run bench -- tasks [--json] [--check] [--rounds N] [--only empty,real,enqueue,idle,memory]
 import 'reflect-metadata';
 import { startRedis } from '@yuxi/testing';
@@ -35,19 +35,19 @@ const SYSTEMS = {
 };
 try {
   if (parts.includes('empty'))
-    for (const [places, count] of [
+    for (const [slots, count] of [
       [1, 4000],
       [10, 20_000],
       [100, 40_000],
     ])
-      await workThrough('empty tasks', places, count, () => undefined, SYSTEMS);
+      await workThrough('empty tasks', slots, count, () => undefined, SYSTEMS);
   const { [RAW]: _, ...queues } = SYSTEMS;
   if (parts.includes('real'))
-    for (const [places, count] of [
+    for (const [slots, count] of [
       [10, 600],
       [100, 6000],
     ])
-      await workThrough('tasks of 20-80 ms', places, count, pause, queues);
+      await workThrough('tasks of 20-80 ms', slots, count, pause, queues);
   if (parts.includes('enqueue')) await enqueue(queues);
   if (parts.includes('idle')) await idle(queues);
   if (parts.includes('memory')) await memory(queues);
@@ -58,7 +58,7 @@ try {
 report('tasks', rows, options);
 process.exit(0);
 
-/** The same pauses for everybody. */
+/** The same pauses for all systems. */
 function pause({ n }) {
   return new Promise((resolve) => setTimeout(resolve, 20 + ((n * 7919) % 61)));
 }
@@ -71,7 +71,7 @@ function signal() {
 
 async function eachInterleaved(systems, work) {
   const results = Object.fromEntries(Object.keys(systems).map((name) => [name, []]));
-  // The first round compiles.
+  // The first round only warms up the compiler.
   for (let round = 0; round <= rounds; round++)
     for (const [name, open] of Object.entries(systems)) {
       await meter.empty();
@@ -83,10 +83,10 @@ async function eachInterleaved(systems, work) {
   return results;
 }
 
-async function workThrough(kind, places, count, run, systems) {
+async function workThrough(kind, slots, count, run, systems) {
   const results = await eachInterleaved(systems, async (queue) => {
-    // The first tasks take all places and wait, so that nobody is measured while he starts.
-    await queue.addMany(Array.from({ length: places }, () => payload(-1)));
+    // The first tasks take all slots and wait, so that the start of the workers is not measured.
+    await queue.addMany(Array.from({ length: slots }, () => payload(-1)));
     for (let n = 0; n < count; n += 1000)
       await queue.addMany(Array.from({ length: Math.min(1000, count - n) }, (_, i) => payload(n + i)));
     let waiting = 0;
@@ -94,9 +94,9 @@ async function workThrough(kind, places, count, run, systems) {
     const full = signal();
     const open = signal();
     const over = signal();
-    const stop = await queue.work(places, async (task) => {
+    const stop = await queue.work(slots, async (task) => {
       if (task.n < 0) {
-        if (++waiting === places) full.send();
+        if (++waiting === slots) full.send();
         await open.sent;
         return;
       }
@@ -111,10 +111,10 @@ async function workThrough(kind, places, count, run, systems) {
     await stop();
     return result;
   });
-  rowsOf(`${kind}, ${places} in flight`, results, { real: run === pause, places });
+  rowsOf(`${kind}, ${slots} in flight`, results, { real: run === pause, slots });
 }
 
-function rowsOf(what, results, { real, places }) {
+function rowsOf(what, results, { real, slots }) {
   const of = (name, field) => median(results[name].map((each) => each[field]));
   for (const name of Object.keys(results)) {
     row(`${what}, ${name}: rate`, of(name, 'rate'), '/s');
@@ -128,11 +128,11 @@ function rowsOf(what, results, { real, places }) {
       `${what}: rate over BullMQ`,
       over('bullmq', 'rate'),
       'x',
-      real ? '~ 1' : `>= ${{ 1: 1.5, 10: 3, 100: 5 }[places]}`,
+      real ? '~ 1' : `>= ${{ 1: 1.5, 10: 3, 100: 5 }[slots]}`,
     );
     row(`${what}: CPU of Redis over BullMQ`, over('bullmq', 'redis'), 'x', real ? '<= 0.4' : undefined);
   }
-  if (results[RAW]) row(`${what}: rate over a raw stream`, over(RAW, 'rate'), 'x', places > 1 ? '>= 0.6' : undefined);
+  if (results[RAW]) row(`${what}: rate over a raw stream`, over(RAW, 'rate'), 'x', slots > 1 ? '>= 0.6' : undefined);
 }
 
 async function enqueue(systems) {

@@ -7,19 +7,18 @@ import { tasksEnded, type TaskView } from '../support/tasks/tasks.js';
 
 const MINUTE = 60_000;
 const PAUSED = /YUXI_TEST_PAUSED after-claim (\w+)/;
-/** More than the workers take at once, so that the first replica gets one of them. */
+/** More files than the workers take at once, so that the first replica gets one of them. */
 const FILES = 12;
 const ROUNDS = 5;
-/** Indexing it in small chunks takes far longer than the second in which a cancel is heard. */
-/** Some 40,000 chunks. */
+/** About 40,000 chunks, whose indexing takes far longer than the second within which a cancel is read. */
 const LONG_PARAGRAPHS = 2_000;
 const SMALL_CHUNKS = { chunk_size: 16 };
 
 interface Held {
   dbId: string;
-  /** Of the request. */
+  /** Task of the request. */
   task: string;
-  /** The file whose run stands still on the first replica, right after its claim. */
+  /** The file whose run is suspended on the first replica, right after its claim. */
   fileId: string;
 }
 
@@ -38,7 +37,7 @@ describe('tasks seen by replicas that do not run them', () => {
   beforeAll(async () => {
     fleet = await startFleet({
       env: (index): Record<string, string> => ({
-        // Short, because one test waits for it; long enough for a busy machine.
+        // Short, because one test waits for it, and long enough for a busy machine.
         LOCK_TTL_MS: '4s',
         YUXI_WORKER_CONCURRENCY: '2',
         ...(index === 0 && { YUXI_TEST_PAUSE_AT: 'after-claim' }),
@@ -50,7 +49,7 @@ describe('tasks seen by replicas that do not run them', () => {
 
   const holds = () => fleet.replicas[0]!.logs.flatMap((line) => PAUSED.exec(line)?.[1] ?? []);
 
-  /** Indexes files by way of the first replica until one run stands still there and all others have ended. */
+  /** Indexes files through the first replica until one run is suspended there and all others have ended. */
   async function hold(name: string): Promise<Held> {
     for (let round = 1; round <= ROUNDS; round++) {
       const held = await tryToHold(`${name} ${round}`);
@@ -59,7 +58,7 @@ describe('tasks seen by replicas that do not run them', () => {
     throw new Error(`the first replica took none of ${ROUNDS * FILES} files`);
   }
 
-  /** `undefined` when the other replicas were faster. */
+  /** Undefined when the other replicas have taken all files. */
   async function tryToHold(name: string): Promise<Held | undefined> {
     const before = holds().length;
     const dbId = await createKnowledgeBase(apis[0]!, token, name);
@@ -71,7 +70,7 @@ describe('tasks seen by replicas that do not run them', () => {
     const indexed = async () => (await statuses(dbId)).filter((status) => status === 'indexed').length;
     await eventually(async () => holds().length > before || (await indexed()) === FILES, {
       timeout: 20_000,
-      describe: 'a run to stand still, or all of them to end',
+      describe: 'a run to be suspended, or all runs to end',
     });
     const fileId = holds()[before];
     if (fileId === undefined) return undefined;
@@ -113,7 +112,7 @@ describe('tasks seen by replicas that do not run them', () => {
     expect(await auditIndex(fleet, dbId)).toEqual([]);
   }
 
-  it('R4 looking on one replica changes no status of what another one works on', async () => {
+  it('R4 (a read changes nothing): reads on one replica leave the status of the work of another unchanged', async () => {
     const held = await hold('looked at');
     try {
       const path = `/api/knowledge/databases/${held.dbId}`;
@@ -138,7 +137,7 @@ describe('tasks seen by replicas that do not run them', () => {
     await expectIndexed(held);
   });
 
-  it('R5 a replica that starts and stops leaves the tasks of the others alone', async () => {
+  it('R5 (a restart changes nothing): a replica that starts and stops leaves the tasks of the others unchanged', async () => {
     await fleet.replicas[0]!.restart();
     const held = await hold('while one starts');
     try {
@@ -159,7 +158,7 @@ describe('tasks seen by replicas that do not run them', () => {
     await expectIndexed(held);
   });
 
-  it('R6 a task is seen and cancelled on any replica, wherever it runs', async () => {
+  it('R6 (tasks are shared): a task is shown and cancelled on any replica, wherever it runs', async () => {
     const dbId = await createKnowledgeBase(apis[0]!, token, 'cancelled');
     const { file_id } = await uploadText(apis[0]!, token, dbId, 'long', madeText('long', LONG_PARAGRAPHS));
     const task = await requestIndex(apis[0]!, token, dbId, [file_id], SMALL_CHUNKS);
@@ -180,12 +179,12 @@ describe('tasks seen by replicas that do not run them', () => {
     await eventually(async () => (await fleet.sql(left, [file_id])).length === 0, { timeout: MINUTE });
   });
 
-  it('R6 a task outlives the replica that took the request and ran it', async () => {
+  it('R6 (tasks are shared): a task is carried on after the replica that ran it was killed', async () => {
     await fleet.replicas[0]!.restart();
     const held = await hold('outlived');
     await fleet.replicas[0]!.kill();
     expect((await view(apis[2]!, held.task)).status).toBe('running');
-    // What else would pass in fifteen seconds of silence.
+    // In place of a wait for the end of the leases.
     await fleet.sql(`UPDATE tasks SET lease_until = now() WHERE status = 'running'`);
     await expectIndexed(held);
     expect(await memberOf(held.fileId)).toMatchObject({ status: 'success' });

@@ -10,17 +10,17 @@ const TASKS = size(4000, 100_000);
 const LOT = 2500;
 const streams = { lease: '2s' };
 
-/** Numbers of those that a condition picks. */
+/** Numbers of the tasks that match a condition. */
 const numbers = (tasks: readonly TestTask[], which: (task: TestTask) => unknown) =>
   tasks.flatMap((task) => (which(task) ? [task.n] : []));
 const ascending = (values: readonly number[]) => values.toSorted((a, b) => a - b);
 
-describe('tasks in Redis under everything at once', () => {
+describe('a task in Redis under all faults at once', () => {
   let fleet: TasksFleet;
   afterEach(() => fleet?.stop(), MINUTE);
 
   it(
-    'are neither lost nor done twice when workers are killed, answers are lost and Redis restarts',
+    'is neither lost nor done twice when workers are killed, replies are lost and Redis restarts',
     async () => {
       const random = seededRandom(SEED);
       fleet = await TasksFleet.start({
@@ -59,7 +59,7 @@ describe('tasks in Redis under everything at once', () => {
       const starts = (await fleet.starts()).length;
       const recovered = await fleet.counter('recovered');
       console.info(
-        `tasks-chaos: ${TASKS} tasks in ${seconds} s, ${starts} starts, ${recovered} taken back from the dead, ` +
+        `tasks-chaos: ${TASKS} tasks in ${seconds} s, ${starts} starts, ${recovered} taken back from dead workers, ` +
           `${dead.length} dead letters, ${JSON.stringify(faults.counts)}, one restart of Redis`,
       );
     },
@@ -67,11 +67,11 @@ describe('tasks in Redis under everything at once', () => {
   );
 
   it.each([
-    [10, 'at 10 in flight none of their neighbours', undefined],
-    [100, 'at 100 in flight none of their neighbours', undefined],
-    [100, 'control: neighbours too when they have company to the end', 'suspects have company to the end'],
+    [10, 'the tasks beside it do not', undefined],
+    [100, 'the tasks beside it do not', undefined],
+    [100, 'control: tasks beside it do too when suspects never run alone', 'suspects never run alone'],
   ])(
-    'that kill their process are dead letters: %i, %s',
+    'that kills its process becomes a dead letter with %i in flight: %s',
     async (concurrency, _, control) => {
       const count = control ? 150 : size(300, 3000);
       const every = size(150, 100);

@@ -17,7 +17,7 @@ const summary = (values: readonly number[]) => {
   return `${sorted[sorted.length >> 1]} ms median, ${sorted.at(-1)} ms worst`;
 };
 
-describe('tasks in Redis whose master changes', () => {
+describe('a task in Redis during a change of the master', () => {
   let fleet: TasksFleet;
   let servers: SentinelTrio | RedisCluster;
   let failovers: Failovers | undefined;
@@ -39,7 +39,7 @@ describe('tasks in Redis whose master changes', () => {
     );
 
   it(
-    'go on by themselves after a Sentinel failover: nothing is lost or stranded, no worker is taken for dead, no effect happens twice',
+    'is carried on after a Sentinel failover: none is lost or stranded, no worker is declared dead, no effect happens twice',
     async () => {
       const trio = await startSentinel({ downAfter: 3000 });
       servers = trio;
@@ -58,7 +58,7 @@ describe('tasks in Redis whose master changes', () => {
         const failover = await failovers.run(KINDS[round % KINDS.length]!);
         fleet.direct = failovers.client(failover.to);
         const done = await fleet.counter('done');
-        // What there was before may all have ended before.
+        // All earlier tasks may have ended by now.
         producing.push(fleet.enqueue('effect', lot(enqueued + 2 * LOT)));
         enqueued += 3 * LOT;
         await eventually(async () => expect(await fleet.counter('done')).toBeGreaterThan(done), { timeout: MINUTE });
@@ -80,7 +80,7 @@ describe('tasks in Redis whose master changes', () => {
   );
 
   it(
-    'go on by themselves in a Cluster that loses a master, on each of its masters: none is lost',
+    'is carried on after a Cluster lost a master, on each of its masters: none is lost',
     async () => {
       const cluster = await startRedisCluster();
       servers = cluster;

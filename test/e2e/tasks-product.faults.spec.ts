@@ -11,7 +11,7 @@ const MINUTE = 60_000;
 const QUEUE = '/api/system/queues/default';
 const PARAGRAPHS = 2;
 
-describe('files of the product while Redis loses everything', () => {
+describe('a file of the product while Redis fails', () => {
   let fleet: Fleet;
   beforeAll(async () => {
     fleet = await startFleet();
@@ -26,7 +26,7 @@ describe('files of the product while Redis loses everything', () => {
     (await fleet.apis[replica]![method](path, { token: fleet.token })).status;
 
   it(
-    'are indexed, each once, when it is emptied while they are queued and while they are indexed',
+    'is indexed once when Redis is emptied before and during the indexing',
     async () => {
       const { token, apis, redis } = fleet;
       const dbId = await createKnowledgeBase(apis[0]!, token, 'flushed');
@@ -48,16 +48,16 @@ describe('files of the product while Redis loses everything', () => {
   );
 
   it(
-    'are taken and indexed, each once, while it is away',
+    'is accepted and indexed once while Redis is unavailable',
     async () => {
       const { token, apis, redis } = fleet;
-      const dbId = await createKnowledgeBase(apis[0]!, token, 'away');
+      const dbId = await createKnowledgeBase(apis[0]!, token, 'unavailable');
       const until = monotonicMs() + size(3000, MINUTE);
       await redis.kill();
       const count = size(15, 100);
       const tasks: string[] = [];
       for (let i = 0; i < count; i++) {
-        const file = await upload(dbId, `away ${i}`, i % 3);
+        const file = await upload(dbId, `unavailable ${i}`, i % 3);
         tasks.push(await requestIndex(apis[(i + 1) % 3]!, token, dbId, [file]));
       }
       const ended = await tasksEnded(apis[0]!, token, tasks, 2 * MINUTE);

@@ -5,7 +5,7 @@ import { size } from '../support/size.js';
 import { clock, repeated, TasksFleet, type TestTask } from '../support/tasks/tasks-fleet.js';
 
 const MINUTE = 60_000;
-/** Shorter than the default, so that the small size is quick. */
+/** Shorter than the default in the small size, so that it is fast. */
 const LEASE = size(2000, 5000);
 const streams = { lease: LEASE };
 
@@ -14,7 +14,7 @@ const tasks = (count: number, more: (i: number) => Partial<TestTask> = () => ({}
 const median = (values: readonly number[]) => Math.round(values.toSorted((a, b) => a - b)[values.length >> 1]!);
 const most = (values: readonly number[]) => Math.round(Math.max(...values));
 
-describe('tasks in Redis under faults', () => {
+describe('a task in Redis under faults', () => {
   let fleet: TasksFleet;
   afterEach(() => fleet?.stop(), MINUTE);
 
@@ -29,7 +29,7 @@ describe('tasks in Redis under faults', () => {
     );
 
   it(
-    'of a worker that was killed run on another one',
+    'runs on another worker after its own was killed',
     async () => {
       fleet = await TasksFleet.start({ workers: 1, options: { streams } });
       const took: number[] = [];
@@ -60,7 +60,7 @@ describe('tasks in Redis under faults', () => {
   );
 
   it(
-    'that have not begun are handed back at once when their worker is told to end, and those that run end',
+    'that has not begun is returned at once when its worker shuts down, and a running task ends',
     async () => {
       fleet = await TasksFleet.start({ workers: 1, options: { streams } });
       const took: number[] = [];
@@ -72,7 +72,7 @@ describe('tasks in Redis under faults', () => {
         );
         await begun(1);
         const [first] = fleet.members.splice(0) as [TasksFleet['members'][0]];
-        // The order comes first: a process takes seconds to start on a busy machine, and what runs may have ended by then.
+        // The shutdown is ordered first, because the start of a process may take longer than the running task.
         const closing = first.worker.order('close');
         await fleet.add();
         const from = clock();
@@ -88,28 +88,28 @@ describe('tasks in Redis under faults', () => {
       }
       expect(await fleet.counter('recovered')).toBe(0);
       console.info(
-        `tasks: after SIGTERM, what had not begun began elsewhere in ${median(took)} ms median, ${most(took)} worst`,
+        `tasks: after SIGTERM, tasks that had not begun began elsewhere in ${median(took)} ms median, ${most(took)} worst`,
       );
     },
     3 * MINUTE,
   );
 
   it.each([
-    ['are left to their workers', undefined],
-    ['control: are taken from them when leases run out meanwhile', 'leases run out while Redis is away'],
+    ['stays with its worker', undefined],
+    ['control: is taken from its worker when leases expire meanwhile', 'leases expire while Redis is unavailable'],
   ])(
-    'of busy workers, while Redis stands still, %s',
+    'of a busy worker during a suspension of Redis: %s',
     async (_, control) => {
-      const still = size(4000, 10_000);
+      const suspended = size(4000, 10_000);
       fleet = await TasksFleet.start({ workers: 4, options: { streams, concurrency: 4 }, control });
-      // Some end before Redis stands still, some meanwhile, some afterwards.
+      // Some tasks end before the suspension of Redis, some during it, some after it.
       await fleet.enqueue(
         'hold',
-        tasks(32, (i) => ({ ms: 500 + (i % 16) * (still / 12) })),
+        tasks(32, (i) => ({ ms: 500 + (i % 16) * (suspended / 12) })),
       );
       await begun(16);
       fleet.server.pause();
-      await sleep(still);
+      await sleep(suspended);
       fleet.server.resume();
       await fleet.drained(MINUTE);
       const twice = repeated(await fleet.starts());
@@ -123,7 +123,7 @@ describe('tasks in Redis under faults', () => {
 
   it.each([
     ['begins once', '5m' as const],
-    ['control: begins again when its process is given up', '1s' as const],
+    ['control: begins again after its process has lost its tasks', '1s' as const],
   ])(
     'whose handler blocks the event loop for longer than the lease: %s',
     async (_, maxBlock) => {
@@ -142,10 +142,10 @@ describe('tasks in Redis under faults', () => {
   );
 
   it.each([
-    ['are found again', undefined],
-    ['control: are stranded when nobody asks for them', 'nobody asks what a lost answer held'],
+    ['is delivered again', undefined],
+    ['control: is stranded when the reply is not repeated', 'tasks of a lost reply are not repeated'],
   ])(
-    'whose hand-over was lost on the way %s',
+    'whose delivery was lost in a reply: %s',
     async (_, control) => {
       fleet = await TasksFleet.start({ workers: 1, options: { streams }, control });
       const proxy = fleet.members[0]!.proxy!;
@@ -170,10 +170,10 @@ describe('tasks in Redis under faults', () => {
   );
 
   it.each([
-    ['are heard from the new one only', undefined],
-    ['control: are heard from both when nothing tells them apart', 'the dead may go on'],
+    ['is acknowledged by the new worker only', undefined],
+    ['control: is acknowledged by both when dead workers stay members', 'dead workers stay members'],
   ])(
-    'whose worker stood still until another one took them %s',
+    'whose worker was suspended until another one took it: %s',
     async (_, control) => {
       fleet = await TasksFleet.start({ workers: 1, options: { streams }, control });
       const [first] = fleet.members as [TasksFleet['members'][0]];
@@ -188,13 +188,13 @@ describe('tasks in Redis under faults', () => {
       first.worker.signal('SIGCONT');
       await eventually(async () => expect(await fleet.ends()).toHaveLength(2), { timeout: 20_000 });
       await fleet.drained(5000);
-      const said = { done: await fleet.counter('done'), dead: (await fleet.deadLetters()).length };
-      expect(said).toEqual(control ? { done: 0, dead: 1 } : { done: 1, dead: 0 });
+      const ended = { done: await fleet.counter('done'), dead: (await fleet.deadLetters()).length };
+      expect(ended).toEqual(control ? { done: 0, dead: 1 } : { done: 1, dead: 0 });
     },
     2 * MINUTE,
   );
 
-  it('go on after everything in Redis was lost; those that ran then end unheard', async () => {
+  it('that is enqueued after Redis lost its data runs, and the tasks that ran then end without effect', async () => {
     fleet = await TasksFleet.start({ workers: 2, options: { streams } });
     await fleet.enqueue(
       'hold',

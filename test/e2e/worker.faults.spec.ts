@@ -9,7 +9,7 @@ import { tasksEnded } from '../support/tasks/tasks.js';
 
 const MINUTES = 60_000;
 
-describe('two APIs that only serve, and two workers, with the default settings', () => {
+describe('two workers and two APIs without workers', () => {
   let fleet: Fleet;
   let workers: Replica[];
   beforeAll(async () => {
@@ -22,7 +22,7 @@ describe('two APIs that only serve, and two workers, with the default settings',
     await fleet?.stop();
   }, MINUTES);
 
-  /** Tasks by the process that has or had them: `host:pid:random`. */
+  /** Tasks by the process that runs or ran them: `host:pid:random`. */
   const tasksOf = (pid: number, status: string) =>
     fleet.sql<{ id: string; run: number }>(
       `SELECT id, run FROM tasks WHERE status = $2 AND NOT is_group AND worker LIKE '%:' || $1 || ':%'`,
@@ -30,7 +30,7 @@ describe('two APIs that only serve, and two workers, with the default settings',
     );
 
   it(
-    'index each file once although a worker is killed; what it had goes on at the other one within 15 s',
+    'index each file once although a worker is killed; the other worker takes its tasks within 15 s',
     async () => {
       const [victim, other] = workers as [Replica, Replica];
       for (const worker of workers) expect((await api(worker.baseUrl).get('/health/ready')).status).toBe(200);
@@ -78,7 +78,7 @@ describe('two APIs that only serve, and two workers, with the default settings',
     10 * MINUTES,
   );
 
-  it('none of the APIs has run a task', async () => {
+  it('run all tasks in the workers', async () => {
     for (const { pid } of fleet.replicas) expect(await tasksOf(pid, 'success')).toEqual([]);
   });
 });

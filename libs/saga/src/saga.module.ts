@@ -2,7 +2,7 @@ import { ConfigurableModuleBuilder, type DynamicModule, Global, Module } from '@
 import { DiscoveryModule } from '@nestjs/core';
 import { OptionsError, SQL_CLIENT, type SqlClient } from '@yuxi/core';
 import { REDIS_CONNECTION, type RedisClient } from '@yuxi/redis';
-import { TaskQueue, TaskQueues } from '@yuxi/tasks';
+import { TaskQueue, QueueAdmin } from '@yuxi/tasks';
 import { SagaExplorer } from './definition/saga.explorer.js';
 import { SagaRegistry } from './definition/saga.registry.js';
 import { RunningSteps } from './run/running-steps.js';
@@ -32,7 +32,7 @@ const { ConfigurableModuleClass, OPTIONS_TYPE, ASYNC_OPTIONS_TYPE } = new Config
       inject: [
         SAGA_OPTIONS,
         TaskQueue,
-        TaskQueues,
+        QueueAdmin,
         { token: SQL_CLIENT, optional: true },
         { token: REDIS_CONNECTION, optional: true },
       ],
@@ -62,7 +62,7 @@ export class SagaModule extends ConfigurableModuleClass {
 function storeOf(
   options: SagaModuleOptions,
   queue: TaskQueue,
-  queues: TaskQueues,
+  queues: QueueAdmin,
   sql?: SqlClient,
   redis?: RedisClient,
 ): SagaStore {

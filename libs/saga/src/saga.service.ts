@@ -97,7 +97,7 @@ export class SagaService {
     const definition = this.sagas.get(state);
     if (state.status === 'stuck') await this.#change(definition, state, (known) => resumed(known, state, 'cancelled'));
     // It may wait for its next attempt.
-    else if (state.task !== null) await this.queue.hasten(sagaTaskName(state), state.task, SAGA_QUEUE);
+    else if (state.task !== null) await this.queue.promote(sagaTaskName(state), state.task, SAGA_QUEUE);
     return this.#view(await this.#load(id));
   }
 

@@ -11,8 +11,8 @@ const untilAborted = (_: unknown, { signal }: TaskContext) =>
   new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)));
 
 /**
- * A handler that runs until it is told to end, and what has been seen of it. To wait for `begun` is not the same as to wait for
- * `running: 1`: the queue counts a task when it gives it out, and the worker may begin it later, or hand it back unbegun.
+ * A handler that runs until its signal aborts, and a record of its states. `begun` is not the same as `running: 1`: the queue counts a
+ * task when it is claimed, and the worker may begin it later or return it.
  */
 const holding = () => {
   const seen: string[] = [];
@@ -26,7 +26,7 @@ const holding = () => {
   return { seen, hold };
 };
 
-/** A handler that keeps what it was given. */
+/** A handler that records what it receives. */
 const noting = <T>(what: (payload: T, context: TaskContext) => unknown = (payload) => payload) => {
   const noted: unknown[] = [];
   return { noted, run: (payload: T, context: TaskContext) => void noted.push(what(payload, context)) };
@@ -34,7 +34,7 @@ const noting = <T>(what: (payload: T, context: TaskContext) => unknown = (payloa
 const become = (noted: unknown[], expected: unknown[]) =>
   eventually(() => expect(noted).toEqual(expected), { timeout: 15_000 });
 
-onBothEngines('tasks', ({ site, kind }) => {
+onBothEngines('a task', ({ site, kind }) => {
   const letters = async (one: Awaited<ReturnType<typeof site>>, count: number) =>
     eventually(async () => {
       const dead = await one.queues.deadLetters();
@@ -44,7 +44,7 @@ onBothEngines('tasks', ({ site, kind }) => {
   const view = async (one: Awaited<ReturnType<typeof site>>) =>
     (await one.queues.list()).find(({ queue }) => queue === 'default');
 
-  it('give payload, run and the context of the request to the handler', async () => {
+  it('passes payload, run and the context of the request to its handler', async () => {
     const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
     const requestId = '2f1d7a50-5f6c-4b8e-9d7e-0a8f3f0f7c11';
     const { noted, run } = noting((payload, { id, name, attempt, owner }) => {
@@ -61,7 +61,7 @@ onBothEngines('tasks', ({ site, kind }) => {
     await eventually(() => expect(noted.at(-1)).toMatchObject({ payload: 0, owner: null }));
   });
 
-  it('run by priority, then in order, and not before their time', async () => {
+  it('runs by priority, then in order, and not before it is due', async () => {
     const { noted, run } = noting();
     const one = await site({ t: { run } }, { worker: false });
     await one.queue.enqueue('t', 'late', { delay: 600 });
@@ -73,7 +73,7 @@ onBothEngines('tasks', ({ site, kind }) => {
     await become(noted, ['urgent', 'a', 'b', 'low', 'late']);
   });
 
-  it('are there once for an id, and once for a dedupe key while one is open', async () => {
+  it('exists once for an id, and once for a dedupe key while it is open', async () => {
     const { opened, open } = gate();
     const { noted, run } = noting();
     const handlers: Handlers = { t: { run: (payload: never, context) => opened.then(() => run(payload, context)) } };
@@ -89,7 +89,7 @@ onBothEngines('tasks', ({ site, kind }) => {
     expect(noted).toHaveLength(3);
   });
 
-  it('hold a dedupe key for longer than they run when they are told to', async () => {
+  it('holds its dedupe key for dedupeFor, also after its end', async () => {
     const { noted, run } = noting();
     const one = await site({ t: { run } });
     const first = await one.queue.enqueue('t', 1, { dedupe: 'k', dedupeFor: 1500 });
@@ -117,7 +117,7 @@ onBothEngines('tasks', ({ site, kind }) => {
     ['not a number', 'NaN', '$.n', () => ({ n: Number.NaN })],
     ['too much', 'store it and pass a reference', '$', () => 'x'.repeat(300_000)],
     ['what the schema does not allow', 'does not match the schema', '$.n', () => ({ n: 'one' })],
-  ])('refuse %s', async (_, problem, path, make) => {
+  ])('is refused with %s', async (_, problem, path, make) => {
     const one = await site(
       { t: { schema: z.looseObject({ n: z.number().optional() }).or(z.array(z.any())).or(z.string()), run: () => 1 } },
       { worker: false },
@@ -140,12 +140,12 @@ onBothEngines('tasks', ({ site, kind }) => {
     ['dedupe', { dedupe: 'x'.repeat(201) }],
     ['dedupeFor', { dedupe: 'k', dedupeFor: '8d' as const }],
     ['priority', { priority: 1.5 }],
-  ])('refuse %s %j', async (option, options) => {
+  ])('is refused with %s %j', async (option, options) => {
     const one = await site({ t: { run: () => 1 } }, { worker: false });
     await expect(one.queue.enqueue('t', 1, options)).rejects.toThrow(option);
   });
 
-  it('that nobody here knows, or in a version above ours, are left to others', async () => {
+  it('of an unknown name or a newer version is left to other workers', async () => {
     const { noted, run } = noting();
     const producer = await site({ t: { version: 2, run }, other: { run } }, { worker: false });
     await producer.queue.enqueue('t', 'new');
@@ -160,7 +160,7 @@ onBothEngines('tasks', ({ site, kind }) => {
     expect(old.noted).toEqual(['known']);
   });
 
-  it('are tried again until no attempt is left, and are dead letters then', async () => {
+  it('is retried until no attempt is left, and becomes a dead letter then', async () => {
     const { noted, run } = noting((_, { attempt }) => attempt);
     const fail: Handlers[string]['run'] = (payload, context) => {
       run(payload, context);
@@ -185,20 +185,20 @@ onBothEngines('tasks', ({ site, kind }) => {
   });
 
   it.each([
-    ['an error that says retrying is no use', () => Promise.reject(new YuxiError('never', { code: 'X' }))],
+    ['an error that is not retryable', () => Promise.reject(new YuxiError('never', { code: 'X' }))],
     ['a result that is no JSON', () => ({ at: new Date() })],
-  ])('fail at once for %s', async (_, run) => {
+  ])('fails at once for %s', async (_, run) => {
     const one = await site({ t: { run } });
     await one.queue.enqueue('t', 1);
     const [letter] = await letters(one, 1);
     expect(letter).toMatchObject({ attempts: 1, error: expect.stringMatching(/never|\$\.at is a Date/) });
   });
 
-  it('are put back without counting the run', async () => {
+  it('waits again after TaskRetryLater, without counting the run', async () => {
     const { noted, run } = noting((_, { attempt }) => attempt);
     const again: Handlers[string]['run'] = (payload, context) => {
       run(payload, context);
-      if (noted.length < 4) throw new TaskRetryLater(1, 'somebody else is at it');
+      if (noted.length < 4) throw new TaskRetryLater(1, 'another task holds the lock');
     };
     const one = await site({ t: { retry: { attempts: 1 }, run: again } });
     await one.queue.enqueue('t', 1);
@@ -208,7 +208,7 @@ onBothEngines('tasks', ({ site, kind }) => {
     );
   });
 
-  it('that take too long are ended by their signal, which counts as a failure', async () => {
+  it('that takes too long is ended by its signal, which counts as a failure', async () => {
     const one = await site({ t: { timeout: 50, retry: { attempts: 2, backoff: 1 }, run: untilAborted } });
     await one.queue.enqueue('t', 1);
     expect((await letters(one, 1))[0]).toMatchObject({
@@ -217,7 +217,7 @@ onBothEngines('tasks', ({ site, kind }) => {
     });
   });
 
-  it('are never more at once than their handler, and the worker, allow', async () => {
+  it('never runs more often at once than its handler and the worker allow', async () => {
     const now = { limited: 0, all: 0 };
     const most = { limited: 0, all: 0 };
     const track = (name: 'limited' | 'all') => async () => {
@@ -239,7 +239,7 @@ onBothEngines('tasks', ({ site, kind }) => {
     expect(most).toEqual({ limited: 2, all: 4 });
   });
 
-  it('are cancelled while they wait, while they wait for their time, and while they run', async () => {
+  it('is cancelled while it waits, while it is delayed, and while it runs', async () => {
     const { noted, run } = noting((_, { signal }) => signal.aborted);
     const { seen, hold } = holding();
     const one = await site({ hold: { run: hold }, t: { run } }, { concurrency: 1 });
@@ -258,10 +258,10 @@ onBothEngines('tasks', ({ site, kind }) => {
     );
     expect(await one.queue.enqueue('hold', 5, { dedupe: 'k' })).not.toBe(running);
     await one.queue.cancel('t', stays);
-    await one.queue.cancel('t', 'nobody');
+    await one.queue.cancel('t', 'unknown');
   });
 
-  it('that were cancelled while they waited do not keep the next one from their dedupe key', async () => {
+  it('that was cancelled while it waited releases its dedupe key for the next one', async () => {
     const { noted, run } = noting();
     const one = await site({ t: { run } });
     await one.queues.pause('default');
@@ -277,7 +277,7 @@ onBothEngines('tasks', ({ site, kind }) => {
     expect(await one.queue.enqueue('t', 4, { dedupe: 'k' })).not.toBe(next);
   });
 
-  it('wait while their queue is paused, for all workers and also for those that start then', async () => {
+  it('waits while its queue is paused, for workers that start then too', async () => {
     const { noted, run } = noting();
     const one = await site({ t: { run } });
     await one.queues.pause('default', 'operator');
@@ -294,7 +294,7 @@ onBothEngines('tasks', ({ site, kind }) => {
     await eventually(() => expect(new Set(noted)).toEqual(new Set([1, 2])));
   });
 
-  it('are drained: what waits is cancelled, what runs goes on', async () => {
+  it('that waits is cancelled by a drain, and a running one continues', async () => {
     const { opened, open } = gate();
     const { noted, run } = noting();
     const handlers: Handlers = { held: { run: (payload: never, context) => opened.then(() => run(payload, context)) } };
@@ -314,7 +314,7 @@ onBothEngines('tasks', ({ site, kind }) => {
     await become(noted, [0, 5]);
   });
 
-  it('that failed for good can be paged through, run again and discarded', async () => {
+  it('that failed for good can be listed in pages, replayed and discarded', async () => {
     let broken = true;
     const { noted, run } = noting();
     const fail: Handlers[string]['run'] = (payload, context) => {
@@ -332,7 +332,7 @@ onBothEngines('tasks', ({ site, kind }) => {
     const first = await one.queues.deadLetters({ limit: 2 });
     const rest = await one.queues.deadLetters({ limit: 2, before: first.at(-1)!.id });
     expect([...first, ...rest].map(({ id }) => id)).toEqual(ids);
-    expect(await one.queues.deadLetters({ before: 'nobody' })).toEqual([]);
+    expect(await one.queues.deadLetters({ before: 'unknown' })).toEqual([]);
 
     broken = false;
     expect(await one.queues.replay({ id: ids[0], owner: '1' })).toBe(0);
@@ -359,7 +359,7 @@ onBothEngines('tasks', ({ site, kind }) => {
         );
   });
 
-  it('are handed back by a worker that ends, without losing an attempt', async () => {
+  it('is handed back by a worker that shuts down, without counting an attempt', async () => {
     const { noted, run } = noting((_, { attempt }) => attempt);
     const { seen, hold } = holding();
     const one = await site({ t: { run: hold, retry: { attempts: 1 } } }, { shutdownGrace: 50 });
@@ -371,7 +371,7 @@ onBothEngines('tasks', ({ site, kind }) => {
     await become(noted, [1]);
   });
 
-  it('are never more at once over all workers than their queue allows', async () => {
+  it('never runs more often at once over all workers than its queue allows', async () => {
     let [now, most, done] = [0, 0, 0];
     const ran = [0, 0];
     const on = (place: number) => async () => {
@@ -388,7 +388,7 @@ onBothEngines('tasks', ({ site, kind }) => {
     await eventually(() => expect(done).toBe(30), { timeout: 15_000 });
     expect(most).toBe(3);
     for (const each of [one, two]) each.limits.set({ default: { concurrency: 1 } });
-    // What was asked for before the change may still be given: after two more tasks each has asked since.
+    // A claim sent before the change may still return tasks. After two more tasks each worker has sent a new claim.
     const before = [...ran];
     while (ran.some((count, place) => count < before[place]! + 2)) {
       const sofar = done;
@@ -403,7 +403,7 @@ onBothEngines('tasks', ({ site, kind }) => {
     expect(() => one.limits.set({ default: { concurrency: 0 } })).toThrow('concurrency');
   });
 
-  it('begin no faster over all workers than their queue allows', async () => {
+  it('begins no faster over all workers than its queue allows', async () => {
     const { noted, run } = noting(() => performance.now());
     const limits = { default: { rate: { tasks: 5, per: 1000 } } };
     const one = await site({ t: { run } }, { limits });
@@ -411,13 +411,13 @@ onBothEngines('tasks', ({ site, kind }) => {
     await Promise.all(Array.from({ length: 12 }, (_, n) => one.queue.enqueue('t', n)));
     await eventually(() => expect(noted).toHaveLength(12), { timeout: 15_000 });
     const times = noted as number[];
-    // Five at once, then one each 200 ms; a clock may be some milliseconds off.
+    // Five at once, then one each 200 ms. The clocks may differ by some milliseconds.
     expect(times.at(-1)! - times[0]!).toBeGreaterThan(1300);
     one.limits.set({});
     expect(one.limits.queues).toEqual([]);
   });
 
-  it(`go on in their thousands (${kind})`, async () => {
+  it(`is run once among thousands (${kind})`, async () => {
     let done = 0;
     const handlers: Handlers = { t: { run: () => void done++ } };
     const one = await site(handlers, { concurrency: 50 });

@@ -39,11 +39,11 @@ describe('JSON of a payload', () => {
     [{ a: [true, null, 'é😀', { b: -1.5e-7 }] }],
     [Object.assign(Object.create(null) as object, { a: 1 })],
     ['x'.repeat(MAX_JSON - 2)],
-  ])('takes what comes back equal (%#)', (value) => {
+  ])('is accepted for a value that comes back equal (%#)', (value) => {
     expect(JSON.parse(toJson('t', value))).toEqual(value);
   });
 
-  it('takes one object in two places', () => {
+  it('may contain one object in two places', () => {
     const shared = { a: 1 };
     expect(toJson('t', [shared, shared])).toBe('[{"a":1},{"a":1}]');
   });

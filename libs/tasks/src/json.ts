@@ -8,7 +8,7 @@ const LONE_SURROGATE = /\p{Surrogate}/u;
 const PLAIN_KEY = /^[A-Za-z_$][\w$]*$/;
 
 /**
- * JSON text of a value that comes back equal from the database. What JSON would drop or change in silence is refused.
+ * JSON text of a value that the database returns unchanged. A value that JSON would drop or change without an error is refused.
  * @throws {PayloadError} with the path of the first offending value
  */
 export function toJson(task: string, value: unknown): string {
@@ -26,7 +26,7 @@ function check(task: string, value: unknown, path: string, parents: readonly obj
   if (typeof value !== 'object' || value === null) return;
   const inside = [...parents, value];
   if (Array.isArray(value)) {
-    // By index, because forEach would pass over holes.
+    // By index, because forEach skips holes.
     for (let i = 0; i < value.length; i++) check(task, value[i], `${path}[${i}]`, inside);
     return;
   }
@@ -47,7 +47,7 @@ function problemOf(value: unknown, parents: readonly object[]): string | undefin
   if (parents.length >= 100) return 'is nested more than 100 deep';
   if (Array.isArray(value)) return undefined;
   const prototype: unknown = Object.getPrototypeOf(value);
-  // By the shape of the prototype, because objects may come from another realm.
+  // By the shape of the prototype, because an object may come from another realm.
   if (prototype === null || Object.getPrototypeOf(prototype) === null) return undefined;
   return `is a ${value.constructor?.name || 'class instance'}, not a plain object: pass its data`;
 }

@@ -8,8 +8,8 @@ const UUID_PARTS = [8, 4, 4, 4, 12];
 const TRACE_PARTS = [32, 16, 2];
 
 /**
- * A request id and a trace context in few characters, as a hundred thousand tasks may carry them: what is hexadecimal by its
- * format goes as base64, after a letter that says what there is. Anything else goes as it is.
+ * A request id and a trace context in few characters, because a hundred thousand tasks may carry them. Hexadecimal values are
+ * written as base64, after a letter for their kind. All other text is kept unchanged.
  */
 export function packContext({ requestId, traceparent = '' }: CarriedContext): string {
   const hasTrace = TRACE.test(traceparent);
@@ -17,7 +17,7 @@ export function packContext({ requestId, traceparent = '' }: CarriedContext): st
   return hasTrace ? `b${pack(requestId + traceparent.slice(3))}` : `u${pack(requestId)}`;
 }
 
-/** Reads what it is asked for only when it is: most tasks neither log nor call anybody. */
+/** Unpacks a field when it is read. Most tasks neither log nor send requests, and read none. */
 export class PackedContext implements CarriedContext {
   readonly #text: string;
 
@@ -42,7 +42,7 @@ function pack(text: string): string {
   return Buffer.from(text.replaceAll('-', ''), 'hex').toString('base64url');
 }
 
-/** @param from place of the first digit */
+/** @param from index of the first digit */
 function unpack(text: string, sizes: readonly number[], from: number): string {
   const hex = Buffer.from(text, 'base64url').toString('hex');
   let at = from;

@@ -13,16 +13,16 @@ export interface TaskEndEvent extends TaskStartEvent {
   result: string;
   /** Milliseconds. */
   took: number;
-  /** Of a run that failed. */
+  /** Of a failed run. */
   error?: string;
 }
 
-/** Published when this process took back tasks of workers that had died. */
+/** Published when this process has taken back tasks of dead workers. */
 export interface TasksRecoveredEvent {
   count: number;
 }
 
-/** Channels of `node:diagnostics_channel`, for tracing. Publishing costs nothing while nobody subscribes. */
+/** Channels of `node:diagnostics_channel`, for tracing. Nothing is published without a subscriber. */
 export const TASK_CHANNELS = {
   /** {@link TaskStartEvent} */
   start: channel('yuxi:tasks:start'),

@@ -4,9 +4,9 @@ import type { TaskContext, TaskOptions } from './task.types.js';
 const TASK = Symbol.for('@yuxi/tasks:Task');
 
 /**
- * Makes a provider's method the handler of a task: `(payload, context)`. The method keeps working as an ordinary one.
- * A throw is retried as `retry` says; an error with `retryable: false` fails the task at once.
- * Names given twice, a missing schema and request-scoped providers fail the boot.
+ * Makes a method of a provider the handler of a task: `(payload, context)`. The method can still be called directly.
+ * After an error the task is retried as `retry` says; an error with `retryable: false` fails it at once.
+ * A duplicate name, a missing schema or a request-scoped provider fails the start of the application.
  */
 export function Task<Schema extends z.ZodType>(options: TaskOptions<Schema>) {
   return <Method extends (payload: z.output<Schema>, context: TaskContext) => unknown>(

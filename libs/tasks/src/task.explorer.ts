@@ -23,7 +23,7 @@ export class TaskExplorer implements OnModuleInit {
       if (!owner.isStatic)
         throw new OptionsError(
           'scope',
-          'the default one, because no request runs a task',
+          'the default scope, because a task runs outside of requests',
           'request or transient',
           where,
         );

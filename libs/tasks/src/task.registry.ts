@@ -1,11 +1,11 @@
 import { Injectable } from '@nestjs/common';
-import { jitter, OptionsError, toMs, YuxiError } from '@yuxi/core';
-import { CronPlan } from './cron/cron-plan.js';
+import { integerOption, jitter, OptionsError, toMs, YuxiError } from '@yuxi/core';
 import { z } from 'zod';
+import { CronPlan } from './cron.js';
 import { PayloadError } from './tasks.errors.js';
 import { TASK_ENGINES, type TaskEngineName, type TaskHandler, type TaskOptions } from './task.types.js';
 
-/** A handler with its options read. */
+/** A handler with its resolved options. */
 export interface RegisteredTask {
   name: string;
   version: number;
@@ -18,35 +18,35 @@ export interface RegisteredTask {
   concurrency?: number;
   cron?: CronPlan;
   run: TaskHandler;
-  /** Milliseconds to wait after the run that was attempt number `attempt`. */
+  /** Milliseconds to wait after attempt number `attempt` has failed. */
   backoff(attempt: number): number;
-  /** At once, or later for a schema with asynchronous checks. @throws {PayloadError} */
+  /** @returns the parsed payload; a promise only for a schema with asynchronous checks @throws {PayloadError} */
   parse(payload: unknown): unknown;
 }
 
-/** The handlers this process knows. */
+/** The handlers of this process. */
 @Injectable()
 export class TaskRegistry {
-  private readonly tasks = new Map<string, RegisteredTask>();
+  readonly #tasks = new Map<string, RegisteredTask>();
 
   /**
    * @param where class and method, for errors
-   * @throws {OptionsError} naming the option, {@link YuxiError} `TASK_DUPLICATE` for a name given twice
+   * @throws {OptionsError} naming the option; {@link YuxiError} `TASK_DUPLICATE` for a name that already has a handler
    */
   add(options: TaskOptions, where: string, run: TaskHandler): RegisteredTask {
     const task = resolve(options, where, run);
-    if (this.tasks.has(task.name))
+    if (this.#tasks.has(task.name))
       throw new YuxiError(`two handlers for task ${task.name}; the second is ${where}`, { code: 'TASK_DUPLICATE' });
-    this.tasks.set(task.name, task);
+    this.#tasks.set(task.name, task);
     return task;
   }
 
   get(name: string): RegisteredTask | undefined {
-    return this.tasks.get(name);
+    return this.#tasks.get(name);
   }
 
   all(): RegisteredTask[] {
-    return [...this.tasks.values()];
+    return [...this.#tasks.values()];
   }
 }
 
@@ -58,11 +58,6 @@ export function checkEngine(engine: TaskEngineName, where: string): TaskEngineNa
 
 function resolve(options: TaskOptions, where: string, run: TaskHandler): RegisteredTask {
   const { name, version = 1, schema, retry = {}, queue = 'default' } = options;
-  const whole = (option: string, value: number, min: number, max: number) => {
-    if (!Number.isInteger(value) || value < min || value > max)
-      throw new OptionsError(option, `an integer ${min}..${max}`, value, where);
-    return value;
-  };
   if (typeof name !== 'string' || !/^[\w.:-]{1,100}$/.test(name))
     throw new OptionsError('name', '1..100 letters, digits or _ . : -', name, where);
   if (typeof (schema as unknown as { safeParseAsync?: unknown } | undefined)?.safeParseAsync !== 'function')
@@ -71,12 +66,15 @@ function resolve(options: TaskOptions, where: string, run: TaskHandler): Registe
   const longest = toMs('retry.maxBackoff', retry.maxBackoff ?? '1m', { min: 0, where });
   return {
     name,
-    version: whole('version', version, 1, 1_000_000),
+    version: integerOption('version', version, { max: 1_000_000, where }),
     queue,
     engine: options.engine && checkEngine(options.engine, where),
-    attempts: whole('retry.attempts', retry.attempts ?? 3, 1, 100),
+    attempts: integerOption('retry.attempts', retry.attempts ?? 3, { max: 100, where }),
     timeout: options.timeout === undefined ? undefined : toMs('timeout', options.timeout, { where }),
-    concurrency: options.concurrency === undefined ? undefined : whole('concurrency', options.concurrency, 1, 1000),
+    concurrency:
+      options.concurrency === undefined
+        ? undefined
+        : integerOption('concurrency', options.concurrency, { max: 1000, where }),
     cron: options.cron && new CronPlan(options.cron, where),
     run,
     backoff: (attempt) => jitter(Math.min(first * 2 ** (attempt - 1), longest)),
@@ -84,7 +82,10 @@ function resolve(options: TaskOptions, where: string, run: TaskHandler): Registe
   };
 }
 
-/** @param name for errors @returns at once, or later for a schema with asynchronous checks; throws {@link PayloadError} with the path */
+/**
+ * @param name of the task, for errors
+ * @returns parses a payload, see {@link RegisteredTask.parse}; the {@link PayloadError} that it throws names the path
+ */
 export function payloadParser(name: string, schema: z.ZodType): RegisteredTask['parse'] {
   const read = (result: z.ZodSafeParseResult<unknown>): unknown => {
     if (result.success) return result.data;
@@ -92,15 +93,20 @@ export function payloadParser(name: string, schema: z.ZodType): RegisteredTask['
     const path = (issue?.path ?? []).map((key) => (typeof key === 'number' ? `[${key}]` : `.${String(key)}`));
     throw new PayloadError(name, `$${path.join('')}`, `does not match the schema: ${issue?.message ?? 'invalid'}`);
   };
-  let atOnce = true;
+  let isSync = true;
   return (payload) => {
-    if (atOnce)
+    if (isSync)
       try {
         return read(schema.safeParse(payload));
       } catch (error) {
         if (!(error instanceof z.core.$ZodAsyncError)) throw error;
-        atOnce = false;
+        isSync = false;
       }
     return schema.safeParseAsync(payload).then(read);
   };
+}
+
+/** Whether a value is a promise. To await a plain value would cost a turn of the microtask queue. */
+export function isPromise<T>(value: T | PromiseLike<T>): value is Promise<T> {
+  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function';
 }

@@ -1,5 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { OptionsError, type SqlClient } from '@yuxi/core';
+import { integerOption, type SqlClient } from '@yuxi/core';
 import { openTasksWith, removeFinished, requestCancel } from './store/control.js';
 import { listTasks, readOwnership, readTask } from './store/view.js';
 import type { TaskFilter, TaskList, TaskOwnership, TaskStatus, TaskView } from './task.types.js';
@@ -7,7 +7,7 @@ import { TaskActiveError, TaskFinishedError, TaskNotFoundError } from './tasks.e
 import { WakeUp } from './worker/wake-up.js';
 import { TASKS_SQL } from './tasks.tokens.js';
 
-/** Tasks as users see them: the same from every replica, because it is read from the database each time. */
+/** Tasks as users see them. Every replica returns the same, because each call reads the database. */
 @Injectable()
 export class TaskService {
   constructor(
@@ -15,11 +15,10 @@ export class TaskService {
     private readonly wakeUp: WakeUp,
   ) {}
 
-  /** Newest first; a group is one entry and its members are not listed. @param query `limit` 1..100, default 100 */
+  /** Newest first. A group is one entry, without its members. @param query `limit` 1..100, default 100 */
   async list(query: TaskFilter & { status?: TaskStatus; limit?: number } = {}): Promise<TaskList> {
     const { limit = 100 } = query;
-    if (!Number.isInteger(limit) || limit < 1 || limit > 100)
-      throw new OptionsError('limit', 'an integer 1..100', limit, 'TaskService.list');
+    integerOption('limit', limit, { max: 100, where: 'TaskService.list' });
     return listTasks(this.sql, { ...query, limit });
   }
 
@@ -38,8 +37,8 @@ export class TaskService {
   }
 
   /**
-   * A pending task ends at once; a running one has its signal aborted within about a second, wherever it runs,
-   * and ends as cancelled unless its handler completes all the same. For a group: all its members.
+   * Cancels a pending task at once. The signal of a running task aborts within about a second, on whichever replica it runs; the task
+   * ends as cancelled unless its handler still completes. For a group: all its members.
    * @throws {TaskNotFoundError} {@link TaskFinishedError}
    */
   async cancel(id: string, filter: TaskFilter = {}): Promise<TaskView> {
@@ -47,19 +46,19 @@ export class TaskService {
     const changed = await requestCancel(this.sql, id);
     const task = await this.get(id, filter);
     if (changed === 0) throw new TaskFinishedError(id, task.status);
-    this.wakeUp.pokeBeat();
+    this.wakeUp.notifyHeartbeat();
     return task;
   }
 
   /**
-   * Cancels all tasks and groups whose payload holds what is given: those of a thing that is going away.
-   * @returns how many had not ended
+   * Cancels all tasks and groups whose payload contains the given object, for example those of a record that is deleted.
+   * @returns how many tasks had not ended
    */
   async cancelWith(payload: object): Promise<number> {
     const ids = await openTasksWith(this.sql, payload);
     if (ids.length === 0) return 0;
     const changed = await requestCancel(this.sql, ...ids);
-    this.wakeUp.pokeBeat();
+    this.wakeUp.notifyHeartbeat();
     return changed;
   }
 

@@ -3,12 +3,12 @@ import type { z } from 'zod';
 
 export const TASK_STATUSES = ['pending', 'running', 'success', 'failed', 'cancelled'] as const;
 export type TaskStatus = (typeof TASK_STATUSES)[number];
-/** From these a task comes back only when somebody has it run again. */
+/** A task with such a status runs again only when it is replayed. */
 export const ENDED_STATUSES: ReadonlySet<TaskStatus> = new Set<TaskStatus>(['success', 'failed', 'cancelled']);
 
 /**
- * Where a task lives. `rows`: in the database, where everybody sees it, with its result, for days. `streams`: in Redis, until it
- * has ended; for many small tasks that nobody looks at.
+ * Where a task lives. `rows`: in the database, visible to users with its result for days. `streams`: in Redis until it has ended, for
+ * many small tasks that no user looks at.
  */
 export const TASK_ENGINES = ['rows', 'streams'] as const;
 export type TaskEngineName = (typeof TASK_ENGINES)[number];
@@ -29,19 +29,19 @@ export interface TaskCron {
   timezone?: string;
   /** Of each task. Default `{}`. */
   payload?: unknown;
-  /** Ticks at which no worker was alive: `skip` all of them, or make up for them `once`. Default `skip`. */
+  /** Ticks at which no worker was running: `skip` all of them, or run the task `once` for them. Default `skip`. */
   missed?: 'skip' | 'once';
 }
 
 export interface TaskOptions<Schema extends z.ZodType = z.ZodType> {
-  /** Unique in the application; part of stored rows, so renaming strands what is waiting. */
+  /** Unique in the application. Waiting tasks are stored with it, so that a new name leaves them without a handler. */
   name: string;
-  /** Raise it when the payload changes: a process with an older version leaves newer tasks alone. Default 1. */
+  /** Increase it when the payload changes: a process with an older version does not run newer tasks. Default 1. */
   version?: number;
-  /** Checked when the task is enqueued and again before it runs. */
+  /** Checked when the task is enqueued and again when it runs. */
   schema: Schema;
   retry?: TaskRetry;
-  /** Longest run. Default: none. */
+  /** Longest run. Default: no limit. */
   timeout?: Duration;
   /** Runs at once in one process, below the worker's own limit. Default: no limit of its own. */
   concurrency?: number;
@@ -50,31 +50,31 @@ export interface TaskOptions<Schema extends z.ZodType = z.ZodType> {
   /** Default: that of the module. */
   engine?: TaskEngineName;
   /**
-   * Enqueues the task at each tick, once over all processes. A tick is left out while the task of an earlier one still waits
-   * or runs.
+   * Enqueues the task at each tick, once over all processes. A tick is skipped while the task of an earlier tick still waits or
+   * runs.
    */
   cron?: TaskCron;
 }
 
-/** What a handler is told about its run. */
+/** The run, as its handler receives it. */
 export interface TaskContext {
   readonly id: string;
   readonly name: string;
-  /** 1 for the first run. Runs ended by a shutdown or by `TaskRetryLater` are not counted. */
+  /** 1 for the first run. Runs that a shutdown or `TaskRetryLater` ended are not counted. */
   readonly attempt: number;
   readonly groupId: string | null;
   readonly owner: string | null;
-  /** Aborts on cancel, timeout, shutdown and loss of the lease; `signal.reason` says which. */
+  /** Aborts on cancel, timeout, shutdown and loss of the lease. `signal.reason` is the error of the cause. */
   readonly signal: AbortSignal;
   /** Shown to users within about a second. @param percent 0..100 */
   readonly progress: (percent: number, message?: string) => void;
   /**
-   * An effect in the database that happens exactly once for this task, however often it runs: `Once.run` under the key
-   * `<name>:<id>:<key>`. Needs `SQL_CLIENT`, in both engines. Known for `sweep.keepEffects` (30 d): a task that is enqueued under an
-   * id that was used before counts as the same task.
-   * @param key name of the effect within the task; the three have at most 200 characters together
-   * @param effect everything that it does through `tx` commits together with the key
-   * @returns what the effect returned, now or in an earlier run, as JSON reads it back
+   * An effect in the database that happens exactly once for this task, however often it runs: `Once.run` with the key
+   * `<name>:<id>:<key>`. Needs `SQL_CLIENT`, in both engines. The key is kept for `sweep.keepEffects` (30 d). A task enqueued with an id
+   * that was used before counts as the same task.
+   * @param key name of the effect within the task. The three parts have at most 200 characters together.
+   * @param effect its statements through `tx` commit together with the key
+   * @returns the result of the effect, from this or an earlier run, as JSON returns it
    * @throws what `Once.run` throws
    */
   readonly once: <T>(key: string, effect: (tx: SqlClient) => T | Promise<T>) => Promise<T>;
@@ -83,22 +83,22 @@ export interface TaskContext {
 export type TaskHandler<Payload = unknown> = (payload: Payload, context: TaskContext) => unknown;
 
 export interface EnqueueOptions {
-  /** At most 128 characters. A second enqueue with the same id does nothing and answers the id. Default: generated. */
+  /** 1..128 characters. A second enqueue with the same id does nothing and returns the id. Default: generated. */
   id?: string;
   /** Earliest start, from now. */
   delay?: Duration;
-  /** While a task of this name and key is pending or running, enqueue answers that one's id. */
+  /** While a task of this name and key is pending or running, enqueue returns the id of that task. */
   dedupe?: string;
-  /** The key of `dedupe` is held for so long after the enqueue even if the task has ended by then, at most 7 d. Default 0. */
+  /** How long after the enqueue the key of `dedupe` is held, even if the task has ended, at most 7 d. Default 0. */
   dedupeFor?: Duration;
-  /** Higher runs first, -32768..32767. Default 0. */
+  /** A task of higher priority runs first, -32767..32767. Default 0. */
   priority?: number;
-  /** What a user sees as the name. Default: the task's name. */
+  /** Name that users see. Default: the name of the task. */
   title?: string;
   owner?: string;
-  /** What the task is about, by the application's name for it: see {@link TaskFilter}. Only tasks that are rows have one. */
+  /** Subject of the task, named by the application: see {@link TaskFilter}. Stored for tasks that are rows only. */
   scope?: string;
-  /** Default: that of the handler if it is known here, else `default`. */
+  /** Default: that of the handler if this process has it, else `default`. */
   queue?: string;
 }
 
@@ -112,7 +112,7 @@ export interface GroupOptions extends Pick<
   payload?: unknown;
 }
 
-/** A task as users see it. Dates become ISO 8601 UTC in JSON. */
+/** A task for users. Dates become ISO 8601 UTC in JSON. */
 export interface TaskView {
   id: string;
   /** Title. */
@@ -138,16 +138,16 @@ export interface GroupResult {
   success: number;
   failed: number;
   cancelled: number;
-  /** The first 20. */
+  /** The first 20 failed members. */
   failures: { id: string; payload: unknown; error: string | null }[];
 }
 
 export interface TaskList {
   tasks: TaskView[];
   summary: {
-    /** Tasks and groups the caller may see; members of groups are not counted. */
+    /** Tasks and groups that the caller may see, without members of groups. */
     total: number;
-    /** Those that match the status asked for. */
+    /** Tasks of the requested status. */
     filtered_total: number;
     status_counts: Record<TaskStatus, number>;
     type_counts: Record<string, number>;
@@ -160,18 +160,18 @@ export interface SqlStatement {
   values: readonly unknown[];
 }
 
-/** Which tasks count for a caller. Others do not exist for it. */
+/** Which tasks a caller may see. For all others the caller gets `TASK_NOT_FOUND`. */
 export interface TaskFilter {
-  /** Whose tasks count. Default: everybody's. */
+  /** Whose tasks are included. Default: those of all owners. */
   owner?: string;
   /**
-   * Lists in one column the scopes that count. A task with a scope then counts by it, whoever its owner is, and only one without
-   * by `owner`.
+   * Returns the included scopes in one column. A task with a scope is then included by its scope, whoever its owner is. Only tasks
+   * without a scope are included by `owner`.
    */
   scopes?: SqlStatement;
 }
 
-/** What decides about the rights on a task; neither ever changes. */
+/** What determines the rights on a task. Neither field ever changes. */
 export interface TaskOwnership {
   owner: string | null;
   scope: string | null;

@@ -1,11 +1,11 @@
 import { toMs, YuxiError, type Duration } from '@yuxi/core';
 
-/** A payload or a result cannot be stored or does not match its schema. Never retried. */
+/** A payload or a result cannot be stored, or does not match its schema. It is never retried. */
 export class PayloadError extends YuxiError {
   constructor(
     /** Task name. */
     readonly task: string,
-    /** Where in the value, e.g. `$.items[2].size`. */
+    /** Path within the value, e.g. `$.items[2].size`. */
     readonly path: string,
     readonly problem: string,
   ) {
@@ -13,7 +13,7 @@ export class PayloadError extends YuxiError {
   }
 }
 
-/** Thrown by a handler to run again after `delay` (0 and up) without using up an attempt. */
+/** Thrown by a handler that shall run again after `delay` (0 or more). The run does not count as an attempt. */
 export class TaskRetryLater extends Error {
   /** Milliseconds. */
   readonly delay: number;
@@ -28,7 +28,7 @@ export class TaskRetryLater extends Error {
   }
 }
 
-/** Reason of the handler's signal: somebody cancelled the task. */
+/** Reason of the handler's signal: the task was cancelled. */
 export class TaskCancelledError extends YuxiError {
   constructor(id: string) {
     super(`task ${id} was cancelled`, { code: 'TASK_CANCELLED' });
@@ -42,14 +42,14 @@ export class TaskTimeoutError extends YuxiError {
   }
 }
 
-/** Reason of the handler's signal: the process ends; the task runs again elsewhere without losing an attempt. */
+/** Reason of the handler's signal: the process shuts down. Another worker runs the task again. The run does not count as an attempt. */
 export class TaskHandedBackError extends YuxiError {
   constructor(id: string) {
     super(`task ${id} is handed back because the worker shuts down`, { code: 'TASK_HANDED_BACK', retryable: true });
   }
 }
 
-/** Reason of the handler's signal: the lease ran out or the row is gone; what the handler still does is not recorded. */
+/** Reason of the handler's signal: the lease expired or the row was removed. The result of the handler is not stored. */
 export class TaskLostError extends YuxiError {
   constructor(id: string, why: string) {
     super(`task ${id} is no longer owned by this worker: ${why}`, { code: 'TASK_LOST' });
@@ -62,47 +62,47 @@ export class TaskNotFoundError extends YuxiError {
   }
 }
 
-/** The task is finished, so that there is nothing to cancel. */
+/** The task has ended and cannot be cancelled. */
 export class TaskFinishedError extends YuxiError {
   constructor(id: string, status: string) {
-    super(`task ${id} is finished already (${status})`, { code: 'TASK_FINISHED' });
+    super(`task ${id} has already ended (${status}) and cannot be cancelled`, { code: 'TASK_FINISHED' });
   }
 }
 
-/** The task is not finished, so that it cannot be removed. */
+/** The task has not ended and cannot be removed. */
 export class TaskActiveError extends YuxiError {
   constructor(id: string) {
-    super(`task ${id} is not finished: cancel it before removing it`, { code: 'TASK_ACTIVE' });
+    super(`task ${id} has not ended: cancel it before you remove it`, { code: 'TASK_ACTIVE' });
   }
 }
 
-/** This process follows as many tasks for clients as it can. */
+/** This process already follows as many tasks for clients as it may. */
 export class TooManyWatchersError extends YuxiError {
   constructor(limit: number) {
-    super(`${limit} tasks are followed already: ask for the task now and then instead`, {
+    super(`this process already follows ${limit} tasks for clients: poll the task instead`, {
       code: 'TASK_WATCHERS',
       retryable: true,
     });
   }
 }
 
-/** The queue holds as many tasks as it may; nothing was added. Code `QUEUE_FULL`, retryable. */
+/** The queue holds as many tasks as it may, and the task was not added. Code `QUEUE_FULL`, retryable. */
 export class QueueFullError extends YuxiError {
   constructor(
     readonly queue: string,
     /** Most tasks. */
     readonly most: number,
   ) {
-    super(`queue ${queue} holds ${most} tasks already: try again when workers have caught up`, {
+    super(`queue ${queue} already holds ${most} tasks, the most it may hold: retry after workers have run some`, {
       code: 'QUEUE_FULL',
       retryable: true,
     });
   }
 }
 
-/** The effect was undone, or undone before it could happen; it must not happen any more. Code `EFFECT_REVOKED`. */
+/** The effect was undone, perhaps before it had happened, and must not happen again. Code `EFFECT_REVOKED`. */
 export class EffectRevokedError extends YuxiError {
   constructor(readonly key: string) {
-    super(`the effect ${key} was undone: it does not happen any more`, { code: 'EFFECT_REVOKED' });
+    super(`the effect ${key} was undone and cannot happen again`, { code: 'EFFECT_REVOKED' });
   }
 }

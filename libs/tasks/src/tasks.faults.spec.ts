@@ -16,7 +16,7 @@ import { WorkerStore, type ClaimedTask, type Outcome } from './worker/worker.sto
 const compiled = new URL('../dist/index.js', import.meta.url);
 const LEASE = 2000;
 
-/** The control: looks first and takes afterwards, as a queue without row locks would. */
+/** The control: it reads first and updates afterwards, as a queue without row locks would. */
 class CarelessStore extends WorkerStore {
   override async claim(): Promise<ClaimedTask[]> {
     const { rows } = await this.sql.query<ClaimedTask>(
@@ -30,7 +30,7 @@ class CarelessStore extends WorkerStore {
   }
 }
 
-/** Refuses to store one outcome, as a database does with data it cannot hold. */
+/** Refuses one outcome, as a database refuses data that it cannot store. */
 class PickyStore extends WorkerStore {
   override finish(outcomes: readonly Outcome[]): Promise<string[]> {
     if (outcomes.some(({ result }) => result === 'bad')) throw Object.assign(new Error('bad data'), { code: '22P02' });
@@ -49,7 +49,7 @@ const becomes = (of: Replica, id: string, status: TaskStatus) =>
   );
 const attempt = (_: unknown, context: { attempt: number }) => context.attempt;
 
-describe('tasks under faults', () => {
+describe('a task under faults', () => {
   let server: PostgresServer;
   let url: string;
   let driver: StorageDriver;
@@ -60,7 +60,7 @@ describe('tasks under faults', () => {
     new Replica(sql, handlers, options, store);
 
   beforeAll(async () => {
-    // Committed is committed, because one test kills the server.
+    // A commit must be durable, because one test kills the server.
     server = await startPostgres({ settings: { synchronous_commit: 'on' } });
     ({ url } = await server.createDatabase());
     driver = await openStorage({ databaseUrl: url, migrations: tasksMigrations, poolSize: 20 });
@@ -100,18 +100,18 @@ describe('tasks under faults', () => {
     return { id, first: three.at(0)!, workers, twice: [...runs.values()].filter((count) => count > 1).length };
   };
 
-  it('runs 300 tasks once each over three workers', async () => {
+  it('runs once when 300 are spread over three workers', async () => {
     const { id, first, workers, twice } = await race();
     expect(await becomes(first, id, 'success')).toMatchObject({ message: '300 of 300' });
     expect(twice).toBe(0);
     expect(workers.size).toBe(3);
   });
 
-  it('would run some twice if claims did not lock their rows', async () => {
+  it('control: runs twice when claims do not lock their rows', async () => {
     expect((await race(() => new CarelessStore(sql, LEASE))).twice).toBeGreaterThan(0);
   });
 
-  it('runs the task of a worker that fell silent again, and ignores what that one still does', async () => {
+  it('runs again after its worker fell silent, and the late outcome of that worker is ignored', async () => {
     const { opened, open } = gate();
     const store = new MortalStore(sql, LEASE);
     let signal: AbortSignal | undefined;
@@ -132,14 +132,14 @@ describe('tasks under faults', () => {
     expect((await becomes(living, id, 'success')).result).toBe('living 2');
     await eventually(() => expect(signal?.reason).toBeInstanceOf(TaskLostError));
     open();
-    // The dead worker's own finishing statement, sent late.
+    // The last statement of the dead worker, sent late.
     const late = new WorkerStore(sql, LEASE);
     Object.defineProperty(late, 'worker', { value: store.worker });
     await late.finish([{ id, run: 1, status: 'failed', error: 'late' }]);
     expect((await living.service.get(id)).result).toBe('living 2');
   });
 
-  it('fails a task whose workers keep disappearing, with the reason', async () => {
+  it('fails with the reason when its workers keep disappearing', async () => {
     const store = new MortalStore(sql, LEASE);
     const dying = replica(
       { t: { retry: { attempts: 1 }, run: () => new Promise(() => undefined) } },
@@ -149,10 +149,10 @@ describe('tasks under faults', () => {
     const id = await dying.queue.enqueue('t', 1);
     await becomes(dying, id, 'running');
     store.die();
-    expect((await becomes(replica({}).start(), id, 'failed')).error).toMatch(/stopped without a word.*after 1/);
+    expect((await becomes(replica({}).start(), id, 'failed')).error).toMatch(/stopped without a report.*after 1/);
   });
 
-  it('takes back the task of a killed process', async () => {
+  it('is taken back from a killed process', async () => {
     if (!existsSync(compiled)) {
       new Logger('skip').log('libs/tasks is not compiled: run npm run build');
       return;
@@ -179,7 +179,7 @@ describe('tasks under faults', () => {
     expect((await becomes(one, id, 'success')).result).toBe('recovered');
   });
 
-  it('does not touch the running tasks of others when a replica starts', async () => {
+  it('keeps running on its worker when another replica starts', async () => {
     const { opened, open } = gate();
     let begun = 0;
     const run = () => (begun++, opened);
@@ -188,7 +188,7 @@ describe('tasks under faults', () => {
     await becomes(busy, id, 'running');
     const fresh = replica({ t: { run: () => 'stolen' } }).start();
     await becomes(fresh, await fresh.queue.enqueue('t', 2), 'success');
-    // Longer than a lease: it is renewed.
+    // Longer than a lease, which must have been renewed.
     await new Promise((resolve) => setTimeout(resolve, LEASE * 1.5));
     expect((await fresh.service.get(id)).status).toBe('running');
     expect(begun).toBe(1);
@@ -196,7 +196,7 @@ describe('tasks under faults', () => {
     expect((await becomes(fresh, id, 'success')).result).toBeNull();
   });
 
-  it('hands its tasks back when it is shut down, without counting the attempt', async () => {
+  it('is handed back when its worker shuts down, without counting the attempt', async () => {
     const reasons: unknown[] = [];
     const obedient = (_: unknown, { signal }: { signal: AbortSignal }) =>
       new Promise((_resolve, reject) =>
@@ -215,7 +215,7 @@ describe('tasks under faults', () => {
     for (const id of ids) expect((await becomes(second, id, 'success')).result).toBe(1);
   });
 
-  it('lets a handler finish within the grace of a shutdown', async () => {
+  it('ends within the grace of a shutdown', async () => {
     const begun = gate();
     const { opened, open } = gate();
     const run = () => {
@@ -224,7 +224,7 @@ describe('tasks under faults', () => {
     };
     const one = replica({ t: { run } }, { shutdownGrace: '10s' }).start();
     const id = await one.queue.enqueue('t', 1);
-    // Not the row's status: a claim whose answer arrives after stop() began is rightly handed back.
+    // The status of the row is not enough: a claim whose reply arrives after stop() began is handed back, as it must be.
     await begun.opened;
     const stopped = one.stop();
     open();
@@ -232,7 +232,7 @@ describe('tasks under faults', () => {
     expect(await one.service.get(id)).toMatchObject({ status: 'success', result: 'done' });
   });
 
-  it('stores the other outcomes when the database refuses one', async () => {
+  it('is stored with its outcome although the database refuses that of another task', async () => {
     const one = replica({ t: { run: (result: string) => result } }, {}, new PickyStore(sql, LEASE));
     const ids = [
       await one.queue.enqueue('t', 'good'),
@@ -246,14 +246,14 @@ describe('tasks under faults', () => {
   });
 
   it.each<[string, number | string, boolean]>([
-    ['keeps its task', '5m', true],
-    ['control: loses it when its process is given up', 1000, false],
+    ['keeps its lease', '5m', true],
+    ['control: loses its lease when its process is blocked for maxBlock', 1000, false],
   ])(
-    'a handler that blocks the event loop for longer than the lease %s',
+    'whose handler blocks the event loop for longer than the lease: %s',
     async (_, maxBlock, kept) => {
       const seen: string[] = [];
       const run = (payload: unknown, context: TaskContext) => {
-        // The thread has begun with the task, and opens its connection meanwhile.
+        // The lease thread has started with the task, and opens its connection meanwhile.
         const end = performance.now() + 3 * LEASE;
         while (performance.now() < end);
         seen.push(leaseOf(context.id));
@@ -262,13 +262,13 @@ describe('tasks under faults', () => {
       const one = replica({ t: { run } }, { maxBlock }).start();
       const id = await one.queue.enqueue('t', 1);
       await becomes(one, id, 'success');
-      // A task that lost its lease may be begun again before the first attempt ends.
+      // A task that lost its lease may begin again before the first attempt ends.
       expect(kept ? seen : seen.slice(0, 1)).toEqual([kept ? 'alive' : 'over']);
     },
     60_000,
   );
 
-  /** Whether the lease of a task has run out, asked by another process: in this one the loop is blocked. */
+  /** Whether the lease of a task has expired. Another process reads it, because the loop of this one is blocked. */
   function leaseOf(id: string): string {
     const program = `
       const { Client } = require('pg');
@@ -279,7 +279,7 @@ describe('tasks under faults', () => {
     return execFileSync(process.execPath, ['-e', program, url, id], { encoding: 'utf8' });
   }
 
-  it('goes on after the database was away, and says so once', async () => {
+  it('is carried on after an outage of the database, which is logged once', async () => {
     const { opened, open } = gate();
     const one = replica({ slow: { run: () => opened.then(() => 'kept') }, t: { run: () => 1 } }).start();
     const id = await one.queue.enqueue('slow', 1);
@@ -291,7 +291,7 @@ describe('tasks under faults', () => {
     await server.restart();
     expect((await becomes(one, id, 'success')).result).toBe('kept');
     await becomes(one, await one.queue.enqueue('t', 1), 'success');
-    const said = warn.mock.calls.filter(([text]) => String(text).includes('does not answer'));
-    expect(said).toHaveLength(1);
+    const logged = warn.mock.calls.filter(([text]) => String(text).includes('does not answer'));
+    expect(logged).toHaveLength(1);
   });
 });

@@ -12,7 +12,7 @@ import { z } from 'zod';
 import {
   Task,
   TaskQueue,
-  TaskQueues,
+  QueueAdmin,
   TaskService,
   TasksModule,
   tasksMigrations,
@@ -67,7 +67,7 @@ class NoSchema {
 @Module({})
 class NoDatabase {}
 
-/** For what fails before it would ask one. */
+/** For starts that fail before they send a statement. */
 const noDatabase = () => {
   const sql = { provide: SQL_CLIENT, useValue: { query: () => Promise.reject(new Error('asked')) } };
   return { module: NoDatabase, global: true, providers: [sql], exports: [SQL_CLIENT] };
@@ -85,7 +85,7 @@ const boot = async (
   return moduleRef.init();
 };
 
-/** With a Redis that is not there, and no database. */
+/** Without a database, and with a Redis that does not exist. */
 const bare = (providers: Type[], options: TasksOptions) =>
   Test.createTestingModule({
     imports: [RedisModule.forRoot({}), TasksModule.forRoot({ worker: false, ...options })],
@@ -93,7 +93,7 @@ const bare = (providers: Type[], options: TasksOptions) =>
   }).compile();
 
 describe('TasksModule', () => {
-  it('finds handlers, runs them and counts', async () => {
+  it('finds handlers, runs them and counts the runs', async () => {
     const app = await boot([Work]);
     const id = await app.get(TaskQueue).enqueue('double', { n: 21 });
     await eventually(async () => expect((await app.get(TaskService).get(id)).result).toBe(42));
@@ -105,7 +105,7 @@ describe('TasksModule', () => {
     await app.close();
   });
 
-  it('counts what waits in each queue, and shows a queue that was emptied with 0', async () => {
+  it('counts the waiting tasks of each queue, and reports an emptied queue as 0', async () => {
     const app = await boot([Work], { worker: false });
     const depths = async () =>
       [...(await app.get<Registry>(METRICS).metrics()).matchAll(/^yuxi_queue_depth\{queue="(\w+)"\} (\d+)$/gm)].map(
@@ -123,7 +123,7 @@ describe('TasksModule', () => {
         ['other', 1],
       ]),
     );
-    await app.get(TaskQueues).drain('other');
+    await app.get(QueueAdmin).drain('other');
     expect(new Map(await depths())).toEqual(
       new Map([
         ['default', 2],
@@ -133,14 +133,14 @@ describe('TasksModule', () => {
     await app.close();
   });
 
-  it('needs no database for tasks in Redis, and says what misses one', async () => {
+  it('needs no database for tasks in Redis, and names the task that needs one', async () => {
     const app = await (await bare([Work], { engine: 'streams' })).init();
     await app.close();
     await expect((await bare([Work], {})).init()).rejects.toThrow('engine must be streams, as no SQL_CLIENT is bound');
     await expect((await bare([Scheduled], { engine: 'streams' })).init()).rejects.toThrow('cron must be left out');
   });
 
-  it('tells tracers of each run, and readiness of its loop', async () => {
+  it('publishes each run for tracing, and its readiness', async () => {
     const events: unknown[] = [];
     const note = (event: unknown, name: string | symbol) => events.push([name, event]);
     for (const name of ['start', 'end'] as const) subscribe(`yuxi:tasks:${name}`, note);
@@ -159,16 +159,16 @@ describe('TasksModule', () => {
     await app.close();
   });
 
-  it('is not ready while a loop of its is stuck', async () => {
+  it('is not ready while one of its loops is stuck', async () => {
     const registry = new HealthRegistry();
     const health = new TasksHealth(registry);
     health.watch('a loop that turns', () => 10);
     expect(await registry.ask('tasks')).toEqual({ status: 'up' });
     health.watch('the worker', () => 31_000);
-    expect(health.check()).toEqual({ status: 'down', state: 'the worker has not looked for tasks for 31 s' });
+    expect(health.check()).toEqual({ status: 'down', state: 'the worker has not checked for tasks for 31 s' });
   });
 
-  it('runs nothing where it is told not to work, but checks payloads', async () => {
+  it('runs no task without a worker, but checks payloads', async () => {
     const app = await boot([Work], { worker: false });
     await expect(app.get(TaskQueue).enqueue('double', { n: 'x' })).rejects.toThrow('$.n');
     const id = await app.get(TaskQueue).enqueue('double', { n: 1 });
@@ -178,13 +178,13 @@ describe('TasksModule', () => {
   });
 
   it.each<[string, Type[], TasksOptions, string]>([
-    ['a name given twice', [Work, SameName], {}, 'two handlers for task double; the second is @Task on SameName.other'],
+    ['a duplicate name', [Work, SameName], {}, 'two handlers for task double; the second is @Task on SameName.other'],
     ['a request-scoped handler', [PerRequest], {}, '@Task on PerRequest.run'],
     ['a missing schema', [NoSchema], {}, 'schema must be a zod schema, got undefined (@Task on NoSchema.run)'],
     ['a bad option', [Work], { concurrency: 0 }, 'concurrency must be an integer 1..1000, got 0'],
     ['a task in Redis without Redis', [Work], { engine: 'streams' }, 'engine must be rows, as there is no RedisModule'],
     ['a bad lease', [Work], { lease: '1s' }, 'lease must be'],
-  ])('fails the boot for %s', async (_, providers, options, message) => {
+  ])('fails the start of the application for %s', async (_, providers, options, message) => {
     await expect(boot(providers, options, noDatabase())).rejects.toThrow(message);
   });
 });

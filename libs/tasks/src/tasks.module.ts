@@ -1,24 +1,22 @@
 import { ConfigurableModuleBuilder, Global, Module, type DynamicModule } from '@nestjs/common';
 import { DiscoveryModule } from '@nestjs/core';
 import { SQL_CLIENT, type SqlClient } from '@yuxi/core';
-import { Once } from './effects/once.js';
-import { absentSql } from './store/absent-sql.js';
+import { QueueLimits, WorkerSize } from './limits.js';
+import { Once } from './once.js';
+import { QueueAdmin } from './queue-admin.js';
 import { QueueEngines } from './queue-engines.js';
-import { QueueLimits } from './queue-limits.js';
 import { StreamHost } from './streams/stream-host.js';
 import { StreamTasks } from './streams/stream-tasks.js';
 import { TaskExplorer } from './task.explorer.js';
 import { TaskMetrics } from './task.metrics.js';
 import { TaskQueue } from './task.queue.js';
-import { TaskQueues } from './task.queues.js';
 import { TaskRegistry } from './task.registry.js';
 import { TaskService } from './task.service.js';
 import { TaskWatch } from './task.watch.js';
 import { TasksHealth } from './tasks.health.js';
 import type { TasksOptions } from './tasks.options.js';
-import { TASKS_OPTIONS, TASKS_SQL } from './tasks.tokens.js';
+import { absentSql, TASKS_OPTIONS, TASKS_SQL } from './tasks.tokens.js';
 import { WakeUp } from './worker/wake-up.js';
-import { WorkerSize } from './worker/worker-size.js';
 import { WorkerHost } from './worker/worker.host.js';
 
 const { ConfigurableModuleClass, OPTIONS_TYPE, ASYNC_OPTIONS_TYPE } = new ConfigurableModuleBuilder<TasksOptions>({
@@ -38,13 +36,13 @@ const { ConfigurableModuleClass, OPTIONS_TYPE, ASYNC_OPTIONS_TYPE } = new Config
       useFactory: (sql?: SqlClient) => sql ?? absentSql,
     },
     Once,
+    QueueAdmin,
     QueueEngines,
     QueueLimits,
     TaskRegistry,
     TaskExplorer,
     TaskMetrics,
     TaskQueue,
-    TaskQueues,
     TaskService,
     TaskWatch,
     TasksHealth,
@@ -54,7 +52,7 @@ const { ConfigurableModuleClass, OPTIONS_TYPE, ASYNC_OPTIONS_TYPE } = new Config
     WorkerSize,
     WorkerHost,
   ],
-  exports: [Once, QueueLimits, TaskQueue, TaskQueues, TaskRegistry, TaskService, TaskWatch, WorkerSize],
+  exports: [Once, QueueAdmin, QueueLimits, TaskQueue, TaskRegistry, TaskService, TaskWatch, WorkerSize],
 })
 export class TasksModule extends ConfigurableModuleClass {
   static override forRoot(options: typeof OPTIONS_TYPE = {}): DynamicModule {

@@ -1,49 +1,49 @@
-import { OptionsError, toMs, type Duration } from '@yuxi/core';
-import type { QueueLimit } from './queue-limits.js';
+import { type Duration, integerOption, OptionsError, toMs } from '@yuxi/core';
+import type { QueueLimit } from './limits.js';
 import { checkEngine } from './task.registry.js';
 import type { TaskEngineName } from './task.types.js';
 
 export interface StreamsOptions {
-  /** A worker that is silent for so long is dead, and its tasks are given to others, at least 2 s. Default 5 s. */
+  /** A worker that sends no heartbeat for so long is dead, and other workers take its tasks, at least 2 s. Default 5 s. */
   lease?: Duration;
-  /** A process whose event loop stands still for so long loses its tasks. Default 5 min. */
+  /** A process whose event loop is blocked for so long loses its tasks. Default 5 min. */
   maxBlock?: Duration;
-  /** How often a process may die while a task runs alone before that task is a dead letter, 1..100. Default 3. */
+  /** How many processes may crash while they run a task alone before it becomes a dead letter, 1..100. Default 3. */
   maxCrashes?: number;
-  /** Most tasks in a queue; one more is refused. Default 0: any number. */
+  /** Most tasks in a queue. A further task is refused. Default 0: any number. */
   maxLength?: number;
-  /** Dead letters kept for each queue, roughly. Default 10,000. */
+  /** About how many dead letters of each queue are kept. Default 10,000. */
   deadLetters?: number;
   /** How long dead letters are kept. Default 14 d. */
   keepDead?: Duration;
 }
 
 export interface TasksOptions {
-  /** Of tasks that name none, 'rows' or 'streams'. Default `rows`. */
+  /** Engine of tasks that name none, 'rows' or 'streams'. Default `rows`. */
   engine?: TaskEngineName;
   streams?: StreamsOptions;
-  /** Whether this process runs tasks; every process can enqueue and look. Default `true`. */
+  /** Whether this process runs tasks. Every process can enqueue and read them. Default `true`. */
   worker?: boolean;
-  /** Tasks at once in this process, 1..1000. Default 4. */
+  /** Tasks that run at once in this process, 1..1000. Default 4. */
   concurrency?: number;
-  /** Queues this process serves. Default: all. */
+  /** Queues whose tasks this process runs. Default: all. */
   queues?: readonly string[];
-  /** Of queues, over all processes; see {@link QueueLimits}. Default: none. */
+  /** Limits of queues over all processes, see {@link QueueLimits}. Default: none. */
   limits?: Readonly<Record<string, QueueLimit>>;
-  /** How often an idle worker looks for tasks of other processes, ±20 %. Default 200 ms. */
+  /** How often an idle worker polls for tasks of other processes, ±20 %. Default 200 ms. */
   pollInterval?: Duration;
-  /** A task whose worker is silent for so long is given to another, at least 2 s. Default 5 s. */
+  /** A task whose lease is not renewed for so long is taken by another worker, at least 2 s. Default 5 s. */
   lease?: Duration;
-  /** Rows on PostgreSQL: a process whose event loop stands still for so long loses its tasks. Default 5 min. */
+  /** Rows on PostgreSQL: a process whose event loop is blocked for so long loses its tasks. Default 5 min. */
   maxBlock?: Duration;
   /** How long a shutdown waits for running handlers before it aborts their signals. Default 10 s. */
   shutdownGrace?: Duration;
   sweep?: {
-    /** How often finished tasks are looked through. Default 1 min. */
+    /** How often old finished tasks are removed. Default 1 min. */
     every?: Duration;
     /** How long a finished task stays visible. Default 7 d. */
     keep?: Duration;
-    /** How long the keys of {@link Once} are known. Default 30 d. */
+    /** How long the keys of {@link Once} are kept. Default 30 d. */
     keepEffects?: Duration;
   };
 }
@@ -66,11 +66,14 @@ export interface ResolvedTasksOptions {
 
 const YEAR = 365 * 86_400_000;
 
+/** How long handlers may still run after a shutdown has aborted their signals, milliseconds. */
+export const abortGraceMs = 1000;
+/** How long a shutdown waits for the store of an engine to take the last outcomes, milliseconds. */
+export const flushTimeoutMs = { rows: 5000, streams: 3000 } satisfies Record<TaskEngineName, number>;
+
 /** @throws {OptionsError} */
 export function checkConcurrency(value: number, where: string): number {
-  if (!Number.isInteger(value) || value < 1 || value > 1000)
-    throw new OptionsError('concurrency', 'an integer 1..1000', value, where);
-  return value;
+  return integerOption('concurrency', value, { max: 1000, where });
 }
 
 /** @throws {OptionsError} naming the option that breaks its rule */
@@ -98,17 +101,12 @@ export function resolveTasksOptions(options: TasksOptions): ResolvedTasksOptions
 
 function resolveStreams(options: StreamsOptions): ResolvedTasksOptions['streams'] {
   const where = 'TasksModule';
-  const whole = (name: 'maxCrashes' | 'maxLength' | 'deadLetters', value: number, min: number, max: number) => {
-    if (!Number.isInteger(value) || value < min || value > max)
-      throw new OptionsError(`streams.${name}`, `an integer ${min}..${max}`, value, where);
-    return value;
-  };
   return {
     lease: toMs('streams.lease', options.lease ?? '5s', { min: 2000, where }),
     maxBlock: toMs('streams.maxBlock', options.maxBlock ?? '5m', { min: 1000, where }),
-    maxCrashes: whole('maxCrashes', options.maxCrashes ?? 3, 1, 100),
-    maxLength: whole('maxLength', options.maxLength ?? 0, 0, 1e9),
-    deadLetters: whole('deadLetters', options.deadLetters ?? 10_000, 1, 1e7),
+    maxCrashes: integerOption('streams.maxCrashes', options.maxCrashes ?? 3, { max: 100, where }),
+    maxLength: integerOption('streams.maxLength', options.maxLength ?? 0, { min: 0, max: 1e9, where }),
+    deadLetters: integerOption('streams.deadLetters', options.deadLetters ?? 10_000, { max: 1e7, where }),
     keepDead: toMs('streams.keepDead', options.keepDead ?? '14d', { max: 10 * YEAR, where }),
   };
 }

@@ -23,14 +23,14 @@ const withoutRoom = () => {
 };
 
 onBothDrivers(
-  'tasks',
+  'a task',
   (driver) => {
     const replica = (handlers: Handlers, options?: TasksOptions) => new Replica(driver().sql, handlers, options);
 
     beforeEach(() => driver().sql.query('DELETE FROM tasks'));
     afterEach(() => Replica.stopAll());
 
-    it('gives payload and context to the handler, and its result to everybody', async () => {
+    it('passes payload and context to its handler, and its result to every replica', async () => {
       const one = replica({
         add: { run: ({ a }: { a: number }, { attempt, owner }) => ({ sum: a + 1, attempt, owner }) },
       }).start();
@@ -54,7 +54,7 @@ onBothDrivers(
       });
     });
 
-    it('runs by priority, then time, then id, and not before its time', async () => {
+    it('runs by priority, then time, then id, and not before it is due', async () => {
       const order: string[] = [];
       const one = replica({ note: { run: (payload: string) => order.push(payload) } }, { concurrency: 1 });
       await one.queue.enqueue('note', 'late', { delay: 400 });
@@ -65,7 +65,7 @@ onBothDrivers(
       await eventually(() => expect(order).toEqual(['urgent', 'a', 'b', 'late']));
     });
 
-    it('stores an id once and a dedupe key once while its task is open', async () => {
+    it('is stored once for an id, and once for a dedupe key while it is open', async () => {
       const one = replica({ t: { run: () => 1 } });
       expect(await one.queue.enqueue('t', 1, { id: 'mine' })).toBe('mine');
       expect(await one.queue.enqueue('t', 2, { id: 'mine' })).toBe('mine');
@@ -77,7 +77,7 @@ onBothDrivers(
       expect((await one.service.get('mine')).payload).toBe(1);
     });
 
-    it('is stored exactly if the transaction of the caller commits', async () => {
+    it('is stored only if the transaction of the caller commits', async () => {
       const one = replica({ t: { run: () => 1 } });
       const failing = driver().sql.transaction(async (tx) => {
         await one.queue.enqueue('t', 1, { id: 'undone' }, tx);
@@ -88,7 +88,7 @@ onBothDrivers(
       expect((await one.service.list()).summary.total).toBe(0);
     });
 
-    it('refuses a payload that the schema does not allow, when it is enqueued and when it runs', async () => {
+    it('is refused with a payload that the schema does not allow, when it is enqueued and when it runs', async () => {
       const strict = replica({ t: { schema: z.object({ items: z.array(z.number()) }), run: () => 1 } }).start();
       const error: unknown = await strict.queue.enqueue('t', { items: [1, 'x'] }).catch((reason: unknown) => reason);
       expect(error).toBeInstanceOf(PayloadError);
@@ -99,7 +99,7 @@ onBothDrivers(
       expect((await becomes(strict, id, 'failed')).error).toContain('$.items does not match the schema');
     });
 
-    it('leaves unknown names and newer versions to others', async () => {
+    it('of an unknown name or a newer version is left to other replicas', async () => {
       const newer = replica({ t: { version: 2, run: () => 'new' }, other: { run: () => 'other' } });
       const ids = [await newer.queue.enqueue('t', 1), await newer.queue.enqueue('other', 1)];
       const old = replica({ t: { version: 1, run: () => 'old' } }).start();
@@ -110,7 +110,7 @@ onBothDrivers(
       expect((await becomes(old, ids.at(1)!, 'success')).result).toBe('other');
     });
 
-    it('retries with a growing pause until the attempts are used up', async () => {
+    it('is retried with a growing pause until no attempt is left', async () => {
       const attempts: number[] = [];
       const run = (_: unknown, { attempt }: { attempt: number }) => {
         attempts.push(attempt);
@@ -123,7 +123,7 @@ onBothDrivers(
     });
 
     it.each([
-      ['an error that says retrying is no use', () => Promise.reject(new YuxiError('never', { code: 'X' }))],
+      ['an error that is not retryable', () => Promise.reject(new YuxiError('never', { code: 'X' }))],
       ['a result that is no JSON', () => ({ at: new Date() })],
     ])('fails at once for %s', async (_, run) => {
       const one = replica({ t: { run } }).start();
@@ -132,10 +132,10 @@ onBothDrivers(
       expect((await driver().sql.query('SELECT attempt FROM tasks')).rows).toEqual([{ attempt: 1 }]);
     });
 
-    it('puts a task back without counting the run', async () => {
+    it('waits again after TaskRetryLater, without counting the run', async () => {
       let runs = 0;
       const run = (_: unknown, { attempt }: { attempt: number }) => {
-        if (++runs < 5) throw new TaskRetryLater(1, 'somebody else is at it');
+        if (++runs < 5) throw new TaskRetryLater(1, 'another task holds the lock');
         return attempt;
       };
       const one = replica({ t: { retry: { attempts: 1 }, run } }).start();
@@ -143,7 +143,7 @@ onBothDrivers(
       expect(runs).toBe(5);
     });
 
-    it('waits for room to store something, without counting the run', async () => {
+    it('waits while the storage is full, without counting the run', async () => {
       const one = replica({ t: { retry: { attempts: 1 }, run: withoutRoom } }).start();
       const id = await one.queue.enqueue('t', 1);
       await eventually(async () =>
@@ -157,7 +157,7 @@ onBothDrivers(
       expect(rows).toEqual([{ attempt: 0 }]);
     });
 
-    it('ends a run that takes too long by its signal, and counts it as failed', async () => {
+    it('that takes too long is ended by its signal, which counts as a failure', async () => {
       const one = replica({ t: { timeout: 50, retry: { attempts: 2, backoff: 1 }, run: untilAborted } }).start();
       const task = await becomes(one, await one.queue.enqueue('t', 1), 'failed');
       expect(task.error).toContain('took longer than 50 ms');
@@ -172,13 +172,17 @@ onBothDrivers(
       const one = replica({ t: { run } }).start();
       const id = await one.queue.enqueue('t', 1);
       await eventually(async () =>
-        expect(await one.service.get(id)).toMatchObject({ status: 'running', progress: 12.5, message: 'one eighth' }),
+        expect(await one.service.get(id)).toMatchObject({
+          status: 'running',
+          progress: 12.5,
+          message: 'one eighth\uFFFD',
+        }),
       );
       open();
       await becomes(one, id, 'success');
     });
 
-    it('never runs more of a handler at once than it allows', async () => {
+    it('never runs more often at once than its handler allows', async () => {
       let [now, most, free] = [0, 0, 0];
       const limited = async () => {
         most = Math.max(most, ++now);
@@ -193,7 +197,7 @@ onBothDrivers(
       expect(free).toBe(3);
     });
 
-    it('counts a group over its members', async () => {
+    it('that is a group counts its members', async () => {
       const { opened, open } = gate();
       const run = async (n: number) => {
         if (n === 3) throw new YuxiError('three is bad', { code: 'X' });
@@ -236,7 +240,7 @@ onBothDrivers(
       expect(stored.rows).toEqual([{ status: 'failed' }]);
     });
 
-    it('knows a group without members and one larger than a statement', async () => {
+    it('that is a group may be empty, or larger than one statement', async () => {
       const one = replica({ member: { run: () => 1 } });
       const empty = await one.queue.enqueueGroup('member', []);
       expect(await one.service.get(empty)).toMatchObject({ status: 'success', progress: 100, message: '0 of 0' });
@@ -249,7 +253,7 @@ onBothDrivers(
       expect(rows).toEqual([{ payload: 1397 }]);
     });
 
-    it('cancels what waits at once, what runs by its signal, and what another replica runs', async () => {
+    it('is cancelled at once when it waits, and by its signal when it runs, on another replica too', async () => {
       const { opened, open } = gate();
       const run = async (_: unknown, { signal }: { signal: AbortSignal }) => {
         open();
@@ -268,7 +272,7 @@ onBothDrivers(
       await worker.stop();
     });
 
-    it('cancels all that carry something', async () => {
+    it('is cancelled with all others whose payload contains an object', async () => {
       const one = replica({ echo: { run: () => undefined } });
       const mine = await one.queue.enqueue('echo', { text: 'a', of: { base: 7 } }, { delay: '1h' });
       const others = await one.queue.enqueue('echo', { text: 'b' }, { delay: '1h' });
@@ -279,14 +283,14 @@ onBothDrivers(
       expect(await one.service.cancelWith({ text: 'a' })).toBe(0);
     });
 
-    it('does not retry what was cancelled', async () => {
+    it('is not retried after a cancel', async () => {
       const one = replica({ t: { run: () => Promise.reject(new Error('again')), retry: { backoff: '1h' } } }).start();
       const id = await one.queue.enqueue('t', 1);
       await eventually(async () => expect((await one.service.get(id)).message).toBe('attempt 1 of 3 failed'));
       expect(await one.service.cancel(id)).toMatchObject({ status: 'cancelled' });
     });
 
-    it('lists by status and owner, counts, and removes what is finished', async () => {
+    it('is listed and counted by status and owner, and removed when it has ended', async () => {
       const one = replica({
         good: { run: () => 1 },
         bad: { run: () => Promise.reject(new YuxiError('x', { code: 'X' })) },
@@ -314,7 +318,7 @@ onBothDrivers(
       await expect(one.service.get(mine)).rejects.toThrow(TaskNotFoundError);
     });
 
-    it('counts a task with a scope by its scope, and others by their owner', async () => {
+    it('with a scope is listed by its scope, and others by their owner', async () => {
       const one = replica({ t: { run: () => 1 } });
       const filter = {
         owner: 'me',
@@ -339,14 +343,14 @@ onBothDrivers(
       await expect(one.queue.enqueue('t', 1, { scope: '' })).rejects.toThrow('scope');
     });
 
-    it('sweeps what finished long ago, groups after their members', async () => {
+    it('that ended long ago is swept, a group after its members', async () => {
       const one = replica({ t: { run: () => 1 } }).start();
       const old = [await one.queue.enqueue('t', 1), await one.queue.enqueueGroup('t', [1, 2])];
       for (const id of old) await becomes(one, id, 'success');
       await driver().sql.query(`UPDATE tasks SET completed_at = now() - interval '8 days'`);
       const young = await one.queue.enqueueGroup('t', [1]);
       await becomes(one, young, 'success');
-      // Shown as ended from its last member's end on; its own row, which takes over the member's time, follows.
+      // The view of a group ends with its last member. Its own row follows, and takes over the time of that member.
       await eventually(async () => {
         const { rows } = await driver().sql.query('SELECT status FROM tasks WHERE id = $1', [young]);
         expect(rows).toEqual([{ status: 'success' }]);

@@ -3,7 +3,7 @@ import { cpuOf } from '../measure.mjs';
 
 const { Redis } = createRequire(import.meta.resolve('@yuxi/redis'))('ioredis');
 
-/** What a piece of work costs: time, CPU of this process and of the server, commands. */
+/** Measures the cost of work: time, CPU of this process and of the server, commands. */
 export class Meter {
   constructor(server) {
     this.server = server;

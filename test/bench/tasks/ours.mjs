@@ -1,4 +1,4 @@
-// The task queue as an application has it: schema, lease, fence, metrics, request id and trace context.
+// The task queue as an application uses it: schema, lease, fence, metrics, request id and trace context.
 import { randomUUID } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { Module } from '@nestjs/common';

@@ -1,4 +1,4 @@
-// Other queues behind one face: add, addMany, work(concurrency, run) -> stop, close.
+// Other queues behind one interface: add, addMany, work(concurrency, run) -> stop, close.
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
@@ -11,7 +11,7 @@ const require = createRequire(import.meta.url);
 export const installPeers = () => installPeersIn(FOLDER, 'tasks');
 
 export const PEERS = {
-  /** Its fast setting: nothing is kept of what ended. */
+  /** Its fastest setting: tasks that have ended are not kept. */
   bullmq: async (url) => {
     const { Queue, Worker } = require('bullmq');
     const connection = { url, maxRetriesPerRequest: null };
@@ -29,7 +29,7 @@ export const PEERS = {
       close: () => queue.close(),
     };
   },
-  /** Its fast setting: no events, no stored jobs. */
+  /** Its fastest setting: no events, no stored jobs. */
   'bee-queue': async (url) => {
     const Queue = require('bee-queue');
     const { hostname: host, port } = new URL(url);

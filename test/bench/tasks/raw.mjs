@@ -1,4 +1,4 @@
-// The physical limit: a stream read and acknowledged in batches, with nothing around it.
+// The upper bound: a plain stream, read and acknowledged in batches.
 import { createRequire } from 'node:module';
 
 const { Redis } = createRequire(import.meta.resolve('@yuxi/redis'))('ioredis');

@@ -8,9 +8,9 @@ import { Redis } from 'ioredis';
 import { Pool } from 'pg';
 import { z } from 'zod';
 import {
+  QueueAdmin,
   QueueLimits,
   TaskQueue,
-  TaskQueues,
   type TasksOptions,
   TasksModule,
   tasksMigrations,
@@ -19,10 +19,10 @@ import {
 import { TaskRegistry } from '../../../libs/tasks/src/task.registry.js';
 import type { Handlers } from './replica.js';
 
-/** One process, as far as tasks are concerned. */
+/** What one process offers for tasks. */
 export interface Site {
   queue: TaskQueue;
-  queues: TaskQueues;
+  queues: QueueAdmin;
   limits: QueueLimits;
   size: WorkerSize;
   stop(): Promise<void>;
@@ -30,13 +30,13 @@ export interface Site {
 
 export interface Engine {
   kind: 'rows' | 'streams';
-  /** A process that runs these tasks, or with `worker: false` only knows them. */
+  /** Starts a process with these handlers. With `worker: false` it runs none of them. */
   site: (handlers: Handlers, options?: TasksOptions) => Promise<Site>;
-  /** Behind the queue: the Redis that it lives in. */
+  /** A direct connection to the Redis of the queue; undefined for rows. */
   redis: Redis;
 }
 
-/** Runs the same tests against tasks that are rows and against tasks that live in Redis. */
+/** Runs the same tests on both engines. */
 export function onBothEngines(title: string, body: (engine: Engine) => void): void {
   describe.each(['rows', 'streams'] as const)(`${title} as %s`, (kind) => runOn(kind, body));
 }
@@ -81,7 +81,7 @@ function runOn(kind: Engine['kind'], body: (engine: Engine) => void): void {
       await site.init();
       return {
         queue: site.get(TaskQueue),
-        queues: site.get(TaskQueues),
+        queues: site.get(QueueAdmin),
         limits: site.get(QueueLimits),
         size: site.get(WorkerSize),
         stop: async () => {
@@ -118,7 +118,7 @@ function runOn(kind: Engine['kind'], body: (engine: Engine) => void): void {
   body(engine);
 }
 
-/** Before the first site there are no tables. */
+/** There are no tables before the first site. */
 async function clear(pool: Pool): Promise<void> {
   const { rows } = await pool.query<{ there: boolean }>(`SELECT to_regclass('tasks') IS NOT NULL AS there`);
   if (rows[0]!.there) await pool.query('TRUNCATE tasks, task_queues, task_rates, task_effects CASCADE');

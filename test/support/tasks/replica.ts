@@ -1,11 +1,11 @@
 import type { SqlClient } from '@yuxi/core';
 import { z } from 'zod';
+import { QueueLimits, WorkerSize } from '../../../libs/tasks/src/limits.js';
+import { QueueAdmin } from '../../../libs/tasks/src/queue-admin.js';
 import { QueueEngines } from '../../../libs/tasks/src/queue-engines.js';
-import { QueueLimits } from '../../../libs/tasks/src/queue-limits.js';
 import { StreamTasks } from '../../../libs/tasks/src/streams/stream-tasks.js';
 import { TaskMetrics } from '../../../libs/tasks/src/task.metrics.js';
 import { TaskQueue } from '../../../libs/tasks/src/task.queue.js';
-import { TaskQueues } from '../../../libs/tasks/src/task.queues.js';
 import { TaskRegistry } from '../../../libs/tasks/src/task.registry.js';
 import { TaskService } from '../../../libs/tasks/src/task.service.js';
 import { TaskWatch } from '../../../libs/tasks/src/task.watch.js';
@@ -13,7 +13,6 @@ import type { TaskContext, TaskOptions } from '../../../libs/tasks/src/task.type
 import { resolveTasksOptions, type TasksOptions } from '../../../libs/tasks/src/tasks.options.js';
 import { TaskWorker } from '../../../libs/tasks/src/worker/task.worker.js';
 import { WakeUp } from '../../../libs/tasks/src/worker/wake-up.js';
-import { WorkerSize } from '../../../libs/tasks/src/worker/worker-size.js';
 import { WorkerStore } from '../../../libs/tasks/src/worker/worker.store.js';
 
 export type Handlers = Record<
@@ -21,12 +20,12 @@ export type Handlers = Record<
   Partial<TaskOptions> & { run: (payload: never, context: TaskContext) => unknown }
 >;
 
-/** What one process has, without Nest around it. Several of them share one database. */
+/** The task services of one process, without Nest. Several replicas share one database. */
 export class Replica {
-  private static readonly started = new Set<Replica>();
+  static readonly #started = new Set<Replica>();
   readonly queue: TaskQueue;
   readonly service: TaskService;
-  readonly queues: TaskQueues;
+  readonly queues: QueueAdmin;
   readonly size: WorkerSize;
   readonly limits: QueueLimits;
   readonly watch: TaskWatch;
@@ -51,10 +50,10 @@ export class Replica {
     const resolved = resolveTasksOptions({ pollInterval: 20, lease: 2000, shutdownGrace: 100, ...options });
     this.size = new WorkerSize(resolved, wakeUp);
     this.limits = new QueueLimits(options, wakeUp);
-    this.queues = new TaskQueues(engines, wakeUp);
+    this.queues = new QueueAdmin(engines, wakeUp);
     this.watch = new TaskWatch(sql, this.service);
     this.worker = new TaskWorker(
-      // A store that fails on purpose must not be helped by a thread that it knows nothing of.
+      // A store that fails on purpose needs the lease thread switched off, because the thread would renew its leases.
       store.constructor === WorkerStore ? sql : { ...sql, threads: undefined },
       store,
       registry,
@@ -64,31 +63,31 @@ export class Replica {
       this.limits,
     );
     wakeUp.listen(
-      () => this.worker.poke(),
-      () => this.worker.pokeBeat(),
+      () => this.worker.notify(),
+      () => this.worker.notifyHeartbeat(),
     );
   }
 
   start(): this {
-    Replica.started.add(this);
+    Replica.#started.add(this);
     this.worker.start();
     return this;
   }
 
   async stop(): Promise<void> {
-    Replica.started.delete(this);
+    Replica.#started.delete(this);
     await this.worker.stop();
   }
 
-  /** For `afterEach`: no worker of one test may take the tasks of the next. */
+  /** For `afterEach`: a worker of one test must not take tasks of the next test. */
   static async stopAll(): Promise<void> {
-    const living = [...Replica.started].filter(({ store }) => !(store instanceof MortalStore && store.dead));
-    Replica.started.clear();
+    const living = [...Replica.#started].filter(({ store }) => !(store instanceof MortalStore && store.dead));
+    Replica.#started.clear();
     await Promise.all(living.map((replica) => replica.stop()));
   }
 }
 
-/** A worker that can fall silent like a killed process: nothing that it would write arrives any more. */
+/** The store of a worker that can die like a killed process: after that no statement of it is executed. */
 export class MortalStore extends WorkerStore {
   dead = false;
 
@@ -97,22 +96,22 @@ export class MortalStore extends WorkerStore {
   }
 
   override claim(...args: Parameters<WorkerStore['claim']>) {
-    return this.dead ? this.silence() : super.claim(...args);
+    return this.dead ? this.#never() : super.claim(...args);
   }
   override check(...args: Parameters<WorkerStore['check']>) {
-    return this.dead ? this.silence() : super.check(...args);
+    return this.dead ? this.#never() : super.check(...args);
   }
   override saveProgress(...args: Parameters<WorkerStore['saveProgress']>) {
-    return this.dead ? this.silence() : super.saveProgress(...args);
+    return this.dead ? this.#never() : super.saveProgress(...args);
   }
   override finish(...args: Parameters<WorkerStore['finish']>) {
-    return this.dead ? this.silence() : super.finish(...args);
+    return this.dead ? this.#never() : super.finish(...args);
   }
   override recover() {
-    return this.dead ? this.silence() : super.recover();
+    return this.dead ? this.#never() : super.recover();
   }
 
-  private silence(): Promise<never> {
+  #never(): Promise<never> {
     return new Promise(() => undefined);
   }
 }

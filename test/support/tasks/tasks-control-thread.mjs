@@ -1,4 +1,4 @@
-// The thread of the beats, without a step.
+// The heartbeat thread with one step removed.
 import { workerData } from 'node:worker_threads';
 import { control } from './tasks-controls.mjs';
 

@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { ChaosProxy } from '@yuxi/testing';
 import type { Member, TasksFleet } from './tasks-fleet.js';
 
-/** Kills a worker every so often, and makes the links to Redis lose answers or break in between, until it is stopped. */
+/** Kills workers, and makes the links to Redis lose replies or break, at random until it is stopped. */
 export class TasksFaults {
   readonly counts: Record<string, number> = {};
   #stopped = false;
@@ -13,7 +13,7 @@ export class TasksFaults {
     private readonly random: () => number,
   ) {}
 
-  /** @param every milliseconds between two kills, at least and at most */
+  /** @param every shortest and longest time between two kills, milliseconds */
   start(every: readonly [number, number]): void {
     this.#running = Promise.all([this.#kill(every), this.#disturb()]);
   }

@@ -14,7 +14,7 @@ import { Pool } from 'pg';
 
 const WORKER = fileURLToPath(new URL('./tasks-worker.mjs', import.meta.url));
 
-/** One task for the handlers of the worker file. */
+/** A task for the handlers in `tasks-worker.mjs`. */
 export interface TestTask {
   id: string;
   n: number;
@@ -25,17 +25,17 @@ export interface TestTask {
 
 export interface TasksFleetOptions {
   workers: number;
-  /** Of `TasksModule`. */
+  /** Options of `TasksModule`. */
   options?: object;
-  /** What workers reach Redis by. Default: a server of the fleet, each worker through a proxy of its own. */
+  /** Redis options of the workers. Default: a server of the fleet, for each worker through a proxy. */
   redis?: object;
-  /** Queues that have a task `effect_<queue>`. */
+  /** Queues with a task `effect_<queue>`. */
   queues?: string[];
   /** Lines of redis.conf. */
   redisConfig?: string[];
-  /** The workers have a PostgreSQL, so that effects can happen once. Default `false`. */
+  /** Starts a PostgreSQL, so that effects can happen exactly once. Default `false`. */
   effects?: boolean;
-  /** A step that is left out, see tasks-controls. */
+  /** Name of a control, see `tasks-controls.mjs`. */
   control?: string;
 }
 
@@ -44,7 +44,7 @@ export interface Member {
   proxy?: ChaosProxy;
 }
 
-/** Where a task began, as the register has it. */
+/** The start of a handler, as recorded in the register. */
 export interface Start {
   n: number;
   /** CLOCK_MONOTONIC, milliseconds. */
@@ -52,19 +52,19 @@ export interface Start {
   pid: number;
 }
 
-/** Processes that run the tasks of one Redis, one that only enqueues, and a register that nothing disturbs. */
+/** Processes that run the tasks of one Redis, one that only enqueues, and a register (another Redis) without faults. */
 export class TasksFleet {
   readonly members: Member[] = [];
   producer!: OrderedWorker;
-  /** What the producer reaches Redis by. */
+  /** The producer's proxy to Redis. */
   producerLink!: ChaosProxy;
-  /** The queue's Redis when the fleet has one of its own. */
+  /** The Redis of the queue, if the fleet has started one. */
   server!: RedisServer;
-  /** A connection to the queue that nothing stands between; for a Redis that is not the fleet's, set it before it is used. */
+  /** A connection to the queue without a proxy. For a Redis that the fleet has not started, set it before use. */
   direct!: Redis;
   register!: Redis;
   #registerServer!: RedisServer;
-  /** Also those that no member has any more, or not yet. */
+  /** All processes, also replaced ones and those that are starting. */
   readonly #spawned = new Set<OrderedWorker>();
   #stopGuards = (): void => undefined;
   #postgres?: PostgresServer;
@@ -99,7 +99,7 @@ export class TasksFleet {
     for (let i = 0; i < workers; i++) await this.add();
   }
 
-  /** One more worker. */
+  /** Adds a worker. */
   async add(): Promise<Member> {
     const proxy = this.options.redis ? undefined : await startProxy(this.server);
     const member: Member = { worker: await this.#spawn({}, proxy), proxy };
@@ -107,7 +107,7 @@ export class TasksFleet {
     return member;
   }
 
-  /** From now on a worker that ends has another one in its place. @returns stops that */
+  /** From now on a worker that ends is replaced. @returns stops the replacements */
   keepAlive(): () => void {
     const stopped = new AbortController();
     this.#stopGuards = () => stopped.abort();
@@ -115,7 +115,7 @@ export class TasksFleet {
       while (!stopped.signal.aborted) {
         await member.worker.ended;
         if (stopped.signal.aborted) return;
-        // It may take the very task that killed the one before, and end before it has said that it started.
+        // The new worker may take the same task and be killed before it has reported its start.
         await this.#spawn({}, member.proxy).then(
           (worker) => (member.worker = worker),
           () => undefined,
@@ -126,7 +126,7 @@ export class TasksFleet {
     return this.#stopGuards;
   }
 
-  /** Ends a worker without a warning and starts another one in its place. @returns when it was ended */
+  /** Kills a worker and starts another one in its place. @returns when it was killed */
   async replace(member: Member): Promise<number> {
     await member.worker.kill();
     const at = clock();
@@ -154,7 +154,7 @@ export class TasksFleet {
     await this.producer.order('enqueue', { name, tasks });
   }
 
-  /** All starts of handlers, also those of processes that are gone. */
+  /** All starts of handlers, in ended processes too. */
   async starts(): Promise<Start[]> {
     const lines = await this.register.lrange('starts', 0, -1);
     return lines.map((line) => {
@@ -163,7 +163,7 @@ export class TasksFleet {
     });
   }
 
-  /** `<n> ok`, or the code of the reason for which it was aborted, for each handler that came to its end. */
+  /** For each handler that ended: `<n> ok`, or `<n>` and the code of the reason for its abort. */
   async ends(): Promise<string[]> {
     return (await this.register.lrange('ended', 0, -1)).map((line) => line.replace(/ [\d.]+ /, ' '));
   }
@@ -190,7 +190,7 @@ export class TasksFleet {
     return Number((await this.direct.hget(`yuxi:q:{${queue}}`, field)) ?? 0);
   }
 
-  /** Waits until nothing of the queue waits or runs. */
+  /** Waits until no task of the queue waits or runs. */
   async drained(timeout: number, queue = 'default'): Promise<void> {
     const key = `yuxi:q:{${queue}}`;
     await eventually(
@@ -206,7 +206,7 @@ export class TasksFleet {
   async stop(): Promise<void> {
     this.#stopGuards();
     await Promise.all([...this.#spawned].map((worker) => worker.kill()));
-    // The producer has none when the Redis is not the fleet's.
+    // Without a Redis of the fleet there are no proxies.
     for (const link of [this.producerLink, ...this.members.map(({ proxy }) => proxy)]) await link?.stop();
     this.direct?.disconnect();
     this.register?.disconnect();
@@ -215,7 +215,7 @@ export class TasksFleet {
   }
 }
 
-/** CLOCK_MONOTONIC, the same for all processes of a machine, milliseconds. */
+/** CLOCK_MONOTONIC, which all processes of a machine share, milliseconds. */
 export const clock = () => Number(process.hrtime.bigint()) / 1e6;
 
 /** Numbers that occur more than once. */

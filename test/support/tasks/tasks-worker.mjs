@@ -1,4 +1,4 @@
-// One of several processes that run tasks. Told what to do by its parent, one answer for each order.
+// A process that runs tasks. It takes orders from its parent, and answers each of them once.
 import 'reflect-metadata';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Module } from '@nestjs/common';
@@ -9,18 +9,18 @@ import { Once, Task, TaskQueue, TasksModule, tasksMigrations } from '@yuxi/tasks
 import { takeOrders } from '@yuxi/testing';
 import { Redis } from 'ioredis';
 import { z } from 'zod';
-import { control as breakSomething } from './tasks-controls.mjs';
+import { control as applyControl } from './tasks-controls.mjs';
 
 function App() {}
 Module({})(App);
 
-/** CLOCK_MONOTONIC, the same for all processes of a machine, milliseconds. */
+/** CLOCK_MONOTONIC, which all processes of a machine share, milliseconds. */
 const clock = () => Number(process.hrtime.bigint()) / 1e6;
 
 let app;
 let register;
 
-/** What the tasks of the tests do. Each start is noted in a Redis of its own before anything else happens. */
+/** The handlers of the tests. Each start is first recorded in the register, a separate Redis. */
 class Handlers {
   constructor(once) {
     this.once = once;
@@ -32,19 +32,19 @@ class Handlers {
     await register.rpush('ended', `${n} ${clock()} ${signal.aborted ? signal.reason.code : 'ok'}`);
   }
 
-  /** Fails for good in a process that stood still meanwhile. A second run takes longer, so that the first one is heard before it ends. */
+  /** Fails for good in a process that was suspended meanwhile. A second run takes longer, so that the first one ends before it. */
   async late({ n, ms }) {
     const from = clock();
     const runs = await note(n);
     const whole = runs > 1 ? 5 * ms : ms;
     await pause(whole);
-    // It was stopped for at least a lease of 2 s, which began about when the run did.
-    const stood = clock() - from > whole + 500;
-    await register.rpush('ended', `${n} ${clock()} ${stood ? 'late' : 'ok'}`);
-    if (stood) throw Object.assign(new Error('too late'), { retryable: false });
+    // The suspension lasts at least for a lease of 2 s, which began at about the same time as the run.
+    const suspended = clock() - from > whole + 500;
+    await register.rpush('ended', `${n} ${clock()} ${suspended ? 'late' : 'ok'}`);
+    if (suspended) throw Object.assign(new Error('too late'), { retryable: false });
   }
 
-  /** One at a time, so that others wait in the process. */
+  /** Runs one at a time, so that other tasks wait in the process. */
   serial(task, context) {
     return this.hold(task, context);
   }
@@ -61,7 +61,7 @@ class Handlers {
     if (poison) process.kill(process.pid, 'SIGKILL');
     if (ms > 0) await pause(ms);
     await this.once.run(id, (tx) => tx.query('INSERT INTO effects (n) VALUES ($1)', [n]));
-    if (fails) throw new Error(`task ${n} fails always`);
+    if (fails) throw new Error(`task ${n} always fails`);
   }
 }
 const schema = z.object({
@@ -77,7 +77,7 @@ const handle = (name, more) => {
 for (const [name, more] of [['hold'], ['late'], ['serial', { concurrency: 1 }], ['block'], ['effect']])
   handle(name, more);
 
-/** The same task once more, in a queue of its own. */
+/** The same task in a queue of its own. */
 function addEffect(queue) {
   const name = `effect_${queue}`;
   const methods = {
@@ -94,7 +94,7 @@ const note = (n) => register.rpush('starts', `${n} ${clock()} ${process.pid}`);
 const orders = {
   /** @param queues that have a task `effect_<queue>` */
   async start({ redis, databaseUrl, registerUrl, options, queues = [], control }) {
-    if (control) await breakSomething(control);
+    if (control) await applyControl(control);
     for (const queue of queues) addEffect(queue);
     register = new Redis(registerUrl);
     const imports = [RedisModule.forRoot(redis), TasksModule.forRoot({ engine: 'streams', ...options })];
@@ -102,7 +102,7 @@ const orders = {
     const providers = [{ provide: Handlers, inject: [Once], useFactory: (once) => new Handlers(once) }];
     app = await NestFactory.createApplicationContext({ module: App, imports, providers }, { logger: ['error'] });
   },
-  /** Enqueues tasks with ids of their own, again and again until each is there. */
+  /** Enqueues tasks with given ids. Repeats each enqueue until it succeeds. */
   async enqueue({ name, tasks }) {
     const queue = app.get(TaskQueue);
     const one = async ({ id, ...payload }) => {
@@ -117,7 +117,7 @@ const orders = {
     };
     await Promise.all(tasks.map(one));
   },
-  /** Ends it as Kubernetes does. @returns milliseconds until it had ended */
+  /** Shuts the application down. @returns milliseconds that the shutdown took */
   async close() {
     const from = clock();
     await app.close();

@@ -8,7 +8,7 @@ export interface TaskView {
   error: string | null;
 }
 
-/** Waits until every task has ended, asking one replica for all of them. */
+/** Waits until every task has ended. One replica is asked for all of them. */
 export async function tasksEnded(
   client: ApiClient,
   token: string,

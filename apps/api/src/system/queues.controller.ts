@@ -1,6 +1,6 @@
 import { Body, Controller, Delete, Get, HttpCode, Inject, Param, Post, Query } from '@nestjs/common';
 import { ApiOperation, ApiTags } from '@nestjs/swagger';
-import { TaskQueues } from '@yuxi/tasks';
+import { QueueAdmin } from '@yuxi/tasks';
 import { z } from 'zod';
 import { AuditLog } from '../audit/index.js';
 import { type Caller, CurrentUser, Roles, viaKey } from '../auth/index.js';
@@ -26,7 +26,7 @@ type Choice = z.output<typeof choice>;
 @Controller('api/system/queues')
 export class QueuesController {
   constructor(
-    @Inject(TaskQueues) private readonly queues: TaskQueues,
+    @Inject(QueueAdmin) private readonly queues: QueueAdmin,
     private readonly audit: AuditLog,
   ) {}
 

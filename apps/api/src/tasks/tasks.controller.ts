@@ -2,7 +2,7 @@ import { Controller, Delete, Get, HttpCode, Inject, Param, Post, Query, SetMetad
 import { ApiOperation, ApiTags } from '@nestjs/swagger';
 import { type Actor, TaskAccess } from '@yuxi/knowledge';
 import { UNLIMITED } from '@yuxi/platform';
-import { TaskNotFoundError, TaskQueues, TaskService, type TaskView, TaskWatch } from '@yuxi/tasks';
+import { TaskNotFoundError, QueueAdmin, TaskService, type TaskView, TaskWatch } from '@yuxi/tasks';
 import { catchError, EMPTY, endWith, ignoreElements, interval, map, merge, share, takeUntil } from 'rxjs';
 import { z } from 'zod';
 import { type Caller, CurrentUser } from '../auth/index.js';
@@ -34,7 +34,7 @@ interface Event {
 export class TasksController {
   constructor(
     @Inject(TaskService) private readonly tasks: TaskService,
-    @Inject(TaskQueues) private readonly queues: TaskQueues,
+    @Inject(QueueAdmin) private readonly queues: QueueAdmin,
     @Inject(TaskWatch) private readonly watch: TaskWatch,
     @Inject(TaskAccess) private readonly access: TaskAccess,
     private readonly streams: TaskStreams,

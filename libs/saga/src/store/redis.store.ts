@@ -1,6 +1,6 @@
 import { OptionsError, type SqlClient } from '@yuxi/core';
 import { type RedisClient, ScriptBatch } from '@yuxi/redis';
-import { queueKey, type TaskQueue, type TaskQueues } from '@yuxi/tasks';
+import { queueKey, type TaskQueue, type QueueAdmin } from '@yuxi/tasks';
 import { SAGA_QUEUE, sagaTaskPrefix } from '../run/saga.task.js';
 import type { SagaChange } from '../run/transitions.js';
 import type { JournalEntry, SagaQuery, SagaState, SagaStatus, TimelineEntry } from '../saga.types.js';
@@ -24,7 +24,7 @@ export class RedisSagaStore implements SagaStore {
   constructor(
     private readonly redis: RedisClient,
     private readonly queue: TaskQueue,
-    private readonly queues: TaskQueues,
+    private readonly queues: QueueAdmin,
   ) {
     this.#reads = new ScriptBatch(redis, READ, { commonKeys: [KEY], perScript: PORTION, shared: true });
   }
@@ -143,7 +143,7 @@ export class RedisSagaStore implements SagaStore {
 
   async #sealed(saga: string, epoch: number, { runIn = 0 }: SagaChange, { name, title }: StepTask) {
     const options = { delay: Math.round(runIn), title, queue: SAGA_QUEUE };
-    const { id: taskId, how, envelope } = await this.queue.sealed(name, { saga, epoch }, options);
+    const { id: taskId, how, envelope } = await this.queue.serialized(name, { saga, epoch }, options);
     return { taskId, how, envelope };
   }
 }

@@ -2,11 +2,11 @@ import type { SqlClient } from '@yuxi/core';
 import { closeGroups } from './groups.js';
 
 /**
- * Ends what is pending and asks what is running to stop, for tasks or for all members of groups.
- * @returns rows it applied to; 0 when everything was finished already
+ * Cancels pending tasks and requests a cancel of running ones, for tasks or for all members of groups.
+ * @returns changed rows; 0 when all tasks had ended
  */
 export async function requestCancel(sql: SqlClient, ...ids: readonly string[]): Promise<number> {
-  // Rows are locked in one order by everybody, so that this cannot deadlock with a worker that finishes several of them.
+  // Every statement locks rows in order of id, so that this one cannot deadlock with a worker that finishes several tasks.
   const { rows } = await sql.query<{ id: string }>(
     `WITH open AS (
        SELECT id FROM tasks WHERE (id = ANY($1::text[]) OR group_id = ANY($1::text[])) AND status IN ('pending', 'running')
@@ -24,7 +24,7 @@ export async function requestCancel(sql: SqlClient, ...ids: readonly string[]): 
   return rows.length;
 }
 
-/** Tasks and groups that have not ended and whose payload holds what is given. */
+/** Tasks and groups that have not ended and whose payload contains the given object. */
 export async function openTasksWith(sql: SqlClient, payload: object): Promise<string[]> {
   const { rows } = await sql.query<{ id: string }>(
     `SELECT id FROM tasks WHERE status IN ('pending', 'running') AND payload @> $1::jsonb`,
@@ -33,7 +33,7 @@ export async function openTasksWith(sql: SqlClient, payload: object): Promise<st
   return rows.map(({ id }) => id);
 }
 
-/** Removes a finished task or group with its members; @returns whether it did. */
+/** Removes a finished task, or a finished group with its members. @returns whether a row was removed */
 export async function removeFinished(sql: SqlClient, id: string): Promise<boolean> {
   await closeGroups(sql, [id]);
   const { rows } = await sql.query(
@@ -43,7 +43,7 @@ export async function removeFinished(sql: SqlClient, id: string): Promise<boolea
   return rows.length > 0;
 }
 
-/** Makes a task due that waits for its time. */
-export async function hasten(sql: SqlClient, id: string): Promise<void> {
+/** Makes a delayed task due now. */
+export async function promote(sql: SqlClient, id: string): Promise<void> {
   await sql.query(`UPDATE tasks SET run_at = now() WHERE id = $1 AND status = 'pending' AND run_at > now()`, [id]);
 }

@@ -1,6 +1,6 @@
 import type { SqlClient } from '@yuxi/core';
 
-/** Failed members named in a group's result. */
+/** Most failed members listed in the result of a group. */
 const FAILURES = 20;
 
 /** Columns `total` to `changed_at`, counted over the members of the group `id` (a column); for use in a LATERAL join. */
@@ -19,9 +19,9 @@ export const FIRST_FAILURES = `
    FROM (SELECT id, payload, error FROM tasks WHERE group_id = g.id AND status = 'failed' ORDER BY id LIMIT ${FAILURES}) AS f)`;
 
 /**
- * Writes the outcome of those groups whose members are all finished; groups that are not are left alone.
- * Run after the members' own statement was committed: of two workers that finish the last two members, the later one sees both.
- * @param ids groups to look at; undefined = every open one (a worker may have died before this call)
+ * Writes the outcome of groups whose members have all ended. Other groups stay unchanged.
+ * Call it after the statement of the members has committed. Of two workers that end the last two members, the later one sees both.
+ * @param ids groups to check. Undefined: every open group, as a worker may have died before its call.
  */
 export async function closeGroups(sql: SqlClient, ids?: readonly string[]): Promise<void> {
   await sql.query(

@@ -17,11 +17,11 @@ export interface NewTask {
   owner?: string;
   scope?: string;
   dedupe?: string;
-  /** For how long the key is held even if the task has ended, milliseconds. */
+  /** How long the dedupe key is held, even if the task has ended, milliseconds. */
   dedupeFor: number;
 }
 
-/** @returns id of the new row, or of the one that holds the same id or dedupe key already */
+/** @returns id of the new row, or of the row that already holds the same id or dedupe key */
 export async function insertTask(sql: SqlClient, task: NewTask): Promise<string> {
   for (let round = 0; round < 10; round++) {
     const added = await sql.query<{ id: string }>(
@@ -57,9 +57,11 @@ export async function insertTask(sql: SqlClient, task: NewTask): Promise<string>
       [task.id, task.name, task.dedupe ?? null],
     );
     if (existing.rows[0]) return existing.rows[0].id;
-    // The holder of the key finished between the two statements: the way is free now.
+    // The task that held the key ended between the two statements, so that the next insert can succeed.
   }
-  throw new Error(`task ${task.name} with dedupe key ${task.dedupe} kept finishing while it was enqueued; try again`);
+  throw new Error(
+    `task ${task.name} with dedupe key ${task.dedupe} ended during each of 10 attempts to enqueue the next one: retry`,
+  );
 }
 
 export interface NewGroup {
@@ -72,10 +74,10 @@ export interface NewGroup {
   scope?: string;
 }
 
-/** Members written per statement. */
+/** Members written by one statement. */
 const PORTION = 1000;
 
-/** Writes the group's row and its members; ids of members are `<group>-<number>`, in the order given. */
+/** Writes the row of a group and its members. The ids of members are `<group>-<number>`, in the given order. */
 export async function insertGroup(
   sql: SqlClient,
   group: NewGroup,
@@ -110,7 +112,7 @@ export async function insertGroup(
     );
 }
 
-/** Of the request that enqueues. */
+/** Packed context of the request that enqueues. */
 function contextOf(): string | null {
   const store = requestContext.getStore();
   return store ? packContext(store) : null;

@@ -2,13 +2,13 @@ import type { SqlClient } from '@yuxi/core';
 import { closeGroups } from './groups.js';
 
 const PORTION = 500;
-/** Portions of one sweep, so that a long backlog does not hold the database for minutes. */
+/** Most portions of one sweep, so that a long backlog does not load the database for minutes. */
 const PORTIONS = 40;
 
 /**
- * Removes what finished longer than `keep` milliseconds ago, members before their group, and ends groups
- * whose last worker died before it could.
- * @returns rows removed
+ * Removes tasks that ended more than `keep` milliseconds ago, members before their group. Also closes groups whose last worker died
+ * before it could.
+ * @returns removed rows
  */
 export async function sweep(sql: SqlClient, keep: number): Promise<number> {
   await closeGroups(sql);
@@ -27,13 +27,13 @@ export async function sweep(sql: SqlClient, keep: number): Promise<number> {
       [keep],
     );
     removed += rows.length;
-    // A short portion may have removed the last members, so that their group is next.
+    // A portion that is not full may have removed the last members, so that their group can be removed next.
     if (rows.length === 0) break;
   }
   return removed;
 }
 
-/** Forgets effects that were done longer than `keep` milliseconds ago. @returns how many */
+/** Removes keys of effects that are older than `keep` milliseconds. @returns how many */
 export async function sweepEffects(sql: SqlClient, keep: number): Promise<number> {
   let removed = 0;
   for (let portion = 0; portion < PORTIONS; portion++) {

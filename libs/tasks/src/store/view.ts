@@ -9,14 +9,14 @@ import {
 } from '../task.types.js';
 import { countMembers, FIRST_FAILURES } from './groups.js';
 
-/** Status of row `g`: an open group's follows from its members, counted by {@link OPEN_GROUP}. */
+/** Status of row `g`. That of an open group follows from its members, counted by {@link OPEN_GROUP}. */
 const STATUS = `CASE WHEN counts.total IS NULL THEN g.status
        WHEN counts.success + counts.failed + counts.cancelled = counts.total THEN
             CASE WHEN counts.cancelled > 0 THEN 'cancelled' WHEN counts.failed > 0 THEN 'failed' ELSE 'success' END
        WHEN counts.running + counts.success + counts.failed + counts.cancelled > 0 THEN 'running'
        ELSE 'pending' END`;
 
-/** Nothing is counted for plain tasks and finished groups. */
+/** Counts the members of open groups only. */
 const OPEN_GROUP = `LEFT JOIN LATERAL (${countMembers('g.id')}) AS counts ON g.is_group AND g.status = 'pending'`;
 
 interface Row extends Omit<TaskView, 'name' | 'type'> {
@@ -37,7 +37,7 @@ const COLUMNS = `g.id, g.name, g.title, g.progress, g.message, g.created_at, g.u
        counts.total, counts.success, counts.failed, counts.cancelled, counts.first_start, counts.last_end, counts.changed_at,
        CASE WHEN counts.failed > 0 THEN ${FIRST_FAILURES} ELSE '[]' END AS failures`;
 
-/** Condition on the row `g`. @param values of the statement; those of the filter are added */
+/** Condition on the row `g`. @param values of the statement, to which those of the filter are added */
 function countsFor({ owner, scopes }: TaskFilter, values: unknown[]): string {
   const byOwner = owner === undefined ? 'true' : `g.owner_id = $${values.push(owner)}`;
   if (!scopes) return byOwner;
@@ -61,7 +61,7 @@ export async function readOwnership(sql: SqlClient, id: string): Promise<TaskOwn
   return rows[0];
 }
 
-/** Those of `ids` that there are, in no order. */
+/** The tasks of `ids` that exist, in no particular order. */
 export async function readTasks(sql: SqlClient, ids: readonly string[]): Promise<TaskView[]> {
   const { rows } = await sql.query<Row>(
     `SELECT ${COLUMNS} FROM tasks AS g ${OPEN_GROUP} WHERE g.id = ANY($1::text[])`,

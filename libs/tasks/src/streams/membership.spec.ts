@@ -17,14 +17,14 @@ describe('a membership', () => {
     const parts = {
       queue: 'default',
       registry: { all: () => [] },
-      beats: { join: () => undefined, leave: () => undefined },
+      heartbeat: { join: () => undefined, leave: () => undefined },
       limits: { of: () => undefined },
       redis,
       lease: 5000,
     };
     membership = new Membership(parts as unknown as MembershipParts, {
       lost: () => undefined,
-      curious: () => undefined,
+      cancelsChanged: () => undefined,
     });
     await membership.join();
   });
@@ -35,34 +35,34 @@ describe('a membership', () => {
 
   const step = () =>
     membership.step({
-      over: [],
+      succeeded: [],
       others: [],
       releases: [],
-      want: 1,
-      places: 1,
+      requested: 1,
+      slots: 1,
       holds: 0,
       idle: false,
       held: () => [],
     });
 
-  it('asks when an answer is missing and when it was lost, and not otherwise', async () => {
-    expect(membership.asks).toBe(false);
+  it('needs a step when a reply is missing and when it was lost, and not otherwise', async () => {
+    expect(membership.needsStep).toBe(false);
     expect(await step()).toMatchObject({ state: 'ok', tasks: [] });
-    expect(membership.asks).toBe(false);
+    expect(membership.needsStep).toBe(false);
     const missing = step();
-    expect(membership.asks).toBe(true);
+    expect(membership.needsStep).toBe(true);
     await missing;
     membership.forget();
-    expect(membership.asks).toBe(true);
+    expect(membership.needsStep).toBe(true);
   });
 
   it.each([
     ['lost', () => undefined],
-    ['lost and begun anew', () => membership.join()],
-  ])('is given nothing by an answer that comes after it was %s', async (_, then) => {
-    const answer = step();
+    ['lost and joined again', () => membership.join()],
+  ])('takes no task from a reply that arrives after it was %s', async (_, then) => {
+    const reply = step();
     membership.forget();
     await then();
-    expect(await answer).toEqual({ state: 'no member' });
+    expect(await reply).toEqual({ state: 'no member' });
   });
 });

@@ -7,24 +7,23 @@ import {
   type OnModuleDestroy,
 } from '@nestjs/common';
 import { RedisConnections } from '@yuxi/redis';
-import { Once } from '../effects/once.js';
-import { QueueLimits } from '../queue-limits.js';
+import { StreamHeartbeat } from '../heartbeat/stream-heartbeat.js';
+import { QueueLimits, WorkerSize } from '../limits.js';
+import { Once } from '../once.js';
 import { TaskMetrics } from '../task.metrics.js';
 import { TaskRegistry } from '../task.registry.js';
 import { resolveTasksOptions, type TasksOptions } from '../tasks.options.js';
 import { TasksHealth } from '../tasks.health.js';
 import { TASKS_OPTIONS } from '../tasks.tokens.js';
 import { WakeUp } from '../worker/wake-up.js';
-import { WorkerSize } from '../worker/worker-size.js';
-import { Beats } from '../beats/beats.js';
 import { StreamTasks } from './stream-tasks.js';
 import { StreamWorker } from './stream-worker.js';
 
-/** Starts a worker for each queue with tasks that live in Redis, and stops it before anything it needs goes away. */
+/** Starts a worker for each queue with tasks that live in Redis. Stops it before the modules that it needs. */
 @Injectable()
 export class StreamHost implements OnApplicationBootstrap, OnModuleDestroy, BeforeApplicationShutdown {
   #workers: StreamWorker[] = [];
-  #beats?: Beats;
+  #heartbeat?: StreamHeartbeat;
   #stopped?: Promise<unknown>;
 
   constructor(
@@ -44,13 +43,14 @@ export class StreamHost implements OnApplicationBootstrap, OnModuleDestroy, Befo
     const { worker, queues, streams, shutdownGrace } = resolveTasksOptions(this.options);
     const { connections, registry, metrics, effects, size, limits } = this;
     if (!worker || !connections) return;
-    const served = registry.all().flatMap(({ name, queue }) => (this.tasks.carries(name) ? [queue] : []));
+    const served = registry.all().flatMap(({ name, queue }) => (this.tasks.usesStreams(name) ? [queue] : []));
     const mine = [...new Set(served)].filter((queue) => !queues || queues.includes(queue));
     if (mine.length === 0) return;
     const { lease } = streams;
-    const places = () => size.concurrency;
-    const beats = new Beats({ redis: connections.forThread(), ...streams }, (count) => metrics.recovered(count));
-    this.#beats = beats;
+    const slots = () => size.concurrency;
+    const thread = { redis: connections.forThread(), ...streams };
+    const heartbeat = new StreamHeartbeat(thread, (count) => metrics.recovered(count));
+    this.#heartbeat = heartbeat;
     this.#workers = mine.map((queue) => {
       const blocking = connections.duplicate('blocking', `tasks:${queue}`);
       const commands = connections.duplicate('command', `tasks:${queue}`);
@@ -59,31 +59,31 @@ export class StreamHost implements OnApplicationBootstrap, OnModuleDestroy, Befo
         registry,
         metrics,
         effects,
-        beats,
+        heartbeat,
         limits,
         redis: commands,
         blocking,
-        places,
+        slots,
         lease,
         shutdownGrace,
       };
       return new StreamWorker(parts);
     });
-    beats.start();
+    heartbeat.start();
     for (const each of this.#workers) {
       this.health.watch(`the worker of queue ${each.queue}`, () => each.stillFor);
       each.start();
     }
-    this.wakeUp.listen(() => this.#workers.forEach((each) => each.poke()));
+    this.wakeUp.listen(() => this.#workers.forEach((each) => each.notify()));
   }
 
-  /** Begun with the shutdown, see `WorkerHost`. */
+  /** Begins with the shutdown, see `WorkerHost`. */
   onModuleDestroy(): void {
     this.#stopped = Promise.all(this.#workers.map((each) => each.stop()));
   }
 
   async beforeApplicationShutdown(): Promise<void> {
     await this.#stopped;
-    await this.#beats?.stop();
+    await this.#heartbeat?.stop();
   }
 }

@@ -7,12 +7,12 @@ import { QueueFullError, type TaskContext } from '../index.js';
 const KEY = 'yuxi:q:{default}';
 const pending = (count: number) => [count, expect.anything(), expect.anything(), expect.anything()];
 
-onStreams('tasks in Redis', (engine) => {
+onStreams('a task in Redis', (engine) => {
   const { site } = engine;
   const eventuallyView = async (one: Awaited<ReturnType<typeof site>>, expected: object) =>
     eventually(async () => expect(await one.queues.list()).toMatchObject([{ queue: 'default', ...expected }]));
 
-  it('leave nothing behind when they have ended but counters', async () => {
+  it('leaves only counters when it has ended', async () => {
     const one = await site({ t: { run: () => 1 } });
     await Promise.all(Array.from({ length: 20 }, (_, n) => one.queue.enqueue('t', n, { priority: (n % 3) - 1 })));
     await one.queue.enqueue('t', 20, { delay: 20, dedupe: 'k' });
@@ -24,7 +24,7 @@ onStreams('tasks in Redis', (engine) => {
     expect(keys.filter((key) => !lasting.includes(key) && !/:[ikh]:?$/.test(key))).toEqual([]);
   });
 
-  it('are taken from the start on without a warning', async () => {
+  it('is taken from the start on without a warning', async () => {
     const warn = jest.spyOn(Logger.prototype, 'warn').mockReturnValue();
     const one = await site({ t: { run: () => 1 } });
     await one.queue.enqueue('t', 1);
@@ -33,7 +33,7 @@ onStreams('tasks in Redis', (engine) => {
     warn.mockRestore();
   });
 
-  it('have no effects that happen once where no database is bound', async () => {
+  it('has no effects that happen once without a bound database', async () => {
     const refusals: unknown[] = [];
     const run = async (_: unknown, { once }: TaskContext) => {
       refusals.push(await once('book', () => 1).catch((error: unknown) => error));
@@ -43,7 +43,7 @@ onStreams('tasks in Redis', (engine) => {
     await eventually(() => expect(refusals).toMatchObject([{ code: 'INVALID_OPTION', option: 'SQL_CLIENT' }]));
   });
 
-  it('are refused when the queue is full, and taken when it is not', async () => {
+  it('is refused while the queue is full, and accepted later', async () => {
     const one = await site({ t: { run: () => 1 } }, { worker: false, streams: { maxLength: 3 } });
     const results = await Promise.allSettled(
       [1, 2, 3, 4, 5].map((n) => one.queue.enqueue('t', n, n > 3 ? { delay: 5 } : {})),
@@ -60,7 +60,7 @@ onStreams('tasks in Redis', (engine) => {
     ['no JSON', ['d', '{']],
     ['another shape', ['d', '{"id":1}']],
     ['another field', ['x', 'y']],
-  ])('that cannot be read (%s) are dead letters, and the others go on', async (_, fields) => {
+  ])('that cannot be read (%s) becomes a dead letter, and others run', async (_, fields) => {
     const ran: unknown[] = [];
     const one = await site({ t: { run: (payload: number) => ran.push(payload) } });
     await engine.redis.xadd(`${KEY}:2`, '*', ...fields);
@@ -74,7 +74,7 @@ onStreams('tasks in Redis', (engine) => {
     await eventuallyView(one, { dead: 0 });
   });
 
-  it('that a worker was given without hearing of it, as after a failover, are found by its step numbers', async () => {
+  it('that was delivered in a lost reply, as after a failover, is found by the step numbers of its worker', async () => {
     const ran: unknown[] = [];
     const one = await site({ t: { run: (payload: number) => ran.push(payload) } });
     await one.queue.enqueue('t', 1);
@@ -82,27 +82,27 @@ onStreams('tasks in Redis', (engine) => {
     await one.queues.pause('default');
     const worker = (await engine.redis.zrange(`${KEY}:w`, '0', '-1'))[0]!;
     await one.queue.enqueue('t', 2);
-    // The new master knows of a hand-over, and not of the steps that came after it.
+    // The new master has the delivery, but not the steps that came after it.
     await engine.redis.xreadgroup('GROUP', 'g', worker, 'COUNT', '1', 'STREAMS', `${KEY}:2`, '>');
     await engine.redis.hincrby(KEY, `q:${worker}`, -1);
     await eventually(() => expect(ran).toEqual([1, 2]));
     expect(await engine.redis.xpending(`${KEY}:2`, 'g')).not.toEqual(pending(1));
   });
 
-  it('are taken over from a consumer whose membership is nowhere, as a failover may leave it', async () => {
+  it('is taken over from a consumer without a membership, as a failover may leave it', async () => {
     const ran: unknown[] = [];
     const one = await site({ t: { run: (payload: number) => ran.push(payload) } }, { worker: false });
     await one.queue.enqueue('t', 1);
     await engine.redis.xgroup('CREATE', `${KEY}:2`, 'g', '0');
-    await engine.redis.xreadgroup('GROUP', 'g', 'nobody', 'COUNT', 1, 'STREAMS', `${KEY}:2`, '>');
+    await engine.redis.xreadgroup('GROUP', 'g', 'stranger', 'COUNT', 1, 'STREAMS', `${KEY}:2`, '>');
     await site({ t: { run: (payload: number) => ran.push(payload) } });
     await eventually(() => expect(ran).toEqual([1]), { timeout: 15_000 });
     await eventually(async () =>
-      expect(await engine.redis.xinfo('CONSUMERS', `${KEY}:2`, 'g')).not.toContain('nobody'),
+      expect(await engine.redis.xinfo('CONSUMERS', `${KEY}:2`, 'g')).not.toContain('stranger'),
     );
   });
 
-  it('of a low priority get their turn while higher ones never end', async () => {
+  it('of low priority runs while tasks of high priority never end', async () => {
     let low = 0;
     let high = 0;
     const one = await site(
@@ -123,13 +123,13 @@ onStreams('tasks in Redis', (engine) => {
     await flooded;
   });
 
-  it('do not mix with tasks that are rows: no transaction, no group, no database', async () => {
+  it('is refused with a transaction and as member of a group', async () => {
     const one = await site({ t: { run: () => 1 } }, { worker: false });
     await expect(one.queue.enqueue('t', 1, {}, {} as never)).rejects.toMatchObject({ code: 'INVALID_OPTION' });
     await expect(one.queue.enqueueGroup('t', [1])).rejects.toMatchObject({ code: 'INVALID_OPTION' });
   });
 
-  it('say so when Redis is away, and go on when it is back', async () => {
+  it('runs after the connections to Redis were lost', async () => {
     const ran: unknown[] = [];
     const one = await site({ t: { run: (payload: number) => ran.push(payload) } });
     await engine.redis.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');

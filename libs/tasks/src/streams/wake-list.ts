@@ -1,10 +1,13 @@
-import type { RedisClient } from '@yuxi/redis';
 import { sleep } from '@yuxi/core';
+import type { RedisClient } from '@yuxi/redis';
 
-/** Longest time for which a worker looks nowhere else, milliseconds. */
+/** Longest time between two steps of an idle worker, milliseconds. */
 const LONGEST = 1000;
 
-/** Waits until the queue has something, on a connection of its own. Tasks never come this way, so nothing is lost with it. */
+/**
+ * Wakes an idle worker when its queue has tasks. It blocks on a list of Redis, on a connection of its own. The list carries no
+ * tasks, so that a lost element loses nothing.
+ */
 export class WakeList {
   #waiting = false;
   #due?: NodeJS.Timeout;
@@ -14,10 +17,10 @@ export class WakeList {
     private readonly woken: () => void,
   ) {}
 
-  /** Calls `woken` once, at the latest after a second, or after `due` milliseconds if that is not negative. */
+  /** Calls `woken` after a second at the latest, and after `due` milliseconds if that is not negative. */
   wait(key: string, due: number): void {
     clearTimeout(this.#due);
-    // A task that became due later than this began to wait must not wait for its end.
+    // The list may already be blocked on for up to a second, which is too long for a task that is due earlier.
     if (due >= 0 && due < LONGEST) this.#due = setTimeout(() => this.woken(), Math.max(1, due)).unref();
     if (this.#waiting) return;
     this.#waiting = true;

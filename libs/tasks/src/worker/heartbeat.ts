@@ -1,11 +1,10 @@
 import { Logger } from '@nestjs/common';
-import { jitter, monotonicMs, sleep } from '@yuxi/core';
+import { monotonicMs, Periodic } from '@yuxi/core';
+import type { Leases } from '../heartbeat/leases.js';
 import { TaskCancelledError, TaskLostError } from '../tasks.errors.js';
-import type { Leases } from '../beats/leases.js';
 import type { Outage } from './outage.js';
-import type { Outcomes } from './outcomes.js';
+import type { Outcomes, Serial } from './outcomes.js';
 import type { Run } from './run.js';
-import type { Serial } from './serial.js';
 import type { WorkerStore } from './worker.store.js';
 
 export interface HeartbeatParts {
@@ -17,58 +16,65 @@ export interface HeartbeatParts {
   outage: Outage;
   /** Milliseconds. */
   lease: number;
-  /** A thread that renews leases while the main loop stands still; without one it is done here. */
+  /** A thread that renews leases even while the main loop is blocked. Without it this heartbeat renews them. */
   leases?: Leases;
-  /** Called with groups in which a member ended, and when tasks of dead workers wait again. */
+  /** Called when tasks were taken from dead workers, with the groups of those that have ended. */
   recovered: (groups: string[], count: number) => Promise<void>;
 }
 
-/** Once a second at least: renews leases, stores progress, learns of cancels; and looks for leases that ran out. */
+/**
+ * The main loop's heartbeat for tasks that are rows. At least once a second it renews leases, stores progress and reads cancel
+ * requests. It also takes tasks back whose lease has expired.
+ */
 export class Heartbeat {
-  private readonly every: number;
-  private readonly renewEvery: number;
-  private readonly lookEvery: number;
-  private readonly stopped = new AbortController();
-  private readonly logger = new Logger('TaskWorker');
-  private timer?: NodeJS.Timeout;
-  private beating = false;
-  private renewedAt = 0;
+  readonly #renewEvery: number;
+  readonly #beats: Periodic;
+  readonly #recoveries: Periodic;
+  readonly #logger = new Logger('TaskWorker');
+  #stopped = false;
+  #busy = false;
+  #renewedAt = 0;
 
   constructor(private readonly parts: HeartbeatParts) {
-    // Five renewals fit into a lease, so that an outage of two thirds of it costs nobody his tasks.
-    this.renewEvery = parts.lease / 5;
-    this.every = Math.min(1000, this.renewEvery);
-    // What a dead worker held waits for its lease and then for somebody to look.
-    this.lookEvery = Math.min(1000, parts.lease / 10);
+    const { lease, outage } = parts;
+    // A lease allows five renewals, so that an outage of two thirds of the lease loses no task.
+    this.#renewEvery = lease / 5;
+    this.#beats = new Periodic(() => this.tick(), { every: Math.min(1000, this.#renewEvery), jitter: 0 });
+    // A task of a dead worker waits for the end of its lease and for the next look.
+    this.#recoveries = new Periodic(() => this.#recover(), {
+      every: Math.min(1000, lease / 10),
+      onError: (error) => outage.failed(error),
+    });
   }
 
   start(): void {
-    this.timer = setInterval(() => this.tick(), this.every).unref();
-    void this.recoverNowAndThen();
+    this.#beats.start();
+    this.#recoveries.start();
   }
 
   stop(): void {
-    clearInterval(this.timer);
-    this.stopped.abort();
+    this.#stopped = true;
+    void this.#beats.stop();
+    void this.#recoveries.stop();
   }
 
   /** Beats now, unless a beat is under way. */
   tick(): void {
-    // Behind a deferral: renewals by the thread that came while this process was busy are read before the verdict.
-    setImmediate(() => this.endExpired());
-    if (this.beating || this.stopped.signal.aborted) return;
-    this.beating = true;
+    // Deferred: after a blocked main loop, messages about renewals by the thread must be read before leases are judged.
+    setImmediate(() => this.#abortExpired());
+    if (this.#busy || this.#stopped) return;
+    this.#busy = true;
     void this.parts.serial
-      .run(() => this.beat())
+      .run(() => this.#beat())
       .then(
         (asked) => asked && this.parts.outage.succeeded(),
         (error: unknown) => this.parts.outage.failed(error),
       )
-      .finally(() => (this.beating = false));
+      .finally(() => (this.#busy = false));
   }
 
-  /** @returns whether the database was asked: a worker without work asks nothing */
-  private async beat(): Promise<boolean> {
+  /** @returns whether a statement was sent; a worker without work sends none */
+  async #beat(): Promise<boolean> {
     const { store, running, outcomes } = this.parts;
     const runs = [...running.values()];
     const ids = [...new Set([...running.keys(), ...outcomes.ids])];
@@ -77,9 +83,9 @@ export class Heartbeat {
     const progress = runs.flatMap((run) => run.takeProgress() ?? []);
     if (progress.length > 0) await store.saveProgress(progress);
     const now = monotonicMs();
-    const renew = this.renewalIsDue(now);
+    const renew = this.#renewalIsDue(now);
     const mine = await store.check(ids, renew);
-    if (renew) this.renewedAt = now;
+    if (renew) this.#renewedAt = now;
     for (const run of runs) {
       const { id } = run.row;
       const state = mine.get(id);
@@ -93,14 +99,14 @@ export class Heartbeat {
     return true;
   }
 
-  /** The thread comes first: only what it has not renewed for long is renewed here. */
-  private renewalIsDue(now: number): boolean {
+  /** Leases are renewed here only if the thread has not renewed them for two periods. */
+  #renewalIsDue(now: number): boolean {
     const { leases } = this.parts;
-    const due = now - this.renewedAt >= this.renewEvery * 0.9;
-    return due && (leases === undefined || now - leases.renewedAt >= this.renewEvery * 2);
+    const due = now - this.#renewedAt >= this.#renewEvery * 0.9;
+    return due && (leases === undefined || now - leases.renewedAt >= this.#renewEvery * 2);
   }
 
-  /** Leases of these tasks were renewed by the thread, which was asked for at that time. */
+  /** The thread has renewed the leases of these tasks. @param at before its statement was sent */
   renewed(ids: readonly string[], at: number): void {
     for (const id of ids) {
       const run = this.parts.running.get(id);
@@ -108,28 +114,21 @@ export class Heartbeat {
     }
   }
 
-  /** Without a word from the database for a whole lease, somebody else may have the task by now. */
-  private endExpired(): void {
+  /** A lease that was not renewed in time has expired, so that another worker may run the task. */
+  #abortExpired(): void {
     const now = monotonicMs();
     for (const run of this.parts.running.values())
       if (now - run.leasedAt > this.parts.lease)
         run.abort(new TaskLostError(run.row.id, 'its lease could not be renewed in time'));
   }
 
-  private async recoverNowAndThen(): Promise<void> {
+  async #recover(): Promise<void> {
     const { store, outage, lease, recovered } = this.parts;
-    const { signal } = this.stopped;
-    while (!signal.aborted) {
-      await sleep(jitter(this.lookEvery), signal);
-      // After an outage the leases of living workers have run out too: they get the time to renew them.
-      if (signal.aborted || outage.quietFor < lease) continue;
-      try {
-        const { count, groups } = await store.recover();
-        if (count > 0) this.logger.warn(`${count} tasks of workers that disappeared were taken back`);
-        if (count > 0) await recovered(groups, count);
-      } catch (error) {
-        outage.failed(error);
-      }
-    }
+    // After an outage the leases of living workers have expired too. They get the time to renew them.
+    if (outage.quietFor < lease) return;
+    const { count, groups } = await store.recover();
+    if (count === 0) return;
+    this.#logger.warn(`${count} tasks of workers that disappeared were taken back`);
+    await recovered(groups, count);
   }
 }

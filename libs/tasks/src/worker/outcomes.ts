@@ -1,20 +1,31 @@
 import { Logger } from '@nestjs/common';
-import { sleep } from '@yuxi/core';
+import { isStatementRefused, sleep } from '@yuxi/core';
 import type { Outage } from './outage.js';
-import type { Serial } from './serial.js';
 import type { Outcome } from './worker.store.js';
 
-/** Pause before a write that failed is tried again, milliseconds. */
-const AGAIN_AFTER = 500;
-/** SQLSTATE classes that say nothing about the data: connection, resources, operator, transaction rollback. */
-const PASSING = /^(08|40|53|55|57|58)/;
+/** Pause before a failed write is repeated, milliseconds. */
+const RETRY_AFTER = 500;
 
-/** Writes how runs ended: all that finish in one turn, or while a write is under way, go in one statement. */
+/** Runs statements one after another, so that two statements of one worker never wait for each other's row locks. */
+export class Serial {
+  #tail: Promise<unknown> = Promise.resolve();
+
+  run<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#tail.then(work);
+    this.#tail = result.catch(() => undefined);
+    return result;
+  }
+}
+
+/**
+ * Writes how runs ended. Outcomes of one turn of the event loop share a statement, and so do those that arrive during a write.
+ * During an outage of the database they are kept.
+ */
 export class Outcomes {
-  private waiting: Outcome[] = [];
-  private writing: Outcome[] = [];
-  private flushing?: Promise<void>;
-  private readonly logger = new Logger('TaskWorker');
+  #waiting: Outcome[] = [];
+  #writing: Outcome[] = [];
+  #flushing?: Promise<void>;
+  readonly #logger = new Logger('TaskWorker');
 
   constructor(
     private readonly write: (outcomes: Outcome[]) => Promise<void>,
@@ -22,53 +33,53 @@ export class Outcomes {
     private readonly outage: Outage,
   ) {}
 
-  /** Ids whose outcome is not stored yet. */
+  /** Ids of tasks whose outcome is not stored yet. */
   get ids(): string[] {
-    return [...this.waiting, ...this.writing].map(({ id }) => id);
+    return [...this.#waiting, ...this.#writing].map(({ id }) => id);
   }
 
   add(outcome: Outcome): void {
-    this.waiting.push(outcome);
-    this.flushing ??= this.run().finally(() => (this.flushing = undefined));
+    this.#waiting.push(outcome);
+    this.#flushing ??= this.#flush().finally(() => (this.#flushing = undefined));
   }
 
-  /** Resolves when everything added so far is stored. */
+  /** Resolves when all outcomes added so far are stored. */
   async flushed(): Promise<void> {
-    await this.flushing;
+    await this.#flushing;
   }
 
-  private async run(): Promise<void> {
+  async #flush(): Promise<void> {
     await new Promise(setImmediate);
-    while (this.waiting.length > 0) {
-      this.writing = this.waiting;
-      this.waiting = [];
-      await this.store(this.writing);
-      this.writing = [];
+    while (this.#waiting.length > 0) {
+      this.#writing = this.#waiting;
+      this.#waiting = [];
+      await this.#store(this.#writing);
+      this.#writing = [];
     }
   }
 
-  private async store(batch: Outcome[]): Promise<void> {
+  async #store(batch: Outcome[]): Promise<void> {
     for (;;) {
       try {
         await this.serial.run(() => this.write(batch));
         this.outage.succeeded();
         return;
       } catch (error) {
-        if (isAboutTheData(error)) return this.storeOneByOne(batch, error as Error);
+        if (isStatementRefused(error)) return this.#storeOneByOne(batch, error as Error);
         this.outage.failed(error);
-        await sleep(AGAIN_AFTER);
+        await sleep(RETRY_AFTER);
       }
     }
   }
 
-  /** One outcome that the database refuses must not keep the others from being stored. */
-  private async storeOneByOne(batch: Outcome[], refusal: Error): Promise<void> {
+  /** An outcome that the database refuses must not prevent the others from being stored. */
+  async #storeOneByOne(batch: Outcome[], refusal: Error): Promise<void> {
     if (batch.length > 1) {
-      for (const outcome of batch) await this.store([outcome]);
+      for (const outcome of batch) await this.#store([outcome]);
       return;
     }
     const [{ id, run }] = batch as [Outcome];
-    this.logger.error(`the outcome of task ${id} was refused by the database: ${refusal.message}`);
+    this.#logger.error(`the database refused the outcome of task ${id}, which is stored as failed: ${refusal.message}`);
     const bare: Outcome = {
       id,
       run,
@@ -77,9 +88,4 @@ export class Outcomes {
     };
     await this.serial.run(() => this.write([bare])).catch((error: unknown) => this.outage.failed(error));
   }
-}
-
-function isAboutTheData(error: unknown): boolean {
-  const { code } = error as { code?: unknown };
-  return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) && !PASSING.test(code);
 }

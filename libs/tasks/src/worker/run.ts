@@ -1,8 +1,7 @@
-import { isStorageFull, monotonicMs } from '@yuxi/core';
-import type { Once } from '../effects/once.js';
+import { isStorageFull, monotonicMs, storableExcerpt } from '@yuxi/core';
 import { toJson } from '../json.js';
-import { isPromise } from '../promise.js';
-import type { RegisteredTask } from '../task.registry.js';
+import type { Once } from '../once.js';
+import { isPromise, type RegisteredTask } from '../task.registry.js';
 import type { TaskContext } from '../task.types.js';
 import {
   TaskCancelledError,
@@ -11,26 +10,28 @@ import {
   TaskRetryLater,
   TaskTimeoutError,
 } from '../tasks.errors.js';
-import { errorText, storable } from '../text.js';
 import type { ClaimedTask, Outcome, Progress } from './worker.store.js';
 
-/** How long a handler may go on after its signal aborted before the worker stops waiting for it, milliseconds. */
+/** After its signal has aborted, a handler that does not end loses its slot after this time, milliseconds. */
 const ABANDON_AFTER = 10_000;
-/** When a task that found no room to store something runs again, milliseconds. */
+/** Delay of a task that failed because the storage was full, milliseconds. */
 const NO_ROOM_PAUSE = 5000;
+
+/** Longest message or error of a task, UTF-16 units. */
+const MAX_MESSAGE = 2000;
 
 /** One run of one task in this process. */
 export class Run {
   /** When the run began, {@link monotonicMs}. */
   readonly startedAt = monotonicMs();
-  /** When the lease was taken or renewed last, seen before the statement was sent. */
+  /** Before the statement was sent that last took or renewed the lease, {@link monotonicMs}. */
   leasedAt: number;
-  private controller?: AbortController;
-  private reason?: Error;
-  private abandon?: (reason: Error) => void;
-  private abandonTimer?: NodeJS.Timeout;
-  private unsaved?: Progress;
-  private latest?: Progress;
+  #controller?: AbortController;
+  #reason?: Error;
+  #abandon?: (reason: Error) => void;
+  #abandonTimer?: NodeJS.Timeout;
+  #unsaved?: Progress;
+  #latest?: Progress;
 
   constructor(
     readonly row: ClaimedTask,
@@ -47,26 +48,26 @@ export class Run {
   }
 
   abort(reason: Error): void {
-    if (this.reason) return;
-    this.reason = reason;
-    this.controller?.abort(reason);
-    if (this.abandon) this.abandonLater(this.abandon);
+    if (this.#reason) return;
+    this.#reason = reason;
+    this.#controller?.abort(reason);
+    if (this.#abandon) this.#abandonLater(this.#abandon);
   }
 
-  /** Progress that was not stored yet; it counts as stored from now on. */
+  /** Progress that is not stored yet. It counts as stored after this call. */
   takeProgress(): Progress | undefined {
-    const { unsaved } = this;
-    this.unsaved = undefined;
+    const unsaved = this.#unsaved;
+    this.#unsaved = undefined;
     return unsaved;
   }
 
-  progress(percent: number, message = this.latest?.message ?? ''): void {
+  progress(percent: number, message = this.#latest?.message ?? ''): void {
     const { id, run } = this.row;
-    const progress = Number.isFinite(percent) ? Math.min(100, Math.max(0, percent)) : (this.latest?.progress ?? 0);
-    this.latest = this.unsaved = { id, run, progress, message: storable(message) };
+    const progress = Number.isFinite(percent) ? Math.min(100, Math.max(0, percent)) : (this.#latest?.progress ?? 0);
+    this.#latest = this.#unsaved = { id, run, progress, message: storableExcerpt(message, MAX_MESSAGE) };
   }
 
-  /** Runs the handler; never rejects. Undefined: the task is not ours any more, so there is nothing to write. */
+  /** Runs the handler. Never rejects. Undefined: the task belongs to another worker, and nothing is written. */
   async execute(): Promise<Outcome | undefined> {
     const { timeout } = this.task;
     const late = () => this.abort(new TaskTimeoutError(this.row.id, timeout!));
@@ -75,34 +76,39 @@ export class Run {
       const parsed = this.task.parse(this.row.payload);
       const payload = isPromise(parsed) ? await parsed : parsed;
       const returned = this.task.run(payload, new RunContext(this));
-      const result = isPromise(returned) ? await this.orAbandoned(returned) : returned;
-      if (this.reason instanceof TaskLostError) return undefined;
+      const result = isPromise(returned) ? await this.#orAbandoned(returned) : returned;
+      if (this.#reason instanceof TaskLostError) return undefined;
       const value = result ?? null;
       if (value !== null) toJson(this.row.name, value);
-      return this.outcome({ status: 'success', result: value, progress: 100 });
+      return this.#outcome({ status: 'success', result: value, progress: 100 });
     } catch (error) {
-      return this.afterError(error);
+      return this.#afterError(error);
     } finally {
       clearTimeout(timer);
-      clearTimeout(this.abandonTimer);
-      this.abandon = undefined;
+      clearTimeout(this.#abandonTimer);
+      this.#abandon = undefined;
     }
   }
 
-  /** What is written when the worker ends before the handler does. */
+  /** The outcome of a run whose worker ends before its handler. */
   handBack(): Outcome {
-    return this.outcome({ status: 'pending', counted: false, message: 'waiting again: its worker was shut down' });
+    return this.#outcome({ status: 'pending', counted: false, message: 'waiting again: its worker was shut down' });
   }
 
-  private afterError(error: unknown): Outcome | undefined {
-    const { reason } = this;
+  #afterError(error: unknown): Outcome | undefined {
+    const reason = this.#reason;
     if (reason instanceof TaskLostError) return undefined;
     if (reason instanceof TaskHandedBackError) return this.handBack();
-    if (reason instanceof TaskCancelledError) return this.outcome({ status: 'cancelled' });
+    if (reason instanceof TaskCancelledError) return this.#outcome({ status: 'cancelled' });
     if (error instanceof TaskRetryLater)
-      return this.outcome({ status: 'pending', counted: false, delay: error.delay, message: storable(error.reason) });
+      return this.#outcome({
+        status: 'pending',
+        counted: false,
+        delay: error.delay,
+        message: storableExcerpt(error.reason, MAX_MESSAGE),
+      });
     if (isStorageFull(error))
-      return this.outcome({
+      return this.#outcome({
         status: 'pending',
         counted: false,
         delay: NO_ROOM_PAUSE,
@@ -112,9 +118,9 @@ export class Run {
     const { attempt, max_attempts: attempts } = this.row;
     const failure = errorText(cause);
     if (attempt >= attempts || (cause as { retryable?: unknown } | undefined)?.retryable === false)
-      return this.outcome({ status: 'failed', error: failure });
+      return this.#outcome({ status: 'failed', error: failure });
     const delay = this.task.backoff(attempt);
-    return this.outcome({
+    return this.#outcome({
       status: 'pending',
       delay,
       error: failure,
@@ -122,35 +128,35 @@ export class Run {
     });
   }
 
-  private outcome(how: Omit<Outcome, 'id' | 'run'>): Outcome {
-    const { progress, message } = this.latest ?? {};
+  #outcome(how: Omit<Outcome, 'id' | 'run'>): Outcome {
+    const { progress, message } = this.#latest ?? {};
     return { id: this.row.id, run: this.row.run, progress, message, ...how };
   }
 
-  /** Made when a handler asks for it: most never do. */
+  /** Created on first use, because most handlers never read it. */
   get signal(): AbortSignal {
-    if (!this.controller) {
-      this.controller = new AbortController();
-      if (this.reason) this.controller.abort(this.reason);
+    if (!this.#controller) {
+      this.#controller = new AbortController();
+      if (this.#reason) this.#controller.abort(this.#reason);
     }
-    return this.controller.signal;
+    return this.#controller.signal;
   }
 
-  /** Rejects some time after an abort, so that a handler that ignores its signal cannot hold its place for ever. */
-  private orAbandoned<T>(work: Promise<T>): Promise<T> {
+  /** Rejects some time after an abort, so that a handler that ignores its signal cannot keep its slot for ever. */
+  #orAbandoned<T>(work: Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       work.then(resolve, reject);
-      this.abandon = reject;
-      if (this.reason) this.abandonLater(reject);
+      this.#abandon = reject;
+      if (this.#reason) this.#abandonLater(reject);
     });
   }
 
-  private abandonLater(reject: (reason: Error) => void): void {
-    this.abandonTimer = setTimeout(() => reject(this.reason!), this.abandonAfter).unref();
+  #abandonLater(reject: (reason: Error) => void): void {
+    this.#abandonTimer = setTimeout(() => reject(this.#reason!), this.abandonAfter).unref();
   }
 }
 
-/** What a handler sees of its run. */
+/** The view of a run that its handler receives. */
 class RunContext implements TaskContext {
   readonly #run: Run;
   readonly id: string;
@@ -158,7 +164,7 @@ class RunContext implements TaskContext {
   readonly attempt: number;
   readonly groupId: string | null;
   readonly owner: string | null;
-  /** Properties, so that they can be taken out of the context. */
+  /** Properties and not methods, so that a handler can destructure them. */
   readonly progress: TaskContext['progress'];
   readonly once: TaskContext['once'];
 
@@ -177,4 +183,11 @@ class RunContext implements TaskContext {
   get signal(): AbortSignal {
     return this.#run.signal;
   }
+}
+
+/** Text of a failed run for users. */
+export function errorText(error: unknown): string {
+  if (!(error instanceof Error)) return storableExcerpt(String(error), MAX_MESSAGE);
+  const text = error.name === 'Error' ? error.message || 'Error' : `${error.name}: ${error.message}`;
+  return storableExcerpt(text, MAX_MESSAGE);
 }

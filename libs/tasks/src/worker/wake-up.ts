@@ -1,23 +1,23 @@
 import { Injectable } from '@nestjs/common';
 
-/** Tells the worker of the same process that there is something to do, without waiting for its next look. */
+/** Notifies the workers of this process of a change, so that they do not wait for their next poll. */
 @Injectable()
 export class WakeUp {
-  private readonly claims: (() => void)[] = [];
-  private readonly beats: (() => void)[] = [];
+  readonly #claims: (() => void)[] = [];
+  readonly #heartbeats: (() => void)[] = [];
 
-  listen(claim: () => void, beat?: () => void): void {
-    this.claims.push(claim);
-    if (beat) this.beats.push(beat);
+  listen(claim: () => void, heartbeat?: () => void): void {
+    this.#claims.push(claim);
+    if (heartbeat) this.#heartbeats.push(heartbeat);
   }
 
   /** A task may be ready. */
-  poke(): void {
-    for (const claim of this.claims) claim();
+  notify(): void {
+    for (const claim of this.#claims) claim();
   }
 
   /** A running task may have been cancelled. */
-  pokeBeat(): void {
-    for (const beat of this.beats) beat();
+  notifyHeartbeat(): void {
+    for (const heartbeat of this.#heartbeats) heartbeat();
   }
 }

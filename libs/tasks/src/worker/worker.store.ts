@@ -1,20 +1,19 @@
 import { hostname } from 'node:os';
 import { randomBytes } from 'node:crypto';
 import type { SqlClient } from '@yuxi/core';
-import type { ResolvedQueueLimit } from '../queue-limits.js';
-import { allowance, use } from '../store/allowance.js';
+import type { ResolvedQueueLimit } from '../limits.js';
 
 export interface ClaimedTask {
   id: string;
   name: string;
   payload: unknown;
-  /** Number of this claim; every later statement about the task requires it. */
+  /** Number of this claim. Every later statement about the task requires it. */
   run: number;
   attempt: number;
   max_attempts: number;
   group_id: string | null;
   owner_id: string | null;
-  /** Packed, of the request that enqueued it. */
+  /** Packed context of the request that enqueued the task. */
   context: string | null;
 }
 
@@ -31,7 +30,7 @@ export interface Claim {
 export interface Outcome {
   id: string;
   run: number;
-  /** `pending` puts the task back. */
+  /** `pending`: the task waits again. */
   status: 'success' | 'failed' | 'cancelled' | 'pending';
   result?: unknown;
   error?: string;
@@ -39,7 +38,7 @@ export interface Outcome {
   progress?: number;
   /** Milliseconds until the task may run again. */
   delay?: number;
-  /** False when the run does not use up an attempt. Default true. */
+  /** Whether the run counts as an attempt. Default true. */
   counted?: boolean;
 }
 
@@ -50,18 +49,18 @@ export interface Progress {
   message: string;
 }
 
-/** The statements of one worker. Rows are always locked in order of id, so that workers and cancels cannot deadlock. */
+/** The statements of one worker. They lock rows in order of id, so that workers and cancels cannot deadlock. */
 export class WorkerStore {
-  /** Names this worker in its rows. */
+  /** Name of this worker in its rows. */
   readonly worker = `${hostname()}:${process.pid}:${randomBytes(4).toString('hex')}`;
 
   constructor(
     protected readonly sql: SqlClient,
     /** Milliseconds. */
-    protected readonly lease: number,
+    private readonly lease: number,
   ) {}
 
-  /** Takes tasks that are due. By the clock, because a transaction may have waited for others since it began. */
+  /** Takes tasks that are due. The lease begins at `clock_timestamp()`, as the transaction may have waited for locks. */
   async claim(claim: Claim, sql = this.sql): Promise<ClaimedTask[]> {
     const { rows } = await sql.query<ClaimedTask>(
       `WITH due AS (
@@ -83,19 +82,19 @@ export class WorkerStore {
     return rows;
   }
 
-  /** Takes tasks of one queue, within what all workers together may do with it. */
+  /** Takes tasks of one queue, as many as the limit over all workers allows. */
   claimWithin(queue: string, limit: ResolvedQueueLimit, claim: Claim): Promise<ClaimedTask[]> {
     return this.sql.transaction(async (tx) => {
-      const allowed = await allowance(tx, queue, limit);
+      const allowed = await readAllowance(tx, queue, limit);
       const most = Math.min(claim.limit, allowed);
       if (most < 1) return [];
       const rows = await this.claim({ ...claim, queues: [queue], except: [], limit: most }, tx);
-      if (limit.rate) await use(tx, queue, limit.rate, rows.length);
+      if (limit.rate) await useAllowance(tx, queue, limit.rate, rows.length);
       return rows;
     });
   }
 
-  /** @returns those of `ids` that are still this worker's, each with its run and whether somebody cancelled it */
+  /** @returns the tasks of `ids` that this worker still holds, each with its run and whether a cancel was requested */
   async check(ids: readonly string[], renew: boolean): Promise<Map<string, { run: number; cancelled: boolean }>> {
     const mine = `SELECT id, run, cancel_requested FROM tasks
                   WHERE id = ANY($1::text[]) AND worker = $2 AND status = 'running' ORDER BY id`;
@@ -124,7 +123,7 @@ export class WorkerStore {
   }
 
   /**
-   * Writes how runs ended; those that were given to another worker meanwhile are passed over.
+   * Writes how runs ended. Tasks that another worker has taken meanwhile are left unchanged.
    * @returns groups of the finished tasks
    */
   async finish(outcomes: readonly Outcome[]): Promise<string[]> {
@@ -151,8 +150,8 @@ export class WorkerStore {
   }
 
   /**
-   * Takes tasks away from workers whose lease ran out: back to pending, or failed once their attempts are used up.
-   * @returns how many, and groups of those that ended
+   * Takes tasks back whose lease has expired. They wait again, or fail when no attempt is left.
+   * @returns how many, and groups of the tasks that ended
    */
   async recover(): Promise<{ count: number; groups: string[] }> {
     const { rows } = await this.sql.query<{ group_id: string | null; status: string }>(
@@ -165,7 +164,7 @@ export class WorkerStore {
          FROM tasks AS t JOIN lost ON lost.id = t.id)
        UPDATE tasks AS t
        SET status = d.final,
-           error = CASE WHEN d.final = 'failed' THEN 'the worker that ran it stopped without a word, '
+           error = CASE WHEN d.final = 'failed' THEN 'the worker that ran it stopped without a report, '
                         || 'and no attempt is left after ' || t.attempt ELSE t.error END,
            message = CASE WHEN d.final = 'pending' THEN 'waiting again: its worker disappeared' ELSE t.message END,
            completed_at = CASE WHEN d.final = 'pending' THEN NULL ELSE now() END,
@@ -179,4 +178,42 @@ export class WorkerStore {
 
 function groupsOf(rows: { group_id: string | null; status: string }[]): string[] {
   return [...new Set(rows.flatMap(({ group_id, status }) => (group_id && status !== 'pending' ? [group_id] : [])))];
+}
+
+/**
+ * How many tasks of a queue may begin now. Locks the row of the queue until the transaction ends, so that workers count one after
+ * another. The rate is a generic cell rate (GCRA), as in ATM Forum TM 4.0.
+ */
+async function readAllowance(tx: SqlClient, queue: string, limit: ResolvedQueueLimit): Promise<number> {
+  const lock = () => tx.query('SELECT FROM task_rates WHERE queue = $1 FOR UPDATE', [queue]);
+  if ((await lock()).rowCount === 0) {
+    await tx.query('INSERT INTO task_rates (queue) VALUES ($1) ON CONFLICT DO NOTHING', [queue]);
+    await lock();
+  }
+  const { concurrency, rate } = limit;
+  // A separate statement, so that it sees tasks begun by the transaction that held the lock before. It uses clock_timestamp(),
+  // because now() is the time at which this transaction began.
+  const { rows } = await tx.query<{ running: number; used: number }>(
+    `SELECT (SELECT count(*)::int FROM tasks WHERE queue = $1 AND status = 'running' AND NOT is_group) AS running,
+            greatest(0, extract(epoch FROM full_at - clock_timestamp()) * 1000)::float8 AS used
+     FROM task_rates WHERE queue = $1`,
+    [queue],
+  );
+  const { running, used } = rows[0]!;
+  const byRate = rate ? Math.floor((rate.per - used) / (rate.per / rate.tasks)) : Number.POSITIVE_INFINITY;
+  return Math.min(byRate, (concurrency ?? Number.POSITIVE_INFINITY) - running);
+}
+
+/** Counts tasks that have begun. */
+async function useAllowance(
+  tx: SqlClient,
+  queue: string,
+  rate: NonNullable<ResolvedQueueLimit['rate']>,
+  tasks: number,
+): Promise<void> {
+  if (tasks === 0) return;
+  await tx.query(
+    `UPDATE task_rates SET full_at = greatest(full_at, clock_timestamp()) + $2 * interval '1 ms' WHERE queue = $1`,
+    [queue, (tasks * rate.per) / rate.tasks],
+  );
 }

@@ -1,19 +1,20 @@
--- Renews the lease of a worker and takes back the tasks of those that are silent.
+-- Renews the lease of a worker, and takes tasks back from workers whose lease has expired.
 -- KEYS[1]  the queue, see queue.lua
--- ARGV     worker, lease in ms, crashes alone that make a task poison, dead letters kept, ms for which they are kept
--- Returns  {1 it is a member else 0, tasks taken back, the list of cancels or ''}
+-- ARGV     worker, lease in ms, crashes of a task that runs alone until it is a dead letter, most dead letters, ms for which they
+--          are kept
+-- Returns  {1 if the worker is a member else 0, tasks taken back, name of the list of cancelled tasks or ''}
 local worker, lease, poison, most, keep = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
 local PORTION, ORPHANS_MS, CANCEL_MS = 200, 10000, 86400000
 local alive, dead = base .. ':w', base .. ':wd'
 local fields = call('HMGET', base, 'orphans', 'cancels')
 local member = call('ZSCORE', alive, worker)
 
-noteBeat(lease)
+noteHeartbeat(lease)
 if member then
   call('ZADD', alive, now + lease, worker)
 end
 
--- Whoever is declared dead loses membership at once, before the first of its tasks is given away.
+-- A worker that is declared dead loses its membership at once, before the first of its tasks is given to another worker.
 for _, each in ipairs(call('ZRANGEBYSCORE', alive, '-inf', '(' .. now)) do
   call('ZREM', alive, each)
   call('ZADD', dead, now, each)
@@ -21,7 +22,7 @@ for _, each in ipairs(call('ZRANGEBYSCORE', alive, '-inf', '(' .. now)) do
   call('SREM', base .. ':i', each)
 end
 
--- Consumers of the group that are nobody: a failover may have lost their membership.
+-- Consumers of the group without a membership, which a failover may have lost.
 if now - (fields[1] or 0) > ORPHANS_MS then
   call('HSET', base, 'orphans', now)
   for _, stream in ipairs(STREAMS) do
@@ -41,7 +42,7 @@ if now - (fields[1] or 0) > ORPHANS_MS then
   call('ZREMRANGEBYSCORE', base .. ':cx', '-inf', now - CANCEL_MS)
 end
 
--- `begun` counts: 1 among others, 2 in a company of suspects, from 3 on alone.
+-- `begun` is 1 for a task that ran beside any others, 2 beside other suspects, and from 3 on alone.
 local function takeBack(place, entry)
   local stream, id, begun = STREAMS[place], entry[1], entry[4]
   if begun - 2 < poison then
@@ -54,7 +55,7 @@ local function takeBack(place, entry)
   if found then
     local envelope = found[2][2]
     local reason = 'the process died ' .. (begun - 2) .. ' times while it ran this task and nothing else'
-    bury(place, envelope, begun, reason)
+    addDeadLetter(place, envelope, begun, reason)
     call('HINCRBY', base, 'poisoned', 1)
     releaseOf(envelope)
   end

@@ -1,7 +1,7 @@
--- Removes tasks that wait, also for later; those that workers hold stay.
+-- Removes waiting tasks, delayed ones among them. Tasks that workers hold stay.
 -- KEYS[1]  the queue, see queue.lua
--- ARGV     most in this go
--- Returns  how many it removed; fewer than asked for: nothing waits any more
+-- ARGV     most tasks to remove
+-- Returns  removed tasks; fewer than the most allowed when none waits any more
 local most, count = tonumber(ARGV[1]), 0
 
 local function drop(stream, entry)
@@ -19,7 +19,7 @@ for _, stream in ipairs(STREAMS) do
       drop(stream, entry)
     end
   end
-  for _, consumer in ipairs(nobodies(stream, '^~')) do
+  for _, consumer in ipairs(parkedConsumers(stream, '^~')) do
     for _, each in ipairs(count < most and held(stream, consumer, most - count) or {}) do
       drop(stream, call('XRANGE', stream, each[1], each[1])[1] or { each[1], { 'd', '' } })
     end

@@ -1,5 +1,6 @@
--- How a task gets into a queue; for every script that adds some. `how` is the place of its stream, 1..3, or as JSON [place, ms until it
--- is due, id, whether the id is the caller's own, ms for which its dedupe key is held even if it has ended, dedupe key or ''].
+-- Adds tasks to a queue. Included by every script that adds tasks. `how` is the number of the stream, 1..3, or JSON: [number of the
+-- stream, ms until the task is due, id, whether the caller has chosen the id, ms for which the dedupe key is held even if the task has
+-- ended, dedupe key or ''].
 local OWN_ID_MS = 86400000
 local ready, sooner = 0, false
 
@@ -11,17 +12,17 @@ local function put(place, envelope)
   ready = ready + 1
 end
 
--- @return the id of the task that holds a dedupe key. One that is to be cancelled never runs again: it holds its key only for the time
--- that was asked for.
-local function keeper(dedupe)
+-- @return the id of the task that holds a dedupe key. A task that is being cancelled never runs again, so that it holds its key only
+-- for the requested time.
+local function activeHolder(dedupe)
   local id, untilMs = holder(dedupe)
   if id and (untilMs > now or not call('ZSCORE', base .. ':cx', id)) then
     return id
   end
 end
 
-local function special(place, delay, id, own, dedupeMs, dedupe, envelope)
-  local there = (own and holder('#' .. id)) or (dedupe ~= '' and keeper(dedupe))
+local function putSpecial(place, delay, id, own, dedupeMs, dedupe, envelope)
+  local there = (own and holder('#' .. id)) or (dedupe ~= '' and activeHolder(dedupe))
   if there then
     return there
   end
@@ -42,16 +43,16 @@ local function special(place, delay, id, own, dedupeMs, dedupe, envelope)
   sooner = sooner or call('ZRANGE', base .. ':d', 0, 0)[1] == id
 end
 
--- @return the id of the task that is there instead
+-- @return the id of the task that already holds the id or dedupe key, or nil when the task was added
 local function enqueue(how, envelope)
   if #how == 1 then
     return put(tonumber(how), envelope)
   end
   local place, delay, id, own, dedupeMs, dedupe = unpack(cjson.decode(how))
-  return special(place, delay, id, own, dedupeMs, dedupe, envelope)
+  return putSpecial(place, delay, id, own, dedupeMs, dedupe, envelope)
 end
 
--- Tells idle workers of what was added; called once, at the end.
+-- Wakes idle workers for the tasks that were added. Call it once, at the end of the script.
 local function wakeForNew()
   wake(ready > 0 and ready or sooner and 1 or 0)
 end

@@ -1,4 +1,4 @@
--- Makes a worker a member of the queue, and the queue if there is none.
+-- Makes a worker a member of the queue. Creates the streams of the queue if they do not exist.
 -- KEYS[1]  the queue, see queue.lua
 -- ARGV     worker, lease in ms
 -- Returns  1
@@ -8,8 +8,8 @@ for _, stream in ipairs(STREAMS) do
     return made
   end
 end
--- The thread that beats may begin late.
-noteBeat(tonumber(ARGV[2]))
+-- The heartbeat thread may start later.
+noteHeartbeat(tonumber(ARGV[2]))
 call('ZADD', base .. ':w', now + ARGV[2], ARGV[1])
 call('HSET', base, 'q:' .. ARGV[1], 0)
 return 1

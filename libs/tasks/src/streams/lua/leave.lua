@@ -1,4 +1,4 @@
--- Ends a membership; what the worker still holds waits again.
+-- Ends a membership. The tasks that the worker still holds wait again.
 -- KEYS[1]  the queue, see queue.lua
 -- ARGV[1]  worker
 -- Returns  how many tasks wait again

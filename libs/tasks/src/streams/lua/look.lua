@@ -1,17 +1,17 @@
--- What the queue holds.
+-- Counts the tasks of the queue.
 -- KEYS[1]  the queue, see queue.lua
 -- ARGV     none
--- Returns  {who paused it or '', waiting, for later, running, dead letters, ms since the one that waits longest came or -1, ended in
---          the last minute, workers that hold a task}
+-- Returns  {who paused the queue or '', waiting, delayed, running, dead letters, ms since the longest waiting task was added or -1,
+--          ended in the last minute, workers that hold a task}
 local total, oldest = 0, nil
 for _, stream in ipairs(STREAMS) do
   total = total + call('XLEN', stream)
   local groups = redis.pcall('XINFO', 'GROUPS', stream)
-  -- Without a group no worker was ever here.
+  -- Without a group no worker has ever joined, and all entries wait.
   local last = not groups.err and groups[1] and '(' .. groups[1][8] or '-'
   local first = call('XRANGE', stream, last, '+', 'COUNT', 1)[1]
   local ids = { first and first[1] }
-  for _, consumer in ipairs(nobodies(stream, '^~')) do
+  for _, consumer in ipairs(parkedConsumers(stream, '^~')) do
     local entry = held(stream, consumer, 1)[1]
     ids[#ids + 1] = entry and entry[1]
   end

@@ -1,7 +1,7 @@
--- Stops the queue, or lets it go on.
+-- Pauses or resumes the queue.
 -- KEYS[1]  the queue, see queue.lua
--- ARGV     who stops it, '' to let it go on
--- Returns  1 when that changed something
+-- ARGV     who pauses it, or '' to resume it
+-- Returns  1 when the state has changed, else 0
 if ARGV[1] ~= '' then
   return call('HSETNX', base, 'paused', ARGV[1])
 end

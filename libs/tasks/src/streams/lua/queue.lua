@@ -1,24 +1,25 @@
--- What the scripts of a queue share. KEYS[1] is the queue, `yuxi:q:{<name>}`, a hash; all other keys begin with it and thus lie
--- in its Cluster slot:
---   :1 :2 :3       streams by priority, highest first, with the group g; an entry {d = envelope} is a task, and is gone when it ends
---   :w             living workers, by the end of their lease, ms;  :wd  dead ones whose tasks were not all taken back
---   :i             workers with a free place that found nothing;   :k:<worker>  a list that wakes one of them
---   :d :dj         tasks for later: by time, and stream and envelope by id
---   :x             dead letters;  :cx  ids to be cancelled, by time;  :h  how many had ended at times before, newest first
---   :u:<key>       <time until which it is held anyway, ms>:<id of the task that holds this dedupe key>
--- Fields of the hash: q:<worker> number of its last step (a worker without one is no member), paused (by whom), tat, done,
--- failed, cancelled, retried, recovered, poisoned, beat, and p1 p3 returned suspects parked cancels drain, which are there when they matter.
+-- Shared by the scripts of a queue. KEYS[1] is the queue, `yuxi:q:{<name>}`, a hash. All other keys begin with it and share its Cluster
+-- slot:
+--   :1 :2 :3       streams by priority, highest first, with the group g; an entry {d = envelope} is a task until it has ended
+--   :w             living workers, by the end of their lease, ms;  :wd  dead workers that still hold tasks
+--   :i             idle workers: they have a free slot and found no task;  :k:<worker>  the list that wakes a worker
+--   :d :dj         delayed tasks: ids by time, and stream and envelope by id
+--   :x             dead letters;  :cx  ids of tasks to cancel, by time;  :h  samples of how many tasks had ended, newest first
+--   :u:<key>       dedupe key: <time until which it is held in any case, ms>:<id of the task that holds it>
+-- Fields of the hash: q:<worker> number of its last step (a worker without this field is no member), paused (by whom), tat, done,
+-- failed, cancelled, retried, recovered, poisoned, beat. Fields that exist only while they are needed: p1 p3 returned suspects parked
+-- cancels drain.
 local base = KEYS[1]
 local call = redis.call
 local STREAMS = { base .. ':1', base .. ':2', base .. ':3' }
--- Consumers of the group that nobody is: tasks handed back, tasks that met a crash, and with `~<name> <version>` those that whoever
--- had them does not know.
+-- Consumers that are no workers hold parked tasks: returned ones, suspects (their process crashed), and in `~<name> <version>` tasks
+-- whose handler a worker did not have.
 local RETURNED, SUSPECTS = '~returned', '~suspects'
 
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
--- Tells as many idle workers that there is something to do.
+-- Wakes up to `count` idle workers.
 local function wake(count)
   if count < 1 then
     return
@@ -30,7 +31,7 @@ local function wake(count)
   end
 end
 
--- Hands entries that a consumer holds to another one, and says how often they were begun.
+-- Moves an entry to another consumer, and sets how often it was begun.
 local function move(stream, to, id, count)
   return call('XCLAIM', stream, 'g', to, 0, id, 'RETRYCOUNT', count)
 end
@@ -40,8 +41,8 @@ local function held(stream, consumer, count)
   return call('XPENDING', stream, 'g', '-', '+', count, consumer)
 end
 
--- Names of those consumers that hold something, where `pattern` matches.
-local function nobodies(stream, pattern)
+-- Names of the consumers that match `pattern` and hold an entry.
+local function parkedConsumers(stream, pattern)
   local names = {}
   local consumers = redis.pcall('XINFO', 'CONSUMERS', stream, 'g')
   for _, info in ipairs(consumers.err and {} or consumers) do
@@ -52,11 +53,11 @@ local function nobodies(stream, pattern)
   return names
 end
 
-local function bury(place, envelope, attempts, reason)
+local function addDeadLetter(place, envelope, attempts, reason)
   call('XADD', base .. ':x', '*', 'd', envelope, 'p', place, 'n', attempts, 'e', reason)
 end
 
--- @return the id of the task that holds a dedupe key, and until when it does anyway
+-- @return the id of the task that holds a dedupe key, and until when the key is held in any case
 local function holder(key)
   local text = call('GET', base .. ':u:' .. key)
   if text then
@@ -65,12 +66,12 @@ local function holder(key)
   end
 end
 
--- A task that never ends must not hold its key for ever.
+-- The key expires, so that a task that never ends does not hold it for ever.
 local function hold(key, id, untilMs)
   call('SET', base .. ':u:' .. key, string.format('%d:%s', untilMs, id), 'PXAT', math.max(untilMs, now + 604800000))
 end
 
--- Lets a dedupe key go that belongs to a task which has ended.
+-- Releases the dedupe key of a task that has ended.
 local function release(key, id)
   local owner, untilMs = holder(key)
   if owner ~= id then
@@ -82,7 +83,7 @@ local function release(key, id)
   end
 end
 
--- The same for a task of which there is only the envelope.
+-- The same for a task of which only the envelope is at hand.
 local function releaseOf(envelope)
   local fine, task = pcall(cjson.decode, envelope)
   local extra = fine and type(task) == 'table' and task[5]
@@ -91,9 +92,9 @@ local function releaseOf(envelope)
   end
 end
 
--- Somebody shows that Redis can be reached. When nobody could for so long it was not the workers that were away: they all get the
--- time to say that they live.
-local function noteBeat(lease)
+-- Records that a worker can reach Redis. If no worker could for half a lease, Redis was unavailable, not the workers. Then all of them
+-- get the time to renew their leases.
+local function noteHeartbeat(lease)
   if now - (call('HGET', base, 'beat') or 0) > lease / 2 then
     for _, each in ipairs(call('ZRANGE', base .. ':w', 0, -1)) do
       call('ZADD', base .. ':w', now + lease, each)
@@ -102,7 +103,7 @@ local function noteBeat(lease)
   call('HSET', base, 'beat', now)
 end
 
--- Tasks that ended, however they did.
+-- How many tasks have ended, with any result.
 local function ended()
   local sum = 0
   for _, number in ipairs(call('HMGET', base, 'done', 'failed', 'cancelled', 'poisoned')) do
@@ -111,7 +112,7 @@ local function ended()
   return sum
 end
 
--- Tasks that workers hold, and how many workers do.
+-- @return how many tasks workers hold, and how many workers hold one
 local function running()
   local sum, workers = 0, {}
   for _, stream in ipairs(STREAMS) do

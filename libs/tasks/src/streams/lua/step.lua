@@ -1,19 +1,20 @@
--- Takes how a batch of tasks ended and gives the next ones, in one go.
+-- One step of a worker: acknowledges tasks that have ended and claims new ones.
 -- KEYS[1]   the queue, see queue.lua
--- ARGV[1..3] worker; number of this step, above those before; number of the last step whose answer it has
--- ARGV[4..6] how many tasks it wants; how many it can begin at once; how many it holds after this
--- ARGV[7]   letters: i it is among the idle ones, k it says what it knows, r also give what it holds and has not heard of
--- ARGV[8..9] the list of cancels that it knows; limits of the queue as <running at once>:<tasks>:<in so many ms>, each may be empty
--- ARGV[10..] tasks that are over: for each of the streams their number, at most 2000, and their entries
--- then      other ends: their number, and for each kind, place, entry and three values:
---           r again: ms until then, id, envelope · d dead: attempts, reason, envelope · c cancelled: id · b handed back ·
---           p unknown to it: name, version
--- then      dedupe keys to let go: their number, and for each key and id of the task
--- then      with k the tasks it knows: their number, and for each name and version
--- then      with r the entries it has heard of, as <place>:<entry>
--- Returns   {0} it is no member any more · {-1} a later step came first · {-2} do it again with r ·
---           {1, ms until something is due or -1, mode, ids to be cancelled after the name of the list or '', place,
---           times begun, {entry, envelope, ...}, ...}; mode 1: it shall take nothing until it holds nothing · 2: these met a crash
+-- ARGV[1..3] worker; number of this step, higher than those before; number of the last step whose reply the worker has received
+-- ARGV[4..6] how many tasks it requests; how many it can begin at once; how many it holds after this step
+-- ARGV[7]   letters: i it is in the set of idle workers, k its handlers are listed, r the entries that it holds are listed
+-- ARGV[8..9] name of the latest list of cancelled tasks that it has received; limits of the queue as
+--           <running at once>:<tasks>:<in so many ms>, each may be empty
+-- ARGV[10..] tasks that succeeded: for each stream their number, at most 2000, and their entries
+-- then      other acknowledgements: their number, and for each kind, number of the stream, entry and three values:
+--           r retry: ms until then, id, envelope · d dead letter: attempts, reason, envelope · c cancelled: id · b returned ·
+--           p unknown to the worker: name, version
+-- then      dedupe keys to release: their number, and for each key and id of the task
+-- then      with k the handlers of the worker: their number, and for each name and version
+-- then      with r the entries that the worker holds, as <stream>:<entry>
+-- Returns   {0} the worker is no member · {-1} a later step was executed before · {-2} the step must be repeated with r ·
+--           {1, ms until a task is due or -1, mode, name of the list of cancelled tasks and their ids or '', stream,
+--           times begun, {entry, envelope, ...}, ...}; mode 1: request nothing until no task is held · 2: these tasks are suspects
 local worker, number, answered, want = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local places, holds, letters, cancels = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7], ARGV[8]
 local limit, rate, span = string.match(ARGV[9], '^(%d*):(%d*):(%d*)$')
@@ -28,7 +29,7 @@ if not last then
 elseif last >= number then
   return { -1 }
 elseif last ~= answered and not recount then
-  -- An answer was lost on the way, or with a master that was replaced: what the worker holds is not what it knows.
+  -- A reply was lost, on the way or with a replaced master: the worker does not have all entries that it holds.
   return { -2 }
 end
 call('HSET', base, 'q:' .. worker, number)
@@ -48,7 +49,7 @@ local function count(field, by)
   end
 end
 
--- Only what was pending counts: a step that is repeated after a lost answer finds nothing left to do.
+-- Only a pending entry counts: a step that is repeated after a lost reply changes nothing.
 local function remove(stream, entry)
   local was = call('XACK', stream, 'g', entry)
   call('XDEL', stream, entry)
@@ -85,7 +86,7 @@ for _ = 1, tonumber(nextArgument()) do
     call('ZREM', base .. ':cx', one)
   elseif remove(stream, entry) then
     if kind == 'd' then
-      bury(place, three, one, two)
+      addDeadLetter(place, three, one, two)
       failed = failed + 1
     else
       call('ZADD', base .. ':d', now + one, two)
@@ -125,7 +126,7 @@ local function give(place, entries, begun)
   end
 end
 
--- What it was given and has not heard of.
+-- Entries that the worker holds and has not received.
 if recount then
   local known = {}
   for i = at, #ARGV do
@@ -143,7 +144,7 @@ if recount then
   end
 end
 
--- A task whose time has come takes its place at the end of its stream.
+-- Tasks that are due are appended to their streams.
 local promoted = call('ZRANGEBYSCORE', base .. ':d', '-inf', now, 'LIMIT', 0, PROMOTED)
 for _, id in ipairs(promoted) do
   local task = call('HGET', base .. ':dj', id)
@@ -156,8 +157,9 @@ end
 local due = call('ZRANGE', base .. ':d', 0, 0, 'WITHSCORES')[2]
 reply[2] = due and math.max(0, due - now) or -1
 
--- Tasks that met a crash run in a company that was just as unlucky, then alone, so that the one that brings its process down is
--- found without its neighbours. One worker at a time makes room for them; one that holds nothing takes them anyway.
+-- A task whose process crashed is a suspect. Suspects run together with other suspects first, then alone, so that the task that kills
+-- its process is found without the tasks beside it. A worker takes suspects only while it holds no task. Otherwise one worker at a time
+-- drains to make room for them.
 local function takeSuspects(most)
   if holds > 0 then
     local drain = call('HGET', base, 'drain')
@@ -185,7 +187,7 @@ local function takeSuspects(most)
   return 0
 end
 
--- Generic cell rate, as in ATM Forum TM 4.0; the field tat is the time at which the allowance is whole again.
+-- Generic cell rate (GCRA), as in ATM Forum TM 4.0. The field tat is the time at which the full allowance is available again.
 local function allowance()
   local tat = math.max(now, tonumber(call('HGET', base, 'tat') or 0))
   return math.floor((now + span - tat) / (span / rate)), tat
@@ -208,11 +210,11 @@ local function take(place, most)
   end
 end
 
--- Tasks that others did not know.
+-- Tasks whose handler other workers did not have.
 local function takeParked(most)
   local left = false
   for place = 1, 3 do
-    for _, consumer in ipairs(nobodies(STREAMS[place], '^~.* %d+$')) do
+    for _, consumer in ipairs(parkedConsumers(STREAMS[place], '^~.* %d+$')) do
       left = true
       local name, version = string.match(consumer, '^~(.*) (%d+)$')
       local known = (versions[name] or -1) >= tonumber(version)
@@ -241,7 +243,7 @@ if want > got and not paused then
     mode = takeSuspects(most)
   end
   if mode == 0 and most > 0 then
-    -- Each eighth step begins with the lowest, so that nothing starves.
+    -- Each eighth step begins with the lowest priority, so that no task starves.
     local first, stop, by = 1, 3, 1
     if number % 8 == 0 then
       first, stop, by = 3, 1, -1
@@ -268,7 +270,7 @@ if want > got and not paused then
   end
 end
 
--- Whoever only fetches ahead would take a task from somebody with a free place.
+-- A worker without a free slot only fetches ahead. It is not woken, as it would take tasks from workers with free slots.
 if got < places and mode == 0 then
   call('SADD', base .. ':i', worker)
 end

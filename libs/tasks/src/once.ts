@@ -1,26 +1,26 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { OptionsError, type SqlClient } from '@yuxi/core';
-import { toJson } from '../json.js';
-import { EffectRevokedError } from '../tasks.errors.js';
-import { TASKS_SQL } from '../tasks.tokens.js';
+import { toJson } from './json.js';
+import { EffectRevokedError } from './tasks.errors.js';
+import { TASKS_SQL } from './tasks.tokens.js';
 
 const LONGEST_KEY = 200;
 
 /**
- * Effects that happen exactly once however often their task runs: a queue can only promise at least one run, as a worker may
- * die between the effect and its last word. The key and the effect are committed by the same transaction.
+ * Effects that happen exactly once, however often their task runs. A queue can only guarantee at least one run, because a worker may
+ * die between the effect and its acknowledgement. One transaction commits the key and the effect.
  */
 @Injectable()
 export class Once {
   constructor(@Inject(TASKS_SQL) private readonly sql: SqlClient) {}
 
   /**
-   * Runs `effect` unless an effect with this key was committed already. Whoever comes while it runs waits for its end, and runs it
-   * if that one failed. Only what `effect` does through `tx` is part of the promise: a mail that it sends goes out again.
-   * @param key 1..200 characters, for example the task's id and the name of the step; known for as long as `sweep.keepEffects`
-   * @returns what the effect returned, now or the first time, as JSON reads it back
-   * @throws {OptionsError} for a key that cannot be; {@link PayloadError} for a result that is no JSON; {@link EffectRevokedError}
-   * after {@link undo}; whatever `effect` throws
+   * Runs `effect` unless an effect with this key was committed before. A call during a run of the effect waits for its end, and runs it
+   * again if it failed. The guarantee covers only what `effect` does through `tx`: a mail is sent again.
+   * @param key 1..200 characters, for example the id of the task and the name of the step. It is kept for `sweep.keepEffects`.
+   * @returns the result of the effect, from this or the first run, as JSON returns it
+   * @throws {OptionsError} for an invalid key; {@link PayloadError} for a result that is not JSON; {@link EffectRevokedError} after
+   * {@link undo}; what `effect` throws
    */
   async run<T>(key: string, effect: (tx: SqlClient) => T | Promise<T>): Promise<T> {
     checkKey(key, 'Once.run');
@@ -36,10 +36,10 @@ export class Once {
   }
 
   /**
-   * Takes the effect with this key back, once, and only if it was done. From then on {@link run} refuses the key, so that an effect
-   * whose process stood still cannot land after it was undone. Waits for an effect that is under way.
-   * @param undo what takes the effect back, in the transaction that marks the key; it gets what the effect returned
-   * @throws {OptionsError} for a key that cannot be; whatever `undo` throws, after which the effect counts as done
+   * Reverses the effect with this key once, and only if it was committed. After that {@link run} refuses the key, so that the effect of a
+   * suspended process cannot be committed later. Waits for an effect that is under way.
+   * @param undo reverses the effect, in the transaction that marks the key. It receives the result of the effect.
+   * @throws {OptionsError} for an invalid key; what `undo` throws, after which the effect still counts as done
    */
   async undo(key: string, undo: (tx: SqlClient, result: unknown) => unknown): Promise<void> {
     checkKey(key, 'Once.undo');

@@ -1,7 +1,7 @@
--- Makes a task due that waits for its time.
+-- Makes a delayed task due now.
 -- KEYS[1]   the queue, see queue.lua
 -- ARGV[1]   id of the task
--- Returns   1, or 0 when it does not wait for a time
+-- Returns   1, or 0 when the task is not delayed
 if not call('ZSCORE', base .. ':d', ARGV[1]) then
   return 0
 end

@@ -1,12 +1,12 @@
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
 import type { SqlClient } from '@yuxi/core';
 import { eventually } from '@yuxi/testing';
-import { onBothDrivers } from '../../../../test/support/both-drivers.js';
-import { gate, Replica } from '../../../../test/support/tasks/replica.js';
-import type { TaskContext } from '../task.types.js';
-import { tasksMigrations } from '../migrations/index.js';
-import { sweepEffects } from '../store/sweep.js';
+import { onBothDrivers } from '../../../test/support/both-drivers.js';
+import { gate, Replica } from '../../../test/support/tasks/replica.js';
+import { tasksMigrations } from './migrations/index.js';
 import { Once } from './once.js';
+import { sweepEffects } from './store/sweep.js';
+import type { TaskContext } from './task.types.js';
 
 const HOUR = 3_600_000;
 
@@ -19,7 +19,7 @@ const undone = async (tx: SqlClient, result: unknown) => {
 };
 
 onBothDrivers(
-  'effects that happen once',
+  'an effect that happens once',
   (driver, kind) => {
     let once: Once;
     let done: () => Promise<number>;
@@ -34,7 +34,7 @@ onBothDrivers(
 
     afterEach(() => Replica.stopAll());
 
-    it.each([[undefined], [null], [{ a: [1, 'b'] }], [0]])('give %j again to whoever comes later', async (result) => {
+    it.each([[undefined], [null], [{ a: [1, 'b'] }], [0]])('returns %j again to later calls', async (result) => {
       const run = () =>
         once.run('key', async (tx) => {
           await effect(tx);
@@ -44,7 +44,7 @@ onBothDrivers(
       expect(await done()).toBe(1);
     });
 
-    it('are done by the next one when the first failed, and leave nothing of it', async () => {
+    it('is run by the next call after a failure, and the failed run leaves nothing', async () => {
       const failing = once.run('key', async (tx) => {
         await effect(tx);
         throw new Error('no');
@@ -55,14 +55,14 @@ onBothDrivers(
       expect(await done()).toBe(1);
     });
 
-    it('are done once by many at the same time, one key each', async () => {
+    it('runs once in many concurrent calls for each key', async () => {
       const runs = Array.from({ length: 20 }, (_, i) => once.run(`key ${i % 2}`, effect));
       await Promise.all(runs);
       expect(await done()).toBe(2);
     });
 
     if (kind === 'postgres')
-      it('wait for one that is under way, and take its place when it fails', async () => {
+      it('waits for a run that is under way, and runs when that fails', async () => {
         const { opened: begun, open: begin } = gate();
         const { opened, open } = gate();
         const first = once.run('key', async () => {
@@ -71,7 +71,7 @@ onBothDrivers(
           throw new Error('no');
         });
         first.catch(() => undefined);
-        // Else the second one may have the key before the first.
+        // Otherwise the second call may take the key before the first.
         await begun;
         const second = once.run('key', effect);
         open();
@@ -80,7 +80,7 @@ onBothDrivers(
         expect(await done()).toBe(1);
       });
 
-    it('are undone once, with what they returned, and do not happen again', async () => {
+    it('is undone once, with its result, and does not happen again', async () => {
       await once.run('key', async (tx) => {
         await effect(tx);
         return 7;
@@ -92,13 +92,13 @@ onBothDrivers(
       expect(rows.map(({ note }) => note)).toEqual(['done', 'undone 7']);
     });
 
-    it('that never happened are not undone, and cannot happen later', async () => {
+    it('that never happened is not undone, and cannot happen later', async () => {
       await once.undo('key', undone);
       await expect(once.run('key', effect)).rejects.toMatchObject({ code: 'EFFECT_REVOKED', retryable: false });
       expect(await done()).toBe(0);
     });
 
-    it('stay done when what undoes them fails', async () => {
+    it('stays done when its undo fails', async () => {
       await once.run('key', effect);
       const failing = once.undo('key', async (tx) => {
         await undone(tx, 0);
@@ -109,7 +109,7 @@ onBothDrivers(
       expect(await done()).toBe(1);
     });
 
-    it('happen once for a task that runs again, under its name and id', async () => {
+    it('happens once for a task that runs again, under the name and id of the task', async () => {
       const attempts: number[] = [];
       const results: unknown[] = [];
       const run = async (_: unknown, { attempt, once: ofTask }: TaskContext) => {
@@ -131,7 +131,7 @@ onBothDrivers(
       expect(rows).toEqual([{ key: 'pay:one:book' }, { key: 'pay:two:book' }]);
     });
 
-    it('are forgotten after a while', async () => {
+    it('is removed some time later', async () => {
       await once.run('old', effect);
       await driver().sql.query(`UPDATE task_effects SET done_at = now() - interval '2 hours'`);
       await once.run('new', effect);
@@ -140,12 +140,12 @@ onBothDrivers(
       expect(await done()).toBe(2);
     });
 
-    it.each(['', 'x'.repeat(201), 'a\0b', 7 as never])('have no key %j', async (key) => {
+    it.each(['', 'x'.repeat(201), 'a\0b', 7 as never])('is refused with the key %j', async (key) => {
       await expect(once.run(key, effect)).rejects.toMatchObject({ code: 'INVALID_OPTION' });
       await expect(once.undo(key, undone)).rejects.toMatchObject({ code: 'INVALID_OPTION' });
     });
 
-    it('refuse a result that is no JSON, and did nothing then', async () => {
+    it('is rolled back for a result that is not JSON', async () => {
       const refused = once.run('key', async (tx) => {
         await effect(tx);
         return { at: new Date() };

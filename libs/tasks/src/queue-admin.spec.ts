@@ -8,7 +8,7 @@ import type { TasksOptions } from './tasks.options.js';
 const statusOf = async (of: Replica, id: string) => (await of.service.get(id)).status;
 
 onBothDrivers(
-  'queues',
+  'a queue',
   (driver) => {
     const replica = (handlers: Handlers, options?: TasksOptions) => new Replica(driver().sql, handlers, options);
 
@@ -18,7 +18,7 @@ onBothDrivers(
     });
     afterEach(() => Replica.stopAll());
 
-    it('tell what waits, runs and failed', async () => {
+    it('reports waiting, running and failed tasks', async () => {
       const { opened, open } = gate();
       const one = replica(
         {
@@ -62,7 +62,7 @@ onBothDrivers(
       open();
     });
 
-    it('that are paused begin nothing on any worker until they are resumed; others go on', async () => {
+    it('that is paused begins no task on any worker until it is resumed; others continue', async () => {
       const ran: unknown[] = [];
       const handlers: Handlers = {
         slow: { run: (n: number) => ran.push(n), queue: 'slow' },
@@ -80,7 +80,7 @@ onBothDrivers(
       await eventually(() => expect(ran).toEqual([2, 1]));
     });
 
-    it('are drained of what waits; what runs goes on, and a group ends', async () => {
+    it('that is drained cancels waiting tasks; running tasks continue, and a group ends', async () => {
       const { opened, open } = gate();
       const one = replica({ held: { run: () => opened } }, { concurrency: 1 }).start();
       const running = await one.queue.enqueue('held', 0);
@@ -93,7 +93,7 @@ onBothDrivers(
       await eventually(async () => expect(await statusOf(one, running)).toBe('success'));
     });
 
-    it('keep what failed for good, which can be looked at, run again and discarded', async () => {
+    it('keeps dead letters, which can be listed, replayed and discarded', async () => {
       let broken = true;
       const one = replica({
         t: { run: () => (broken ? Promise.reject(new Error('not yet')) : 'done'), retry: { attempts: 2, backoff: 1 } },
@@ -131,7 +131,7 @@ onBothDrivers(
       await expect(one.service.get(second)).rejects.toMatchObject({ code: 'TASK_NOT_FOUND' });
     });
 
-    it('open a group again whose member is run again', async () => {
+    it('opens a group again whose member is replayed', async () => {
       let broken = true;
       const one = replica({
         t: { run: (n: number) => (broken && n === 2 ? Promise.reject(new Error('no')) : n), retry: { attempts: 1 } },
@@ -152,7 +152,7 @@ onBothDrivers(
       );
     });
 
-    it('do not run a failed task again while another one holds its dedupe key', async () => {
+    it('does not replay a failed task while another task holds its dedupe key', async () => {
       let broken = true;
       const { opened, open } = gate();
       const one = replica({
@@ -168,7 +168,7 @@ onBothDrivers(
       expect(await one.queues.replay({ queue: 'default' })).toBe(1);
     });
 
-    it('are served by as many handlers as the worker is told to run, from then on', async () => {
+    it('is served by as many handlers as the worker size allows, also after a change', async () => {
       let running = 0;
       let most = 0;
       const gates = Array.from({ length: 8 }, gate);
@@ -198,7 +198,7 @@ onBothDrivers(
         expect(() => (one.size.concurrency = wrong)).toThrow(/concurrency/);
     });
 
-    it.each(['', 'x'.repeat(101)])('have no name %j', async (name) => {
+    it.each(['', 'x'.repeat(101)])('is refused with the name %j', async (name) => {
       await expect(replica({}).queues.pause(name)).rejects.toMatchObject({ code: 'INVALID_OPTION' });
     });
   },

@@ -1,16 +1,16 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { type Duration, OptionsError, toMs } from '@yuxi/core';
-import type { TasksOptions } from './tasks.options.js';
+import { type Duration, integerOption, toMs } from '@yuxi/core';
+import { checkConcurrency, type TasksOptions } from './tasks.options.js';
 import { TASKS_OPTIONS } from './tasks.tokens.js';
 import { WakeUp } from './worker/wake-up.js';
 
 const DAY = 86_400_000;
 
-/** What all workers together may do with the tasks of a queue. */
+/** How many tasks of a queue all workers together may run or begin. */
 export interface QueueLimit {
   /** Running at once, over all processes, 1..100,000. Default: no limit. */
   concurrency?: number;
-  /** Begun in so long; all of them may begin at once, then one after each `per / tasks`. Default: no limit. */
+  /** Tasks begun in a time span. All of them may begin at once, then one after each `per / tasks`. Default: no limit. */
   rate?: { /** 1..1,000,000 */ tasks: number; /** 1 ms..1 d */ per: Duration };
 }
 
@@ -21,8 +21,8 @@ export interface ResolvedQueueLimit {
 }
 
 /**
- * Limits of queues over all processes. They may be changed while workers run; each process must be told the same, as it is by a
- * live configuration.
+ * Limits of queues over all processes. They may be changed while workers run. Each process must receive the same limits, for example
+ * from a live configuration.
  */
 @Injectable()
 export class QueueLimits {
@@ -35,10 +35,10 @@ export class QueueLimits {
     this.#limits = resolve(limits);
   }
 
-  /** Replaces all limits. @param limits by queue @throws {OptionsError} then nothing has changed */
+  /** Replaces all limits. @param limits by queue @throws {OptionsError} and changes nothing then */
   set(limits: Readonly<Record<string, QueueLimit>>): void {
     this.#limits = resolve(limits);
-    this.wakeUp.poke();
+    this.wakeUp.notify();
   }
 
   of(queue: string): ResolvedQueueLimit | undefined {
@@ -48,6 +48,32 @@ export class QueueLimits {
   /** Names of the queues that have a limit. */
   get queues(): string[] {
     return [...this.#limits.keys()];
+  }
+}
+
+/**
+ * How many tasks this process runs at once. It may be changed while tasks run: after a reduction no task begins until enough have
+ * ended.
+ */
+@Injectable()
+export class WorkerSize {
+  #concurrency: number;
+
+  constructor(
+    @Inject(TASKS_OPTIONS) { concurrency = 4 }: TasksOptions,
+    private readonly wakeUp: WakeUp,
+  ) {
+    this.#concurrency = concurrency;
+  }
+
+  get concurrency(): number {
+    return this.#concurrency;
+  }
+
+  /** @throws {OptionsError} for anything but an integer 1..1000 */
+  set concurrency(value: number) {
+    this.#concurrency = checkConcurrency(value, 'WorkerSize');
+    this.wakeUp.notify();
   }
 }
 
@@ -62,15 +88,11 @@ function resolve(limits: Readonly<Record<string, QueueLimit>>): Map<string, Reso
 
 function resolveOne(queue: string, { concurrency, rate }: QueueLimit): ResolvedQueueLimit {
   const where = `limits of queue ${queue}`;
-  const whole = (name: string, value: number, most: number) => {
-    if (!Number.isInteger(value) || value < 1 || value > most)
-      throw new OptionsError(name, `an integer 1..${most}`, value, where);
-    return value;
-  };
   return {
-    concurrency: concurrency === undefined ? undefined : whole('concurrency', concurrency, 100_000),
+    concurrency:
+      concurrency === undefined ? undefined : integerOption('concurrency', concurrency, { max: 100_000, where }),
     rate: rate && {
-      tasks: whole('rate.tasks', rate.tasks, 1_000_000),
+      tasks: integerOption('rate.tasks', rate.tasks, { max: 1_000_000, where }),
       per: toMs('rate.per', rate.per, { min: 1, max: DAY, where }),
     },
   };

@@ -2,17 +2,16 @@ import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals
 import { Logger } from '@nestjs/common';
 import { eventually } from '@yuxi/testing';
 import { z } from 'zod';
-import { onBothDrivers } from '../../../../test/support/both-drivers.js';
-import { tasksMigrations } from '../migrations/index.js';
-import { StreamTasks } from '../streams/stream-tasks.js';
-import { TaskQueue } from '../task.queue.js';
-import { TaskRegistry } from '../task.registry.js';
-import type { TaskCron } from '../task.types.js';
-import { WakeUp } from '../worker/wake-up.js';
-import { CronClock } from './cron-clock.js';
-import { CronPlan } from './cron-plan.js';
+import { onBothDrivers } from '../../../test/support/both-drivers.js';
+import { CronClock, CronPlan } from './cron.js';
+import { tasksMigrations } from './migrations/index.js';
+import { StreamTasks } from './streams/stream-tasks.js';
+import { TaskQueue } from './task.queue.js';
+import { TaskRegistry } from './task.registry.js';
+import type { TaskCron } from './task.types.js';
+import { WakeUp } from './worker/wake-up.js';
 
-/** Lets everything else happen: what time it is does not depend on it. */
+/** Lets all other work run. The time of the test clock does not depend on it. */
 const sleep = () => new Promise<void>((resolve) => setImmediate(resolve));
 const at = (time: string) => new Date(`2026-03-01T${time}Z`);
 
@@ -43,7 +42,7 @@ describe('a plan', () => {
 });
 
 onBothDrivers(
-  'ticks',
+  'a tick',
   (driver) => {
     const clocks: CronClock[] = [];
     let now = at('00:00:30');
@@ -83,7 +82,7 @@ onBothDrivers(
     }
     const begun = () => passTo('00:00:30', '00:00:30');
 
-    it('enqueue once over all processes, and not before their time', async () => {
+    it('enqueues its task once over all processes, and not before its time', async () => {
       for (let i = 0; i < 5; i++) start({ payload: { n: 7 } });
       await begun();
       expect(await tasks()).toEqual([]);
@@ -94,11 +93,11 @@ onBothDrivers(
       expect(await tasks()).toEqual([{ n: 7 }, { n: 7 }]);
     });
 
-    it('that have been are not had again by a process that comes late', async () => {
+    it('that has passed is not repeated by a process that starts later', async () => {
       start({ missed: 'once' });
       await begun();
       await passTo('00:01:00', '00:01:00');
-      // So that no open task stands in the way of a second one.
+      // An open task would prevent a second one.
       await endAll();
       const late = start({ missed: 'once' });
       await passTo('00:02:00', '00:02:00');
@@ -106,7 +105,7 @@ onBothDrivers(
       expect(await tasks()).toHaveLength(2);
     });
 
-    it('are left out while the task of an earlier one is open', async () => {
+    it('is skipped while the task of an earlier tick is open', async () => {
       start();
       await begun();
       await passTo('00:01:00', '00:01:00');
@@ -114,7 +113,7 @@ onBothDrivers(
       expect(await tasks()).toHaveLength(1);
     });
 
-    it('that went by while the machine slept are made up for once', async () => {
+    it('runs once for all ticks that passed while the machine was suspended', async () => {
       start();
       await begun();
       await passTo('08:10:05', '08:10:00');
@@ -124,7 +123,7 @@ onBothDrivers(
     it.each([
       ['skip', 0],
       ['once', 1],
-    ] as const)('that no process was there for: %s', async (missed, count) => {
+    ] as const)('that passed without a running process follows missed: %s', async (missed, count) => {
       await start({ missed }).stop();
       await eventually(async () => expect(await lastTick()).toEqual(now));
       now = at('06:30:10');
@@ -137,15 +136,15 @@ onBothDrivers(
       expect(await tasks()).toHaveLength(count + 1);
     });
 
-    it('wait while the database is away', async () => {
+    it('waits while the database is unavailable', async () => {
       const warn = jest.spyOn(Logger.prototype, 'warn').mockImplementation(() => undefined);
       start();
       await begun();
-      const away = jest.spyOn(driver().sql, 'transaction').mockRejectedValue(new Error('away'));
+      const outage = jest.spyOn(driver().sql, 'transaction').mockRejectedValue(new Error('unavailable'));
       now = at('00:01:00');
-      await eventually(() => expect(away.mock.calls.length).toBeGreaterThan(1));
+      await eventually(() => expect(outage.mock.calls.length).toBeGreaterThan(1));
       expect(warn.mock.calls.filter(([text]) => String(text).includes('a tick of t waits'))).toHaveLength(1);
-      away.mockRestore();
+      outage.mockRestore();
       await passTo('00:01:30', '00:01:00');
       expect(await tasks()).toHaveLength(1);
     });

@@ -1,48 +1,51 @@
 import { monotonicMs, type SqlThreadSource } from '@yuxi/core';
-import { BeatWorker, type BeatWorkerData } from './beat-worker.js';
+import { HeartbeatThread, type HeartbeatThreadData } from './heartbeat-thread.js';
 import { sharedMs } from './main-loop.js';
 
 export interface LeaseOptions {
-  /** How the thread reaches the database. */
+  /** How the thread connects to the database. */
   source: SqlThreadSource;
   /** Name of the worker in its rows. */
   worker: string;
   /** Milliseconds. */
   lease: number;
-  /** A main loop that stood still for so long is given up, milliseconds. */
+  /** A process whose main loop is blocked for so long loses its tasks, milliseconds. */
   maxBlock: number;
 }
 
-export type LeaseThreadData = LeaseOptions & BeatWorkerData;
+export type LeaseThreadData = LeaseOptions & HeartbeatThreadData;
 
 /** Ids of all tasks that the worker holds. */
 export type LeaseOrder = readonly string[];
 
-export interface LeaseNews {
+export interface LeaseReport {
   /** Tasks whose leases were renewed. */
   ids: string[];
   /** `sharedMs` before the statement was sent. */
   sentAt: number;
 }
 
-/** Renews the leases of the tasks that this process runs, from a thread that no handler can hold up. It starts with the first task. */
+/**
+ * Renews the leases of the rows that this process runs, from a thread that no handler can block. The thread starts with the first
+ * task.
+ */
 export class Leases {
-  readonly #thread: BeatWorker<LeaseOrder, LeaseNews>;
+  readonly #thread: HeartbeatThread<LeaseOrder, LeaseReport>;
   #held: LeaseOrder = [];
   #renewedAt = Number.NEGATIVE_INFINITY;
 
-  /** @param renewed hears what was renewed, and when that was asked for, {@link monotonicMs} */
+  /** @param renewed called with the renewed tasks and the time before the statement was sent, {@link monotonicMs} */
   constructor(options: LeaseOptions, renewed: (ids: readonly string[], at: number) => void) {
-    this.#thread = new BeatWorker('lease-thread', options, {
-      begun: () => this.#thread.post(this.#held),
-      heard: ({ ids, sentAt }) => {
+    this.#thread = new HeartbeatThread('lease-thread', options, {
+      started: () => this.#thread.post(this.#held),
+      reported: ({ ids, sentAt }) => {
         this.#renewedAt = monotonicMs() - (sharedMs() - sentAt);
         renewed(ids, this.#renewedAt);
       },
     });
   }
 
-  /** When the thread has renewed something last, {@link monotonicMs}. */
+  /** When the thread last renewed a lease, {@link monotonicMs}. */
   get renewedAt(): number {
     return this.#renewedAt;
   }

@@ -2,10 +2,10 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { SqlThreadClient } from '@yuxi/core';
-import type { LeaseNews, LeaseOrder, LeaseThreadData } from './leases.js';
+import type { LeaseOrder, LeaseReport, LeaseThreadData } from './leases.js';
 import { sharedMs, watchMainLoop } from './main-loop.js';
 
-// Nothing of the application is loaded here: a thread of a few megabytes.
+// This thread imports nothing of the application, so that it needs only a few megabytes.
 const data = workerData as LeaseThreadData;
 const { source, worker, lease } = data;
 const mainLoopTurns = watchMainLoop(data);
@@ -25,7 +25,7 @@ async function renew(): Promise<void> {
       };
       client = await module.open(source.data);
     }
-    // In order of id, as every statement about tasks.
+    // Rows are locked in order of id, as in every statement about tasks.
     const { rows } = await client.query<{ id: string }>(
       `WITH mine AS (
          SELECT id FROM tasks WHERE id = ANY($1::text[]) AND worker = $2 AND status = 'running' ORDER BY id FOR UPDATE)
@@ -34,10 +34,10 @@ async function renew(): Promise<void> {
       { timeout: lease / 2 },
     );
     // oxlint-disable-next-line unicorn/require-post-message-target-origin -- this is a thread, not a window
-    parentPort!.postMessage({ ids: rows.map(({ id }) => id), sentAt } satisfies LeaseNews);
+    parentPort!.postMessage({ ids: rows.map(({ id }) => id), sentAt } satisfies LeaseReport);
   } catch {
-    // The application says what is wrong with the database; twice would be once too often.
-    // Not waited for: the end of a link that has gone silent never comes.
+    // The main thread logs failures of the database. This thread would log them a second time.
+    // The close is not awaited, because it may never end on a connection that is silent.
     void client?.close();
     client = undefined;
   }
