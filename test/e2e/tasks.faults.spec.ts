@@ -73,7 +73,7 @@ describe('a task in Redis under faults', () => {
         await begun(1);
         const [first] = fleet.members.splice(0) as [TasksFleet['members'][0]];
         // The shutdown is ordered first, because the start of a process may take longer than the running task.
-        const closing = first.worker.call('close');
+        const closing = first.worker.order('close');
         await fleet.add();
         const from = clock();
         const [, second] = await begun(3);
@@ -98,7 +98,7 @@ describe('a task in Redis under faults', () => {
     ['stays with its worker', undefined],
     ['control: is taken from its worker when leases expire meanwhile', 'leases expire while Redis is unavailable'],
   ])(
-    'of a busy worker %s while Redis is suspended',
+    'of a busy worker during a suspension of Redis: %s',
     async (_, control) => {
       const suspended = size(4000, 10_000);
       fleet = await TasksFleet.start({ workers: 4, options: { streams, concurrency: 4 }, control });
@@ -145,7 +145,7 @@ describe('a task in Redis under faults', () => {
     ['is delivered again', undefined],
     ['control: is stranded when the reply is not repeated', 'tasks of a lost reply are not repeated'],
   ])(
-    'whose delivery was lost in a reply %s',
+    'whose delivery was lost in a reply: %s',
     async (_, control) => {
       fleet = await TasksFleet.start({ workers: 1, options: { streams }, control });
       const proxy = fleet.members[0]!.proxy!;
@@ -173,7 +173,7 @@ describe('a task in Redis under faults', () => {
     ['is acknowledged by the new worker only', undefined],
     ['control: is acknowledged by both when dead workers stay members', 'dead workers stay members'],
   ])(
-    'whose worker was suspended until another one took it %s',
+    'whose worker was suspended until another one took it: %s',
     async (_, control) => {
       fleet = await TasksFleet.start({ workers: 1, options: { streams }, control });
       const [first] = fleet.members as [TasksFleet['members'][0]];

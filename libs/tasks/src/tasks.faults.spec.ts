@@ -249,7 +249,7 @@ describe('a task under faults', () => {
     ['keeps its lease', '5m', true],
     ['control: loses its lease when its process is blocked for maxBlock', 1000, false],
   ])(
-    'whose handler blocks the event loop for longer than the lease %s',
+    'whose handler blocks the event loop for longer than the lease: %s',
     async (_, maxBlock, kept) => {
       const seen: string[] = [];
       const run = (payload: unknown, context: TaskContext) => {
