@@ -38,8 +38,8 @@ export function limitSlowReaders(instance: FastifyInstance, limitMs: number): vo
 
 /**
  * Keeps the connection of a request that is answered before its body has arrived, and discards the rest of the body.
- * Closing at once would reset the connection, and most clients would lose the response: see "lingering close" in RFC 9112,
- * section 9.6. nginx uses the same two times. Call it before the response is sent.
+ * Closing at once would reset the connection, and most clients would lose the response. RFC 9112, section 9.6, calls this
+ * "lingering close". nginx uses the same two times. Call it before the response is sent.
  */
 export function discardRestOfBody(request: IncomingMessage, response: ServerResponse): void {
   // Undefined for a request that was injected without a connection.

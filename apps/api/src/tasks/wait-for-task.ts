@@ -57,8 +57,8 @@ export class TaskVisibility {
 
 /**
  * Delays the response of a route until the task that it has started has ended, for at most the time in `?wait=30s` or
- * `Prefer: wait=30`. The response is then 200 with the ended task. It is the response of the route after that time, when the
- * process shuts down, when too many requests wait, or when the caller may no longer see the task.
+ * `Prefer: wait=30`. The response is then 200 with the ended task, and after that time the response of the route. It is that
+ * one, too, when the process shuts down, too many requests wait, or the caller may no longer see the task.
  */
 @Injectable()
 class TaskWait implements NestInterceptor {
