@@ -73,7 +73,7 @@ describe('a task in Redis under faults', () => {
         await begun(1);
         const [first] = fleet.members.splice(0) as [TasksFleet['members'][0]];
         // The shutdown is ordered first, because the start of a process may take longer than the running task.
-        const closing = first.worker.order('close');
+        const closing = first.worker.call('close');
         await fleet.add();
         const from = clock();
         const [, second] = await begun(3);

@@ -55,7 +55,7 @@ export interface Start {
 /** Processes that run the tasks of one Redis, one that only enqueues, and a register (another Redis) without faults. */
 export class TasksFleet {
   readonly members: Member[] = [];
-  producer!: OrderedWorker;
+  producer!: WorkerProcess;
   /** The producer's proxy to Redis. */
   producerLink!: ChaosProxy;
   /** The Redis of the queue, if the fleet has started one. */
@@ -65,7 +65,7 @@ export class TasksFleet {
   register!: Redis;
   #registerServer!: RedisServer;
   /** All processes, also replaced ones and those that are starting. */
-  readonly #spawned = new Set<OrderedWorker>();
+  readonly #spawned = new Set<WorkerProcess>();
   #stopGuards = (): void => undefined;
   #postgres?: PostgresServer;
   #sql?: Pool;
