@@ -93,7 +93,7 @@ export class SagaService {
     if (!(await this.store.requestCancel(id))) throw new SagaStateError(id, whyNot(await this.#load(id)));
     const definition = this.sagas.get(state);
     if (state.status === 'stuck') await this.#change(definition, state, (known) => resumed(known, state, 'cancelled'));
-    // It may wait for its next attempt.
+    // The step may be waiting for its next attempt.
     else if (state.task !== null) await this.queue.promote(sagaTaskName(state), state.task, SAGA_QUEUE);
     return this.#view(await this.#load(id));
   }

@@ -1,7 +1,7 @@
 import { OptionsError, type SqlClient } from '@yuxi/core';
 import { type RedisClient, ScriptBatch } from '@yuxi/redis';
 import { queueKey, type TaskQueue, type QueueAdmin } from '@yuxi/tasks';
-import { SAGA_QUEUE, sagaTaskPrefix } from '../run/saga.task.js';
+import { SAGA_QUEUE, sagaTaskPrefix } from '../run/saga.writer.js';
 import type { SagaChange } from '../run/transitions.js';
 import type { JournalEntry, SagaQuery, SagaState, SagaStatus, TimelineEntry } from '../saga.types.js';
 import type { NewSaga, Orphan, SagaCount, SagaStore, StepTask } from './saga.store.js';
