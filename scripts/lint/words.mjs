@@ -13,7 +13,7 @@ function parts(name) {
 }
 
 /** Which kind of text a file is, by its name; undefined for one that is not checked. */
-export function kindOf(file) {
+function kindOf(file) {
   const name = basename(file);
   if (name.endsWith('.md')) return 'markdown';
   if (/\.(?:[cm]?ts|[cm]?js)$/.test(name)) return 'script';

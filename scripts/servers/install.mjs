@@ -9,7 +9,7 @@ const BREW_PACKAGES = { redis: ['redis'], postgresql: ['postgresql@17'] };
 const POLICY = '/usr/sbin/policy-rc.d';
 
 /** Runs a command; its output goes to standard error. @returns whether it succeeded */
-export function run(command, args, options = {}) {
+function run(command, args, options = {}) {
   const { status } = spawnSync(command, args, { stdio: ['ignore', 2, 2], ...options });
   return status === 0;
 }
@@ -31,7 +31,7 @@ export function whichInstaller() {
 }
 
 /** Runs a command as root, with apt told to ask nothing. */
-export function runAsRoot(...command) {
+function runAsRoot(...command) {
   const [first, ...rest] = [...(asRoot() ?? []), 'env', 'DEBIAN_FRONTEND=noninteractive', ...command];
   return run(first, rest);
 }

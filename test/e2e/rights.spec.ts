@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { type ApiRequest } from '@yuxi/testing';
+import type { ApiRequest } from '@yuxi/testing';
 import { type Base, IDENTITIES, type Identity, IdentityWorld } from '../support/api/identities.js';
 import { USER_PASSWORD } from '../support/api/accounts.js';
 

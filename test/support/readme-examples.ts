@@ -6,7 +6,7 @@ const PLACEHOLDER = /^ *\/\/ README$/m;
 const FRAMES = 'test/support/examples';
 
 /** The TypeScript examples in the README of a library, in order. */
-export function examplesOf(lib: string): string[] {
+function examplesOf(lib: string): string[] {
   const readme = readFileSync(`libs/${lib}/README.md`, 'utf8');
   return [...readme.matchAll(/```ts\n(.*?)```/gs)].map(([, code]) => code!);
 }

@@ -13,10 +13,9 @@ export {
   type IndexParams,
   indexParamsSchema,
 } from './files/processing-params.js';
-export { MAX_UPLOAD_BYTES, UPLOAD_QUOTA_BYTES } from './files/received-file.js';
+export { MAX_UPLOAD_BYTES } from './files/received-file.js';
 export type { SameNameFile, UploadResult } from './files/upload.service.js';
-export { CLAIM_SECONDS } from './indexing/claim.js';
-export { FileProcessor, PROCESS_FILE, type ProcessFile, type ProcessResult } from './indexing/file-processor.js';
+export { FileProcessor, type ProcessFile, type ProcessResult } from './indexing/file-processor.js';
 export * from './indexing/hooks.js';
 export * from './indexing/indexing.errors.js';
 export * from './knowledge.errors.js';
@@ -24,17 +23,6 @@ export { KnowledgeModule } from './knowledge.module.js';
 export * from './sagas/ingest.service.js';
 export type { QueryOption } from './search/search-options.js';
 export * from './search/search.service.js';
-export {
-  analyze,
-  ANALYZER_VERSION,
-  chunk,
-  chunkId,
-  type ChunkOptions,
-  EmptyFileError,
-  InvalidFilenameError,
-  ParseError,
-  SUPPORTED_TYPES,
-  UnsupportedTypeError,
-} from './text/index.js';
+export { analyze, chunk, chunkId, type ChunkOptions, SUPPORTED_TYPES } from './text/index.js';
 export { Generations } from './vectors/generations.js';
 export { VectorUpkeep } from './vectors/upkeep.js';

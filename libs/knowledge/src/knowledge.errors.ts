@@ -1,7 +1,5 @@
 import { YuxiError } from '@yuxi/core';
 
-export { PayloadTooLargeError } from '@yuxi/storage';
-
 /** The thing does not exist, or the actor may not see it. */
 export class NotFoundError extends YuxiError {
   constructor(what: string, handle: string) {

@@ -1,5 +1,5 @@
 import { YuxiError } from '@yuxi/core';
-import { type RedisAvailability, type RedisClient, RedisConnections } from '@yuxi/redis';
+import type { RedisAvailability, RedisClient, RedisConnections } from '@yuxi/redis';
 import { randomBytes } from 'node:crypto';
 import { NEVER } from 'rxjs';
 import type { LockModuleOptions } from './lock.options.js';

@@ -17,7 +17,7 @@ const VERBOSE = new Set(['InstanceLoader', 'RoutesResolver', 'RouterExplorer', '
  * The log of an application. It lowers the lines of Nest about its own start to `debug`. On a terminal it also lowers all `info` lines
  * until {@link started}, so that only notices and problems are visible.
  */
-export class BootLog extends Log {
+class BootLog extends Log {
   #started = false;
 
   started(): void {

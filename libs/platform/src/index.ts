@@ -1,5 +1,5 @@
 export { boot, type BootSteps, type Parts } from './boot.js';
-export { type App, type Env, EnvError, readEnv, VARIABLES } from './config/env.js';
+export { type App, type Env, readEnv } from './config/env.js';
 export * from './config/namespaces.js';
 export { PUBLIC, UNLIMITED } from './health/health.controller.js';
 export * from './platform.module.js';

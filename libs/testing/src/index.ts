@@ -25,7 +25,6 @@ export type { PostgresServer, TestDatabase } from './postgres/postgres-server.js
 export { programOf, startReplicas } from './app/start-replicas.js';
 export type { StartReplicasOptions } from './app/start-replicas.js';
 export type { Replica } from './app/app-process.js';
-export { startFront } from './app/start-front.js';
 export type { Front, StartFrontOptions } from './app/start-front.js';
 export { api, firstRun, FIRST_ADMINISTRATOR } from './http.js';
 export type { ApiClient, ApiRequest, ApiResponse } from './http.js';

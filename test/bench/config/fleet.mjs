@@ -7,7 +7,7 @@ const WORKER = fileURLToPath(new URL('../../support/config/config-worker.mjs', i
 const agent = new Agent({ keepAlive: true });
 
 /** CLOCK_MONOTONIC, the same for all processes of a machine, milliseconds. */
-export const clock = () => Number(process.hrtime.bigint()) / 1e6;
+const clock = () => Number(process.hrtime.bigint()) / 1e6;
 
 /** @param options of the replicas, see the worker */
 export async function startFleet(count, options = {}) {

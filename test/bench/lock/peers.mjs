@@ -47,7 +47,7 @@ const redlock = (name, load) => ({
 });
 
 /** `polls`: the polling interval can be set. */
-export const PEERS = [
+const PEERS = [
   redlock('redlock', async () => (await import('redlock')).default),
   redlock('@sesamecare-oss/redlock', async () => (await import('@sesamecare-oss/redlock')).Redlock),
   {

@@ -11,7 +11,7 @@ const require = createRequire(import.meta.url);
 export const installPeers = () => installPeersIn(FOLDER, 'throttler');
 
 /** `limits`: one `{ name, limit, windowMs }` for each limit of a request. */
-export const PEERS = {
+const PEERS = {
   '@nest-lab/throttler-storage-redis': (client, limits) => {
     const { ThrottlerStorageRedisService } = require('@nest-lab/throttler-storage-redis');
     const storage = new ThrottlerStorageRedisService(client);

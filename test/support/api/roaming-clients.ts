@@ -7,7 +7,7 @@ type Call<T> = (client: ApiClient) => Promise<ApiResponse<T>>;
 const REQUEST_TIMEOUT_MS = 8000;
 
 /** The replicas that a test has killed or suspended, and when. Only their connections may break. */
-export class Faulted {
+class Faulted {
   readonly #now = new Set<Replica>();
   readonly #ended = new Map<Replica, number>();
 

@@ -10,7 +10,7 @@ export const judged = FULL && cranfield.cranfieldIsHere;
 if (FULL && !judged) reportSkip('search quality over 3 replicas', cranfield.CRANFIELD_ABSENT);
 
 /** Two documents without text, which are refused. */
-export const EMPTY = ['471', '995'];
+const EMPTY = ['471', '995'];
 
 const all: readonly Document[] = judged ? cranfield.documents() : madeCorpus.documents();
 

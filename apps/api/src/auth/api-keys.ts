@@ -8,7 +8,7 @@ import type { CreateKeyBody } from './auth.schemas.js';
 import { CALLER_USER, type Caller, type CallerUser } from './caller.js';
 import { hashToken, isOpaqueToken, newOpaqueToken } from './opaque-token.js';
 
-export const KEY_PREFIX = 'yxkey_';
+const KEY_PREFIX = 'yxkey_';
 /** The shown part distinguishes the keys of a user; 226 random bits stay secret. */
 const HINT_LENGTH = KEY_PREFIX.length + 5;
 /** Unexpired keys that one user may have. */

@@ -1,17 +1,7 @@
 export { ApiError } from './api-error.js';
-export type { ApiErrorOptions, FieldError } from './api-error.js';
 export { createHttpAdapter } from './http-adapter.js';
-export type { HttpAdapterOptions } from './http-adapter.js';
 export { HttpModule } from './http.module.js';
-export {
-  ApiBodySchema,
-  ApiResponseSchema,
-  buildOpenApi,
-  OPENAPI_PATH,
-  PUBLIC_EXTENSION,
-  setupOpenApi,
-} from './openapi.js';
-export type { OpenApiOptions } from './openapi.js';
+export { ApiBodySchema, ApiResponseSchema, OPENAPI_PATH, PUBLIC_EXTENSION, setupOpenApi } from './openapi.js';
 export {
   futureInstant,
   idParam,
@@ -22,10 +12,8 @@ export {
   queryFlag,
   queryInstant,
   queryInt,
-  text,
 } from './schemas.js';
 export { flagsOf, setRouteFlags } from './route-flags.js';
 export type { ProblemBody } from './error.filter.js';
 export { singlePagePolicy } from './security-headers.js';
 export { readUpload, UploadSpace } from './upload.js';
-export type { Upload, UploadOptions } from './upload.js';

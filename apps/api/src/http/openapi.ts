@@ -60,7 +60,7 @@ export function setupOpenApi(app: INestApplication, { swaggerPage, version }: Op
  * The document of all controllers. Every operation lists its error responses. The probes are recognized by their path,
  * because their library does not describe them.
  */
-export function buildOpenApi(app: INestApplication, version = '0.1.0'): OpenAPIObject {
+function buildOpenApi(app: INestApplication, version = '0.1.0'): OpenAPIObject {
   const config = new DocumentBuilder()
     .setTitle('Yuxi knowledge base')
     .setDescription('Knowledge bases, documents and search. Errors have the form `{"detail","code","request_id"}`.')

@@ -84,7 +84,7 @@ export function createAdministrator(url: string, needsSetupToken: boolean): Step
 }
 
 /** How to log in. @param url of the API, without a slash at the end */
-export function logIn(url: string): Step {
+function logIn(url: string): Step {
   return {
     text: 'Log in with this command, with your user name and your password between the empty quotes:',
     command: post(`${url}/api/auth/token`, { username: '', password: '' }),

@@ -8,7 +8,7 @@ import type { DocumentLimits } from '../indexing/threads/cut-document.js';
 const topK = z.int().min(1).max(100);
 const limit = z.int().min(1);
 /** A document of 50 MB of English uses a third of the chunks and two thirds of the terms. */
-export const DOCUMENT_LIMITS: DocumentLimits = { chunks: 50_000, terms: 8_000_000 };
+const DOCUMENT_LIMITS: DocumentLimits = { chunks: 50_000, terms: 8_000_000 };
 
 /**
  * Settings of the live configuration that are used here: `general.chunk_size`, `general.chunk_overlap`, `search.final_top_k`,

@@ -37,7 +37,7 @@ const PARAMS: ActorSql = { id: '$1::int', role: '$2::text', department: '$3::int
 export const VISIBLE = visibleTo(PARAMS);
 
 /** SQL condition: the actor of `$1..$3` may change the database and its files. */
-export const MANAGED = managedBy(PARAMS);
+const MANAGED = managedBy(PARAMS);
 
 export function actorParams(actor: Actor): [number, string, number | null] {
   return [actor.id, actor.role, actor.departmentId];

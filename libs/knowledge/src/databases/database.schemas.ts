@@ -31,7 +31,7 @@ const compatible = z.strictObject({
  * Accepts `{visibility, departments}`, or `{is_shared, accessible_departments}` of the legacy API. There a list of departments has
  * precedence: only `is_shared` without a list means public.
  */
-export const shareConfigSchema = z
+const shareConfigSchema = z
   .record(z.string(), z.unknown())
   .transform(withoutEcho)
   .pipe(z.union([plain, compatible]))

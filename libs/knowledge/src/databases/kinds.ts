@@ -35,7 +35,7 @@ export class KindRegistry {
 }
 
 /** Stores chunks, postings and vectors in the PostgreSQL database of the product. */
-export const POSTGRES_KIND: KnowledgeBaseKind = {
+const POSTGRES_KIND: KnowledgeBaseKind = {
   type: DEFAULT_KIND,
   name: 'PostgreSQL',
   description: 'Documents, chunks, a word index and vectors in one PostgreSQL database.',

@@ -1,6 +1,6 @@
 import type { SqlClient } from '@yuxi/core';
 
-import { Parameters } from '../common/parameters.js';
+import type { Parameters } from '../common/parameters.js';
 import { arrayLiteral, type RowColumns } from './threads/row-columns.js';
 
 /** The rows of one statement. */

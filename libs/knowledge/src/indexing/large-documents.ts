@@ -4,7 +4,7 @@ import { Semaphore } from '@yuxi/core';
 import { LargeDocumentsBusyError } from './indexing.errors.js';
 
 /** Bytes from which a document is large. Parsing and chunking need up to ten times its size in memory. */
-export const LARGE_DOCUMENT = 1024 * 1024;
+const LARGE_DOCUMENT = 1024 * 1024;
 
 /** Admits one large document at a time in each process, which limits its memory. Small documents do not wait. */
 @Injectable()

@@ -62,7 +62,7 @@ export class Generations {
 }
 
 /** Rows of one statement. */
-export const VECTOR_BATCH = 256;
+const VECTOR_BATCH = 256;
 
 export interface GenerationId {
   kbId: number;

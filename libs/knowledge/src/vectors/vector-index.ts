@@ -9,7 +9,7 @@ import type { GenerationId } from './generations.js';
  * Up to this number the vectors of a generation are compared one by one, which is exact and as fast as an index. A larger generation has
  * an index of its own (HNSW).
  */
-export const EXACT_UP_TO = 10_000;
+const EXACT_UP_TO = 10_000;
 /** Injection token of the limit in use: {@link EXACT_UP_TO}, or a smaller number in tests. `undefined`: no index is ever built. */
 export const EXACT_LIMIT = Symbol('EXACT_LIMIT');
 
@@ -24,7 +24,7 @@ export function exactLimitOf({ threads }: Pick<SqlClient, 'threads'>): number | 
 /** Links of each vector, and candidates while the index is built. Higher values find more and take longer to build. */
 const HNSW = { m: 24, ef_construction: 128 };
 
-export function vectorIndexName({ kbId, generation }: GenerationId): string {
+function vectorIndexName({ kbId, generation }: GenerationId): string {
   return `chunk_vectors_kb${kbId}_g${generation}`;
 }
 

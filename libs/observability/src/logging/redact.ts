@@ -1,4 +1,4 @@
-export const REDACTED = '[redacted]';
+const REDACTED = '[redacted]';
 
 const SECRET_KEY = /authorization|cookie|passw(?:or)?d|passphrase|secret|apikey|credential|privatekey|token$/;
 const SECRET_WORD = 'password|passwd|secret|token|access_token|refresh_token|api_key|apikey|client_secret';

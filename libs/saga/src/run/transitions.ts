@@ -18,7 +18,7 @@ export interface SagaChange {
 type Position = Pick<SagaState, 'direction' | 'step' | 'failures' | 'error' | 'pivot'>;
 
 /** The stored and served status of a saga whose effects were all compensated. */
-export const COMPENSATED = 'undone';
+const COMPENSATED = 'undone';
 
 /** Whether an instance is done or compensated. */
 export function hasEnded(status: SagaStatus): boolean {

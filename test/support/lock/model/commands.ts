@@ -22,7 +22,7 @@ export class TryAcquire extends Command {
   }
 }
 
-export class Acquire extends Command {
+class Acquire extends Command {
   constructor(
     readonly replica: ReplicaIndex,
     readonly letters: readonly Letter[],
@@ -43,7 +43,7 @@ export class Acquire extends Command {
 }
 
 /** Releases a held lock, which may have been lost unnoticed. */
-export class Release extends Command {
+class Release extends Command {
   constructor(readonly index: number) {
     super();
   }
@@ -62,7 +62,7 @@ export class Release extends Command {
   }
 }
 
-export class Extend extends Command {
+class Extend extends Command {
   constructor(readonly index: number) {
     super();
   }
@@ -85,7 +85,7 @@ export class Extend extends Command {
   }
 }
 
-export class Abort extends Command {
+class Abort extends Command {
   constructor(readonly index: number) {
     super();
   }
@@ -104,7 +104,7 @@ export class Abort extends Command {
 }
 
 /** Enters a lock twice in one chain of calls; when `taken`, it is force-released meanwhile. */
-export class EnterTwice extends Command {
+class EnterTwice extends Command {
   constructor(
     readonly replica: ReplicaIndex,
     readonly letters: readonly Letter[],
@@ -140,7 +140,7 @@ export class EnterTwice extends Command {
 }
 
 /** The key of an owner expires. A newcomer that tries then does not get the lock before the waiters. */
-export class Expire extends Command {
+class Expire extends Command {
   constructor(
     readonly index: number,
     readonly how: 'DEL' | 'PEXPIRE',
@@ -162,7 +162,7 @@ export class Expire extends Command {
   }
 }
 
-export class Force extends Command {
+class Force extends Command {
   constructor(readonly letter: Letter) {
     super();
   }
@@ -176,7 +176,7 @@ export class Force extends Command {
   }
 }
 
-export class SkewClock extends Command {
+class SkewClock extends Command {
   constructor(readonly letter: Letter) {
     super();
   }
@@ -186,19 +186,19 @@ export class SkewClock extends Command {
   }
 }
 
-export class FlushScripts extends Command {
+class FlushScripts extends Command {
   act(_model: LockModel, real: RealLocks): Promise<void> {
     return real.flushScripts();
   }
 }
 
-export class DropSubscriptions extends Command {
+class DropSubscriptions extends Command {
   act(_model: LockModel, real: RealLocks): Promise<void> {
     return real.dropSubscriptions();
   }
 }
 
-export class FlushAll extends Command {
+class FlushAll extends Command {
   /** A call that holds one name and waits for another would join the next queue at an unknown time. */
   override check(model: LockModel): boolean {
     return model.of('waiting').every(({ letters }) => letters.length === 1);
