@@ -25,11 +25,11 @@ const schema = z.object({ n: z.number() });
 
 @Injectable()
 class Work {
-  private readonly factor = 2;
+  readonly #factor = 2;
 
   @Task({ name: 'double', schema })
   double({ n }: { n: number }, _context: TaskContext) {
-    return n * this.factor;
+    return n * this.#factor;
   }
 }
 

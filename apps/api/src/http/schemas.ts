@@ -1,6 +1,10 @@
 import { toMs } from '@yuxi/core';
 import { z } from 'zod';
 
+/** Control characters except tab and line ends. PostgreSQL cannot store NUL; the others can forge log lines. */
+// oxlint-disable-next-line no-control-regex -- matching control characters is its purpose
+const CONTROL = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/;
+
 /** One line of text: a name, a title. Surrounding space is removed before the length is checked. */
 export function line(max: number) {
   return z
