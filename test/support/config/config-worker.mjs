@@ -58,7 +58,7 @@ async function followNoticesOnly() {
 let app;
 let live;
 let reads = 0;
-const orders = {
+const handlers = {
   /** Writes each revision that comes into force to `log`, and checks the served values continually. */
   async start({ databaseUrl, redisUrl, notify = true, subscribe = true, replica, log, control, poolSize = 2 }) {
     const imports = [
