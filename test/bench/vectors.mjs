@@ -1,4 +1,4 @@
-// Times of keyword, vector and hybrid searches in a knowledge base of 50,000 chunks. Recall of the vector index compared with the exact answer.
+// Times of keyword, vector and hybrid searches in a knowledge base of 50,000 chunks. Also the recall of the vector index compared with the exact answer.
 // Vectors are those of the offline model for edited Cranfield sentences, and random ones, the most difficult case.
 //
 // npm run bench -- vectors [--json] [--check] [--chunks N]
