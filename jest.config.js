@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 
-/** Which files a tier runs; without one, all of them. docs/testing.md tells what belongs where. */
+/** Which files a tier runs; without one, all of them. docs/testing.md has the rules. */
 const TIERS = { default: '^(?!.*\\.faults\\.spec\\.ts$).*\\.spec\\.ts$', faults: '\\.faults\\.spec\\.ts$' };
 // With YUXI_MUTANT the tests run on a product with one guard taken out (test/controls.faults.spec.ts).
 const { YUXI_TIER: tier, YUXI_MUTANT: mutant } = process.env;

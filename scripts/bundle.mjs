@@ -1,5 +1,5 @@
-// Puts each application, and all that it imports, into a few files beside its compiled code: a process loads these in less than half the
-// time that some 2,000 modules take. Lua, migrations and the files that threads run are read from where they are compiled.
+// Bundles each application with its imports into a few files beside its compiled code. A process loads these in less than half the time
+// that some 2,000 modules take. Lua, migrations and the files that threads run are read from where they are compiled.
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
@@ -11,8 +11,8 @@ export const APPS = ['api', 'worker'];
 const MAIN = 'main.mjs';
 
 /**
- * Loaded from node_modules: native code, WebAssembly, threads, files of pages; and CommonJS that is loaded by `import()`, for which esbuild
- * would make a module without named exports.
+ * Loaded from node_modules: native code, WebAssembly, threads and files of pages. CommonJS that is loaded by `import()` belongs here too,
+ * because esbuild would make a module of it without named exports.
  */
 export const EXTERNAL = [
   '@node-rs/argon2',
@@ -105,8 +105,8 @@ export function optionsOf(entry, outdir) {
 }
 
 /**
- * Writes a bundle beside the one that processes may be running: other files have other names, and `main.mjs` is put in place last and at
- * once. Two that do it at the same time write the same.
+ * Writes a bundle beside the one that processes may be running. Changed files have new names, and `main.mjs` is renamed into place last.
+ * Two processes that do it at the same time write the same.
  */
 function write({ outdir }, files) {
   mkdirSync(outdir, { recursive: true });

@@ -11,8 +11,8 @@ const USAGE = `Usage: npm run dev [-- api|worker]
 Starts an application (default: api). When a source changes, compiles it, copies Lua and SQL, and restarts the application.
 Reads settings from .env, as npm start does. Ctrl-C ends it.
 `;
-const PATIENCE_MS = 5000;
-/** A compiler in watch mode says so when it has written everything. */
+const KILL_AFTER_MS = 5000;
+/** A compiler in watch mode prints this line when it has written everything. */
 const COMPILED = /Found \d+ errors?\. Watching for file changes/;
 
 const [app = 'api', ...more] = process.argv.slice(2);
@@ -38,7 +38,7 @@ async function restartAfter(before) {
   try {
     await bundler.rebuild();
   } catch {
-    return; // esbuild has printed why. The process that runs goes on until the next change.
+    return; // esbuild has printed why. The running process continues until the next change.
   }
   await stop();
   const program = `apps/${app}/dist/bundle/main.mjs`;
@@ -57,7 +57,7 @@ async function stop() {
   const exit = new Promise((resolve) => child.once('exit', resolve));
   // SIGINT, as Ctrl-C: after SIGTERM it would serve requests for a while, because of load balancers.
   child.kill('SIGINT');
-  const timer = setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS);
+  const timer = setTimeout(() => child.kill('SIGKILL'), KILL_AFTER_MS);
   await exit;
   clearTimeout(timer);
 }

@@ -32,7 +32,7 @@ function ensurePrograms() {
   if (still.length > 0) throw new Error(`apt-get did not install ${still.join(', ')}`);
 }
 
-/** Debian 12 has Compose 1 only, which knows neither `name:` nor secrets. */
+/** Debian 12 has Compose 1 only, which supports neither `name:` nor secrets. */
 function ensureCompose() {
   const place = join(PLUGINS, 'docker-compose');
   if (existsSync(place)) return;

@@ -9,7 +9,7 @@ YUXI_HOST if that is one address. Exit code 0 for status 200, else 1 with a reas
 /** Default ports of the API and of the worker; a container runs one of them. */
 const DEFAULT_PORTS = [5050, 5051];
 /** Less than the timeout in the Dockerfile, so that the reason is seen. */
-const PATIENCE = 2500;
+const TIMEOUT_MS = 2500;
 
 const { PORT, YUXI_HOST } = process.env;
 const everywhere = !YUXI_HOST || ['0.0.0.0', '::'].includes(YUXI_HOST);
@@ -17,12 +17,12 @@ const host = everywhere ? '127.0.0.1' : YUXI_HOST;
 
 function isAlive(port) {
   return new Promise((resolve, reject) => {
-    const request = get({ host, port, path: '/health/live', timeout: PATIENCE, agent: false }, (response) => {
+    const request = get({ host, port, path: '/health/live', timeout: TIMEOUT_MS, agent: false }, (response) => {
       response.resume();
       if (response.statusCode === 200) resolve();
       else reject(new Error(`${host}:${port}/health/live answered ${response.statusCode}`));
     });
-    request.on('timeout', () => request.destroy(new Error(`${host}:${port} did not answer within ${PATIENCE} ms`)));
+    request.on('timeout', () => request.destroy(new Error(`${host}:${port} did not answer within ${TIMEOUT_MS} ms`)));
     request.on('error', reject);
   });
 }

@@ -1,5 +1,5 @@
-// Puts what the image holds into one folder: the bundles, the packages that stay outside of them, and the files that are read at run
-// time. Nothing else of the sources, of node_modules or of the tests gets into the image.
+// Collects the contents of the image in one folder: the bundles, the packages outside of them, and the files that are read at run time.
+// Nothing else of the sources, of node_modules or of the tests gets into the image.
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';

@@ -85,7 +85,7 @@ async function run(seed, tier, patterns, folder) {
   } catch {
     failed = new Map([['the run itself', `it ended without a result, with code ${code}`]]);
   }
-  // A server that was left running fails no test, but the run.
+  // A server that still runs at the end fails the run, but no test.
   if (code !== 0 && failed.size === 0) failed.set('the run itself', `it ended with code ${code}, see its log`);
   return { seed, took, failed };
 }

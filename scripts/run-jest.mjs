@@ -26,7 +26,7 @@ export function runJest(options, env = {}, output = 'inherit') {
   return new Promise((resolve) => {
     child.once('exit', (code) => {
       for (const signal of SIGNALS) process.off(signal, pass);
-      // Who ends a run does not want the next one.
+      // The signal also ends this process, so that the next run does not start.
       if (ended) process.kill(process.pid, ended);
       resolve(code ?? 1);
     });

@@ -31,7 +31,7 @@ try {
     const code = await runJest(options, { YUXI_TIER: tier, YUXI_COUNTS: counts });
     const { passed, failed, controls } = read(counts, code);
     total.passed += passed;
-    // A run that ended before it could count has failed all the same.
+    // A run that ended without its counts is a failure.
     total.failed += failed || (code === 0 ? 0 : 1);
     const minutes = ((performance.now() - from) / 60_000).toFixed(1);
     lines.push(`${tier}: ${passed} passed, ${failed} failed, ${controls} of them controls, in ${minutes} min`);

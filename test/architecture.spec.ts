@@ -105,3 +105,25 @@ describe('the libraries', () => {
     expect(strays.map(({ file }) => file)).toEqual([]);
   });
 });
+
+describe('the walks through the code in docs/architecture.md', () => {
+  const text = readFileSync('docs/architecture.md', 'utf8');
+  const [, section = ''] = /^## Walks through the code\n(.*?)^## /ms.exec(text) ?? [];
+  const walks = section
+    .split(/^### /m)
+    .slice(1)
+    .map((walk) => ({
+      title: walk.split('\n', 1)[0]!,
+      files: [...walk.matchAll(/^\d+\. `?([^`\s]+)/gm)].map((match) => match[1]!),
+    }));
+
+  it('are four', () => {
+    expect(walks).toHaveLength(4);
+  });
+
+  it.each(walks)('name one to six files, all of which exist: $title', ({ files }) => {
+    expect(files.length).toBeGreaterThanOrEqual(1);
+    expect(files.length).toBeLessThanOrEqual(6);
+    expect(files.filter((file) => !existsSync(file))).toEqual([]);
+  });
+});

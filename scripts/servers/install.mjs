@@ -30,7 +30,7 @@ export function whichInstaller() {
   return works('brew', ['--version']) ? 'brew' : undefined;
 }
 
-/** Runs a command as root, with apt told to ask nothing. */
+/** Runs a command as root. The environment makes apt ask no questions. */
 function runAsRoot(...command) {
   const [first, ...rest] = [...(asRoot() ?? []), 'env', 'DEBIAN_FRONTEND=noninteractive', ...command];
   return run(first, rest);

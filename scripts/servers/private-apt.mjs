@@ -4,8 +4,8 @@ import { join } from 'node:path';
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
 
 /**
- * Lists and cache of apt in a folder of their own, for a later release of Debian than this machine has: its package sources stay as
- * they are.
+ * Lists and cache of apt in a separate folder, for a later release of Debian than this machine has. The package sources of the machine do
+ * not change.
  * @param type `deb` for ready packages, `deb-src` for sources
  * @returns options of apt-get
  * @throws Error when Debian's keys are not installed

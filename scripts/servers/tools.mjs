@@ -4,7 +4,7 @@ import { installWithApt, whichInstaller } from './install.mjs';
 
 const succeeds = (command, ...args) => spawnSync(command, args, { stdio: 'ignore' }).status === 0;
 
-/** Programs that single tests use. Without one its test says that it was skipped. */
+/** Programs that single tests use. Without one, its test is reported as skipped. */
 const TOOLS = [
   {
     name: 'redis-py',

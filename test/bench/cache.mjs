@@ -101,7 +101,8 @@ async function gets() {
     'x',
     '<= 2',
   );
-  for (const { name } of peers) row(`${name}, of ours from Redis`, p50[name] / p50['ours, from Redis'], 'x', '>= 15');
+  for (const { name } of peers)
+    row(`${name}, compared with ours from Redis`, p50[name] / p50['ours, from Redis'], 'x', '>= 15');
 }
 
 async function sizes() {

@@ -1,4 +1,5 @@
 // How long replicas of a live configuration take to serve a change, without and under faults, beside a plain message of Redis.
+//
 // npm run bench -- config [--json] [--check] [--rounds N] [--part healthy|lost|restarted|gone|half-open]
 import { setTimeout as pause } from 'node:timers/promises';
 import { startFleet } from './config/fleet.mjs';

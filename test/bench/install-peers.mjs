@@ -14,5 +14,5 @@ export function installPeersIn(folder, area) {
     ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--legacy-peer-deps', '--prefix', folder],
     { cwd: folder, stdio: ['ignore', 2, 2] },
   );
-  if (status !== 0) console.error(`[${area}] npm ci failed; peers that are missing are left out`);
+  if (status !== 0) console.error(`[${area}] npm ci failed; missing peers are not measured`);
 }

@@ -116,7 +116,7 @@ async function ingest() {
   const idle = [];
   const latencies = [];
   const busy = [];
-  // Interleaved, so that whatever else the machine does meets both alike.
+  // Interleaved, so that other load on the machine affects both equally.
   for (let round = 0; round < rounds; round++)
     for (const count of [1, 3]) {
       const run = await ingestOnce(count);

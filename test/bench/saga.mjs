@@ -1,5 +1,7 @@
 // The cost of a saga beyond the tasks that run its steps. Compares chains of four empty tasks, each of which enqueues the next one, with
-// sagas of four empty steps. npm run bench -- saga [--json] [--check] [--sagas N]
+// sagas of four empty steps.
+//
+// npm run bench -- saga [--json] [--check] [--sagas N]
 import 'reflect-metadata';
 import { createRequire } from 'node:module';
 import { Module } from '@nestjs/common';

@@ -1,4 +1,5 @@
 // The task queue on Redis Streams compared with other queues and with a plain stream, in interleaved rounds.
+//
 // npm run bench -- tasks [--json] [--check] [--rounds N] [--only empty,real,enqueue,idle,memory]
 import 'reflect-metadata';
 import { startRedis } from '@yuxi/testing';

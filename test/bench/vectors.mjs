@@ -1,5 +1,6 @@
-// Times of keyword, vector and hybrid searches in a knowledge base of 50,000 chunks, and the recall of the vector index compared with the exact
-// answer. Vectors are those of the offline model for real text (edited Cranfield sentences), and random ones, the most difficult case.
+// Times of keyword, vector and hybrid searches in a knowledge base of 50,000 chunks. Also the recall of the vector index compared with the exact answer.
+// Vectors are those of the offline model for edited Cranfield sentences, and random ones, the most difficult case.
+//
 // npm run bench -- vectors [--json] [--check] [--chunks N]
 import 'reflect-metadata';
 import { setTimeout as pause } from 'node:timers/promises';

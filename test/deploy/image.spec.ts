@@ -15,7 +15,7 @@ describe('Dockerfile', () => {
   const at = (pattern: RegExp) => instructions.findIndex((line) => pattern.test(line));
   const last = (word: string) => instructions.findLast((line) => line.startsWith(`${word} `))!;
 
-  it('takes its base as one argument with tag and, if wanted, digest: Node 24', () => {
+  it('takes its base as one argument with a tag and an optional digest: Node 24', () => {
     expect(instructions[0]).toMatch(/^ARG NODE_IMAGE=node:24\.\d+\.\d+-[\w-]+$/);
     const bases = instructions.filter((line) => line.startsWith('FROM '));
     expect(bases).toEqual(['FROM ${NODE_IMAGE} AS build', 'FROM ${NODE_IMAGE}']);
@@ -81,8 +81,8 @@ describe('the health check of the image', () => {
       code: 1,
       output: expect.stringContaining(`${PORT}/health/live answered 503`),
     });
-    const nobody = String(await freePort());
-    expect(await check({ PORT: nobody })).toEqual({ code: 1, output: expect.stringContaining('ECONNREFUSED') });
+    const unused = String(await freePort());
+    expect(await check({ PORT: unused })).toEqual({ code: 1, output: expect.stringContaining('ECONNREFUSED') });
   });
 
   it('asks at the ports that the API and the worker have when nothing is set', () => {

@@ -23,7 +23,7 @@ const toBase64 = (text: string): string => Buffer.from(text).toString('base64');
 class SecretsServer {
   secret: Secret | undefined;
   readonly calls: string[] = [];
-  /** Does what somebody else does between reading and writing. */
+  /** Acts as another client between the read and the write of the job. */
   beforeWrite: (() => void) | undefined;
   #version = 0;
 
@@ -114,7 +114,7 @@ describe('the Job that makes the password of Redis', () => {
   });
 
   it.each([undefined, { JWT_SECRET: toBase64('signs') }])(
-    'keeps the password of somebody who wrote it in between, with %j there at first',
+    'keeps a password that another client writes between its read and its write, when the Secret is %j at first',
     async (before) => {
       if (before) api.put(before);
       api.beforeWrite = () => {

@@ -90,11 +90,11 @@ describe('the Redis pod of k8s/redis-deployment.yaml', () => {
       expect(await local.run(probe.exec!.command)).toMatchObject({ status: 1 });
   });
 
-  it('lets nobody in without a password', async () => {
+  it('refuses every client that has no password', async () => {
     const local = await make('the right one');
     running = await local.start('Ready to accept connections');
     const redis = new Redis({ port: local.port, host: '127.0.0.1', retryStrategy: () => null });
-    // Told by the command below too.
+    // The command below fails with the same error.
     redis.on('error', () => undefined);
     await expect(redis.set('a', 'b')).rejects.toThrow('NOAUTH');
     redis.disconnect();

@@ -50,7 +50,7 @@ describe('k8s/redis-deployment.yaml, typed alone', () => {
     expect(unresolved(manifests, BY_CLUSTER)).toEqual(BY_OPERATOR);
   });
 
-  it('control: a pod that waits for a ConfigMap or a Secret that nobody makes is found', () => {
+  it('control: finds a pod that waits for a ConfigMap or a Secret that no manifest makes', () => {
     const without = manifests.filter(({ metadata }) => metadata.name !== 'yuxi-know-redis');
     expect(unresolved(without, BY_CLUSTER)).toEqual(['ConfigMap yuxi-know-redis', ...BY_OPERATOR]);
   });
@@ -144,7 +144,7 @@ describe.each(whole)('%s', (_folder, manifests) => {
     expect(named('worker').command!.join(' ')).toContain('apps/worker/');
   });
 
-  it.each(['api', 'worker'])('tells startup, liveness and readiness of the %s apart', (name) => {
+  it.each(['api', 'worker'])('has separate probes for startup, liveness and readiness of the %s', (name) => {
     const { startupProbe, livenessProbe, readinessProbe } = named(name);
     expect([startupProbe, livenessProbe, readinessProbe].map((probe) => probe?.httpGet)).toEqual([
       { path: '/health/startup', port: 'http' },
@@ -207,7 +207,7 @@ describe.each(whole)('%s', (_folder, manifests) => {
     },
   );
 
-  it('lets nobody in without saying from where', () => {
+  it('has no ingress rule without a source', () => {
     const rules = policies.flatMap(({ ingress = [] }) => ingress);
     expect(rules.length).toBeGreaterThan(0);
     for (const { from = [] } of rules) expect(from.length).toBeGreaterThan(0);
@@ -215,7 +215,7 @@ describe.each(whole)('%s', (_folder, manifests) => {
 
   it.each(containers.map((container) => [container.name, container] as const))('hardens %s', (_name, container) => {
     expect(container.image).toMatch(/:\d[\w.-]*$/);
-    // A limit of CPU is left out on purpose: it slows down a process while the node is idle.
+    // There is no CPU limit on purpose: it slows down a process while the node is idle.
     expect(container.resources).toMatchObject({
       requests: { cpu: expect.any(String), memory: expect.stringMatching(/^\d+[MG]i$/) },
       limits: { memory: expect.stringMatching(/^\d+[MG]i$/) },

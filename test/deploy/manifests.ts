@@ -85,7 +85,7 @@ export interface Manifest {
   subjects?: { kind: string; name: string; namespace?: string }[];
 }
 
-/** The first release whose kustomize knows all that the folders use. */
+/** The first release whose kustomize supports everything that the folders use. */
 const OLDEST_KUBECTL = [1, 24] as const;
 
 /** In the version of YAML that kubectl reads: `off` is false there, and 0440 is octal. */

@@ -16,8 +16,8 @@ export interface Running extends Result {
 }
 
 /**
- * A container of a manifest on this machine: its volumes are folders, the command lines are the manifest's, with the mount paths and one
- * port exchanged for those of this machine and nothing else.
+ * A container of a manifest on this machine. Its volumes are folders, and its command lines are those of the manifest. Only the mount paths
+ * and one port are replaced.
  */
 export class LocalContainer {
   readonly folders = new Map<string, string>();

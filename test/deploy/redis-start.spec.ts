@@ -56,7 +56,7 @@ describe('the Redis of docker-compose.yml', () => {
       () => false,
     );
 
-  /** What a client with this password gets for a PING; without one it logs in as nobody. */
+  /** What a client with this password gets for a PING; without one it does not log in. */
   const answers = async (password: string): Promise<string> => {
     const env = { PATH: process.env['PATH'], ...(password && { REDISCLI_AUTH: password }) };
     const { stdout, stderr } = await run('redis-cli', ['-p', String(port), 'ping'], { env });
@@ -92,7 +92,7 @@ describe('the Redis of docker-compose.yml', () => {
     expect(await answers('around')).toBe('PONG\n');
   });
 
-  it('does not start without a password, and says what to do', async () => {
+  it('does not start without a password, and prints the remedy', async () => {
     await place('\n');
     const server = await start();
     expect(await server.untilEnd()).toBe(1);

@@ -29,9 +29,9 @@ function typesOf(apiVersion: string): string {
 }
 
 /**
- * The manifests as literals of the types of Kubernetes, checked by the compiler: it also finds fields that do not exist, which a cluster
- * leaves out without a word in older versions.
- * @returns what it says, with the object it is about
+ * Checks the manifests as literals of the types of Kubernetes, with the compiler. It also finds unknown fields, which older versions of a
+ * cluster ignore without a message.
+ * @returns the messages of the compiler, each with its object
  */
 export function typeProblems(manifests: readonly Manifest[]): string[] {
   const lines = manifests.map(

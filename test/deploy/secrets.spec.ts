@@ -61,7 +61,7 @@ describe('scripts/make-secrets.sh', () => {
     expect(read('.env')).toBe('LOG_LEVEL=debug\nSECRETS_DIR=./secrets\n');
   });
 
-  it('takes another folder, and says so when .env already names one', () => {
+  it('takes another folder, and fails with a message when .env already names one', () => {
     expect(make('./elsewhere')).toMatchObject({ status: 0 });
     expect(read('.env')).toBe('SECRETS_DIR=./elsewhere\n');
     const { status, stderr } = make();

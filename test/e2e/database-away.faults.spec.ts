@@ -23,7 +23,7 @@ describe('a replica without its PostgreSQL', () => {
 
   const probes = async () =>
     Promise.all(['live', 'startup', 'ready'].map(async (probe) => (await client.get(`/health/${probe}`)).status));
-  const login = () => client.post<{ code: string }>(LOGIN, { json: { username: 'nobody', password: 'wrong wrong' } });
+  const login = () => client.post<{ code: string }>(LOGIN, { json: { username: 'unknown', password: 'wrong wrong' } });
 
   beforeAll(async () => {
     server = await startPostgres();
@@ -45,7 +45,7 @@ describe('a replica without its PostgreSQL', () => {
     const { status, headers, body } = await login();
     expect([status, headers.get('retry-after'), body.code]).toEqual([503, '1', 'DATABASE_UNAVAILABLE']);
     expect(JSON.stringify(body)).not.toContain('127.0.0.1');
-    // Without a connection, no line may say that the database answers again.
+    // Without a connection, no log line may report that the database answers again.
     expect(replica.logs.filter((line) => line.includes('answers again'))).toEqual([]);
   });
 

@@ -178,14 +178,14 @@ if (FULL && absent === undefined) {
       );
 
       it('checks 10 of 15 wrong logins of one client, whatever address it claims, and still those of another client', async () => {
-        const answers = await wrongLogins([api(deployment.url)], 15, { headers: claimed, username: 'nobody' });
+        const answers = await wrongLogins([api(deployment.url)], 15, { headers: claimed, username: 'unknown' });
         console.info(`15 wrong logins through the front: ${JSON.stringify(tally(answers))}`);
         expect(tally(answers)).toEqual({ 401: 10, 429: 5 });
         // From another address.
         const login = `fetch('http://front:5050/api/auth/token', {
           method: 'POST',
           headers: { 'content-type': 'application/json' },
-          body: JSON.stringify({ username: 'nobody_else', password: 'wrong' }),
+          body: JSON.stringify({ username: 'unknown_too', password: 'wrong' }),
         }).then((answer) => console.log(answer.status))`;
         expect(await deployment.node('worker', 1, login)).toBe('401\n');
       });

@@ -14,7 +14,7 @@ const FAULTS: readonly ProviderFault[] = ['busy', 'error', 'silent', 'reset', 's
 const paragraphs = (name: string, count = 6) =>
   Array.from(
     { length: count },
-    (_, i) => `Paragraph ${i} of ${name} tells of ${'wing flow heat '.repeat(12)}number ${i}.`,
+    (_, i) => `Paragraph ${i} of ${name} is about ${'wing flow heat '.repeat(12)}number ${i}.`,
   );
 const textOf = (name: string, changed?: number) =>
   paragraphs(name).map((text, i) => (i === changed ? text.replace('wing', 'rudder') : text)).join('\n\n'); // prettier-ignore

@@ -78,14 +78,14 @@ if (FULL)
             const missed = replica!.logs.filter((line) =>
               /Redis unavailable|without Redis|REDIS_UNAVAILABLE/.test(line),
             );
-            rows.push({ start, login: status, 'lines about a Redis that is away': missed.length });
+            rows.push({ start, login: status, 'lines about an unavailable Redis': missed.length });
           } finally {
             await replica!.stop();
           }
         }
       } finally {
         await redis.stop();
-        const answered = rows.filter((row) => row['lines about a Redis that is away'] === 0 && row['login'] === 200);
+        const answered = rows.filter((row) => row['lines about an unavailable Redis'] === 0 && row['login'] === 200);
         printFigures(`Redis answered the first commands of ${answered.length} of ${rows.length} starts`, rows);
       }
       expect(rows).toHaveLength(20);

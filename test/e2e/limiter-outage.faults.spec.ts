@@ -134,7 +134,7 @@ describe('limits of three processes when Redis is killed under load and returns 
   }
 
   it(
-    'the first worker to recover has its share, not the limit, while others still have hits to put back',
+    'the first worker to recover has its share, not the limit, while others have hits to restore',
     async () => {
       await start();
       for (const extra of await firstToReturn()) expect(extra).toBeLessThanOrEqual(SHARE);
@@ -152,9 +152,9 @@ describe('limits of three processes when Redis is killed under load and returns 
   );
 
   it(
-    'control: when nothing is put back, full keys are free after the return of Redis',
+    'control: when no hits are restored, full keys are free after the return of Redis',
     async () => {
-      await start('nothing is put back');
+      await start('no hits are restored');
       await spend('ten', 'spent', LIMIT);
       await redis.kill();
       await eventually(async () => expect(await decidedBy(0)).not.toBe('redis'));

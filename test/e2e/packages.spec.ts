@@ -40,7 +40,7 @@ describe.each(LIBS)('the package @yuxi/%s', (lib) => {
     expect(links.filter((link) => !link.startsWith('https:') && !siblings.includes(link))).toEqual([]);
   });
 
-  it('declares what it imports, in the versions of this house', () => {
+  it('declares what it imports, in the versions of this repository', () => {
     const { files, manifest } = tarball(lib);
     const { dependencies = {}, peerDependencies = {} } = manifest;
     const code = files.filter((file) => /\.(js|d\.ts)$/.test(file)).map((file) => read(`libs/${lib}/${file}`));
@@ -60,7 +60,7 @@ describe.each(LIBS)('the package @yuxi/%s', (lib) => {
       expect(`${name} ${version}`).toBe(`${name} ${ours ?? version}`);
       expect(version).toMatch(/^\d/);
     }
-    // Two copies of Nest, or of the metadata that it reads, know nothing of each other.
+    // Two copies of Nest, or of the metadata that it reads, share no state.
     for (const name of foreign.filter((each) => PEERS.includes(each)))
       expect(peerDependencies[name]).toMatch(/^\^\d+\.0\.0( \|\| \^\d+\.0\.0)*$|^\^0\.(2|45)\.0$|^\^7\.8\.0$/);
     for (const name of ['@nestjs/common', '@nestjs/core'])

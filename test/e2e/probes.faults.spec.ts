@@ -121,7 +121,7 @@ describe('the probes of a replica', () => {
       );
       for (let i = 0; i < 20; i++) {
         expect(
-          (await client.post('/api/auth/token', { json: { username: 'nobody', password: 'wrong' } })).status,
+          (await client.post('/api/auth/token', { json: { username: 'unknown', password: 'wrong' } })).status,
         ).toBeLessThan(500);
         expect((await client.get('/health/live')).status).toBe(200);
       }

@@ -61,7 +61,7 @@ describe('queues of several replicas', () => {
       headers: { 'if-match': await etag() },
     });
 
-  it('stop on all of them when one is told to pause, and go on when another is told to resume', async () => {
+  it('stop on all replicas when one receives a pause, and continue when another one receives a resume', async () => {
     expect((await apis[0]!.post(`${QUEUES}/default/pause`, { token })).status).toBe(200);
     const task = await requestIndex(apis[1]!, token, dbId, await upload('paused'));
     await eventually(async () =>
@@ -93,7 +93,7 @@ describe('queues of several replicas', () => {
     const before = await fleet.sql<{ id: string }>('SELECT id FROM tasks');
     const task = await requestIndex(apis[1]!, token, dbId, await upload('limited'));
     await tasksEnded(apis[0]!, token, [task], 30_000);
-    // One began after the other had ended, whoever ran it.
+    // One began after the other had ended, on any replica.
     const rows = await fleet.sql<{ overlaps: number }>(
       `SELECT count(*)::int AS overlaps FROM tasks a JOIN tasks b ON a.id < b.id AND a.started_at < b.completed_at
          AND b.started_at < a.completed_at
@@ -140,11 +140,11 @@ describe('queues of several replicas', () => {
     ]);
   });
 
-  it('show what failed for good; it is run again on demand, and runs', async () => {
+  it('list a task that failed in all its attempts, and run it again on request', async () => {
     const [fileId] = await upload('failed');
     const done = await requestIndex(apis[0]!, token, dbId, [fileId!]);
     await tasksEnded(apis[0]!, token, [done], 30_000);
-    // As after a bug that is mended by now.
+    // As after a bug that is now fixed.
     await fleet.sql(
       `UPDATE tasks SET status = 'failed', error = 'bug of yesterday', attempt = max_attempts
        WHERE group_id = $1 AND NOT is_group`,

@@ -70,7 +70,7 @@ describe('a rolling restart of APIs behind haproxy and of workers, by SIGTERM al
   it('accepts logins of other clients while one client behind the balancer has reached its limit', async () => {
     if (!haproxy) return reportSkip('rolling restart behind haproxy', 'haproxy is not installed');
     const answers: number[] = [];
-    for (let i = 0; i < 15; i++) answers.push(await login('127.0.0.2', `somebody${i}`, 'a guess'));
+    for (let i = 0; i < 15; i++) answers.push(await login('127.0.0.2', `unknown${i}`, 'a guess'));
     expect(answers).toEqual([...Array<number>(10).fill(401), ...Array<number>(5).fill(429)]);
     const { user_id, password } = FIRST_ADMINISTRATOR;
     expect(await login('127.0.0.3', user_id, password)).toBe(200);

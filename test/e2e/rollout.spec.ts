@@ -52,7 +52,7 @@ describe('settings of three replicas', () => {
     (await fleet.apis[replica]!.get<Record<string, number>>(CONFIG, { token: fleet.token })).body;
 
   const login = async (replica: number) =>
-    (await fleet.apis[replica]!.post('/api/auth/token', { json: { username: 'nobody', password: 'wrong wrong' } }))
+    (await fleet.apis[replica]!.post('/api/auth/token', { json: { username: 'unknown', password: 'wrong wrong' } }))
       .status;
 
   const until429 = async () => {

@@ -104,7 +104,7 @@ describe('sagas of several replicas', () => {
   });
 
   it('are visible only to the superadmin, whose decisions are in the audit log', async () => {
-    const user = await addAccount(apis[0]!, token, 'somebody');
+    const user = await addAccount(apis[0]!, token, 'ordinary');
     expect((await apis[0]!.get(SAGAS, { token: user.access_token })).status).toBe(403);
     expect((await apis[0]!.get(`${SAGAS}/nothing`, { token })).status).toBe(404);
     expect((await apis[0]!.get(`${SAGAS}?status=lost`, { token })).status).toBe(400);

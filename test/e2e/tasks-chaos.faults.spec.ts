@@ -59,7 +59,7 @@ describe('a task in Redis under all faults at once', () => {
       const starts = (await fleet.starts()).length;
       const recovered = await fleet.counter('recovered');
       console.info(
-        `tasks-chaos: ${TASKS} tasks in ${seconds} s, ${starts} starts, ${recovered} taken back from dead workers, ` +
+        `tasks-chaos: ${TASKS} tasks in ${seconds} s, ${starts} starts, ${recovered} recovered from dead workers, ` +
           `${dead.length} dead letters, ${JSON.stringify(faults.counts)}, one restart of Redis`,
       );
     },

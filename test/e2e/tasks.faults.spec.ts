@@ -160,7 +160,7 @@ describe('a task in Redis under faults', () => {
         await proxy.heal();
         await begun(Math.min(before + 50, all.length));
       }
-      if (control) return expect(fleet.drained(5000)).rejects.toThrow('tasks are left');
+      if (control) return expect(fleet.drained(5000)).rejects.toThrow('tasks remain');
       await fleet.drained(MINUTE);
       expect((await fleet.starts()).length).toBe(all.length);
       expect(repeated(await fleet.starts())).toEqual([]);

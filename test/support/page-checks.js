@@ -1,5 +1,5 @@
-// Runs inside a browser. Returns the accessibility problems of the page: texts with too little contrast (WCAG AA: 4.5), a page that is
-// wider than its window, headings in a wrong order, no language.
+// Runs inside a browser. Returns the accessibility problems of the page: contrast below 4.5 (WCAG AA), a page wider than its window, a
+// wrong order of headings, no language.
 const luminance = (color) => {
   const [r, g, b] = color.match(/[\d.]+/g).map((part) => {
     const value = Number(part) / 255;

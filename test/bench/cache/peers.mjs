@@ -5,7 +5,7 @@ async function tryImport(name) {
   try {
     return await import(name);
   } catch (error) {
-    console.error(`[cache] ${name} is left out: ${error.message}`);
+    console.error(`[cache] ${name} is not measured: ${error.message}`);
     return undefined;
   }
 }

@@ -9,7 +9,7 @@ export async function busyShare(pool, replicas, dbId) {
     [dbId],
   );
   const from = Math.min(...rows.map(({ started }) => Number(started)));
-  // Nobody waits any more once the last task has begun.
+  // After the start of the last task no task waits.
   const until = Math.max(...rows.map(({ started }) => Number(started)));
   const busy = new Map();
   for (const { worker, started, ended } of rows) {

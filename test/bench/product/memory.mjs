@@ -1,4 +1,4 @@
-// What the API and a worker of their own hold in memory: idle, while a corpus is indexed and searched, and with files of the largest size.
+// Memory of the API and of a separate worker: idle, while a corpus is indexed and searched, and with files of the largest size.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { api, cranfield, eventually, firstRun, programOf, startReplicas } from '@yuxi/testing';
 import { prepareUpload } from './uploader.mjs';

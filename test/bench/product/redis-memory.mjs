@@ -1,5 +1,5 @@
-// What Redis holds in memory at its fullest, with the settings of k8s/redis-deployment.yaml: full up to maxmemory, then every value
-// written anew while the append-only file is rewritten, so that the process that rewrites keeps a copy of each page.
+// The most memory that Redis uses with the settings of k8s/redis-deployment.yaml. It is filled up to maxmemory. Then every value is written
+// anew during a rewrite of the append-only file, so that the rewriting process keeps a copy of each page.
 import { readFileSync } from 'node:fs';
 import { eventually, startRedis } from '@yuxi/testing';
 import { Redis } from 'ioredis';

@@ -47,7 +47,7 @@ export interface AuthAppOptions {
   auth?: AuthOptions;
   audit?: AuditOptions;
   limiter?: LimiterModuleOptions;
-  /** Stands in for the checker of passwords. */
+  /** Replaces the checker of passwords. */
   passwords?: Type<Passwords>;
 }
 

@@ -38,7 +38,7 @@ export interface Base {
 
 type TaskStatus = 'pending' | 'success' | 'failed';
 
-/** Two departments, everybody who may ask something of them, and what they may ask for. No task runs. */
+/** Two departments, all identities that may send requests to them, and the things they may request. No task runs. */
 export class IdentityWorld {
   /** One client for each replica. */
   readonly clients: ApiClient[];

@@ -12,7 +12,7 @@ export async function readiness({ apis }: Fleet): Promise<{ status: number; body
   return Promise.all(apis.map((client) => client.get<Ready>('/health/ready')));
 }
 
-/** Waits until every replica, still ready, says so of Redis. */
+/** Waits until every replica reports this state of Redis and is still ready. */
 export async function redisIs(fleet: Fleet, state: string, timeout: number): Promise<void> {
   await eventually(
     async () => {

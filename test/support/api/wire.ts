@@ -16,7 +16,7 @@ export interface WireAnswer {
   body: Record<string, unknown>;
 }
 
-/** Sends what `fetch` would correct or refuse. A server that answers before the body has ended is heard out. */
+/** Sends what `fetch` would correct or refuse. An answer that arrives before the end of the body is read to its end. */
 export async function send({ baseUrl }: Replica, { method = 'POST', path, headers = {}, body }: WireRequest) {
   const outgoing = request(`${baseUrl}/`, { method, path, headers, agent: false });
   const answered = new Promise<WireAnswer>((resolve, reject) => {
@@ -44,7 +44,7 @@ async function pump(outgoing: ReturnType<typeof request>, pieces: Iterable<Buffe
   outgoing.end();
 }
 
-/** Sends the head of a request that promises a body, and no body; what is answered all the same. */
+/** Sends the head of a request that announces a body, but no body. @returns the answer that arrives anyway */
 export async function answerBeforeBody(
   { baseUrl }: Replica,
   { method, path, headers, length }: { method: string; path: string; headers: Record<string, string>; length: number },
@@ -59,7 +59,7 @@ export async function answerBeforeBody(
   return { status: incoming.statusCode ?? 0, body: parse(text) };
 }
 
-/** Writes bytes to the socket and answers everything that comes back until the server closes the connection; status 0 is none. */
+/** Writes bytes to the socket and returns everything received until the server closes the connection; status 0 is none. */
 export async function sendRaw({ port }: Replica, bytes: string): Promise<WireAnswer> {
   const socket = connect(port, '127.0.0.1');
   let text = '';

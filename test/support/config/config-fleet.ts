@@ -21,7 +21,7 @@ export interface ConfigFleetOptions {
   replicas: number;
   /** Replicas receive the notices of the database. Default `true`. */
   notify?: boolean;
-  /** A step that is left out; see the worker. */
+  /** A step that the worker omits; see its list. */
   control?: string;
 }
 

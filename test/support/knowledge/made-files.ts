@@ -7,7 +7,7 @@ export interface MadeFile {
 
 /** A text of a few chunks, unique for a `name`. One paragraph occurs twice, because equal chunks are the difficult case. */
 export function madeText(name: string, paragraphs = 24): string {
-  const repeated = `The same remark about ${name} is made once more. `.repeat(60);
+  const repeated = `The same remark about ${name} is made yet again. `.repeat(60);
   const others = Array.from({ length: paragraphs }, (_, i) =>
     `Paragraph ${i} of ${name} weighs ${i * 7} grams. `.repeat(20),
   );

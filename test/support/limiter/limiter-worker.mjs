@@ -13,7 +13,7 @@ Module({})(App);
 
 /** Faults for controls: each removes one step of the library. */
 const CONTROLS = {
-  async 'nothing is put back'() {
+  async 'no hits are restored'() {
     const { Restorer } = await import('../../../libs/throttler/dist/redis/recovery.js');
     Restorer.prototype.restore = () => Promise.resolve();
   },

@@ -22,7 +22,7 @@ export interface SagaFleetOptions {
   tasks?: object;
   /** Of `SagaModule`. */
   saga?: object;
-  /** A guard that is left out. */
+  /** A guard that the worker removes. */
   control?: string;
 }
 

@@ -197,7 +197,7 @@ export class TasksFleet {
       async () => {
         const sizes = await Promise.all([1, 2, 3].map((place) => this.direct.xlen(`${key}:${place}`)));
         const left = sizes.reduce((sum, size) => sum + size, await this.direct.zcard(`${key}:d`));
-        if (left > 0) throw new Error(`${left} tasks are left`);
+        if (left > 0) throw new Error(`${left} tasks remain`);
       },
       { timeout, every: 50, describe: 'the queue to be empty' },
     );

@@ -32,7 +32,7 @@ class Handlers {
     await register.rpush('ended', `${n} ${clock()} ${signal.aborted ? signal.reason.code : 'ok'}`);
   }
 
-  /** Fails for good in a process that was suspended meanwhile. A second run takes longer, so that the first one ends before it. */
+  /** Fails permanently in a process that was suspended meanwhile. A second run takes longer, so that the first one ends before it. */
   async late({ n, ms }) {
     const from = clock();
     const runs = await note(n);

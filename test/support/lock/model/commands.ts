@@ -139,7 +139,7 @@ class EnterTwice extends Command {
   }
 }
 
-/** The key of an owner expires. A newcomer that tries then does not get the lock before the waiters. */
+/** The key of an owner expires. A new owner that tries then does not get the lock before the waiters. */
 class Expire extends Command {
   constructor(
     readonly index: number,

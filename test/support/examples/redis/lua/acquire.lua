@@ -1,6 +1,6 @@
 -- Sets keys that are free.
--- KEYS: one for each operation
--- ARGV: 1 the process; then a verb and a token for each operation
+-- KEYS: one for each operation.
+-- ARGV: 1 the process; then a verb and a token for each operation.
 -- Returns: for each operation, whether its key holds its token now
 local answers = {}
 for i, key in ipairs(KEYS) do
