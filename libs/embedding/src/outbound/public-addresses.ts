@@ -3,7 +3,7 @@ import { BlockList, isIP, type LookupFunction } from 'node:net';
 import { BlockedAddressError } from '../embedding.errors.js';
 
 /**
- * Addresses that are not on the public internet (IANA special-purpose registries). They belong to this machine, private networks,
+ * Addresses that are not on the public internet (IANA special-purpose registries). They are those of this machine, private networks,
  * metadata services, documentation, multicast, and IPv6 prefixes that contain an IPv4 address.
  */
 const RANGES: readonly [address: string, prefix: number, family: 'ipv4' | 'ipv6'][] = [
