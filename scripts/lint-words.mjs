@@ -78,7 +78,8 @@ function ratchet() {
   if (isPart) throw new Error('--ratchet needs the whole repository: give no path');
   const found = [...byRule].map(([rule, { length }]) => [rule, length]);
   const lowered = Object.entries(open).map(([rule, most]) => [rule, Math.min(most, byRule.get(rule)?.length ?? 0)]);
-  const next = rules.open === null ? found.sort(([a], [b]) => a.localeCompare(b)) : lowered.filter(([, most]) => most > 0);
+  const next =
+    rules.open === null ? found.sort(([a], [b]) => a.localeCompare(b)) : lowered.filter(([, most]) => most > 0);
   rules.open = Object.fromEntries(next);
   writeFileSync(rulesFile, `${JSON.stringify(rules, null, 2)}\n`);
 }

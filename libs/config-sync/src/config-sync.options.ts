@@ -26,7 +26,7 @@ export interface ConfigSyncOptions {
   startupWait?: Duration;
   /**
    * Name of this replica in the rollout, 1 to 200 characters. Use one that stays the same after a restart, for example the name of the
-   * pod; then a crashed replica is not listed as missing after its restart. Default `<host>:<pid>`.
+   * pod. Then a crashed replica is not listed as missing after its restart. Default `<host>:<pid>`.
    */
   replica?: string;
   /** File of the last known good configuration. Default none: then a start without the database has no configuration. */

@@ -33,7 +33,7 @@ export class ConfigMetrics {
     const stale = () => this.staleSeconds();
     gauge(registry, {
       name: 'yuxi_config_stale_seconds',
-      help: 'Time since this replica last knew that it runs the newest revision',
+      help: 'Time since a read showed that this replica serves the newest revision',
       collect() {
         this.set(stale());
       },

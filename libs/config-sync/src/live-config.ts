@@ -17,7 +17,7 @@ export interface UpdateOptions {
   ifRevision?: number;
   /** The change is refused unless the hash of the head begins with this. It detects that the database was restored after the read. */
   ifHash?: string;
-  /** Who makes the change, for the history. Default `unknown`. */
+  /** Name of the user who makes the change, for the history. Default `unknown`. */
   author?: string;
   /** Why, for the history. */
   reason?: string;
@@ -26,7 +26,7 @@ export interface UpdateOptions {
 export interface ConfigUpdate {
   revision: number;
   hash: string;
-  /** Whether this replica serves it already. If not, each reconcile tries again and the log says why. */
+  /** Whether this replica serves it already. If not, each reconcile tries again and the log states the cause. */
   applied: boolean;
 }
 

@@ -25,7 +25,7 @@ export interface HoldListener {
   releaseFailed(hold: Hold, error: unknown): void;
 }
 
-/** One held name. It is renewed, and becomes invalid at its deadline whatever the store answers. */
+/** One held name. It is renewed. At its deadline it becomes invalid, with any answer of the store. */
 export class Hold implements Scheduled {
   readonly fence: number | null;
   /** Monotonic time of the grant. */

@@ -106,7 +106,7 @@ export class LockAcquirer {
     // A caller of this process may hold the key without Redis, and then Redis has no record of it.
     const release = !up || this.#localHolds.has(request.key) ? await this.#acquireMutex(request) : undefined;
     if (release === null) return null;
-    // Redis may have come back while this call waited for the mutex.
+    // Redis may have become available while this call waited for the mutex.
     if (!this.#isUp()) return this.#withoutRedis(request, release, this.#reason());
     let grant: StoreGrant | null;
     try {
@@ -184,7 +184,7 @@ export class LockAcquirer {
 const MAX_PENDING = 10_000;
 
 /**
- * Keys that may hold an unused token of this process: Redis did not answer when the token was to be deleted, or when it may
+ * Keys that may hold an unused token of this process. Redis did not answer when the token was to be deleted, or when it may
  * have been written. Such a key would block other callers until it expires.
  */
 class PendingReleases {

@@ -16,8 +16,8 @@ export class LockBusyError extends YuxiError {
 }
 
 /**
- * Why a lock is no longer held: `expired` (not renewed in time), `taken` (the store has another owner or none),
- * `max-hold` (held longer than `maxHold`), `shutdown` (the process is stopping), `released` (used after its release).
+ * Why a lock is no longer held. `expired`: not renewed in time. `taken`: the store has another owner or none.
+ * `max-hold`: held longer than `maxHold`. `shutdown`: the process is stopping. `released`: used after its release.
  */
 export type LostReason = 'expired' | 'taken' | 'max-hold' | 'shutdown' | 'released';
 

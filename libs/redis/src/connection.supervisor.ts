@@ -35,7 +35,7 @@ export class ConnectionSupervisor {
     this.#checks.start();
   }
 
-  /** Waits a moment for commands in flight, then closes for good. Never throws. */
+  /** Waits a moment for commands in flight, then closes permanently. Never throws. */
   async close(): Promise<void> {
     if (this.#closing) return;
     this.#closing = true;

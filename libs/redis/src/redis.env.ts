@@ -29,8 +29,8 @@ export const REDIS_VARIABLES = [
 
 /**
  * Reads `REDIS_URL`, or `REDIS_HOST`, `REDIS_PORT`, or `REDIS_SENTINELS` with `REDIS_SENTINEL_NAME` (and
- * `REDIS_SENTINEL_USERNAME`, `REDIS_SENTINEL_PASSWORD`), or `REDIS_CLUSTER_NODES` (both lists: `host:port,host:port`);
- * with each `REDIS_USERNAME`, `REDIS_PASSWORD`, `REDIS_DB`, `REDIS_TLS` (true/false), `REDIS_TLS_CA` (PEM file),
+ * `REDIS_SENTINEL_USERNAME`, `REDIS_SENTINEL_PASSWORD`), or `REDIS_CLUSTER_NODES`. Both lists are `host:port,host:port`.
+ * With each it reads `REDIS_USERNAME`, `REDIS_PASSWORD`, `REDIS_DB`, `REDIS_TLS` (true/false), `REDIS_TLS_CA` (PEM file),
  * `REDIS_COMMAND_TIMEOUT_MS`. An empty variable counts as unset. Never throws.
  */
 export function redisOptionsFromEnv(env: Record<string, string | undefined>): RedisEnvironment {

@@ -7,7 +7,7 @@ import type { RedisEndpoint, ResolvedRedisOptions } from './redis.options.js';
 const TIMEOUT = 500;
 /** Sentinels exchange their state every two seconds: after so many milliseconds all of them have a failover. */
 const KNOWN_TO_ALL = 10_000;
-/** One Sentinel is queried in each interval, in turn, because a message of theirs may be lost, milliseconds. */
+/** Milliseconds between two queries. Each is for the next Sentinel, because a message of a Sentinel may be lost. */
 const QUERY_INTERVAL = 1000;
 const LISTENER_RETRY_DELAY = 500;
 /** A replica was promoted; the Sentinels have agreed on a new master. */

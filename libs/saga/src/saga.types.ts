@@ -55,7 +55,7 @@ export interface SagaContext<Input = unknown> {
   readonly idempotencyKey: string;
   /** 1 for the first run. A run whose process died is not counted. */
   readonly attempt: number;
-  /** Aborts on cancel, timeout, deadline, shutdown and loss of the task. `signal.reason` says which. */
+  /** Aborts on cancel, timeout, deadline, shutdown and loss of the task. `signal.reason` is the cause. */
   readonly signal: AbortSignal;
 }
 

@@ -11,7 +11,7 @@ const untilAborted = (_: unknown, { signal }: TaskContext) =>
   new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)));
 
 /**
- * A handler that runs until its signal aborts, and a record of its states. `begun` is not the same as `running: 1`: the queue counts a
+ * A handler that runs until its signal aborts, and a record of its states. `begun` is not the same as `running: 1`. The queue counts a
  * task when it is claimed, and the worker may begin it later or return it.
  */
 const holding = () => {
@@ -145,7 +145,7 @@ onBothEngines('a task', ({ site, kind }) => {
     await expect(one.queue.enqueue('t', 1, options)).rejects.toThrow(option);
   });
 
-  it('of an unknown name or a newer version is left to other workers', async () => {
+  it('of an unknown name or a newer version waits for other workers', async () => {
     const { noted, run } = noting();
     const producer = await site({ t: { version: 2, run }, other: { run } }, { worker: false });
     await producer.queue.enqueue('t', 'new');
@@ -160,7 +160,7 @@ onBothEngines('a task', ({ site, kind }) => {
     expect(old.noted).toEqual(['known']);
   });
 
-  it('is retried until no attempt is left, and becomes a dead letter then', async () => {
+  it('is retried until no attempt remains, and becomes a dead letter then', async () => {
     const { noted, run } = noting((_, { attempt }) => attempt);
     const fail: Handlers[string]['run'] = (payload, context) => {
       run(payload, context);
@@ -314,7 +314,7 @@ onBothEngines('a task', ({ site, kind }) => {
     await become(noted, [0, 5]);
   });
 
-  it('that failed for good can be listed in pages, replayed and discarded', async () => {
+  it('that failed permanently can be listed in pages, replayed and discarded', async () => {
     let broken = true;
     const { noted, run } = noting();
     const fail: Handlers[string]['run'] = (payload, context) => {

@@ -39,7 +39,7 @@ describe('JSON of a payload', () => {
     [{ a: [true, null, 'é😀', { b: -1.5e-7 }] }],
     [Object.assign(Object.create(null) as object, { a: 1 })],
     ['x'.repeat(MAX_JSON - 2)],
-  ])('is accepted for a value that comes back equal (%#)', (value) => {
+  ])('is accepted for a value that is equal after a round trip (%#)', (value) => {
     expect(JSON.parse(toJson('t', value))).toEqual(value);
   });
 

@@ -14,7 +14,7 @@ const effect = async (tx: SqlClient) => {
   await tx.query('INSERT INTO notes (note) VALUES ($1)', ['done']);
 };
 
-const undone = async (tx: SqlClient, result: unknown) => {
+const compensated = async (tx: SqlClient, result: unknown) => {
   await tx.query('INSERT INTO notes (note) VALUES ($1)', [`undone ${JSON.stringify(result)}`]);
 };
 
@@ -85,15 +85,15 @@ onBothDrivers(
         await effect(tx);
         return 7;
       });
-      await once.undo('key', undone);
-      await once.undo('key', undone);
+      await once.undo('key', compensated);
+      await once.undo('key', compensated);
       await expect(once.run('key', effect)).rejects.toMatchObject({ code: 'EFFECT_REVOKED' });
       const { rows } = await driver().sql.query<{ note: string }>('SELECT note FROM notes');
       expect(rows.map(({ note }) => note)).toEqual(['done', 'undone 7']);
     });
 
     it('that never happened is not undone, and cannot happen later', async () => {
-      await once.undo('key', undone);
+      await once.undo('key', compensated);
       await expect(once.run('key', effect)).rejects.toMatchObject({ code: 'EFFECT_REVOKED', retryable: false });
       expect(await done()).toBe(0);
     });
@@ -101,7 +101,7 @@ onBothDrivers(
     it('stays done when its undo fails', async () => {
       await once.run('key', effect);
       const failing = once.undo('key', async (tx) => {
-        await undone(tx, 0);
+        await compensated(tx, 0);
         throw new Error('no');
       });
       await expect(failing).rejects.toThrow('no');
@@ -142,7 +142,7 @@ onBothDrivers(
 
     it.each(['', 'x'.repeat(201), 'a\0b', 7 as never])('is refused with the key %j', async (key) => {
       await expect(once.run(key, effect)).rejects.toMatchObject({ code: 'INVALID_OPTION' });
-      await expect(once.undo(key, undone)).rejects.toMatchObject({ code: 'INVALID_OPTION' });
+      await expect(once.undo(key, compensated)).rejects.toMatchObject({ code: 'INVALID_OPTION' });
     });
 
     it('is rolled back for a result that is not JSON', async () => {

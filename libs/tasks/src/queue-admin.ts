@@ -37,7 +37,7 @@ export class QueueAdmin {
     return sum(await this.#all((engine) => engine.drain(queue)));
   }
 
-  /** Tasks that failed for good, newest first. */
+  /** Tasks that failed permanently, newest first. */
   async deadLetters(query: DeadLetterQuery = {}): Promise<DeadLetter[]> {
     const { limit = 50, before } = query;
     integerOption('limit', limit, { max: 100, where: 'QueueAdmin.deadLetters' });

@@ -34,7 +34,7 @@ export class QueueEngines {
       if (!inRedis && !this.#rows)
         throw new OptionsError('engine', 'streams, as no SQL_CLIENT is bound', 'rows', where);
       // The ticks of a schedule are stored in the database.
-      if (inRedis && cron) throw new OptionsError('cron', 'left out for a task that lives in Redis', 'given', where);
+      if (inRedis && cron) throw new OptionsError('cron', 'omitted for a task that lives in Redis', 'given', where);
     }
   }
 

@@ -9,7 +9,7 @@ export interface QueueView {
   /** Not due yet. */
   delayed: number;
   running: number;
-  /** Failed for good, and neither replayed nor discarded. */
+  /** Failed permanently, and neither replayed nor discarded. */
   dead: number;
   /** Time since the task that waits longest was due, seconds; null when none waits. */
   oldest_waiting_seconds: number | null;
@@ -22,7 +22,7 @@ export interface QueueView {
 /** Part of a {@link QueueView}. */
 export type QueueDepth = Pick<QueueView, 'queue' | 'waiting'>;
 
-/** A task that failed for good. */
+/** A task that failed permanently. */
 export interface DeadLetter {
   id: string;
   name: string;

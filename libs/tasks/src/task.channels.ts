@@ -17,7 +17,7 @@ export interface TaskEndEvent extends TaskStartEvent {
   error?: string;
 }
 
-/** Published when this process has taken back tasks of dead workers. */
+/** Published when this process has recovered tasks of dead workers. */
 export interface TasksRecoveredEvent {
   count: number;
 }

@@ -55,7 +55,7 @@ export class TaskMetrics {
     });
     this.#recoveredTotal = counter(registry, {
       name: 'yuxi_tasks_recovered_total',
-      help: 'Tasks that this process has taken back from dead workers',
+      help: 'Tasks of dead workers that this process has recovered',
     });
     // A queue that has become empty is reported as 0, not omitted.
     const seen = new Set<string>();
@@ -94,7 +94,7 @@ export class TaskMetrics {
     return took;
   }
 
-  /** Counts tasks that were taken back from dead workers. */
+  /** Counts recovered tasks of dead workers. */
   recovered(count: number): void {
     this.#recoveredTotal?.inc(count);
     TASK_CHANNELS.recovered.publish({ count } satisfies TasksRecoveredEvent);

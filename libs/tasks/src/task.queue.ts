@@ -39,7 +39,7 @@ export class TaskQueue {
     const checked = this.#check(name, payload);
     const task = this.#newTask(name, typeof checked === 'string' ? checked : await checked, options);
     if (this.streams.usesStreams(name)) {
-      if (tx) throw new OptionsError('tx', 'left out for a task that lives in Redis', 'given', `enqueue ${name}`);
+      if (tx) throw new OptionsError('tx', 'omitted for a task that lives in Redis', 'given', `enqueue ${name}`);
       return this.streams.enqueue(task, options.id !== undefined);
     }
     const stored = await insertTask(tx ?? this.sql, task);

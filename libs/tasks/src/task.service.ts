@@ -37,7 +37,7 @@ export class TaskService {
   }
 
   /**
-   * Cancels a pending task at once. The signal of a running task aborts within about a second, on whichever replica it runs; the task
+   * Cancels a pending task at once. The signal of a running task aborts within about a second, on whichever replica it runs. The task
    * ends as cancelled unless its handler still completes. For a group: all its members.
    * @throws {TaskNotFoundError} {@link TaskFinishedError}
    */

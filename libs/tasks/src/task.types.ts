@@ -165,7 +165,7 @@ export interface TaskFilter {
   /** Whose tasks are included. Default: those of all owners. */
   owner?: string;
   /**
-   * Returns the included scopes in one column. A task with a scope is then included by its scope, whoever its owner is. Only tasks
+   * Returns the included scopes in one column. A task with a scope is then included by its scope, with any owner. Only tasks
    * without a scope are included by `owner`.
    */
   scopes?: SqlStatement;

@@ -111,7 +111,7 @@ describe('a task under faults', () => {
     expect((await race(() => new CarelessStore(sql, LEASE))).twice).toBeGreaterThan(0);
   });
 
-  it('runs again after its worker fell silent, and the late outcome of that worker is ignored', async () => {
+  it('runs again after its worker stopped its heartbeat, and the late outcome of that worker is ignored', async () => {
     const { opened, open } = gate();
     const store = new MortalStore(sql, LEASE);
     let signal: AbortSignal | undefined;
@@ -152,7 +152,7 @@ describe('a task under faults', () => {
     expect((await becomes(replica({}).start(), id, 'failed')).error).toMatch(/stopped without a report.*after 1/);
   });
 
-  it('is taken back from a killed process', async () => {
+  it('is recovered from a killed process', async () => {
     if (!existsSync(compiled)) {
       new Logger('skip').log('libs/tasks is not compiled: run npm run build');
       return;

@@ -1,7 +1,7 @@
 import { Injectable, Optional } from '@nestjs/common';
 import { type HealthResult, HealthRegistry } from '@yuxi/observability';
 
-/** A loop that has not turned for so long is stuck, milliseconds. Each wait in it is shorter. */
+/** A loop that has not turned for this time is stuck, milliseconds. Each wait in it is shorter. */
 const STUCK_AFTER = 30_000;
 
 /** Readiness of the workers of this process. It is down when one of their loops is stuck, because no task begins there. */

@@ -137,7 +137,7 @@ describe('TasksModule', () => {
     const app = await (await bare([Work], { engine: 'streams' })).init();
     await app.close();
     await expect((await bare([Work], {})).init()).rejects.toThrow('engine must be streams, as no SQL_CLIENT is bound');
-    await expect((await bare([Scheduled], { engine: 'streams' })).init()).rejects.toThrow('cron must be left out');
+    await expect((await bare([Scheduled], { engine: 'streams' })).init()).rejects.toThrow('cron must be omitted');
   });
 
   it('publishes each run for tracing, and its readiness', async () => {

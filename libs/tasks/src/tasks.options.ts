@@ -4,9 +4,9 @@ import { checkEngine } from './task.registry.js';
 import type { TaskEngineName } from './task.types.js';
 
 export interface StreamsOptions {
-  /** A worker that sends no heartbeat for so long is dead, and other workers take its tasks, at least 2 s. Default 5 s. */
+  /** A worker that sends no heartbeat for this time is dead, and other workers take its tasks, at least 2 s. Default 5 s. */
   lease?: Duration;
-  /** A process whose event loop is blocked for so long loses its tasks. Default 5 min. */
+  /** A process whose event loop is blocked for this time loses its tasks. Default 5 min. */
   maxBlock?: Duration;
   /** How many processes may crash while they run a task alone before it becomes a dead letter, 1..100. Default 3. */
   maxCrashes?: number;
@@ -32,9 +32,9 @@ export interface TasksOptions {
   limits?: Readonly<Record<string, QueueLimit>>;
   /** How often an idle worker polls for tasks of other processes, ±20 %. Default 200 ms. */
   pollInterval?: Duration;
-  /** A task whose lease is not renewed for so long is taken by another worker, at least 2 s. Default 5 s. */
+  /** A task whose lease is not renewed for this time is taken by another worker, at least 2 s. Default 5 s. */
   lease?: Duration;
-  /** Rows on PostgreSQL: a process whose event loop is blocked for so long loses its tasks. Default 5 min. */
+  /** Rows on PostgreSQL: a process whose event loop is blocked for this time loses its tasks. Default 5 min. */
   maxBlock?: Duration;
   /** How long a shutdown waits for running handlers before it aborts their signals. Default 10 s. */
   shutdownGrace?: Duration;
@@ -82,7 +82,7 @@ export function resolveTasksOptions(options: TasksOptions): ResolvedTasksOptions
   const where = 'TasksModule';
   checkConcurrency(concurrency, where);
   if (queues && queues.length === 0)
-    throw new OptionsError('queues', 'at least one name, or left out for all', queues, where);
+    throw new OptionsError('queues', 'at least one name, or omitted for all', queues, where);
   return {
     engine: checkEngine(options.engine ?? 'rows', where),
     streams: resolveStreams(options.streams ?? {}),

@@ -99,7 +99,7 @@ onBothDrivers(
       expect((await becomes(strict, id, 'failed')).error).toContain('$.items does not match the schema');
     });
 
-    it('of an unknown name or a newer version is left to other replicas', async () => {
+    it('of an unknown name or a newer version waits for other replicas', async () => {
       const newer = replica({ t: { version: 2, run: () => 'new' }, other: { run: () => 'other' } });
       const ids = [await newer.queue.enqueue('t', 1), await newer.queue.enqueue('other', 1)];
       const old = replica({ t: { version: 1, run: () => 'old' } }).start();
@@ -110,7 +110,7 @@ onBothDrivers(
       expect((await becomes(old, ids.at(1)!, 'success')).result).toBe('other');
     });
 
-    it('is retried with a growing pause until no attempt is left', async () => {
+    it('is retried with a growing pause until no attempt remains', async () => {
       const attempts: number[] = [];
       const run = (_: unknown, { attempt }: { attempt: number }) => {
         attempts.push(attempt);

@@ -45,7 +45,7 @@ describe('limits on a Redis Cluster', () => {
       Array.from({ length: 30 }, (_, i) => pods[i % 2]!.limiter.consume(login('1.2.3.4', 'ada'))),
     );
     expect(tries.filter(({ allowed }) => allowed).length).toBeLessThanOrEqual(4);
-    // Hits counted in one slot are taken back when a limit in another slot refused.
+    // Hits counted in one slot are refunded when a limit in another slot refused.
     expect(await used('account', 'ada')).toBe(1 + tries.filter(({ allowed }) => allowed).length);
     expect(await used('address', '1.2.3.4')).toBe(await used('account', 'ada'));
     expect(await used('global', 'all')).toBe(await used('account', 'ada'));

@@ -43,7 +43,7 @@ describe('limits while Redis is unavailable', () => {
     expect(byA + byB).toBe(0);
   });
 
-  it('take back a refunded attempt in memory', async () => {
+  it('do not count a refunded attempt in memory', async () => {
     await using a = await replica({});
     expect(logged()).toEqual([ABSENT]);
     const one = await a.login.reserveAttempt('198.51.100.1');

@@ -40,7 +40,7 @@ export class LimiterMetrics {
     });
     this.#reconciled = counter(registry, {
       name: 'yuxi_limiter_reconciled_total',
-      help: 'Hits put back into Redis after it was unavailable or had lost them.',
+      help: 'Hits restored in Redis after it was unavailable or had lost them.',
     });
   }
 

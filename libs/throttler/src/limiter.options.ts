@@ -10,8 +10,8 @@ export interface LoginLimitOptions {
   /** Failed logins of all addresses per minute. Above this number each address has only 3 attempts per minute. Default 600. */
   alarm?: number;
   /**
-   * A successful login clears the counter of its address, as the Python replicas do. With this option, an attacker who logs in to an
-   * account of his own can guess other passwords without limit. Use it only while Python replicas are running. Default `false`.
+   * A successful login clears the counter of its address, as the Python replicas do. With this option, an attacker who can log in to
+   * an account can guess other passwords without limit. Use it only while Python replicas are running. Default `false`.
    */
   successClearsAddress?: boolean;
 }

@@ -109,7 +109,7 @@ describe('limits of three replicas when Redis dies', () => {
     expect(after + (await passes(pods, 'ten', 'new', 30))).toBe(0);
   });
 
-  it('the first replica to return allows only its share while others still have hits to put back', async () => {
+  it('the first replica to return allows only its share while others still have hits to restore', async () => {
     expect(await passes([pods[1]!], 'ten', 'theirs', 30)).toBe(10);
     await kill();
     await pods[1]!.app.close();
@@ -134,7 +134,7 @@ describe('limits of three replicas when Redis dies', () => {
     expect(await passes(pods, 'delay', 'k', 9)).toBe(0);
   });
 
-  it('a reset in the outage is effective locally, and hits that others put back do not undo it', async () => {
+  it('a reset in the outage is effective locally, and hits that others restore do not undo it', async () => {
     expect(await passes(pods, 'ten', 'reset', 30)).toBe(10);
     await kill();
     expect(await pods[0]!.limiter.reset('ten', 'reset')).toBe(false);

@@ -65,7 +65,7 @@ export class LimiterService {
   }
 
   /**
-   * Takes back the hits that an allowed decision counted, and the step of blocking that it began. Without Redis, hits that were
+   * Refunds the hits that an allowed decision counted, and the step of blocking that it began. Without Redis, hits that were
    * counted in Redis stay counted.
    * @returns whether a hit still counted in one of its limits; a second call does nothing
    */

@@ -24,7 +24,7 @@ describe('the budget of a batch', () => {
     for (let i = 0; i < 10; i++) await budget.within(pause(100));
     const from = monotonicMs();
     await expect(budget.within(never())).rejects.toThrow('too slow');
-    // Half of it was already used, so less than the whole time is left.
+    // Half of it was already used, so less than the whole time remains.
     expect(monotonicMs() - from).toBeLessThan(1900);
     expect(await new Budget(2000).within(pause(500, 'in time'))).toBe('in time');
   });

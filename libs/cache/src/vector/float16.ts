@@ -3,7 +3,7 @@
  * "Fast Half Float Conversions".
  */
 
-/** A shift after which no bit of the mantissa is left, and no bit to round by. */
+/** A shift after which no bit of the mantissa remains, and no bit to round by. */
 const WHOLE_MANTISSA = 31;
 
 /** By sign and exponent of a binary32: the first bits of the half, and the shift of its mantissa. */

@@ -9,7 +9,7 @@ import { type ReplicaRow, ReplicaStore, type RolloutRow } from './replica.store.
  * - `behind`: it serves an earlier revision and sends heartbeats.
  * - `rejected`: it cannot apply the head, see `reason`.
  * - `starting`: it has not read the head yet.
- * - `missing`: no heartbeat for three periods, whatever it served before.
+ * - `missing`: no heartbeat for three periods, after any earlier state.
  */
 export type ReplicaState = 'serving' | 'behind' | 'rejected' | 'starting' | 'missing';
 

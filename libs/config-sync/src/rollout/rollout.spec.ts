@@ -140,7 +140,7 @@ describe('a rollout', () => {
     await eventually(async () => expect(await states(a)).toEqual({ a: 'rejected', b: 'rejected' }));
   });
 
-  it('a new process takes the place of a dead one with its name; of two living ones, one changes its name', async () => {
+  it('a new process replaces a dead one with its name; of two living ones, one changes its name', async () => {
     const a = await start('a');
     await storage.sql.query(
       `INSERT INTO config_replica (scope, replica, instance, revision) VALUES ($1, 'pod', 'died', 0)`,

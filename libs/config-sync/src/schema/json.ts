@@ -16,8 +16,8 @@ export const isObject = (value: unknown): value is Record<string, unknown> =>
 
 /**
  * A copy of plain JSON that PostgreSQL's `jsonb` stores unchanged.
- * @throws {ConfigValidationError} for a value that JSON would change silently (NaN becomes null, which means "remove"), and with the code
- * `CONFIG_KEY_REFUSED` for a key that could reach a prototype
+ * @throws {ConfigValidationError} for a value that JSON would change silently (NaN becomes null, which means "remove"). It has the code
+ * `CONFIG_KEY_REFUSED` for a key that could reach a prototype.
  */
 export function toJson(value: unknown, path = '', depth = 0): Json {
   if (value === null || typeof value === 'boolean') return value;

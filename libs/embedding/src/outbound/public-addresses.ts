@@ -3,8 +3,8 @@ import { BlockList, isIP, type LookupFunction } from 'node:net';
 import { BlockedAddressError } from '../embedding.errors.js';
 
 /**
- * Addresses that are not on the public internet: this machine, private networks, metadata services, documentation, multicast, and IPv6
- * prefixes that contain an IPv4 address (IANA special-purpose registries).
+ * Addresses that are not on the public internet (IANA special-purpose registries). They are those of this machine, private networks,
+ * metadata services, documentation, multicast, and IPv6 prefixes that contain an IPv4 address.
  */
 const RANGES: readonly [address: string, prefix: number, family: 'ipv4' | 'ipv6'][] = [
   ['0.0.0.0', 8, 'ipv4'],

@@ -9,9 +9,9 @@ const WORD_WEIGHT = 1;
 const PART_WEIGHT = 0.35;
 
 /**
- * A vector of length 1 from the words of a text and their trigrams (pairs of characters in Chinese), by feature hashing (Weinberger et al.
- * 2009). The hash of each feature chooses a dimension and a sign; its weight is the square root of its frequency. Similar spellings have
- * similar vectors, similar meanings do not. A text without words has the zero vector.
+ * A vector of length 1 from the words of a text and their trigrams (pairs of characters in Chinese). The method is
+ * feature hashing (Weinberger et al. 2009). The hash of each feature chooses a dimension and a sign; its weight is the square root of its
+ * frequency. Similar spellings have similar vectors, similar meanings do not. A text without words has the zero vector.
  */
 export function hashedVector(text: string, dimensions: number): Float32Array {
   const counts = new Map<string, number>();

@@ -98,8 +98,8 @@ export class DatabaseAccess {
 }
 
 /**
- * Rights on tasks. The scope of a task is a knowledge base: whoever may read the base may see the task, and whoever may change the base may
- * act on the task. Only its owner may see a task without a scope. A superadmin may see and act on all tasks.
+ * Rights on tasks. The scope of a task is a knowledge base. An actor that may read the base may see the task. An actor that may change the
+ * base may act on the task. Only its owner may see a task without a scope. A superadmin may see and act on all tasks.
  */
 @Injectable()
 export class TaskAccess {

@@ -14,7 +14,7 @@ const MAX_READERS = 1000;
 /** Frequencies below this are not cached: counting so few chunks takes no time. */
 const FREQUENT = 32;
 
-/** What a search needs to know of a knowledge base. */
+/** What a search needs from a knowledge base. */
 export interface Corpus {
   id: number;
   kbType: string;
@@ -40,7 +40,7 @@ interface CachedCorpus extends Corpus {
 }
 
 /**
- * Caches what searches need to know of knowledge bases, so that a search is a single statement. The statement itself verifies the cached
+ * Caches what searches need from knowledge bases, so that a search is a single statement. The statement itself verifies the cached
  * values and the right to search: it returns no row when any of them has changed.
  */
 @Injectable()

@@ -46,7 +46,7 @@ export const SEARCH_OPTIONS: readonly QueryOption[] = [
     label: 'Minimum score',
     ...share,
     default: 0,
-    description: 'Chunks with a lower score are left out. 1 is the highest score that the query allows.',
+    description: 'Chunks with a lower score are omitted. 1 is the highest score that the query allows.',
   },
   {
     key: 'recall_top_k',

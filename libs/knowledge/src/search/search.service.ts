@@ -72,8 +72,8 @@ export class SearchService {
 
   /**
    * All hits are of one generation of the index. A hybrid search falls back to keywords when the embedding model does not answer.
-   * @param meta `final_top_k` (or `top_k`), `similarity_threshold`, `search_mode`, `fusion`, `vector_weight`, `bm25_weight`, `recall_top_k`;
-   * an absent value comes from the query parameters of the database, then from the settings, then from the kind of model.
+   * @param meta `final_top_k` (or `top_k`), `similarity_threshold`, `search_mode`, `fusion`, `vector_weight`, `bm25_weight`, `recall_top_k`.
+   * An absent value comes from the query parameters of the database, then from the settings, then from the kind of model.
    * @throws {ValidationError} naming `query` or the field of `meta`; also for `vector` when there are no vectors.
    * @throws {NotFoundError} also when the actor may not see the database; for `vector`, the errors of the embedding model
    */

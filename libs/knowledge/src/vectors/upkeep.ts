@@ -23,7 +23,7 @@ interface Base {
 }
 
 /**
- * Periodic maintenance of knowledge bases: starts changes to the model of the settings, builds missing vector indexes, and removes the
+ * Periodic maintenance of knowledge bases. It starts changes to the model of the settings, builds missing vector indexes, and removes the
  * chunks of indexing runs that died. Any number of replicas may run it at the same time, because the database decides.
  */
 @Injectable()

@@ -14,8 +14,8 @@ const EXACT_UP_TO = 10_000;
 export const EXACT_LIMIT = Symbol('EXACT_LIMIT');
 
 /**
- * The embedded database has no vector indexes. It has one connection: the build of an index takes minutes there, each vector that is added
- * later about 30 ms, and all other statements wait meanwhile.
+ * The embedded database has no vector indexes. It has one connection. There, the build of an index takes minutes, and each vector that is
+ * added later takes about 30 ms. All other statements wait meanwhile.
  */
 export function exactLimitOf({ threads }: Pick<SqlClient, 'threads'>): number | undefined {
   return threads === undefined ? undefined : EXACT_UP_TO;

@@ -1,21 +1,21 @@
 -- Runs the operations on locks that one process has collected in one turn of its event loop.
--- Companion keys have the lock key as their hash tag, so that all of them are in its Cluster slot:
---   yuxi:lockq:{key}  LIST  tokens of the waiters, first come, first served
---   yuxi:lockw:{key}  HASH  token -> "ttl deadline" of a waiter; process id -> time until which the process counts as alive
---   yuxi:lockf:{key}  STRING  last fence
+-- Companion keys have the lock key as their hash tag, so that all of them are in its Cluster slot.
+--   `yuxi:lockq:{key}`  LIST  tokens of the waiters, first come, first served.
+--   `yuxi:lockw:{key}`  HASH  token -> "ttl deadline" of a waiter. Process id -> time until which the process counts as alive.
+--   `yuxi:lockf:{key}`  STRING  last fence.
 -- A token is "process id.number". Times in the companion keys are those of the server.
--- KEYS[i]  lock key of operation i; a plain string that holds the owner's token (what redis-py's Lock writes)
--- ARGV     four for each operation: its name and three arguments
---   acquire token ttl wait -> fence (string) when held by the token; { ms until it expires (-1: never) } when refused;
---                             { ms until it expires, lowest fence of a future grant } when queued. ttl and wait: ms
---   again   token ttl wait -> the same for a token that may be queued or granted already
---   release token          -> 0 not held by the token, 1 released, 2 granted to the next waiter, whose process gets a message;
---                             { its token, fence } when that waiter is of the same process
---   renew   token ttl      -> 0 not held by the token, 1 renewed
---   cancel  token          -> 0 it neither waited nor held the lock, 1 it did and was removed
---   pump    process        -> { ms until it expires (-1 never, -2 free), tokens of the process that wait }
---   force                  -> 0 it was free, 1 released on behalf of its owner
--- Returns  the answer to a single operation; for several operations a list with one answer for each
+-- KEYS[i]  lock key of operation i; a plain string that holds the owner's token (what redis-py's Lock writes).
+-- ARGV     four for each operation: its name and three arguments.
+--   `acquire token ttl wait` -> fence (string) when held by the token; { ms until it expires (-1: never) } when refused.
+--                               When queued: { ms until it expires, lowest fence of a future grant }. Ttl and wait are in ms.
+--   `again token ttl wait`   -> the same for a token that may be queued or granted already.
+--   `release token`          -> 0 not held by the token, 1 released, 2 granted to the next waiter, whose process gets a message.
+--                               When that waiter is of the same process: { its token, fence }.
+--   `renew token ttl`        -> 0 not held by the token, 1 renewed.
+--   `cancel token`           -> 0 it neither waited nor held the lock, 1 it did and was removed.
+--   `pump process`           -> { ms until it expires (-1 never, -2 free), tokens of the process that wait }.
+--   `force`                  -> 0 it was free, 1 released on behalf of its owner.
+-- Returns  the answer to a single operation; for several operations a list with one answer for each.
 local FENCE_TTL = 604800000 -- Last fences are kept for 7 days.
 local call = redis.call
 
@@ -67,7 +67,7 @@ if #KEYS == 1 then
   end
 end
 
-local LEASE = 1500 -- A process that waits counts as alive for so long after its last command, ms.
+local LEASE = 1500 -- A process that waits counts as alive for this time after its last command, ms.
 local PROVISIONAL = 1500 -- Longest ttl of a lock that was granted to a waiter, until the waiter renews it, ms.
 local QUEUE_TTL = 60000 -- Queues whose processes have all died expire after this time, ms.
 

@@ -87,7 +87,7 @@ export class QuorumLockStore implements LockStore {
 
   async #attempt({ key, token, ttlMs, signal }: AcquireRequest, pending: PendingAcquire): Promise<StoreGrant | null> {
     const sentAt = monotonicMs();
-    // The clocks of the nodes may run faster than ours.
+    // The clocks of the nodes may run faster than the clock of this process.
     const validMs = ttlMs - (ttlMs * 0.01 + 2);
     try {
       const verdict = await this.#quorum.send('acquire', key, token, ttlMs);

@@ -48,8 +48,8 @@ export const requestContext = new AsyncLocalStorage<RequestContext>();
 type Line = Record<string, unknown> & { message?: string };
 
 /**
- * A logger for Nest that writes one JSON object a line: `level`, `time` (ISO 8601 UTC), `pid`, `request_id`, `context`, `message`, then
- * the fields of the objects logged. Secrets are redacted in texts and fields.
+ * A logger for Nest that writes one JSON object a line. Its fields are `level`, `time` (ISO 8601 UTC), `pid`, `request_id`, `context`,
+ * `message`, then those of the objects logged. Secrets are redacted in texts and fields.
  * Use it as `NestFactory.create(AppModule, { logger: new Log({ level }) })`. Libraries use Nest's own `Logger`.
  */
 export class Log implements LoggerService {

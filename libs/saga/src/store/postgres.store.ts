@@ -10,7 +10,7 @@ const COLUMNS = `id, name, version, key, status, direction, step, pivot, failure
 
 const JOURNAL = `jsonb_to_recordset($1::jsonb) AS e(event text, step text, direction text, attempt int, detail text)`;
 
-/** Instances are rows, and so are the tasks of their steps. They survive whatever the database survives, with or without Redis. */
+/** Instances are rows, and so are the tasks of their steps. They survive all that the database survives, with or without Redis. */
 export class PostgresSagaStore implements SagaStore {
   readonly engine = 'rows';
 

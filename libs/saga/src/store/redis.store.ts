@@ -34,7 +34,7 @@ export class RedisSagaStore implements SagaStore {
   }
 
   async start(saga: NewSaga, change: SagaChange, task: StepTask, tx?: SqlClient) {
-    if (tx) throw new OptionsError('tx', 'left out for sagas stored in Redis', 'given', `start ${saga.name}`);
+    if (tx) throw new OptionsError('tx', 'omitted for sagas stored in Redis', 'given', `start ${saga.name}`);
     const { id, name, key, deadline, version, input, pivot } = saga;
     const { how, envelope, taskId } = await this.#serialized(id, 1, change, task);
     const fields = [...fieldsOf(change), ...Object.entries({ version, input, pivot, epoch: 1, task: taskId }).flat()];

@@ -43,7 +43,7 @@ export interface Orphan {
 
 /**
  * Stores instances. Each change is one transaction or one script. It contains the compare-and-set of the epoch, the journal entries and the
- * task of the next step, so that none of them exists without the others.
+ * task of the next step. None of them exists without the others.
  */
 export interface SagaStore {
   /** Engine of the tasks that run steps. */

@@ -11,7 +11,7 @@ const RESTART_AFTER = 1000;
 export interface HeartbeatThreadData {
   /** One number that increases while the main loop turns. */
   ticks: Int32Array;
-  /** A process whose main loop is blocked for so long loses its tasks, milliseconds. */
+  /** A process whose main loop is blocked for this time loses its tasks, milliseconds. */
   maxBlock: number;
 }
 

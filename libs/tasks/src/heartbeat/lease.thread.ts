@@ -37,7 +37,7 @@ async function renew(): Promise<void> {
     parentPort!.postMessage({ ids: rows.map(({ id }) => id), sentAt } satisfies LeaseReport);
   } catch {
     // The main thread logs failures of the database. This thread would log them a second time.
-    // The close is not awaited, because it may never end on a connection that is silent.
+    // The close is not awaited, because it may never end on a connection without answers.
     void client?.close();
     client = undefined;
   }

@@ -9,7 +9,7 @@ export interface LeaseOptions {
   worker: string;
   /** Milliseconds. */
   lease: number;
-  /** A process whose main loop is blocked for so long loses its tasks, milliseconds. */
+  /** A process whose main loop is blocked for this time loses its tasks, milliseconds. */
   maxBlock: number;
 }
 

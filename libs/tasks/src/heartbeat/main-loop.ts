@@ -1,7 +1,7 @@
 import type { HeartbeatThreadData } from './heartbeat-thread.js';
 
 /**
- * For a thread: whether the main loop of the process has turned within `maxBlock`. A process whose main loop hangs for good must not
+ * For a thread: whether the main loop of the process has turned within `maxBlock`. A process whose main loop hangs permanently must not
  * keep its tasks.
  */
 export function watchMainLoop({ ticks, maxBlock }: HeartbeatThreadData): () => boolean {

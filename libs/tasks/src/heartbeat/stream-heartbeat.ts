@@ -13,7 +13,7 @@ export interface StreamHeartbeatOptions {
   redis: ResolvedRedisOptions;
   /** Milliseconds. */
   lease: number;
-  /** A process whose main loop is blocked for so long loses its tasks, milliseconds. */
+  /** A process whose main loop is blocked for this time loses its tasks, milliseconds. */
   maxBlock: number;
   /** How many processes may crash while they run a task alone before it becomes a dead letter. */
   maxCrashes: number;
@@ -70,7 +70,7 @@ export class StreamHeartbeat {
 
   #onReport(report: StreamHeartbeatReport): void {
     if (report.kind === 'recovered') {
-      this.#log.warn(`${report.count} tasks of workers that disappeared were taken back`);
+      this.#log.warn(`${report.count} tasks of workers that disappeared were recovered`);
       return this.recovered(report.count);
     }
     const member = this.#members.get(report.key);

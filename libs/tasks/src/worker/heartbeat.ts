@@ -24,7 +24,7 @@ export interface HeartbeatParts {
 
 /**
  * The main loop's heartbeat for tasks that are rows. At least once a second it renews leases, stores progress and reads cancel
- * requests. It also takes tasks back whose lease has expired.
+ * requests. It also recovers tasks whose lease has expired.
  */
 export class Heartbeat {
   readonly #renewEvery: number;
@@ -128,7 +128,7 @@ export class Heartbeat {
     if (outage.quietFor < lease) return;
     const { count, groups } = await store.recover();
     if (count === 0) return;
-    this.#logger.warn(`${count} tasks of workers that disappeared were taken back`);
+    this.#logger.warn(`${count} tasks of workers that disappeared were recovered`);
     await recovered(groups, count);
   }
 }

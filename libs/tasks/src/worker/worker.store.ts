@@ -123,7 +123,7 @@ export class WorkerStore {
   }
 
   /**
-   * Writes how runs ended. Tasks that another worker has taken meanwhile are left unchanged.
+   * Writes how runs ended. Tasks that another worker has taken meanwhile do not change.
    * @returns groups of the finished tasks
    */
   async finish(outcomes: readonly Outcome[]): Promise<string[]> {
@@ -150,7 +150,7 @@ export class WorkerStore {
   }
 
   /**
-   * Takes tasks back whose lease has expired. They wait again, or fail when no attempt is left.
+   * Recovers tasks whose lease has expired. They wait again, or fail when no attempt remains.
    * @returns how many, and groups of the tasks that ended
    */
   async recover(): Promise<{ count: number; groups: string[] }> {
@@ -165,7 +165,7 @@ export class WorkerStore {
        UPDATE tasks AS t
        SET status = d.final,
            error = CASE WHEN d.final = 'failed' THEN 'the worker that ran it stopped without a report, '
-                        || 'and no attempt is left after ' || t.attempt ELSE t.error END,
+                        || 'and no attempt remains after ' || t.attempt ELSE t.error END,
            message = CASE WHEN d.final = 'pending' THEN 'waiting again: its worker disappeared' ELSE t.message END,
            completed_at = CASE WHEN d.final = 'pending' THEN NULL ELSE now() END,
            worker = NULL, lease_until = NULL, updated_at = now()

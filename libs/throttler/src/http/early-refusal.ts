@@ -38,7 +38,7 @@ interface LimitedPath {
   texts: RefusalTexts;
 }
 
-/** Express paths that are remembered. Clients choose the paths, so their number must be bounded. */
+/** Express paths that are stored. Clients choose the paths, so their number must be bounded. */
 const MAX_PATHS = 1000;
 /** Metadata of Nest for versions and hosts. With one of them, the path alone does not select the handler. */
 const CHOOSE_HANDLER = ['__version__', 'host'];
@@ -47,7 +47,7 @@ const CHOOSE_HANDLER = ['__version__', 'host'];
  * Answers clients that a cached refusal covers, before their body is read and without an exception. It checks only limits by address,
  * because the user is not known yet. It does not ask Redis and counts nothing.
  *
- * On Fastify, a hook receives the route of the request. Express selects the route after it has read the body. There, this class remembers
+ * On Fastify, a hook receives the route of the request. Express selects the route after it has read the body. There, this class stores
  * paths on which a guard has refused a request, and checks them in a middleware in front of the body parsers.
  */
 @Injectable()

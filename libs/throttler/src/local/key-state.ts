@@ -17,13 +17,13 @@ export class KeyState {
   /** Number of the outage that the log separates from the time before. */
   outage = 0;
   blockedUntil = 0;
-  /** Steps of blocking taken; for a throttler 1 while its block is remembered. */
+  /** Steps of blocking taken; for a throttler 1 while its block is stored. */
   level = 0;
   /** Number of the hit of this process that took the last step. */
   step = 0;
   /** When the block was last reported. A later reset removes it. */
   blockKnownAt = 0;
-  /** When the last step is forgotten. */
+  /** When the last step expires. */
   stepsUntil = 0;
   /** Throttler: end of the window in the last answer. */
   windowEnd = 0;
@@ -32,7 +32,7 @@ export class KeyState {
   grain = 0;
   /** Epoch in which Redis has all hits of the log except the pending ones. */
   epoch = '';
-  /** Set while hits are being put back into Redis. */
+  /** Set while hits are being restored in Redis. */
   restoring: Promise<void> | undefined;
   /** Time of the last reset or refund. Refusals from before it are out of date. */
   clearedAt = 0;

@@ -30,8 +30,8 @@ export function applyPolicy(state: KeyState, policy: CompiledPolicy, now: number
 }
 
 /**
- * The most hits that may count on a key while each process decides for itself: the hits known from before, and this process' share of
- * the rest. For a key without known hits the share is rounded up, so that a limit of 1 does not become 0. Otherwise it is rounded
+ * The most hits that may count on a key while each process decides for itself. They are the hits known from before, and this process' share
+ * of the rest. For a key without known hits the share is rounded up, so that a limit of 1 does not become 0. Otherwise it is rounded
  * down, so that all shares together never exceed the limit.
  */
 export function shareOf(state: KeyState, limit: number, replicas: number): number {
@@ -68,7 +68,7 @@ export function refund(limit: Omit<LocalLimit, 'most'>, number: number, stamp: n
   if (state.step === number) {
     state.step = 0;
     state.level = Math.max(0, state.level - 1);
-    // Earlier steps are forgotten as if the last of them ended now.
+    // Earlier steps expire as if the last of them ended now.
     state.blockedUntil = state.level > 0 ? now : 0;
     state.stepsUntil = now + (policy.steps?.resetAfterUs ?? 0);
   }

@@ -1,10 +1,10 @@
 import { KeyState } from './key-state.js';
 
-/** Keys one process remembers at most. */
+/** Keys one process keeps at most. */
 const MAX_KEYS = 100_000;
-/** A key that was taken stays for so long, so that the answer of Redis can still be added. Microseconds. */
+/** A key that was taken stays for this time, so that the answer of Redis can still be added. Microseconds. */
 const GRACE = 5_000_000;
-/** Hits of its own that one process remembers at most, over all keys. */
+/** Hits of its own that one process keeps at most, over all keys. */
 const MAX_HITS = 500_000;
 
 /**
@@ -65,7 +65,7 @@ interface Usable {
 
 /**
  * A map of limited size for values that expire by themselves, with the CLOCK (second chance) algorithm. One hand moves over the
- * entries. It removes expired ones, and in a full map an entry that was not used since its last visit. No entry moves on use: in
+ * entries. It removes expired ones, and in a full map an entry that was not used since its last visit. No entry moves on use. In
  * a map whose used keys move to its end, every walk from the beginning crosses the holes that they leave.
  */
 class BoundedMap<V extends Usable> {

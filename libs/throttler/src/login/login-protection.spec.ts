@@ -75,7 +75,7 @@ describe('login protection', () => {
     expect(await guess(undefined, target)).toBeGreaterThan(0);
   });
 
-  it('A8 takes back an attempt that was no wrong guess, and never clears the counter of an address', async () => {
+  it('A8 refunds an attempt that was no wrong guess, and never clears the counter of an address', async () => {
     const address = freshAddress();
     let guesses = 0;
     for (let round = 0; round < 5; round++) {

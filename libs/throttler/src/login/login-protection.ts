@@ -28,7 +28,7 @@ export interface LoginTarget {
 interface SharedAttempt {
   /** Milliseconds until the next attempt is possible; 0: this one was counted. */
   retryMs: number;
-  /** Takes it back; later calls do nothing. Never rejects. */
+  /** Refunds the attempt. Later calls do nothing. Never rejects. */
   refund(): Promise<void>;
 }
 
@@ -68,7 +68,7 @@ export class SharedCounter {
 
 /**
  * Limits password guesses by address, by account and in total. Each attempt is reserved before the password is verified, so that
- * parallel guesses cannot exceed the limits. It is taken back when it was not a wrong guess.
+ * parallel guesses cannot exceed the limits. It is refunded when it was not a wrong guess.
  */
 @Injectable()
 export class LoginProtection {

@@ -84,7 +84,7 @@ describe('login attempts of an address, shared with other systems', () => {
     for (const key of await pod.redis.keys(`*${address}*`)) expect(await pod.redis.pttl(key)).toBeGreaterThan(0);
   });
 
-  it('a refund takes back only its own attempt', async () => {
+  it('a refund removes only its own attempt', async () => {
     const attempts = await Promise.all(Array.from({ length: 10 }, () => pod.login.reserveAttempt(address)));
     await attempts.at(3)!.refund();
     await attempts.at(3)!.refund();

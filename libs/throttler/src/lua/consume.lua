@@ -1,12 +1,12 @@
 -- Decides on the requests that one process has collected in one turn of its event loop. Each request has one or several limits. It
 -- counts in all of them, or in none when one refuses.
--- KEYS      keys of all requests, one for each limit
--- ARGV[1]   nonce and epoch, see hits.lua
--- ARGV[2..] one for each request: the number of its hit in base 36 and its limits, see policy.lua, separated by blanks
--- Returns   one answer for each request, or a list of answers when it has several limits; as last element the time, us.
---           An answer is {1 allowed else 0, hits, us until all hits have expired, us until the same request is allowed, or the next
---           one when this one is}. It is only the number of hits when the request is allowed, all hits expire after a window, and
---           the next request is allowed too.
+-- KEYS      keys of all requests, one for each limit.
+-- ARGV[1]   nonce and epoch, see hits.lua.
+-- ARGV[2..] one for each request: the number of its hit in base 36 and its limits, see policy.lua, separated by blanks.
+-- Returns   one answer for each request, or a list of answers when it has several limits. The last element is the time, us.
+--           An answer is {1 allowed else 0, hits, us until all hits have expired, `retry`}.
+--           `retry`: us until the same request is allowed, or the next one when this one is.
+--           An answer is only the hits when the request is allowed, all hits expire after a window, and the next request is allowed too.
 --           The error EPOCH when the counters belong to another epoch.
 local function decide(state, limit, passes, number)
   local refused = state.refused

@@ -1,15 +1,15 @@
 -- Registers the processes that count here, and detects whether Redis still holds their counters.
--- KEYS[1]   yuxi:limiter:replicas  zset: process -> time of its last heartbeat, ms
--- KEYS[2]   yuxi:limiter_epoch, in the same slot  hash: id; run: run_id of the server; since: start of the epoch, us;
---           how: new, lost (data was missing) or moved (another server, or the server was restarted);
---           p:<process> -> w: has hits to put back, d: has put them back
--- ARGV[1]   beat (heartbeat), join, done or leave
--- ARGV[2]   process
--- ARGV[3]   epoch of the process, empty: none
--- ARGV[4]   how long a heartbeat is valid, ms
--- ARGV[5]   longest time that processes wait for each other, ms
--- ARGV[6..] join: processes that were alive before
--- Returns   {now us, epoch (empty: the data was lost), how, ms to wait for others, processes that are alive ...}
+-- KEYS[1]   yuxi:limiter:replicas  zset: process -> time of its last heartbeat, ms.
+-- KEYS[2]   yuxi:limiter_epoch, in the same slot  hash: id; run: run_id of the server; since: start of the epoch, us.
+--           `how`: new, lost (data was missing) or moved (another server, or the server was restarted).
+--           `p:<process>`: w while the process has hits to restore, d when it has restored them.
+-- ARGV[1]   beat (heartbeat), join, done or leave.
+-- ARGV[2]   process.
+-- ARGV[3]   epoch of the process, empty: none.
+-- ARGV[4]   how long a heartbeat is valid, ms.
+-- ARGV[5]   longest time that processes wait for each other, ms.
+-- ARGV[6..] join: processes that were alive before.
+-- Returns   {now us, epoch (empty: the data was lost), how, ms to wait for others, processes that are alive ...}.
 local what, process, prior = ARGV[1], ARGV[2], ARGV[3]
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]

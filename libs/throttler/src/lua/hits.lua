@@ -1,12 +1,12 @@
 -- Shared by the scripts of this library. A key holds one string. It is read and written as a whole, because a call from a script
--- costs more than the bytes:
---   kind    1 byte: 0 hits, 2 entries; 1 more when a header follows
---   header  end of the block; steps of blocking taken; end of the reported window (throttle only); time of the last reset;
---           id of the hit that took the last step
---   total   only with entries: number of hits in all of them
---   hit     oldest first. stamp: when it was made, for throttle when it expires; id: nonce of its process, and number
---   entry   for limits above 128: the hits of one sixteenth of the window. As a hit, with the stamp of the latest one, so that none
---           expires early; and the number of hits
+-- costs more than the bytes.
+--   `kind`    1 byte: 0 hits, 2 entries; 1 more when a header follows.
+--   `header`  end of the block; steps of blocking taken; end of the reported window (throttle only); time of the last reset.
+--             Then the id of the hit that took the last step.
+--   `total`   only with entries: number of hits in all of them.
+--   `hit`     oldest first. Stamp: when it was made, for throttle when it expires. Id: nonce of its process, and number.
+--   `entry`   for limits above 128: the hits of one sixteenth of the window. It has the form of a hit, with the stamp of the latest
+--             one, so that none expires early. Then the number of hits.
 -- A cost of n is n equal hits. At most 256 hits or entries are kept, because older ones change no decision. Times are microseconds of
 -- the server's clock.
 -- ARGV[1] begins with the nonce of the process, 6 characters. The rest is its epoch; empty: any.
@@ -22,8 +22,8 @@ local now = time[1] * 1000000 + time[2]
 local HIT, ENTRY, HEADER = '>I7c6I5', '>I7c6I5I4', '>I7I2I7I7c6I5'
 local HIT_SIZE, ENTRY_SIZE, HEADER_SIZE, TOTAL_SIZE = 18, 22, 34, 5
 local MOST_HITS, MOST_COST, MOST_TOTAL = 256, 4294967295, 1099511627775
-local NOBODY = '\0\0\0\0\0\0'
-local NO_HEAD = { blocked = 0, level = 0, window = 0, reset = 0, stepper = NOBODY, step = 0 }
+local NO_NONCE = '\0\0\0\0\0\0'
+local NO_HEAD = { blocked = 0, level = 0, window = 0, reset = 0, stepper = NO_NONCE, step = 0 }
 
 local function stampOf(hit)
   return (unpack('>I7', hit))

@@ -1,8 +1,8 @@
--- Takes one reserved login attempt back. Other attempts do not change.
--- KEYS[1] counter           integer string with a TTL
--- KEYS[2] log key           hash: attempt id -> server time in ms; "seen" = value of the counter when the log was last updated
--- ARGV[1] id                of the reservation
--- Returns 1 when taken back, 0 when it did not count any more
+-- Refunds one reserved login attempt. Other attempts do not change.
+-- KEYS[1] counter           integer string with a TTL.
+-- KEYS[2] log key           hash: attempt id -> server time in ms; "seen" = value of the counter when the log was last updated.
+-- ARGV[1] id                of the reservation.
+-- Returns 1 when refunded, 0 when it did not count any more.
 if redis.call('HDEL', KEYS[2], ARGV[1]) == 0 then
   return 0
 end

@@ -1,10 +1,10 @@
 -- Reserves one login attempt of an address. Attempts of other systems, which only use the plain counter, count too.
--- KEYS[1] counter           integer string with a TTL; other systems INCR and read it
--- KEYS[2] log key           hash: attempt id -> server time in ms; "seen" = value of the counter when the log was last updated
--- ARGV[1] id                unique per attempt
--- ARGV[2] limit
--- ARGV[3] window            ms
--- Returns {1, attempts in the window} when reserved, {0, ms until the next attempt is possible} when refused
+-- KEYS[1] counter           integer string with a TTL; other systems INCR and read it.
+-- KEYS[2] log key           hash: attempt id -> server time in ms; "seen" = value of the counter when the log was last updated.
+-- ARGV[1] id                unique per attempt.
+-- ARGV[2] limit.
+-- ARGV[3] window            ms.
+-- Returns {1, attempts in the window} when reserved, {0, ms until the next attempt is possible} when refused.
 local id, limit, window = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

@@ -1,18 +1,18 @@
 -- All operations on limits except decisions, for many keys at once.
--- KEYS      one for each operation
--- ARGV[1]   nonce and epoch, see hits.lua
--- ARGV[2..] one for each operation: a letter, the number of a hit in base 36, and its arguments; limit: see policy.lua
---   a limit         count without a decision -> {1 a request would be allowed else 0, hits, us until all hits have expired,
---                                                us until a request would be allowed}
---   i limit         inspect                  -> as a
---   f stamp limit   take a hit back          -> 1 taken back, 0 it did not count any more
---   r at limit      remove hits and blocks up to a time, us, 0: now -> that time
---   b ms limit      refuse every hit for this time -> 1
---   p life grain how blocked level since window kept hits   put back hits that Redis may have lost -> number of missing hits
---     Times in us; hits are stamp.cost.number; life: a hit expires at stamp + life; grain: length of a sixteenth, or 0;
---     how: s adds to the count of a sixteenth, m raises it to at least this count; since: when the block was reported;
---     kept: when all of this has expired
--- Returns   one answer for each operation, as last element the time, us; the error EPOCH when the counters belong to another epoch
+-- KEYS      one for each operation.
+-- ARGV[1]   nonce and epoch, see hits.lua.
+-- ARGV[2..] one for each operation: a letter, the number of a hit in base 36, and its arguments. For a limit see policy.lua.
+--   `a limit`         count without a decision -> {1 allowed else 0, hits, us until all hits have expired,
+--                                                  us until a request would be allowed}.
+--   `i limit`         inspect                  -> as a.
+--   `f stamp limit`   refund a hit             -> 1 refunded, 0 it did not count any more.
+--   `r at limit`      remove hits and blocks up to a time, us, 0: now -> that time.
+--   `b ms limit`      refuse every hit for this time -> 1.
+--   `p life grain how blocked level since window kept hits`   restore hits that Redis may have lost -> number of missing hits.
+--     Times in us. Hits are stamp.cost.number. `life`: a hit expires at stamp + life. `grain`: length of a sixteenth, or 0.
+--     `how`: s adds to the count of a sixteenth, m raises it to at least this count. `since`: when the block was reported.
+--     `kept`: when all of this has expired.
+-- Returns   one answer for each operation, as last element the time, us. The error EPOCH when the counters belong to another epoch.
 local operations = {}
 
 function operations.i(key, _, what)
@@ -57,8 +57,8 @@ function operations.f(key, number, what)
   local stepped = state.head.stepper == nonce and state.head.step == number
   if stepped then
     local head = headOf(state)
-    head.level, head.stepper, head.step = max(0, head.level - 1), NOBODY, 0
-    -- Earlier steps are forgotten as if the last of them ended now.
+    head.level, head.stepper, head.step = max(0, head.level - 1), NO_NONCE, 0
+    -- Earlier steps expire as if the last of them ended now.
     head.blocked = head.level > 0 and now or 0
   end
   if taken or stepped then
@@ -82,7 +82,7 @@ function operations.r(key, _, what)
   end
   rewrite(state, left)
   local head = headOf(state)
-  head.blocked, head.level, head.stepper, head.step, head.reset = 0, 0, NOBODY, 0, max(at, head.reset)
+  head.blocked, head.level, head.stepper, head.step, head.reset = 0, 0, NO_NONCE, 0, max(at, head.reset)
   store(state, limit)
   announce('r', at, key)
   return at

@@ -37,7 +37,7 @@ local function readState(key, limit)
   local head = state.head
   if head ~= NO_HEAD then
     if head.blocked + (head.level > 0 and limit.resetAfter or 0) <= now then
-      head.blocked, head.level, head.stepper, head.step = 0, 0, NOBODY, 0
+      head.blocked, head.level, head.stepper, head.step = 0, 0, NO_NONCE, 0
     end
     if head.reset + limit.kept <= now then
       head.reset = 0

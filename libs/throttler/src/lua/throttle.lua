@@ -1,10 +1,11 @@
 -- Counts hits as the memory storage of @nestjs/throttler does, for many keys at once. A stamp is the time at which a hit expires.
--- KEYS      one for each hit
--- ARGV[1]   nonce and epoch, see hits.lua
--- ARGV[2..] one for each hit: its number in base 36, ttl, limit, block; ms
--- Returns   one answer for each hit, as last element the time, us; the error EPOCH when the counters belong to another epoch.
---           An answer is {hits, us to the end of the window, 1 refused else 0, us to the end of the refusal, us for which the refusal
---           stays the same, 1 when the hit counted else 0}; only the first two when the hit counted and the key never had a block.
+-- KEYS      one for each hit.
+-- ARGV[1]   nonce and epoch, see hits.lua.
+-- ARGV[2..] one for each hit: its number in base 36, ttl, limit, block; ms.
+-- Returns   one answer for each hit, as last element the time, us. The error EPOCH when the counters belong to another epoch.
+--           An answer is {hits, us to the end of the window, 1 refused else 0, `retry`, `same`, `counted`}.
+--           `retry`: us to the end of the refusal. `same`: us for which the refusal stays the same. `counted`: 1 when the hit counted.
+--           Only the first two elements are returned when the hit counted and the key never had a block.
 
 -- Hits with different ttl expire in another order than they were made.
 local function insert(state, stamp, number)
@@ -66,12 +67,12 @@ local function countHit(key, number, ttl, limit, block)
 end
 
 -- The case of nearly all calls: one more hit in a running window, and the limit is not reached.
--- @return the string to be written, the hits, us to the end of the window; or nothing when another case applies
+-- Returns the string to be written, the hits, us to the end of the window; or nothing when another case applies.
 local function fastPath(value, number, ttl, limit)
   if limit > 128 or limit < 1 or ttl < 1 or type(value) == 'table' then
     return nil
   elseif not value then
-    return '1' .. pack(HEADER, 0, 0, now + ttl, 0, NOBODY, 0) .. pack(HIT, now + ttl, nonce, number), 1, ttl
+    return '1' .. pack(HEADER, 0, 0, now + ttl, 0, NO_NONCE, 0) .. pack(HIT, now + ttl, nonce, number), 1, ttl
   end
   local size, at = #value, HEADER_SIZE + 2
   if string.byte(value) ~= 49 or size <= at or (size - at + 1) % HIT_SIZE ~= 0 then

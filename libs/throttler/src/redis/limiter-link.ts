@@ -152,7 +152,7 @@ export class LimiterLink implements OnModuleInit, BeforeApplicationShutdown, OnA
     if (this.#mode === 'redis') await this.attempt(() => this.#client.del(...keys));
   }
 
-  /** Puts back the hits of a key that Redis lacks. Afterwards Redis may decide on that key. */
+  /** Restores the hits of a key that Redis lacks. Afterwards Redis may decide on that key. */
   restore(state: KeyState): Promise<void> {
     return this.restorer.restore(state, this.#current);
   }

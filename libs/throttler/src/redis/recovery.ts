@@ -21,7 +21,7 @@ export interface EpochState {
   id: string;
   /** `moved`: another server, or the same one restarted. Its data may be older than the last answers. */
   how: 'new' | 'lost' | 'moved' | '';
-  /** Milliseconds for which other processes may still have hits to put back; 0: none. */
+  /** Milliseconds for which other processes may still have hits to restore; 0: none. */
   waitMs: number;
   /** Processes with a recent heartbeat, including this one. */
   alive: string[];
@@ -69,7 +69,7 @@ export class Epoch {
   }
 }
 
-/** Keys that are put back at once. Between two groups the event loop is free for other work. */
+/** Keys that are restored at once. Between two groups the event loop is free for other work. */
 const GROUP = 256;
 const MAX_RESETS = 10_000;
 
@@ -90,7 +90,7 @@ export class Restorer {
     if (this.#resets.size < MAX_RESETS) this.#resets.set(key, { at, limit });
   }
 
-  /** All keys. Rejects when Redis fails again; keys that were not put back stay marked as such. */
+  /** All keys. Rejects when Redis fails again; keys that were not restored stay marked as such. */
   async restoreAll(epoch: EpochState): Promise<void> {
     for (const [key, { at, limit }] of this.#resets) {
       await this.scripts.reset(key, at, limit);

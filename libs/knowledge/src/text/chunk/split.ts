@@ -62,8 +62,8 @@ function joined(parts: Piece[], limit: number): Range[] {
 }
 
 /**
- * Start of a range that repeats at most `limit` tokens of the previous one: the earliest start of a sentence within reach, else of a word, else of
- * a code point. It is always after `floor`.
+ * Start of a range that repeats at most `limit` tokens of the previous one. It is the earliest start of a sentence within reach, else of a
+ * word, else of a code point. It is always after `floor`.
  */
 export function overlapStart(text: string, start: number, floor: number, limit: number): number {
   if (limit === 0) return start;

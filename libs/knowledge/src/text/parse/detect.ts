@@ -21,7 +21,7 @@ const DISGUISED = ['%PDF-', '%!PS', '{\\rtf'];
 const MARKUP = new Set(['application/xml', 'text/html', 'image/svg+xml']);
 
 /**
- * Type of an uploaded file. The extension decides the text format. The content must be text, whatever the name is. An HTML page named `.txt`
+ * Type of an uploaded file. The extension decides the text format. The content must be text for every extension. An HTML page named `.txt`
  * is treated as plain text. Throws `UnsupportedTypeError`, or `EmptyFileError` if the content has only white space.
  */
 export async function detectType(filename: string, content: ContentParts): Promise<FileType> {

@@ -17,8 +17,8 @@ const UNCOUNTED = new Set(
 const FORMATTING = new Set('a b big code em font i nobr s small strike strong tt u'.split(' '));
 
 /**
- * Refuses markup for which a parser needs a deep stack, quadratic time or a multiple of its memory: more than 16 Mi characters, 256 levels,
- * about 500,000 elements, or a tag with very many attributes. One pass over the text. Throws `ParseError`.
+ * Refuses markup for which a parser needs a deep stack, quadratic time or a multiple of its memory. The limits are 16 Mi characters, 256
+ * levels, about 500,000 elements, and the number of attributes of a tag. One pass over the text. Throws `ParseError`.
  */
 export function refuseHostileMarkup(html: string): void {
   if (html.length > MAX_LENGTH) throw new ParseError(`The HTML page is longer than ${MAX_LENGTH} characters: split it`);

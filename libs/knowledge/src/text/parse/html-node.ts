@@ -22,7 +22,7 @@ export function isUnread({ name = '', attribs = {} }: HtmlNode): boolean {
   return style !== undefined && INVISIBLE.test(style.replace(/\s/g, '').toLowerCase());
 }
 
-/** All text below a node, unchanged; elements that {@link isUnread} are left out. */
+/** All text below a node, unchanged; elements that {@link isUnread} are omitted. */
 export function rawText(node: HtmlNode): string {
   const parts: string[] = [];
   const stack: HtmlNode[] = [node];

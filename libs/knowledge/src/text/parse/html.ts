@@ -159,7 +159,7 @@ function isLayout(table: HtmlNode): boolean {
   return false;
 }
 
-/** Lines of a markdown table; the first row is the header. Empty rows are left out. */
+/** Lines of a markdown table; the first row is the header. Empty rows are omitted. */
 function tableLines(table: HtmlNode): string[] {
   const lines: string[] = [];
   for (const row of rows(table)) {

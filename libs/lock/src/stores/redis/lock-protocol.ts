@@ -2,7 +2,7 @@ import { defineScript, type RedisClient, type RedisConnections, ScriptBatch } fr
 
 const LOCKS = defineScript('locks', new URL('../../lua/locks.lua', import.meta.url));
 
-/** A process that waits counts as alive for so long after its last command, milliseconds. */
+/** A process that waits counts as alive for this time after its last command, milliseconds. */
 export const LEASE_MS = constantOf('LEASE');
 /** Longest ttl of a lock that was granted to a waiter, until the waiter renews it, milliseconds. */
 export const PROVISIONAL_MS = constantOf('PROVISIONAL');

@@ -1,9 +1,9 @@
 -- Shared by the scripts of sagas, after queue.lua and enqueue.lua. `base` is the queue that runs the steps. All keys of sagas begin with
--- it, so that an instance and its tasks are in one Cluster slot:
---   :s:<id>        instance, a hash;  :s:<id>:j  its journal, a list of JSON [time, entry]
---   :sk:<name> <key>  id of the instance that has a business key
---   :sl            ids by time of creation;  :sl:<status>  the same by status;  :se  ids of ended instances, by time
---   :sc            number of open instances, by `<status> <version> <name>`
+-- it, so that an instance and its tasks are in one Cluster slot.
+--   `:s:<id>`           instance, a hash. `:s:<id>:j` its journal, a list of JSON [time, entry].
+--   `:sk:<name> <key>`  id of the instance that has a business key.
+--   `:sl`               ids by time of creation. `:sl:<status>` the same by status. `:se` ids of ended instances, by time.
+--   `:sc`               number of open instances, by `<status> <version> <name>`.
 local function instance(id)
   return base .. ':s:' .. id
 end

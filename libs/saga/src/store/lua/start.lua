@@ -1,8 +1,9 @@
 -- Starts an instance, unless another one has its business key.
--- KEYS[1]   the queue of steps
--- ARGV      id, name, business key or '', ms until its deadline or '', status, journal as JSON list, the task of the first step: how it
---           is added and its envelope; then the other fields of the instance, names and values
--- Returns   the id, or the id of the instance that has the key
+-- KEYS[1]   the queue of steps.
+-- ARGV      id, name, business key or '', ms until its deadline or '', status, journal as JSON list.
+--           Then the task of the first step: how it is added, and its envelope.
+--           Then the other fields of the instance, names and values.
+-- Returns   the id, or the id of the instance that has the key.
 local id, name, key, deadline, status, journal = unpack(ARGV, 1, 6)
 local keyOf = base .. ':sk:' .. name .. ' ' .. key
 local holder = key ~= '' and call('GET', keyOf)

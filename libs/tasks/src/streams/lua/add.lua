@@ -1,8 +1,8 @@
 -- Adds the tasks that one process has enqueued in one turn of its event loop.
--- KEYS[1]   the queue, see queue.lua
--- ARGV[1]   most tasks that the queue may hold, 0 for any number
--- ARGV[2..] for each task how it is added, see enqueue.lua, and its envelope
--- Returns   for each task: 1, 0 when the queue is full, or the id of the task that already holds its id or dedupe key
+-- KEYS[1]   the queue, see queue.lua.
+-- ARGV[1]   most tasks that the queue may hold, 0 for any number.
+-- ARGV[2..] for each task how it is added, see enqueue.lua, and its envelope.
+-- Returns   for each task: 1, 0 when the queue is full, or the id of the task that already holds its id or dedupe key.
 local function room(most)
   if most == 0 then
     return math.huge

@@ -1,8 +1,8 @@
--- Renews the lease of a worker, and takes tasks back from workers whose lease has expired.
--- KEYS[1]  the queue, see queue.lua
--- ARGV     worker, lease in ms, crashes of a task that runs alone until it is a dead letter, most dead letters, ms for which they
---          are kept
--- Returns  {1 if the worker is a member else 0, tasks taken back, name of the list of cancelled tasks or ''}
+-- Renews the lease of a worker, and recovers tasks of workers whose lease has expired.
+-- KEYS[1]  the queue, see queue.lua.
+-- ARGV     worker, lease in ms, crashes of a task that runs alone until it is a dead letter.
+--          Then the most dead letters, and for how many ms they are kept.
+-- Returns  {1 if the worker is a member else 0, recovered tasks, name of the list of cancelled tasks or ''}.
 local worker, lease, poison, most, keep = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
 local PORTION, ORPHANS_MS, CANCEL_MS = 200, 10000, 86400000
 local alive, dead = base .. ':w', base .. ':wd'

@@ -1,6 +1,6 @@
--- Adds tasks to a queue. Included by every script that adds tasks. `how` is the number of the stream, 1..3, or JSON: [number of the
--- stream, ms until the task is due, id, whether the caller has chosen the id, ms for which the dedupe key is held even if the task has
--- ended, dedupe key or ''].
+-- Adds tasks to a queue. Included by every script that adds tasks. `how` is the number of the stream, 1..3, or a JSON list. The list is
+-- [number of the stream, ms until the task is due, id, own, ms of the dedupe key, dedupe key or '']. `own`: whether the caller has
+-- chosen the id. The dedupe key is held for its time even if the task has ended.
 local OWN_ID_MS = 86400000
 local ready, sooner = 0, false
 

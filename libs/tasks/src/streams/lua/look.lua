@@ -1,8 +1,9 @@
 -- Counts the tasks of the queue.
--- KEYS[1]  the queue, see queue.lua
--- ARGV     none
--- Returns  {who paused the queue or '', waiting, delayed, running, dead letters, ms since the longest waiting task was added or -1,
---          ended in the last minute, workers that hold a task}
+-- KEYS[1]  the queue, see queue.lua.
+-- ARGV     none.
+-- Returns  {`paused`, waiting, delayed, running, dead letters, `oldest`, `recent`, `workers`}.
+--          `paused`: the operator who paused the queue, or ''. `oldest`: ms since the longest waiting task was added, or -1.
+--          `recent`: tasks that ended in the last minute. `workers`: how many workers hold a task.
 local total, oldest = 0, nil
 for _, stream in ipairs(STREAMS) do
   total = total + call('XLEN', stream)

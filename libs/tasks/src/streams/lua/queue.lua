@@ -1,14 +1,14 @@
 -- Shared by the scripts of a queue. KEYS[1] is the queue, `yuxi:q:{<name>}`, a hash. All other keys begin with it and share its Cluster
--- slot:
---   :1 :2 :3       streams by priority, highest first, with the group g; an entry {d = envelope} is a task until it has ended
---   :w             living workers, by the end of their lease, ms;  :wd  dead workers that still hold tasks
---   :i             idle workers: they have a free slot and found no task;  :k:<worker>  the list that wakes a worker
---   :d :dj         delayed tasks: ids by time, and stream and envelope by id
---   :x             dead letters;  :cx  ids of tasks to cancel, by time;  :h  samples of how many tasks had ended, newest first
---   :u:<key>       dedupe key: <time until which it is held in any case, ms>:<id of the task that holds it>
--- Fields of the hash: q:<worker> number of its last step (a worker without this field is no member), paused (by whom), tat, done,
--- failed, cancelled, retried, recovered, poisoned, beat. Fields that exist only while they are needed: p1 p3 returned suspects parked
--- cancels drain.
+-- slot.
+--   `:1` `:2` `:3`  streams by priority, highest first, with the group g. An entry {d = envelope} is a task until it has ended.
+--   `:w`            living workers, by the end of their lease, ms. `:wd` dead workers that still hold tasks.
+--   `:i`            idle workers: they have a free slot and found no task. `:k:<worker>` the list that wakes a worker.
+--   `:d` `:dj`      delayed tasks: ids by time, and stream and envelope by id.
+--   `:x`            dead letters. `:cx` ids of tasks to cancel, by time. `:h` samples of how many tasks had ended, newest first.
+--   `:u:<key>`      dedupe key: <time until which it is held in any case, ms>:<id of the task that holds it>.
+-- Fields of the hash: q:<worker>, paused, tat, done, failed, cancelled, retried, recovered, poisoned, beat. `q:<worker>` is the number
+-- of its last step; a worker without this field is no member. `paused` is the operator who paused the queue. Fields that exist only
+-- while they are needed: p1 p3 returned suspects parked cancels drain.
 local base = KEYS[1]
 local call = redis.call
 local STREAMS = { base .. ':1', base .. ':2', base .. ':3' }
@@ -83,7 +83,7 @@ local function release(key, id)
   end
 end
 
--- The same for a task of which only the envelope is at hand.
+-- The same for a task of which only the envelope is available.
 local function releaseOf(envelope)
   local fine, task = pcall(cjson.decode, envelope)
   local extra = fine and type(task) == 'table' and task[5]

@@ -1,7 +1,7 @@
 -- Replays dead letters: their tasks wait again.
--- KEYS[1]  the queue, see queue.lua
--- ARGV     for each: its entry among the dead letters, number of its stream, id, dedupe key or '', envelope
--- Returns  how many; a task whose dedupe key is held by another task stays a dead letter
+-- KEYS[1]  the queue, see queue.lua.
+-- ARGV     for each: its entry among the dead letters, number of its stream, id, dedupe key or '', envelope.
+-- Returns  how many. A task whose dedupe key is held by another task stays a dead letter.
 local count = 0
 for at = 1, #ARGV, 5 do
   local entry, place, id, key, envelope = unpack(ARGV, at, at + 4)

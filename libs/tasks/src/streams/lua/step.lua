@@ -1,20 +1,21 @@
 -- One step of a worker: acknowledges tasks that have ended and claims new ones.
--- KEYS[1]   the queue, see queue.lua
--- ARGV[1..3] worker; number of this step, higher than those before; number of the last step whose reply the worker has received
--- ARGV[4..6] how many tasks it requests; how many it can begin at once; how many it holds after this step
--- ARGV[7]   letters: i it is in the set of idle workers, k its handlers are listed, r the entries that it holds are listed
--- ARGV[8..9] name of the latest list of cancelled tasks that it has received; limits of the queue as
---           <running at once>:<tasks>:<in so many ms>, each may be empty
--- ARGV[10..] tasks that succeeded: for each stream their number, at most 2000, and their entries
--- then      other acknowledgements: their number, and for each kind, number of the stream, entry and three values:
---           r retry: ms until then, id, envelope · d dead letter: attempts, reason, envelope · c cancelled: id · b returned ·
---           p unknown to the worker: name, version
--- then      dedupe keys to release: their number, and for each key and id of the task
--- then      with k the handlers of the worker: their number, and for each name and version
--- then      with r the entries that the worker holds, as <stream>:<entry>
--- Returns   {0} the worker is no member · {-1} a later step was executed before · {-2} the step must be repeated with r ·
---           {1, ms until a task is due or -1, mode, name of the list of cancelled tasks and their ids or '', stream,
---           times begun, {entry, envelope, ...}, ...}; mode 1: request nothing until no task is held · 2: these tasks are suspects
+-- KEYS[1]   the queue, see queue.lua.
+-- ARGV[1..3] worker; number of this step, higher than those before; number of the last step whose reply the worker has received.
+-- ARGV[4..6] how many tasks it requests; how many it can begin at once; how many it holds after this step.
+-- ARGV[7]   letters: i it is in the set of idle workers, k its handlers are listed, r the entries that it holds are listed.
+-- ARGV[8..9] name of the latest list of cancelled tasks that it has received. Limits of the queue as
+--           <running at once>:<tasks>:<in so many ms>, each may be empty.
+-- ARGV[10..] tasks that succeeded: for each stream their number, at most 2000, and their entries.
+-- Then      other acknowledgements: their number, and for each kind, number of the stream, entry and three values.
+--           Kinds and values: `r` retry: ms until then, id, envelope. `d` dead letter: attempts, reason, envelope.
+--           `c` cancelled: id. `b` returned. `p` unknown to the worker: name, version.
+-- Then      dedupe keys to release: their number, and for each key and id of the task.
+-- Then      with k the handlers of the worker: their number, and for each name and version.
+-- Then      with r the entries that the worker holds, as <stream>:<entry>.
+-- Returns   {0} the worker is no member · {-1} a later step was executed before · {-2} the step must be repeated with r.
+--           Otherwise {1, ms until a task is due or -1, `mode`, `cancelled`, stream, times begun, {entry, envelope, ...}, ...}.
+--           `mode` 1: request nothing until no task is held. `mode` 2: these tasks are suspects.
+--           `cancelled`: name of the list of cancelled tasks and their ids, or ''.
 local worker, number, answered, want = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local places, holds, letters, cancels = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7], ARGV[8]
 local limit, rate, span = string.match(ARGV[9], '^(%d*):(%d*):(%d*)$')
