@@ -8,10 +8,10 @@ import { ensureVector } from './servers/vector.mjs';
 
 const USAGE = `Usage: node scripts/ensure-servers.mjs [--help]
 
-Looks for Redis (redis-server, redis-cli) and PostgreSQL (initdb, postgres); installs what is missing with apt-get (as root or
-through passwordless sudo) or Homebrew, else prints the commands to type. Then looks for the PostgreSQL extension pgvector and builds it where
-apt can supply its source; without pgvector the product runs keyword-only. Last, redis-py, promtool, slowhttptest and Chromium, which single tests use. Makes
-the empty PGlite database that tests copy. Prints nothing when everything is there.
+Installs Redis (redis-server, redis-cli) and PostgreSQL (initdb, postgres) if they are missing, with apt-get (as root or through
+passwordless sudo) or Homebrew; else prints the commands to type. Then installs the PostgreSQL extension pgvector, if necessary from its
+source; without pgvector the product searches by keywords only. Then installs tools for single tests: redis-py, haproxy, promtool,
+slowhttptest, Chromium. Creates the empty PGlite database that tests copy. Prints nothing when everything is installed.
 `;
 
 const DEBIAN_POSTGRES = '/usr/lib/postgresql';

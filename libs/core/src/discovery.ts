@@ -47,7 +47,8 @@ export function discoverClasses(
     const key = given ?? prototype;
     if (!found.has(key))
       found.set(key, {
-        name: prototype.constructor.name,
+        // Objects that a factory makes may have a prototype without a constructor.
+        name: (prototype as { constructor?: { name: string } }).constructor?.name ?? '',
         prototype,
         ...(given && { instance: given }),
         isStatic: wrapper.isDependencyTreeStatic(),

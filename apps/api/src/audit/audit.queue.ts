@@ -28,7 +28,7 @@ export interface AuditQueueParts {
 export class AuditQueue {
   readonly #log = new Logger('AuditLog');
   readonly #waiting: Waiting[] = [];
-  readonly #retries = new Periodic(() => this.#write(), { every: RETRY_MS, jitter: 0 });
+  readonly #retries = new Periodic(() => (this.#writing ??= this.#write()), { every: RETRY_MS, jitter: 0 });
   #writing: Promise<void> | undefined;
   #failing = false;
   #stopping = false;
@@ -50,7 +50,7 @@ export class AuditQueue {
 
   async #flush(): Promise<void> {
     await Promise.all([this.#writing, this.#retries.stop()]);
-    await this.#write();
+    await (this.#writing ??= this.#write());
   }
 
   /** Writes everything that waits. After a failure the rest is written by a retry. */

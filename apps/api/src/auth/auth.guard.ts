@@ -45,7 +45,7 @@ export class AuthGuard implements CanActivate {
   ) {}
 
   async canActivate(context: ExecutionContext): Promise<boolean> {
-    if (this.#metadata(PUBLIC, context) !== undefined) return true;
+    if (this.#metadata(PUBLIC, context) === true) return true;
     const request = context.switchToHttp().getRequest<Request>();
     // EarlyAuthentication has set the caller of a request that may have a body.
     const caller = (request.caller ??= await this.authenticator.authenticate(request));

@@ -118,10 +118,15 @@ export class ConfigSchema {
   }
 }
 
+/** Changes with the values that are accepted, not with the wording of descriptions. */
 function versionOf(sections: readonly [string, z.ZodObject][]): string {
   const schemas = sections.map(([name, schema]) => [
     name,
-    z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }),
+    z.toJSONSchema(schema, {
+      io: 'input',
+      unrepresentable: 'any',
+      override: ({ jsonSchema }) => delete jsonSchema.description,
+    }),
   ]);
   return createHash('sha256').update(JSON.stringify(schemas)).digest('hex').slice(0, 12);
 }

@@ -74,8 +74,9 @@ const RENEW_MS = (CLAIM_SECONDS * 1000) / 3;
 /** Renews a claim after each third of its time, until stopped. */
 class ClaimKeeper {
   readonly #controller = new AbortController();
-  // Errors are ignored: when the database does not answer, the finishing transaction decides whether the claim is still valid.
-  readonly #renewals = new Periodic(() => this.#renew(), { every: RENEW_MS, jitter: 0 });
+  // A renewal is not awaited: one on a dead connection must not stop the next one.
+  readonly #renewals = new Periodic(() => void (this.#renewal = this.#renew()), { every: RENEW_MS, jitter: 0 });
+  #renewal: Promise<void> = Promise.resolve();
 
   constructor(
     private readonly claims: FileClaims,
@@ -89,13 +90,19 @@ class ClaimKeeper {
     return this.#controller.signal;
   }
 
-  /** Resolves when no renewal runs any more. */
-  stop(): Promise<void> {
-    return this.#renewals.stop();
+  /** Resolves when the latest renewal has ended. */
+  async stop(): Promise<void> {
+    await this.#renewals.stop();
+    await this.#renewal;
   }
 
   async #renew(): Promise<void> {
-    if (await this.claims.renew(this.claim)) return;
+    try {
+      if (await this.claims.renew(this.claim)) return;
+    } catch {
+      // The database did not answer. The finishing transaction decides whether the claim is still valid.
+      return;
+    }
     this.#controller.abort(new ClaimLostError(this.claim.fileId));
     void this.#renewals.stop();
   }

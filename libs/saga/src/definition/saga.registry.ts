@@ -56,9 +56,13 @@ export class SagaExplorer implements OnModuleInit {
   ) {}
 
   onModuleInit(): void {
+    const seen = new Set<unknown>();
     for (const saga of discoverClasses(this.discovery)) {
-      const options = sagaOptionsOf(saga.prototype.constructor);
-      if (!options) continue;
+      const type: unknown = saga.prototype.constructor;
+      const options = sagaOptionsOf(type);
+      // A class may be provided in several modules.
+      if (!options || seen.has(type)) continue;
+      seen.add(type);
       const where = `@Saga on ${saga.name}`;
       if (!saga.isStatic || !saga.instance)
         throw new OptionsError(

@@ -141,7 +141,7 @@ export class PgliteSupervisor {
   }
 
   /** Terminates a worker that does not respond, and keeps the write-ahead log short: PGlite makes no checkpoints by itself. */
-  async #check(): Promise<void> {
+  #check(): void {
     const worker = this.#started;
     if (!worker) return;
     worker.ping();
@@ -149,9 +149,9 @@ export class PgliteSupervisor {
     const diskFull = this.space !== undefined && this.space.free < ALMOST_FULL;
     if (unresponsiveMs > (diskFull ? UNRESPONSIVE_LIMIT.diskFull : UNRESPONSIVE_LIMIT.otherwise)) {
       const where = diskFull ? ' on a full disk' : '';
-      await worker.terminate(`it did not answer for ${Math.round(unresponsiveMs / 1000)} s${where}`);
+      // Not awaited, like the checkpoint: what never ends must not stop these checks.
+      void worker.terminate(`it did not answer for ${Math.round(unresponsiveMs / 1000)} s${where}`);
     } else if (this.workerData.folder !== undefined && unresponsiveMs === 0)
-      // Not awaited: a checkpoint that never ends must not stop these checks.
       void this.#checkpoint(this.workerData.folder);
   }
 

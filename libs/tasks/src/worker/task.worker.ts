@@ -74,6 +74,7 @@ export class TaskWorker {
   }
 
   start(): void {
+    if (this.#stopping.signal.aborted) return;
     this.#heartbeat.start();
     this.#loop = this.#claimLoop();
     this.#sweepLoop.start();

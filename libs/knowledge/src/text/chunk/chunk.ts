@@ -34,7 +34,7 @@ function chunkOptions(given: ChunkOptions = {}): Required<ChunkOptions> {
   const separator = given.separator ?? CHUNK_DEFAULTS.separator;
   const preset = given.preset ?? CHUNK_DEFAULTS.preset;
   integerOption('size', size, { min: 8, max: 8192 });
-  integerOption('overlap', overlap, { min: 0, max: Math.floor(size / 2), where: 'at most half of size' });
+  integerOption('overlap', overlap, { min: 0, max: Math.floor(size / 2) });
   if (typeof separator !== 'string' || separator.length < 1 || separator.length > 64)
     throw new OptionsError('separator', 'a text of 1 to 64 characters', separator);
   if (preset !== 'general' && preset !== 'separator')
