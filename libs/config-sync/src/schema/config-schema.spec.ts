@@ -117,9 +117,10 @@ it('a section without defaults is refused when the module is built', () => {
   expect(() => new ConfigSchema({ general: z.object({ a: z.string() }) })).toThrow(/general\.a/);
 });
 
+const versionOf = (limit: number, text: string) =>
+  new ConfigSchema({ general: z.object({ limit: z.number().max(limit).default(1).describe(text) }) }).version;
+
 it('the version of a schema follows the accepted values, not the descriptions', () => {
-  const versionOf = (limit: number, text: string) =>
-    new ConfigSchema({ general: z.object({ limit: z.number().max(limit).default(1).describe(text) }) }).version;
   expect(versionOf(10, 'first text')).toBe(versionOf(10, 'second text'));
   expect(versionOf(10, 'first text')).not.toBe(versionOf(20, 'first text'));
 });
