@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { once } from 'node:events';
-import { askRedis, eventually, freePort, type SentinelTrio, startSentinel } from '@yuxi/testing';
+import { askRedis, eventually, freePort, type RedisServer, type SentinelTrio, startSentinel } from '@yuxi/testing';
 import { Redis } from 'ioredis';
 import { captureLog, open } from '../../../test/support/redis.fixture.js';
 import { resolveRedisOptions } from './redis.options.js';
@@ -60,8 +60,20 @@ describe('Sentinel', () => {
     }
   });
 
+  /** The master that all Sentinels name. After a failover they agree only when all have received its result. */
+  const agreedMaster = () =>
+    eventually(
+      async () => {
+        const named = await Promise.all(
+          trio.sentinelServers.map((each) => askRedis(each, `SENTINEL GET-MASTER-ADDR-BY-NAME ${trio.masterName}`)),
+        );
+        return new Set(named).size === 1 && trio.master();
+      },
+      { timeout: 15_000, describe: 'the Sentinels to name the same master' },
+    ) as Promise<RedisServer>;
+
   it('a client leaves a former master that still serves as soon as one Sentinel names another', async () => {
-    const former = await trio.master();
+    const former = await agreedMaster();
     const client = new Redis({ ...former, password: trio.password, retryStrategy: null });
     const { sentinels, masterName } = trio;
     const watch = new SentinelWatch(
