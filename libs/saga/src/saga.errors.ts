@@ -1,8 +1,8 @@
 import { YuxiError } from '@yuxi/core';
 
 /**
- * Thrown by a step for a result that no retry changes, such as an account without money. The saga goes back.
- * Any other error is a fault and the step is retried, except an error with `retryable: false`, which also makes the saga go back.
+ * Thrown by a step for a result that no retry changes, such as an account without money. The saga is compensated.
+ * Any other error is a fault and the step is retried, except an error with `retryable: false`, which also starts the compensation.
  * Code `SAGA_REJECTED`.
  */
 export class SagaRejectedError extends YuxiError {

@@ -84,9 +84,10 @@ export class SagaService {
   }
 
   /**
-   * Makes an instance go back. The signal of its running step aborts within about a second, in any process. The compensations start after
-   * that step has ended.
-   * @throws {SagaNotFoundError}; {@link SagaStateError} for an instance that has ended, goes back already, or has reached its pivot
+   * Starts the compensation of an instance. The signal of its running step aborts within about a second, in any process. The
+   * compensations start after that step has ended.
+   * @throws {SagaNotFoundError}; {@link SagaStateError} for an instance that has ended, is already being compensated, or has reached
+   * its pivot
    */
   async cancel(id: string): Promise<SagaView> {
     const state = await this.#load(id);
@@ -144,9 +145,9 @@ export class SagaService {
 
 function whyNot({ status, direction, step, pivot }: SagaState): string {
   if (hasEnded(status)) return `is ${status}`;
-  if (direction === 'back') return 'goes back already';
+  if (direction === 'back') return 'is already being compensated';
   return step >= pivot
-    ? 'has reached its pivot and cannot go back'
+    ? 'has reached its pivot and cannot be compensated'
     : 'has changed in the meantime: read it again, then decide';
 }
 

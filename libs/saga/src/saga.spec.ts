@@ -377,5 +377,10 @@ onBothStores('sagas', ({ kind, site, loseTasks }) => {
     it('stop the boot: the same name and version twice', async () => {
       await expect(site([trip().Trip, trip().Trip])).rejects.toMatchObject({ code: 'SAGA_DUPLICATE' });
     });
+
+    it('count once when their class is provided twice', async () => {
+      const { Trip } = trip();
+      await expect(site([Trip], { providers: [{ provide: 'again', useClass: Trip }] })).resolves.toBeDefined();
+    });
   });
 });

@@ -24,7 +24,7 @@ export interface SagaOptions<Schema extends z.ZodType = z.ZodType> {
   version?: number;
   /** Schema of the input, checked when an instance is started. */
   schema: Schema;
-  /** Time after which an instance goes back if it has not reached its pivot. Default: none. */
+  /** Time after which an instance is compensated if it has not reached its pivot. Default: none. */
   deadline?: Duration;
   /** Scope of the tasks that run the steps of an instance, where tasks are rows. Default: none. */
   scope?: (input: z.output<Schema>) => string;
@@ -37,7 +37,7 @@ export interface SagaStepOptions {
   order: number;
   /** Name of the method that compensates the step, or `false` when no compensation is needed. Required. */
   compensate: string | false;
-  /** The step after which the saga cannot go back: the steps after it are retried until they succeed. Default `false`. */
+  /** The step after which the saga is never compensated: the steps after it are retried until they succeed. Default `false`. */
   pivot?: boolean;
   /** Longest run of the step or of its compensation. Default: none. */
   timeout?: Duration;
@@ -65,7 +65,7 @@ export interface CompensationContext<Input = unknown, Result = unknown> extends 
   readonly effectKey: string;
   /** The result of the step. Undefined when it is unknown whether the step succeeded. */
   readonly result: Result | undefined;
-  /** Why the saga goes back. */
+  /** Why the saga is compensated. */
   readonly reason: string;
 }
 

@@ -87,7 +87,7 @@ export function failed(
       runIn: policy.backoff(failures),
       journal: [...journal, intent(at, direction, failures + 1)],
     };
-  // A pivot that failed may have had its effect, so the saga cannot go back. A pivot that rejected had none.
+  // A pivot that failed may have had its effect, so the saga is not compensated. A pivot that rejected had none.
   const mayGoBack = direction === 'forward' && (step < state.pivot || (step === state.pivot && decisive));
   if (mayGoBack) return turned(definition, state, reason, journal);
   return { status: 'stuck', direction, step, failures, error, journal: [...journal, stuckEntry(at, state, reason)] };
